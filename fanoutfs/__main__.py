@@ -1,0 +1,3 @@
+from fanoutfs.cli import main
+
+main()

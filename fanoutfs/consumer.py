@@ -1,0 +1,64 @@
+"""One reader of the image: its stream, its point in the ring, and what it has had."""
+
+import attrs
+
+from fanoutfs.errors import FanoutError
+from fanoutfs.ring.rules import Point
+from fanoutfs.ring.shared import Buffer, Ring
+from fanoutfs.ring.stream import Stream
+
+
+@attrs.define(eq=False)
+class Consumer:
+    """Reads the image through the ring, in any order, size and concurrency."""
+
+    ring: Ring
+    id: int
+    pid: int
+    command: str
+    delivered: int = attrs.field(default=0, init=False)
+    """Bytes handed out, re-reads included."""
+    stream: Stream = attrs.field(init=False)
+    point: Point = attrs.field(init=False)
+    start: int | None = attrs.field(default=None, init=False)
+    """Offset of the first read; None before it."""
+    _block: int = attrs.field(default=-1, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.stream = Stream(self.ring.size)
+        self.point = self.ring.open(self.id)
+
+    async def read(self, offset: int, size: int) -> Buffer:
+        """Give ``size`` bytes at ``offset``, cut off at the end of the image; nothing at and beyond the end.
+
+        A checkpoint only when it has to wait. The result is good until the next checkpoint. Raises what
+        ``Ring.read`` raises. Cancelled: the stream stays where it was.
+        """
+        size = min(size, self.ring.size - offset)
+        if size <= 0:
+            return b""
+        stream = self.stream
+        if self.start is None:
+            self.start = offset
+        fresh = stream.begin(offset, size)
+        found = None if fresh else self.ring.read_nowait(offset, size)
+        if found is None:
+            self._move()
+            try:
+                found = await self.ring.read(self.point, offset, size, fresh=fresh)
+            except FanoutError:
+                # A reader that gets an error goes on behind it, if it goes on.
+                stream.took(offset, size)
+                self._move()
+                raise
+        self.delivered += size
+        stream.took(offset, size)
+        self._move()
+        return found
+
+    def _move(self) -> None:
+        self.ring.move(self.point, self.stream.position, counts=self.stream.counts)
+
+    def close(self) -> None:
+        """Leave the ring; what only this reader needed is free."""
+        self.ring.close(self.point)

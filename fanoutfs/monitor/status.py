@@ -1,0 +1,105 @@
+"""The status document: one snapshot of a mount, as JSON and as text for people.
+
+Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies, ``waiting`` is
+null, "source" (its block is being read, or will be) or the id of the reader that it waits for.
+"""
+
+import json
+import os
+from typing import Any
+
+from fanoutfs.consumer import Consumer
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import format_size
+from fanoutfs.source.contract import Source
+from fanoutfs.statistics import Statistics
+
+
+def snapshot(
+    source: Source, statistics: Statistics, ring: Ring, consumers: list[Consumer], gauges: dict[str, int]
+) -> dict[str, Any]:
+    """Give the document as plain data."""
+    rules = ring.rules
+    return {
+        "pid": os.getpid(),
+        "source": {
+            "path": source.path,
+            "identity": source.identity,
+            "size": source.size,
+            "bytes_read": statistics.bytes_read,
+            "reads": statistics.reads,
+            "errors": statistics.errors,
+        },
+        "ring": {
+            "block_size": ring.block,
+            "slots": rules.slots,
+            "resident": len(rules.residency.slot_of),
+            "arcs": [[a * ring.block, min(b * ring.block, ring.size)] for a, b in rules.residency.arcs()],
+        },
+        "head": min(rules.head * ring.block, ring.size),
+        "readers": [_reader(ring, consumer) for consumer in consumers],
+        "gauges": gauges,
+    }
+
+
+def _reader(ring: Ring, consumer: Consumer) -> dict[str, Any]:
+    point = consumer.point
+    waiting: str | int | None = None
+    if point.asks:
+        waiting = point.waits_for if point.waits_for is not None else "source"
+    return {
+        "id": consumer.id,
+        "kind": "image",
+        "pid": consumer.pid,
+        "command": consumer.command,
+        "start": consumer.start,
+        "position": consumer.stream.position,
+        "delivered": consumer.delivered,
+        "live": not ring.rules.dormant(point, ring.clock()),
+        "sequential": consumer.stream.counts,
+        "waiting": waiting,
+    }
+
+
+def render(document: dict[str, Any]) -> bytes:
+    """Write the document as it is read from the mount."""
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def describe(document: dict[str, Any]) -> str:
+    """Write the document for people."""
+    source, ring = document["source"], document["ring"]
+    size = source["size"]
+    lines = [
+        f"source   {source['path']}, {format_size(size)}",
+        f"read     {format_size(source['bytes_read'])} of it, {source['bytes_read'] / size:.2f} times its size, "
+        f"{source['errors']} bad places",
+        f"ring     {ring['resident']} of {ring['slots']} blocks of {format_size(ring['block_size'])} filled, "
+        f"head at {document['head'] / size:.0%}",
+    ]
+    readers = document["readers"]
+    if not readers:
+        lines.append("readers  none")
+    else:
+        lines.append(f"{'reader':>8} {'pid':>8} {'command':16} {'at':>6} {'had':>10}  state")
+        lines += [_describe_reader(reader, size) for reader in readers]
+    return "\n".join(lines)
+
+
+def _describe_reader(reader: dict[str, Any], size: int) -> str:
+    if reader["start"] is None:
+        state = "has not read yet"
+    elif reader["waiting"] == "source":
+        state = "waits for the source"
+    elif reader["waiting"] is not None:
+        state = f"waits for reader {reader['waiting']}"
+    elif reader["position"] >= size:
+        state = "has all of it"
+    elif not reader["live"]:
+        state = "dormant"
+    else:
+        state = "reads" if reader["sequential"] else "reads here and there"
+    return (
+        f"{reader['id']:>8} {reader['pid']:>8} {reader['command']:16} {reader['position'] / size:>6.1%} "
+        f"{format_size(reader['delivered']):>10}  {state}"
+    )

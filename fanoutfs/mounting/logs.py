@@ -1,0 +1,38 @@
+"""Where the log goes: the terminal in the foreground, a file that --log names, else syslog."""
+
+import logging
+import logging.handlers
+import os
+from pathlib import Path
+
+from fanoutfs.mounting.claim import runtime_folder
+
+SYSLOG = Path("/dev/log")
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def configure(path: Path | None, *, foreground: bool) -> str | None:
+    """Send all loggers of this process there; raises OSError when the file can't be written.
+
+    Without --log and without a syslog the daemon's log is a file in the runtime folder. Gives the file's
+    name in that case: the user could not guess it.
+    """
+    told = None
+    handler: logging.Handler
+    if path is None and foreground:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("fanoutfs: %(levelname)s: %(message)s"))
+    elif path is None and SYSLOG.exists():
+        handler = logging.handlers.SysLogHandler(str(SYSLOG), logging.handlers.SysLogHandler.LOG_DAEMON)
+        handler.setFormatter(logging.Formatter(f"fanoutfs[{os.getpid()}]: %(levelname)s: %(message)s"))
+    else:
+        if path is None:
+            path = runtime_folder() / f"log-{os.getpid()}"
+            told = str(path)
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter(FORMAT))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    return told

@@ -1,0 +1,23 @@
+"""What goes to libfuse as mount options. Only what is known to work: it says nothing of what it refuses."""
+
+from fanoutfs.errors import UsageError
+from fanoutfs.settings import Settings
+
+ALLOWED = ("ro", "nosuid", "nodev", "noexec", "noatime", "default_permissions", "allow_other")
+
+ALWAYS = ("ro", "nosuid", "nodev", "default_permissions", "subtype=fanoutfs")
+
+
+def mount_options(settings: Settings, source: str) -> set[str]:
+    """Give the options for ``pyfuse3.init``; raises UsageError for one that is not in ALLOWED."""
+    options = set(ALWAYS)
+    for option in settings.options:
+        if option not in ALLOWED:
+            raise UsageError(f"-o {option} is not known here; there are: {', '.join(ALLOWED)}")
+        options.add(option)
+    if settings.allow_other:
+        options.add("allow_other")
+    # pyfuse3 takes ASCII alone, libfuse splits at commas.
+    name = source.replace("\\", "\\\\").replace(",", "\\,") if source.isascii() else "fanoutfs"
+    options.add(f"fsname={name}")
+    return options

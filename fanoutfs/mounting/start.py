@@ -1,0 +1,118 @@
+"""From the command ``mount`` to a served mount: two processes, one of which stays."""
+
+import functools
+import logging
+import os
+from pathlib import Path
+
+import trio
+
+from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.mounting import helper, logs, mountpoint
+from fanoutfs.mounting.claim import Claim
+from fanoutfs.mounting.helper import Line
+from fanoutfs.mounting.options import mount_options
+from fanoutfs.mounting.session import Session
+from fanoutfs.settings import Settings
+from fanoutfs.source.contract import Source
+from fanoutfs.source.positioned import PositionedSource
+
+log = logging.getLogger(__name__)
+
+
+def mount(settings: Settings, *, foreground: bool) -> str | None:
+    """Mount, and return once the mount answers (leaving a daemon) or, in the foreground, once it has ended.
+
+    Gives the name of the log file where the user could not know it. Raises UsageError or UnusableError;
+    nothing is left mounted then.
+    """
+    mount_options(settings, settings.source)
+    point = mountpoint.absolute(settings.mountpoint)
+    mountpoint.prepare(point)
+    point = point.resolve()
+    if settings.log is not None and settings.log.absolute().is_relative_to(point):
+        raise UnusableError(f"--log {settings.log} lies inside the mount; name a file elsewhere")
+    source = PositionedSource.open(settings.source)
+    server_line, helper_line = helper.lines()
+    if foreground:
+        return _in_foreground(settings, source, point, server_line, helper_line)
+    if os.fork() == 0:
+        helper_line.close()
+        _be_daemon(settings, source, point, server_line)
+    server_line.close()
+    source.close()
+    return helper.see_it_answer(helper_line, point)
+
+
+def _in_foreground(
+    settings: Settings, source: Source, point: Path, server_line: Line, helper_line: Line
+) -> None:
+    child = os.fork()
+    if child == 0:
+        server_line.close()
+        try:
+            helper.see_it_answer(helper_line, point)
+        except FanoutError:
+            # The server knows, and says so.
+            os._exit(1)
+        os._exit(0)
+    helper_line.close()
+    try:
+        logs.configure(settings.log, foreground=True)
+        _serve(settings, source, point, server_line, functools.partial(os.waitpid, child, 0))
+    finally:
+        server_line.close()
+
+
+def _be_daemon(settings: Settings, source: Source, point: Path, line: Line) -> None:
+    """Serve as a daemon; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        os.chdir("/")
+        os.umask(0o077)
+        told = logs.configure(settings.log and settings.log.absolute(), foreground=False)
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1):
+            os.dup2(null, descriptor)
+        _serve(settings, source, point, line, lambda: os.dup2(null, 2), told)
+        code = 0
+    except FanoutError as error:
+        log.error("%s", error)  # noqa: TRY400 (said in one line; no trace is of use to its reader)
+        line.tell(error=str(error), exit_code=error.exit_code)
+    except OSError as error:
+        log.exception("the daemon ended")
+        line.tell(error=str(error), exit_code=1)
+    except BaseException:
+        log.exception("the daemon ended")
+        raise
+    finally:
+        logging.shutdown()
+        os._exit(code)
+
+
+def _serve(
+    settings: Settings,
+    source: Source,
+    point: Path,
+    line: Line,
+    answered: "functools.partial[object] | object",
+    told: str | None = None,
+) -> None:
+    claim = Claim.take(source.identity, settings.source, point)
+    try:
+        session = Session(settings, source, point)
+
+        async def ready() -> None:
+            line.tell(mounted=True, log=told)
+            message = await trio.to_thread.run_sync(line.hear, helper.ANSWER_SECONDS + 5)
+            answered()  # type: ignore[operator]
+            if message.get("answers") != "":
+                raise UnusableError(f"{point} does not answer: {message.get('answers', 'the helper has ended')}")
+            log.info("%s is mounted on %s: %d bytes, ring of %d blocks of %d bytes", source.path, point,
+                     source.size, session.ring.rules.slots, settings.block)  # fmt: skip
+
+        trio.run(session.serve, ready)
+    finally:
+        claim.release()
+        source.close()

@@ -1,0 +1,38 @@
+"""The one task that reads the source: asks the rules what, reads it into the lent slots, hands it in."""
+
+import attrs
+import trio
+
+from fanoutfs.ring.rules import Read
+from fanoutfs.ring.shared import Ring
+from fanoutfs.source.contract import Source
+from fanoutfs.source.salvage import BadRanges, read_or_salvage
+from fanoutfs.statistics import Statistics
+
+
+@attrs.define(eq=False)
+class Producer:
+    """Reads a source into a ring; there is one per source."""
+
+    source: Source
+    ring: Ring
+    statistics: Statistics
+
+    async def run(self) -> None:
+        """Read what the rules ask for, for ever.
+
+        An error of the source becomes state of the ring (bad ranges), never an exception here. Cancelled
+        while a read is under way: its thread is left alone with the slots it was lent.
+        """
+        while True:
+            read = await self.ring.next_read()
+            bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
+            self.ring.filled(read, bad)
+
+    def _fill(self, read: Read) -> BadRanges:
+        """Read the blocks into their slots (in a worker thread)."""
+        ring = self.ring
+        offset = read.first * ring.block
+        length = min(len(read.slots) * ring.block, ring.size - offset)
+        slots = [ring.memory.slot(slot) for slot in read.slots]
+        return read_or_salvage(self.source, offset, length, slots, self.statistics)

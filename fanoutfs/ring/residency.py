@@ -1,0 +1,107 @@
+"""Which block of the image is in which slot of the ring.
+
+The image is a row of blocks, the ring a set of slots. What is resident is kept twice: as a map from block to
+slot, and as *arcs*, the sorted list of unbroken stretches of resident blocks. Readers go straight on, so
+there are about as many arcs as readers, however many slots; every question about "the first absent from
+here" or "the highest resident below" is a bisection of that short list.
+
+Invariants: arcs are disjoint, never adjoin, never empty; the blocks in arcs are exactly the keys of the map;
+every slot is either free, held by a resident block, or on loan to a read under way.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Residency:
+    """Blocks in slots; a pure book, the memory itself is elsewhere."""
+
+    slots: int
+    slot_of: dict[int, int] = attrs.field(factory=dict, init=False)
+    _starts: list[int] = attrs.field(factory=list, init=False)
+    _ends: list[int] = attrs.field(factory=list, init=False)
+    _free: set[int] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._free = set(range(self.slots))
+
+    @property
+    def free(self) -> int:
+        """How many slots hold nothing and are not on loan."""
+        return len(self._free)
+
+    def arcs(self) -> Iterator[tuple[int, int]]:
+        """Give the resident stretches as (first, one past the last), in order."""
+        return zip(self._starts, self._ends, strict=True)
+
+    def lend_slot(self, after: int) -> int:
+        """Take a free slot for a read under way, next to slot ``after`` when that one is free.
+
+        Blocks that adjoin in the image and in memory go out in one piece.
+        """
+        slot = after + 1
+        if slot in self._free:
+            self._free.remove(slot)
+        else:
+            slot = self._free.pop()
+        return slot
+
+    def return_slot(self, slot: int) -> None:
+        """Give a lent slot back unfilled."""
+        self._free.add(slot)
+
+    def add(self, block: int, slot: int) -> None:
+        """Enter ``block``, absent until now, as resident in the lent ``slot``."""
+        assert block not in self.slot_of
+        self.slot_of[block] = slot
+        i = bisect_right(self._starts, block)
+        joins_left = i > 0 and self._ends[i - 1] == block
+        joins_right = i < len(self._starts) and self._starts[i] == block + 1
+        if joins_left and joins_right:
+            self._ends[i - 1] = self._ends.pop(i)
+            del self._starts[i]
+        elif joins_left:
+            self._ends[i - 1] = block + 1
+        elif joins_right:
+            self._starts[i] = block
+        else:
+            self._starts.insert(i, block)
+            self._ends.insert(i, block + 1)
+
+    def remove(self, block: int) -> None:
+        """Give ``block`` up; its slot is free."""
+        self._free.add(self.slot_of.pop(block))
+        i = bisect_right(self._starts, block) - 1
+        start, end = self._starts[i], self._ends[i]
+        if start == block and end == block + 1:
+            del self._starts[i], self._ends[i]
+        elif start == block:
+            self._starts[i] = block + 1
+        elif end == block + 1:
+            self._ends[i] = block
+        else:
+            self._ends[i] = block
+            self._starts.insert(i + 1, block + 1)
+            self._ends.insert(i + 1, end)
+
+    def first_absent(self, begin: int, end: int) -> int | None:
+        """Give the first block of [begin, end) that is not resident, or None."""
+        i = bisect_right(self._starts, begin) - 1
+        if i >= 0 and self._ends[i] > begin:
+            begin = self._ends[i]
+        return begin if begin < end else None
+
+    def first_resident(self, begin: int, end: int) -> int:
+        """Give the first block of [begin, end) that is resident, or ``end``."""
+        if begin in self.slot_of:
+            return begin
+        i = bisect_right(self._starts, begin)
+        return min(self._starts[i], end) if i < len(self._starts) else end
+
+    def highest_below(self, end: int) -> int | None:
+        """Give the highest resident block below ``end``, or None."""
+        i = bisect_right(self._starts, end - 1) - 1
+        return min(self._ends[i], end) - 1 if i >= 0 else None

@@ -1,0 +1,230 @@
+"""The only place where tasks wait: readers for their blocks, the producer for work.
+
+Every waiting method has the same shape: a ``_nowait`` step decides; when it can't be had now, the task parks
+and is woken by the event that it waits for. One trio thread runs all of it, so what stands between two
+checkpoints is atomic; there are no locks. ``docs/concurrency.md`` lists tasks, invariants and checkpoints.
+
+Requirement "counting semaphores" of the method: a free slot is a permit of the producer, a resident block a
+permit of each consumer whose arc holds it. The counts are ``Residency``'s; waiting for one is done here.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.rules import Ask, Point, Read, Rest, Rules
+
+Buffer = bytes | bytearray | memoryview
+
+
+@attrs.define(eq=False)
+class Waiting:
+    """A reader's request that is parked: what it waits for and how it will be woken."""
+
+    ask: Ask
+    woken: trio.Event
+    error: FanoutError | None = None
+
+
+@attrs.define(eq=False, kw_only=True)
+class Ring:
+    """Slots, rules, and the tasks that wait for either."""
+
+    size: int
+    """Bytes of the image."""
+    block: int
+    rules: Rules
+    memory: Memory
+    clock: Callable[[], float] = time.monotonic
+    reading_since: float | None = attrs.field(default=None, init=False)
+    """When the read under way began, by ``clock``; None when the source is left alone."""
+    _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
+    _waiting: list[Waiting] = attrs.field(factory=list, init=False)
+    _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _closing: bool = attrs.field(default=False, init=False)
+
+    # Consumers
+
+    def open(self, point_id: int) -> Point:
+        """Enter a consumer."""
+        return self.rules.open(point_id)
+
+    def close(self, point: Point) -> None:
+        """Take a consumer out. Those of its requests that still wait end with ReaderGoneError first."""
+        for waiting in self._waiting:
+            if waiting.ask.point is point:
+                self._give_up(waiting, ReaderGoneError("its file was closed"))
+        for ask in list(point.asks):
+            self.rules.answered(ask, self.clock())
+        self.rules.close(point)
+        self._work.set()
+
+    def move(self, point: Point, position: int, *, counts: bool) -> None:
+        """Tell where a consumer's next byte lies, in bytes; wakes the producer when that gives it work."""
+        block = self.rules.blocks if position >= self.size else position // self.block
+        if self.rules.move(point, block, counts=counts, now=self.clock()):
+            self._work.set()
+
+    def read_nowait(self, offset: int, size: int) -> Buffer | None:
+        """Give the bytes if all of their blocks are resident, else None.
+
+        The view is good until the next checkpoint: whoever hands it out must have it copied before that.
+        Raises SourceBrokeError where the source has no such bytes.
+        """
+        first, begin = divmod(offset, self.block)
+        slots = self.rules.residency.slot_of
+        slot = slots.get(first)
+        if slot is None:
+            return None
+        if first in self._bad:
+            self._check(first, begin, min(self.block, begin + size))
+        if begin + size <= self.block:
+            start = slot * self.block + begin
+            return self.memory.view[start : start + size]
+        return self._span(first, slot, begin, size)
+
+    async def read(self, point: Point, offset: int, size: int, *, fresh: bool) -> Buffer:
+        """Give the bytes, waiting for what is not there yet; a checkpoint only when it has to wait.
+
+        Cancelled: the request is taken out, nothing is left. Raises SourceBrokeError, SourceHungError,
+        ReaderGoneError or ClosingError.
+        """
+        found = self.read_nowait(offset, size)
+        if found is not None:
+            return found
+        if self._closing:
+            raise ClosingError("the mount is being taken down")
+        last = (offset + size - 1) // self.block
+        ask = self.rules.ask(point, offset // self.block, last, self.clock(), fresh=fresh)
+        try:
+            await self._resident(ask)
+            found = self.read_nowait(offset, size)
+            if found is None:
+                found = await self._gather(ask, offset, size)
+            return found
+        finally:
+            if ask in point.asks:
+                self.rules.answered(ask, self.clock())
+                self._work.set()
+
+    async def _gather(self, ask: Ask, offset: int, size: int) -> bytearray:
+        """Copy block by block, as they come: for a request over blocks that are never there together."""
+        gathered = bytearray(size)
+        done = 0
+        while done < size:
+            ask.at = (offset + done) // self.block
+            await self._resident(ask)
+            part = min(size - done, self.block - (offset + done) % self.block)
+            found = self.read_nowait(offset + done, part)
+            assert found is not None
+            gathered[done : done + part] = found
+            done += part
+        return gathered
+
+    async def _resident(self, ask: Ask) -> None:
+        """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
+        while ask.at not in self.rules.residency.slot_of:
+            waiting = Waiting(ask, trio.Event())
+            self._waiting.append(waiting)
+            self._work.set()
+            try:
+                await waiting.woken.wait()
+            finally:
+                self._waiting.remove(waiting)
+            if waiting.error is not None:
+                raise waiting.error
+
+    def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:
+        """Give bytes that lie in several blocks: as one view where the slots adjoin, else copied together."""
+        slots = self.rules.residency.slot_of
+        parts: list[memoryview] = []
+        adjoining = True
+        left = size - (self.block - begin)
+        start = slot * self.block + begin
+        parts.append(self.memory.view[start : (slot + 1) * self.block])
+        block = first
+        while left > 0:
+            block += 1
+            before, here = slot, slots.get(block)
+            if here is None:
+                return None
+            slot = here
+            adjoining = adjoining and slot == before + 1
+            part = min(left, self.block)
+            if block in self._bad:
+                self._check(block, 0, part)
+            parts.append(self.memory.view[slot * self.block : slot * self.block + part])
+            left -= part
+        return self.memory.view[start : start + size] if adjoining else b"".join(parts)
+
+    def _check(self, block: int, begin: int, end: int) -> None:
+        for bad_begin, bad_end in self._bad[block]:
+            if begin < bad_end and bad_begin < end:
+                place = block * self.block + max(begin, bad_begin)
+                raise SourceBrokeError(f"the source can't be read at byte {place}")
+
+    # The producer
+
+    async def next_read(self) -> Read:
+        """Wait for a decision to read; the slots are lent to the caller until ``filled``.
+
+        Cancelled: nothing is lent.
+        """
+        while True:
+            self._work = trio.Event()
+            decision = self.rules.decide(self.clock())
+            if isinstance(decision, Read):
+                self.reading_since = self.clock()
+                for block in self._bad.keys() - self.rules.residency.slot_of.keys():
+                    del self._bad[block]
+                return decision
+            await self._rest(decision)
+
+    async def _rest(self, rest: Rest) -> None:
+        with trio.move_on_after(max(0.0, rest.until - self.clock())):
+            await self._work.wait()
+
+    def filled(self, read: Read, bad: dict[int, Sequence[tuple[int, int]]]) -> None:
+        """Take the slots back, filled; ``bad`` holds per block the byte ranges in it that the source refused."""
+        assert self.reading_since is not None
+        self.rules.filled(read, self.clock() - self.reading_since)
+        self.reading_since = None
+        self._bad.update(bad)
+        for waiting in self._waiting:
+            if waiting.ask.at in self.rules.residency.slot_of:
+                waiting.woken.set()
+
+    # Those who watch over the waiting
+
+    def waiting(self) -> list[Waiting]:
+        """Give the requests that wait now."""
+        return list(self._waiting)
+
+    def reader_gone(self, waiting: Waiting) -> None:
+        """Give a request back to a reader that has been told to die."""
+        self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
+
+    def source_hangs(self, limit: float) -> int:
+        """Fail those who wait while the read under way is older than ``limit`` seconds; says how many."""
+        now = self.clock()
+        if self.reading_since is None or now - self.reading_since < limit:
+            return 0
+        late = [w for w in self._waiting if now - w.ask.since >= limit]
+        for waiting in late:
+            self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
+        return len(late)
+
+    def shut(self) -> None:
+        """Let nobody wait any more: ClosingError for those who do and those who would."""
+        self._closing = True
+        for waiting in self._waiting:
+            self._give_up(waiting, ClosingError("the mount is being taken down"))
+
+    def _give_up(self, waiting: Waiting, error: FanoutError) -> None:
+        if not waiting.woken.is_set():
+            waiting.error = error
+            waiting.woken.set()

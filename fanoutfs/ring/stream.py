@@ -1,0 +1,75 @@
+"""Where a reader is, told from its requests alone: reassembly, as TCP does it.
+
+A reader's requests may overlap, come out of order (read-ahead, several threads, libaio) and be answered out
+of order. Its *position* is the end of what it has had without a gap since it last jumped; pieces beyond are
+kept until the gap closes. A request far from the position is a *jump*: the position moves there and the
+stream starts anew. A reader *counts* from its second adjoining read on, or from the first when that is at
+offset 0: until then nothing is known about where it goes.
+
+Bytes throughout. Pure.
+"""
+
+from bisect import insort
+
+import attrs
+
+from fanoutfs.settings import MIB
+
+AHEAD = 16 * MIB
+"""A request up to so far ahead of the position is still the same stream: eight requests of 2 MiB at once
+(qemu-img convert) fit."""
+
+BEHIND = MIB
+"""A request up to so far behind is one of this stream that came late: the largest FUSE request is 1 MiB."""
+
+COUNTS_FROM = 2
+"""A reader counts from so many adjoining reads on."""
+
+MOST_PIECES = 64
+"""More gaps than this are not one stream read by many threads, but a reader that skips."""
+
+
+@attrs.define(eq=False)
+class Stream:
+    """One handle's requests, put in order."""
+
+    size: int
+    position: int = attrs.field(default=0, init=False)
+    counts: bool = attrs.field(default=False, init=False)
+    begun: bool = attrs.field(default=False, init=False)
+    _adjoining: int = attrs.field(default=0, init=False)
+    _asked: int = attrs.field(default=0, init=False)
+    _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
+
+    @property
+    def finished(self) -> bool:
+        """It has read up to the end of the image."""
+        return self.begun and self.position >= self.size
+
+    def begin(self, offset: int, size: int) -> bool:
+        """Enter a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump."""
+        if self.begun and self.position - BEHIND <= offset <= self.position + AHEAD:
+            if offset in (self.position, self._asked):
+                self._adjoining += 1
+                self.counts = self.counts or self._adjoining >= COUNTS_FROM
+            self._asked = max(self._asked, offset + size)
+            return False
+        self.begun = True
+        self.position = offset
+        self._pieces.clear()
+        self._adjoining = 1
+        self._asked = offset + size
+        self.counts = offset == 0
+        return True
+
+    def took(self, offset: int, size: int) -> None:
+        """Enter the answer to a request; the position moves over what is now without a gap."""
+        end = offset + size
+        if offset <= self.position:
+            self.position = max(self.position, end)
+        elif offset <= self.position + AHEAD:
+            insort(self._pieces, (offset, end))
+            if len(self._pieces) > MOST_PIECES or end - self.position > AHEAD:
+                self.position = self._pieces[0][1]
+        while self._pieces and self._pieces[0][0] <= self.position:
+            self.position = max(self.position, self._pieces.pop(0)[1])

@@ -1,0 +1,86 @@
+"""What a user may set, with its units and defaults; checked once, here."""
+
+import math
+import re
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from fanoutfs.errors import UsageError
+
+KIB = 1024
+MIB = 1024 * KIB
+
+Pace = Literal["strict", "free"]
+
+_UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
+
+PAGE = 4096
+"""A block is a whole number of these: O_DIRECT wants memory and length so aligned on every disk in use."""
+
+LARGEST_BLOCK = 64 * MIB
+"""A block is the least that is read for a probe of 512 bytes; beyond this nobody gains."""
+
+
+def parse_size(text: str) -> int:
+    """Give the bytes that ``text`` names: a number with K, M, G or T (powers of 1024) behind it or nothing.
+
+    Raises UsageError for anything else, zero included.
+    """
+    found = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE | re.ASCII)
+    if found is None or int(found[1]) == 0:
+        raise UsageError(f"{text!r} is not a size; write it as 512K, 64M or 2G")
+    return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def format_size(count: int) -> str:
+    """Write ``count`` bytes as people read them, in the largest unit that keeps a digit before the point."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < KIB or unit == "TiB":
+            break
+        size /= KIB
+    return f"{count} B" if unit == "B" else f"{size:.4g} {unit}"
+
+
+def _positive(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"--{attribute.name.replace('_', '-')} wants seconds above zero, not {value}")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """One mount's settings; bytes and seconds throughout."""
+
+    source: str
+    mountpoint: Path
+    ring: int | None = None
+    """Bytes of shared memory; None: an eighth of what is available, at most the image."""
+    block: int = MIB
+    patience: float = attrs.field(default=10.0, validator=_positive)
+    turn: float = attrs.field(default=2.0, validator=_positive)
+    source_timeout: float = attrs.field(default=60.0, validator=_positive)
+    pace: Pace = "strict"
+    allow_other: bool = False
+    options: tuple[str, ...] = ()
+    log: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what can't be meant, before anything is opened."""
+        if self.block % PAGE or self.block > LARGEST_BLOCK:
+            raise UsageError(
+                f"--block {self.block} can't be: a block is a multiple of {PAGE} bytes, "
+                f"at most {format_size(LARGEST_BLOCK)}"
+            )
+        if self.ring is not None and self.ring < 2 * self.block:
+            raise UsageError(
+                f"--ring {self.ring} is too small: it must hold two blocks of {self.block} bytes; "
+                "make the ring larger or --block smaller"
+            )
+
+    def slots(self, size: int, available: int) -> int:
+        """How many blocks the ring holds, for an image of ``size`` bytes and ``available`` bytes of memory."""
+        blocks = -(-size // self.block)
+        ring = self.ring if self.ring is not None else max(available // 8, 2 * self.block)
+        return max(2, min(ring // self.block, blocks))

@@ -1,0 +1,131 @@
+"""The virtual files that a mount shows: which there are, their attributes, and what an open one does."""
+
+import errno
+import stat
+from typing import Protocol
+
+import attrs
+import pyfuse3
+
+from fanoutfs.consumer import Consumer
+from fanoutfs.ring.shared import Buffer
+from fanoutfs.settings import MIB
+
+BEST_READ = MIB
+"""st_blksize: what cp and cat read at a time, and the most that one FUSE request carries."""
+
+
+@attrs.frozen
+class File:
+    """A name in the mount. ``number`` is the st_ino that everybody sees."""
+
+    name: bytes
+    number: int
+    mode: int
+
+
+ROOT = File(b"/", pyfuse3.ROOT_INODE, stat.S_IFDIR | 0o755)
+FOLDER = File(b".fanoutfs", 2, stat.S_IFDIR | 0o755)
+IMAGE = File(b"image", 3, stat.S_IFREG | 0o400)
+STATUS = File(b"status", 4, stat.S_IFREG | 0o444)
+HEAD = File(b"head", 5, stat.S_IFREG | 0o444)
+
+TREE = {ROOT: (IMAGE, FOLDER), FOLDER: (STATUS, HEAD)}
+"""What is in which folder, in the order of a listing."""
+
+FOLDERS = {file.number: file for file in TREE}
+
+
+class Handle(Protocol):
+    """An open file."""
+
+    size: int
+
+    async def read(self, offset: int, size: int) -> Buffer:
+        """Give the bytes at ``offset``, fewer than ``size`` only at the end; good until the next checkpoint."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+@attrs.define(eq=False)
+class TextHandle:
+    """An open status or head: a snapshot."""
+
+    text: bytes
+    size: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.size = len(self.text)
+
+    async def read(self, offset: int, size: int) -> Buffer:
+        """Give a piece of the snapshot; no checkpoint."""
+        return self.text[offset : offset + size]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@attrs.define(eq=False)
+class ImageHandle:
+    """An open image: one consumer. ``cached``: its reads go through the page cache of ``inode``."""
+
+    consumer: Consumer
+    inode: pyfuse3.InodeT
+    cached: bool
+    size: int = attrs.field(init=False)
+    dropped: int | None = attrs.field(default=None, init=False)
+    """Up to where the page cache behind this reader has been dropped, in bytes; None: not since a jump."""
+    dropping: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.size = self.consumer.ring.size
+
+    async def read(self, offset: int, size: int) -> Buffer:
+        """See ``Consumer.read``."""
+        return await self.consumer.read(offset, size)
+
+    def close(self) -> None:
+        """Leave the ring."""
+        self.consumer.close()
+
+
+@attrs.define(eq=False)
+class Node:
+    """One inode number that the kernel knows; status and head come with their snapshot."""
+
+    file: File
+    text: bytes = b""
+
+
+@attrs.frozen
+class Owner:
+    """Whose the files are and since when, as stat shows it."""
+
+    uid: int
+    gid: int
+    time_ns: int
+
+
+def attributes(file: File, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
+    """Give what GETATTR answers: the constant number, and all of it good for long."""
+    entry = pyfuse3.EntryAttributes()
+    entry.st_ino = pyfuse3.InodeT(file.number)
+    entry.st_mode = pyfuse3.ModeT(file.mode)
+    entry.st_nlink = 2 if stat.S_ISDIR(file.mode) else 1
+    entry.st_uid, entry.st_gid = owner.uid, owner.gid
+    entry.st_size = size
+    entry.st_blksize = BEST_READ
+    entry.st_blocks = -(-size // 512)
+    entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = owner.time_ns
+    # A dead daemon must not go on looking alive from the kernel's memory of the root.
+    entry.attr_timeout = 1 if file is ROOT else 300
+    return entry
+
+
+def find(folder: int, name: bytes) -> File:
+    """Give the file of this name in the folder with number ``folder``; FUSEError(ENOENT) when there is none."""
+    for file in TREE.get(FOLDERS[folder], ()) if folder in FOLDERS else ():
+        if file.name == name:
+            return file
+    raise pyfuse3.FUSEError(errno.ENOENT)

@@ -1,0 +1,226 @@
+"""FUSE's requests, translated: handlers that look up, open, read and release, and decide nothing.
+
+Why every look-up of a file gives a fresh inode number: the kernel keeps one page cache per inode. With one
+inode for all, what one reader has read is served to the next without a word to us: no pacing, no counting,
+and nothing to tell when the ring may let go. So each open by name has an inode, and a page cache, of its own.
+``stat`` still shows one constant number, for GETATTR answers that; cp refuses to go on when it changes.
+
+A look-up's reply is good for zero seconds, so that the next open asks again.
+"""
+
+import errno
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pyfuse3
+
+from fanoutfs.consumer import Consumer
+from fanoutfs.errors import ClosingError, TooManyReadersError
+from fanoutfs.ring.shared import Buffer, Ring
+from fanoutfs.sink import files
+from fanoutfs.sink.dropbehind import DropBehind
+from fanoutfs.sink.files import Handle, ImageHandle, Node, TextHandle
+from fanoutfs.sink.guard import guarded
+
+log = logging.getLogger(__name__)
+
+MOST_HANDLES = 4096
+"""Opens beyond this get EMFILE: each may park a request, and pyfuse3 has a task per parked request."""
+
+FIRST_FRESH_INODE = 1 << 10
+
+
+@attrs.define(eq=False, kw_only=True)
+class Filesystem(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is not typed throughout
+    """The mount's files, for one ring."""
+
+    supports_dot_lookup = False
+
+    ring: Ring
+    drop_behind: DropBehind
+    status: Callable[[], bytes]
+    """Renders the status document, ready to be read."""
+    cached_limit: int = MOST_HANDLES
+    """How many handles may use the page cache; fewer where max_background could not be raised."""
+    owner: files.Owner = attrs.field(
+        factory=lambda: files.Owner(os.getuid(), os.getgid(), time.time_ns()), init=False
+    )
+    closing: bool = attrs.field(default=False, init=False)
+    handler_bugs: int = attrs.field(default=0, init=False)
+    handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
+    nodes: dict[int, Node] = attrs.field(init=False)
+    _numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
+    _inodes: "itertools.count[int]" = attrs.field(
+        factory=lambda: itertools.count(FIRST_FRESH_INODE), init=False
+    )
+    _told_limit: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__init__()
+        self.nodes = {file.number: Node(file) for file in files.TREE}
+
+    @property
+    def images(self) -> list[ImageHandle]:
+        """The open handles of image."""
+        return [handle for handle in self.handles.values() if isinstance(handle, ImageHandle)]
+
+    # Names and attributes
+
+    @guarded
+    async def lookup(
+        self, parent_inode: pyfuse3.InodeT, name: bytes, _ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """Find a name; a file gets a fresh inode."""
+        return self._entry(files.find(self._node(parent_inode).file.number, name))
+
+    @guarded
+    async def forget(self, inode_list: list[tuple[pyfuse3.InodeT, int]]) -> None:
+        """Drop the inodes that the kernel no longer knows. Each fresh one was told once."""
+        for inode, _count in inode_list:
+            if inode >= FIRST_FRESH_INODE:
+                self.nodes.pop(inode, None)
+
+    @guarded
+    async def getattr(
+        self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """Give what stat shows."""
+        node = self._node(inode)
+        return files.attributes(node.file, self._size(node), self.owner)
+
+    @guarded
+    async def statfs(self, _ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
+        """Give a full file system of the image's size, for df."""
+        data = pyfuse3.StatvfsData()
+        data.f_bsize = data.f_frsize = 512
+        data.f_blocks = -(-self.ring.size // 512)
+        data.f_bfree = data.f_bavail = data.f_ffree = data.f_favail = 0
+        data.f_files = sum(len(entries) for entries in files.TREE.values()) + 1
+        data.f_namemax = 255
+        return data
+
+    @guarded
+    async def getxattr(self, _inode: int, _name: bytes, _ctx: pyfuse3.RequestContext) -> bytes:
+        """There are none; ENOSYS would be remembered for the whole mount."""
+        raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+
+    @guarded
+    async def listxattr(self, _inode: int, _ctx: pyfuse3.RequestContext) -> list[bytes]:
+        """There are none."""
+        return []
+
+    # Folders
+
+    @guarded
+    async def opendir(self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext) -> pyfuse3.FileHandleT:
+        """Open a folder: its own number is its handle."""
+        return pyfuse3.FileHandleT(self._node(inode).file.number)
+
+    @guarded
+    async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
+        """List a folder from entry ``start_id`` on."""
+        for i, file in enumerate(files.TREE[files.FOLDERS[fh]][start_id:], start_id + 1):
+            entry = self._entry(file)
+            if not pyfuse3.readdir_reply(token, file.name, entry, i):
+                if entry.st_ino >= FIRST_FRESH_INODE:
+                    del self.nodes[entry.st_ino]
+                break
+
+    @guarded
+    async def releasedir(self, fh: int) -> None:
+        """Nothing is held."""
+
+    # Files
+
+    @guarded
+    async def open(
+        self, inode: pyfuse3.InodeT, flags: int, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.FileInfo:
+        """Open a file. O_DIRECT on image goes past the page cache, everything else through it."""
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise pyfuse3.FUSEError(errno.EROFS)
+        if self.closing:
+            raise ClosingError("the mount is being taken down")
+        if len(self.handles) >= MOST_HANDLES:
+            log.warning("an open is refused: %d files are open here, which is the most", MOST_HANDLES)
+            raise TooManyReadersError("too many files are open")
+        node = self._node(inode)
+        number = next(self._numbers)
+        if node.file is files.IMAGE:
+            direct = bool(flags & os.O_DIRECT) or self._cached_full()
+            consumer = Consumer(self.ring, number, ctx.pid, _command(ctx.pid))
+            self.handles[number] = ImageHandle(consumer, inode, cached=not direct)
+        else:
+            direct = False
+            self.handles[number] = TextHandle(node.text)
+        # keep_cache: an open that drops the cache of an inode with a read in flight hangs; a fresh inode's
+        # cache is empty anyway.
+        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=direct, keep_cache=True)
+
+    @guarded
+    async def read(self, fh: int, off: int, size: int) -> Buffer:
+        """Read; the length is checked, for a short reply would be a silent end of file."""
+        handle = self.handles[fh]
+        found = await handle.read(off, size)
+        if len(found) != max(0, min(size, handle.size - off)):
+            raise AssertionError(f"a read of {size} at {off} of {handle.size} would have given {len(found)}")
+        if type(handle) is ImageHandle and handle.cached:
+            self.drop_behind.passed(handle)
+        return found
+
+    @guarded
+    async def flush(self, fh: int) -> None:
+        """Say yes: it comes with every close of every duplicate and means nothing here."""
+
+    @guarded
+    async def release(self, fh: int) -> None:
+        """Close a handle: the reader is gone."""
+        self.handles.pop(fh).close()
+
+    # Helpers
+
+    def _node(self, inode: int) -> Node:
+        try:
+            return self.nodes[inode]
+        except KeyError:
+            raise pyfuse3.FUSEError(errno.ESTALE) from None
+
+    def _size(self, node: Node) -> int:
+        return self.ring.size if node.file is files.IMAGE else len(node.text)
+
+    def _entry(self, file: files.File) -> pyfuse3.EntryAttributes:
+        """Give what LOOKUP answers, with a fresh inode for a file, entered in ``nodes``."""
+        if file in files.TREE:
+            return files.attributes(file, 0, self.owner)
+        node = Node(file)
+        if file is files.STATUS:
+            node.text = self.status()
+        elif file is files.HEAD:
+            node.text = b"%d\n" % min(self.ring.rules.head * self.ring.block, self.ring.size)
+        entry = files.attributes(file, self._size(node), self.owner)
+        entry.st_ino = pyfuse3.InodeT(next(self._inodes))
+        entry.entry_timeout = entry.attr_timeout = 0
+        self.nodes[entry.st_ino] = node
+        return entry
+
+    def _cached_full(self) -> bool:
+        if sum(handle.cached for handle in self.images) < self.cached_limit:
+            return False
+        if not self._told_limit:
+            self._told_limit = True
+            log.warning("more than %d readers without O_DIRECT: the others go past the page cache, "
+                        "slow for small reads", self.cached_limit)  # fmt: skip
+        return True
+
+
+def _command(pid: int) -> str:
+    """Name the process, for people who read status; empty when it is gone or not ours to see."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return ""

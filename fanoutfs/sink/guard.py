@@ -1,0 +1,52 @@
+"""What stands between a handler and pyfuse3.
+
+Any exception but FUSEError that leaves a handler ends ``pyfuse3.main``, and every request in flight, of every
+reader, is left without an answer. So each handler is guarded: an error of ours becomes its errno, anything
+else is a bug, logged with its trace, counted, and EIO for this request alone.
+"""
+
+import errno
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import pyfuse3
+
+from fanoutfs.errors import FanoutError
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Counts(Protocol):
+    """Whoever has handlers counts their bugs."""
+
+    handler_bugs: int
+
+
+Owner = TypeVar("Owner", bound=Counts)
+
+
+def guarded(
+    handler: Callable[Concatenate[Owner, P], Awaitable[R]],
+) -> Callable[Concatenate[Owner, P], Any]:
+    """Make a handler that raises nothing but FUSEError (and trio's Cancelled)."""
+
+    @functools.wraps(handler)
+    async def guard(self: Owner, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await handler(self, *args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except FanoutError as error:
+            log.info("%s: %s", handler.__name__, error)
+            raise pyfuse3.FUSEError(error.errno) from error
+        except Exception as error:
+            self.handler_bugs += 1
+            log.exception("%s failed; its caller gets EIO", handler.__name__)
+            raise pyfuse3.FUSEError(errno.EIO) from error
+
+    return guard

@@ -1,0 +1,65 @@
+"""Letting killed readers die: the kernel keeps a reader in D until its read is answered.
+
+libfuse through pyfuse3 tells nobody of FUSE_INTERRUPT, so every quarter second those that wait are looked at
+in /proc: who has a signal pending that ends a program gets its read back with EINTR. Who merely waits gets
+nothing: programs do not survive EINTR, EAGAIN or ETIMEDOUT from a plain read.
+
+The process looked at is the one that opened the file. Where another one reads (a shell opened it for its
+child), nothing is done for it, and it waits no longer than its bytes do.
+"""
+
+import signal
+from pathlib import Path
+
+import attrs
+import trio
+
+from fanoutfs.ring.shared import Ring
+from fanoutfs.sink.filesystem import Filesystem
+
+INTERVAL = 0.25
+
+FATAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM)
+
+
+def told_to_die(status: str) -> bool:
+    """Say whether /proc/PID/status shows a pending signal that ends programs, not blocked, not ignored."""
+    masks = dict.fromkeys(("SigPnd", "ShdPnd", "SigBlk", "SigIgn"), 0)
+    for line in status.splitlines():
+        key, _, value = line.partition(":")
+        if key in masks:
+            masks[key] = int(value, 16)
+    deliverable = (masks["SigPnd"] | masks["ShdPnd"]) & ~masks["SigBlk"] & ~masks["SigIgn"]
+    return any(deliverable & (1 << (number - 1)) for number in FATAL)
+
+
+@attrs.define(eq=False)
+class Reaper:
+    """Looks after those that wait in the ring: killed readers, and a source that hangs."""
+
+    ring: Ring
+    filesystem: Filesystem
+    source_timeout: float
+
+    async def run(self) -> None:
+        """Look every INTERVAL seconds, for ever."""
+        while True:
+            await trio.sleep(INTERVAL)
+            self.look()
+
+    def look(self) -> None:
+        """Give back the reads of readers told to die, and those that a hanging source keeps too long."""
+        self.ring.source_hangs(self.source_timeout)
+        pids = {handle.consumer.id: handle.consumer.pid for handle in self.filesystem.images}
+        now = self.ring.clock()
+        for waiting in self.ring.waiting():
+            pid = pids.get(waiting.ask.point.id)
+            if pid and now - waiting.ask.since >= INTERVAL and told_to_die(_status(pid)):
+                self.ring.reader_gone(waiting)
+
+
+def _status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return ""

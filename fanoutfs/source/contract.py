@@ -1,0 +1,30 @@
+"""What every kind of source answers, so that the producer need not know kinds."""
+
+from typing import Protocol
+
+
+class Source(Protocol):
+    """Something whose bytes can be read at any offset, more than once."""
+
+    @property
+    def path(self) -> str:
+        """As the user named it, made absolute."""
+
+    @property
+    def identity(self) -> str:
+        """The same for the same bytes on disk, whatever path or link names them."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        """Fill ``slots`` in order with the ``length`` bytes at ``offset``; called in a worker thread.
+
+        ``offset`` is a multiple of PAGE and each slot a page-aligned piece of memory whose size is one too;
+        ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when the bytes
+        can't be had, all of them.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""

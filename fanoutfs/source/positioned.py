@@ -1,0 +1,108 @@
+"""Disks and image files: what ``preadv`` reads at an offset, past the page cache where that can be."""
+
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+from fanoutfs.errors import UnusableError
+from fanoutfs.settings import PAGE
+
+@attrs.define(eq=False)
+class PositionedSource:
+    """A block device or a regular file.
+
+    O_DIRECT keeps a disk of a TiB from washing everything else out of the page cache, and costs one copy
+    less. Where a file system refuses it, at open or at the first read, reads are buffered, and what they
+    left in the page cache is dropped behind them.
+    """
+
+    path: str
+    identity: str
+    size: int
+    _fd: int
+    _direct: bool
+
+    @classmethod
+    def open(cls, path: str) -> Self:
+        """Open what ``path`` names; raises UnusableError, saying why, when it can't be a source."""
+        found = str(Path(path).resolve())
+        try:
+            mode = Path(found).stat().st_mode
+            if not (stat.S_ISBLK(mode) or stat.S_ISREG(mode)):
+                what = "a folder" if stat.S_ISDIR(mode) else "neither a disk nor a file"
+                raise UnusableError(f"the source {path} is {what}; name a block device or an image file")
+            fd, direct = _open_direct(found)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnusableError(f"the source {path} can't be read: {reason}; check its name and rights") from error
+        try:
+            status = os.fstat(fd)
+            if stat.S_ISBLK(status.st_mode):
+                identity = f"disk-{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+            else:
+                identity = f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
+            size = os.lseek(fd, 0, os.SEEK_END)
+            if size == 0:
+                raise UnusableError(f"the source {path} is empty; there is nothing to show")
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(found, identity, size, fd, direct)
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
+        done = 0
+        while done < length:
+            want = -(-length // PAGE) * PAGE if self._direct else length
+            try:
+                count = os.preadv(self._fd, _cut(slots, done, want), offset + done)
+            except OSError as error:
+                if self._direct and error.errno == errno.EINVAL:
+                    self._go_buffered()
+                    continue
+                raise
+            if count == 0:
+                raise OSError(errno.EIO, f"the source ends at byte {offset + done}, it has become shorter")
+            done += count
+            if self._direct and done < length and done % PAGE:
+                done -= done % PAGE
+                if count < PAGE:
+                    raise OSError(errno.EIO, f"the source ends within byte {offset + done + PAGE}")
+        if not self._direct:
+            os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def _go_buffered(self) -> None:
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+        self._direct = False
+
+    def close(self) -> None:
+        """Close the source."""
+        os.close(self._fd)
+
+
+def _open_direct(path: str) -> tuple[int, bool]:
+    """Open for reading, with O_DIRECT where it is taken; says which."""
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_DIRECT), True
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return os.open(path, flags), False
+
+
+def _cut(slots: list[memoryview], begin: int, end: int) -> list[memoryview]:
+    """Give the pieces of ``slots``, taken as one row of bytes, from ``begin`` to ``end``."""
+    pieces, at = [], 0
+    for slot in slots:
+        low, high = max(begin - at, 0), min(end - at, len(slot))
+        if low < high:
+            pieces.append(slot[low:high])
+        at += len(slot)
+    return pieces

@@ -1,0 +1,70 @@
+"""Reading around bad places: what one big read refuses, ever smaller ones find, as ddrescue does.
+
+A run that fails is halved until the bad pages stand alone, so that one bad sector costs its readers one page
+and not a run of several MiB. A disk that fails slowly would hold everybody while it is searched, so the
+search ends after SEARCH_SECONDS, and what was not proven good by then counts as bad.
+"""
+
+import time
+
+from fanoutfs.settings import PAGE
+from fanoutfs.source.contract import Source
+from fanoutfs.statistics import Statistics
+
+SEARCH_SECONDS = 10.0
+
+BadRanges = dict[int, list[tuple[int, int]]]
+"""Per block number the (begin, end) byte ranges within the block that could not be read."""
+
+
+def read_or_salvage(
+    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Statistics
+) -> BadRanges:
+    """Fill the slots from ``offset`` on and say what could not be read; never raises OSError."""
+    try:
+        statistics.reads += 1
+        source.read_into(offset, length, slots)
+    except OSError:
+        return _salvage(source, offset, length, slots, statistics)
+    statistics.bytes_read += length
+    return {}
+
+
+def _salvage(
+    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Statistics
+) -> BadRanges:
+    block = len(slots[0])
+    give_up_at = time.monotonic() + SEARCH_SECONDS
+    bad: BadRanges = {}
+    for i, slot in enumerate(slots):
+        begin = offset + i * block
+        ranges = _search(source, begin, min(block, offset + length - begin), slot, give_up_at, statistics)
+        if ranges:
+            bad[begin // block] = [(b - begin, e - begin) for b, e in ranges]
+            statistics.errors += len(ranges)
+    return bad
+
+
+def _search(
+    source: Source, offset: int, length: int, slot: memoryview, give_up_at: float, statistics: Statistics
+) -> list[tuple[int, int]]:
+    """Give the bad (begin, end) ranges of the source within [offset, offset + length), joined."""
+    if time.monotonic() >= give_up_at:
+        return [(offset, offset + length)]
+    try:
+        statistics.reads += 1
+        source.read_into(offset, length, [slot])
+    except OSError:
+        if length <= PAGE:
+            return [(offset, offset + length)]
+    else:
+        statistics.bytes_read += length
+        return []
+    half = -(-length // 2 // PAGE) * PAGE
+    ranges = _search(source, offset, half, slot[:half], give_up_at, statistics)
+    for begin, end in _search(source, offset + half, length - half, slot[half:], give_up_at, statistics):
+        if ranges and ranges[-1][1] == begin:
+            ranges[-1] = (ranges[-1][0], end)
+        else:
+            ranges.append((begin, end))
+    return ranges
