@@ -11,22 +11,12 @@ from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.settings import Settings, parse_size
 
 
-class Size(click.ParamType):
-    """A size as people write it."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Give bytes."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_size(str(value))
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-
-
-SIZE = Size()
+def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Give the bytes that an option names."""
+    try:
+        return None if value is None else parse_size(value)
+    except UsageError as error:
+        raise UsageError(f"--{parameter.name}: {error}") from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,8 +29,14 @@ def commands() -> None:
 @click.argument("source")
 @click.argument("mountpoint", type=click.Path(path_type=Path))
 @click.option("-f", "--foreground", is_flag=True, help="Stay here, log to the terminal; Ctrl-C unmounts.")
-@click.option("--ring", type=SIZE, help="Shared memory for the ring [an eighth of what is available].")
-@click.option("--block", type=SIZE, default="1M", show_default=True, help="What is read and kept at a time.")
+@click.option(
+    "--ring",
+    callback=_size,
+    metavar="SIZE",
+    help="Shared memory for the ring [an eighth of what is available].",
+)
+@click.option("--block", callback=_size, default="1M", show_default=True, metavar="SIZE",
+              help="What is read and kept at a time.")  # fmt: skip
 @click.option("--patience", type=float, default=10.0, show_default=True, metavar="SECONDS",
               help="Others wait so long for a reader that takes nothing.")  # fmt: skip
 @click.option("--turn", type=float, default=2.0, show_default=True, metavar="SECONDS",
@@ -48,7 +44,7 @@ def commands() -> None:
 @click.option("--source-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS",
               help="Readers get an error when the source takes longer than this.")  # fmt: skip
 @click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
-              help="strict: readers near one another stay together; free: nobody waits for another.")  # fmt: skip
+              help="strict: readers near one another stay together; free: none waits.")  # fmt: skip
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
 @click.option("--log", type=click.Path(path_type=Path), metavar="FILE", help="Log there, not to syslog.")

@@ -1,5 +1,7 @@
 """The one task that reads the source: asks the rules what, reads it into the lent slots, hands it in."""
 
+import logging
+
 import attrs
 import trio
 
@@ -8,6 +10,8 @@ from fanoutfs.ring.shared import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.salvage import BadRanges, read_or_salvage
 from fanoutfs.statistics import Statistics
+
+log = logging.getLogger(__name__)
 
 
 @attrs.define(eq=False)
@@ -28,6 +32,10 @@ class Producer:
             read = await self.ring.next_read()
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.ring.filled(read, bad)
+            for block, ranges in bad.items():
+                for begin, end in ranges:
+                    at = block * self.ring.block
+                    log.warning("the source can't be read from byte %d to before %d", at + begin, at + end)
 
     def _fill(self, read: Read) -> BadRanges:
         """Read the blocks into their slots (in a worker thread)."""

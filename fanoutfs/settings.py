@@ -80,7 +80,7 @@ class Settings:
             )
 
     def slots(self, size: int, available: int) -> int:
-        """How many blocks the ring holds, for an image of ``size`` bytes and ``available`` bytes of memory."""
+        """Give how many blocks the ring holds, for an image and an available memory of so many bytes."""
         blocks = -(-size // self.block)
         ring = self.ring if self.ring is not None else max(available // 8, 2 * self.block)
         return max(2, min(ring // self.block, blocks))

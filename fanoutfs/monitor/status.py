@@ -70,12 +70,12 @@ def describe(document: dict[str, Any]) -> str:
     """Write the document for people."""
     source, ring = document["source"], document["ring"]
     size = source["size"]
+    read = f"{format_size(source['bytes_read'])}, {source['bytes_read'] / size:.2f} times its size"
+    filled = f"{ring['resident']} of {ring['slots']} blocks of {format_size(ring['block_size'])} filled"
     lines = [
         f"source   {source['path']}, {format_size(size)}",
-        f"read     {format_size(source['bytes_read'])} of it, {source['bytes_read'] / size:.2f} times its size, "
-        f"{source['errors']} bad places",
-        f"ring     {ring['resident']} of {ring['slots']} blocks of {format_size(ring['block_size'])} filled, "
-        f"head at {document['head'] / size:.0%}",
+        f"read     {read}, {source['errors']} bad places",
+        f"ring     {filled}, head at {document['head'] / size:.0%}",
     ]
     readers = document["readers"]
     if not readers:

@@ -48,7 +48,8 @@ class Claim:
             holder = _holder(fd)
             os.close(fd)
             raise UnusableError(
-                f"the source {source} is served already, on {holder}; read it there, or: fanoutfs umount {holder}"
+                f"the source {source} is served on {holder} already; read it there, "
+                f"or take that down with: fanoutfs umount {holder}"
             ) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps({"mountpoint": str(mountpoint), "pid": os.getpid()}).encode(), 0)

@@ -28,7 +28,7 @@ def prepare(point: Path) -> None:
     while (mount := mount_at(point)) is not None:
         if mount.kind != FANOUTFS:
             raise UnusableError(
-                f"the mount point {point} has a {mount.kind} mounted on it; unmount that or name another folder"
+                f"the mount point {point} has {mount.kind} mounted on it; unmount it or name another folder"
             )
         if alive(point):
             raise UnusableError(
@@ -37,7 +37,7 @@ def prepare(point: Path) -> None:
             )
         if mount.user != os.getuid():
             raise UnusableError(
-                f"the mount point {point} has a dead mount of user {mount.user} on it; as root: umount {point}"
+                f"the mount point {point} has a dead mount of user {mount.user}; as root: umount {point}"
             )
         detach(point, lazy=True)
     if point.is_symlink():

@@ -1,9 +1,9 @@
 """The life of a mount, from init to unmounted: the tasks that serve it, and how it ends.
 
 It ends in one of three ways. *Unmounted* from outside: the kernel ends the session and the mount is gone.
-*Told to*: a signal came; opens are refused, reads that wait are given DRAIN_SECONDS, then EIO, and we unmount.
-*Broken*: the session ended though nobody asked for it, which is an error. ``pyfuse3.close`` is called exactly
-once; a second call, or ``terminate`` after it, is a crash of the process.
+*Told to*: a signal came; opens are refused, reads that wait are given DRAIN_SECONDS, then EIO, and we
+unmount. *Broken*: the session ended though nobody asked for it, which is an error. ``pyfuse3.close`` is
+called exactly once; a second call, or ``terminate`` after it, is a crash of the process.
 """
 
 import logging
@@ -104,6 +104,7 @@ class Session:
         mounted then, nor when this is cancelled.
         """
         options = mount_options(self.settings, self.source.path)
+        failed: UnusableError | None = None
         try:
             pyfuse3.init(self.filesystem, str(self.point), options)
         except RuntimeError as error:
@@ -116,17 +117,23 @@ class Session:
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics).run)
                 nursery.start_soon(Reaper(self.ring, self.filesystem, self.settings.source_timeout).run)
                 nursery.start_soon(self._main, nursery)
-                await ready()
+                try:
+                    await ready()
+                except UnusableError as error:
+                    failed = error
+                    nursery.cancel_scope.cancel()
         finally:
             self.drop_behind.descriptor = None
-            unasked = not self.told_to_end and mount_at(self.point) is not None
+            unasked = not self.told_to_end and failed is None and mount_at(self.point) is not None
             pyfuse3.close(unmount=True)
             self.ring.memory.close()
             if mount_at(self.point) is not None:
                 # A connection aborted through fusectl is not unmounted by close().
                 mountpoint.detach(self.point, lazy=True)
+        if failed is not None:
+            raise failed
         if unasked:
-            raise UnusableError(f"the kernel ended the mount on {self.point} unasked; it may have been aborted")
+            raise UnusableError(f"the kernel ended the mount on {self.point} unasked; was it aborted?")
         log.info("%s is unmounted", self.point)
 
     def _tune(self) -> None:
@@ -160,10 +167,9 @@ class Session:
     async def _end(self) -> None:
         """Give those who wait a moment, then an error; then end the session."""
         with trio.move_on_after(DRAIN_SECONDS):
-            while self.ring.waiting():
-                await trio.sleep(0.05)
+            await self.ring.nobody_waits()
         self.ring.shut()
-        await trio.sleep(0.05)
+        await self.ring.nobody_waits()
         pyfuse3.terminate()
         await trio.sleep(END_SECONDS)
         log.warning("the session has not ended within %g seconds; leaving it", END_SECONDS)

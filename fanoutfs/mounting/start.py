@@ -1,9 +1,10 @@
 """From the command ``mount`` to a served mount: two processes, one of which stays."""
 
-import functools
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import trio
 
@@ -35,7 +36,8 @@ def mount(settings: Settings, *, foreground: bool) -> str | None:
     source = PositionedSource.open(settings.source)
     server_line, helper_line = helper.lines()
     if foreground:
-        return _in_foreground(settings, source, point, server_line, helper_line)
+        _in_foreground(settings, source, point, server_line, helper_line)
+        return None
     if os.fork() == 0:
         helper_line.close()
         _be_daemon(settings, source, point, server_line)
@@ -57,34 +59,34 @@ def _in_foreground(
             os._exit(1)
         os._exit(0)
     helper_line.close()
+    logs.configure(settings.log, foreground=True)
     try:
-        logs.configure(settings.log, foreground=True)
-        _serve(settings, source, point, server_line, functools.partial(os.waitpid, child, 0))
+        _serve(settings, source, point, server_line, answered=lambda: os.waitpid(child, 0))
     finally:
         server_line.close()
 
 
-def _be_daemon(settings: Settings, source: Source, point: Path, line: Line) -> None:
+def _be_daemon(settings: Settings, source: Source, point: Path, line: Line) -> NoReturn:
     """Serve as a daemon; never returns."""
     code = 1
     try:
+        log_path = settings.log and settings.log.absolute()
         os.setsid()
         os.chdir("/")
         os.umask(0o077)
-        told = logs.configure(settings.log and settings.log.absolute(), foreground=False)
         null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1):
-            os.dup2(null, descriptor)
-        _serve(settings, source, point, line, lambda: os.dup2(null, 2), told)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        told = logs.configure(log_path, foreground=False)
+        # libfuse explains itself on stderr, and the user still listens there until the mount answers.
+        _serve(settings, source, point, line, told=told, answered=lambda: os.dup2(null, 2))
         code = 0
     except FanoutError as error:
-        log.error("%s", error)  # noqa: TRY400 (said in one line; no trace is of use to its reader)
+        log.error("%s", error)  # noqa: TRY400 (one line says it all to whom it concerns)
         line.tell(error=str(error), exit_code=error.exit_code)
-    except OSError as error:
+    except BaseException as error:
         log.exception("the daemon ended")
-        line.tell(error=str(error), exit_code=1)
-    except BaseException:
-        log.exception("the daemon ended")
+        line.tell(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
         raise
     finally:
         logging.shutdown()
@@ -96,9 +98,11 @@ def _serve(
     source: Source,
     point: Path,
     line: Line,
-    answered: "functools.partial[object] | object",
+    *,
+    answered: Callable[[], object],
     told: str | None = None,
 ) -> None:
+    """Claim the source, mount, serve; ``answered`` is called once the helper has seen the mount answer."""
     claim = Claim.take(source.identity, settings.source, point)
     try:
         session = Session(settings, source, point)
@@ -106,11 +110,13 @@ def _serve(
         async def ready() -> None:
             line.tell(mounted=True, log=told)
             message = await trio.to_thread.run_sync(line.hear, helper.ANSWER_SECONDS + 5)
-            answered()  # type: ignore[operator]
-            if message.get("answers") != "":
-                raise UnusableError(f"{point} does not answer: {message.get('answers', 'the helper has ended')}")
-            log.info("%s is mounted on %s: %d bytes, ring of %d blocks of %d bytes", source.path, point,
-                     source.size, session.ring.rules.slots, settings.block)  # fmt: skip
+            answered()
+            said = message.get("answers", "its helper process has ended")
+            if said:
+                raise UnusableError(f"{point} does not answer: {said}")
+            log.info(
+                "%s is mounted on %s: %d bytes, ring of %d blocks of %d bytes",
+                source.path, point, source.size, session.ring.rules.slots, settings.block)  # fmt: skip
 
         trio.run(session.serve, ready)
     finally:

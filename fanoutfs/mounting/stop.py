@@ -19,7 +19,9 @@ def read_status(point: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads((point / ".fanoutfs" / "status").read_bytes())
     except PermissionError as error:
-        raise UnusableError(f"{point} is another user's mount; ask as that user, or mount with --allow-other") from error
+        raise UnusableError(
+            f"{point} is another user's; ask as that user, or mount with --allow-other"
+        ) from error
     except OSError as error:
         raise UnusableError(
             f"the mount on {point} does not answer ({error.strerror}); take it off with: umount -l {point}"
@@ -50,6 +52,8 @@ def umount(point: Path) -> None:
                 raise
             raise UnusableError(f"{point} is in use by {readers}; let them finish or end them") from error
         if not select.select([daemon], [], [], END_SECONDS)[0]:
-            raise UnusableError(f"{point} is unmounted, but its daemon {status['pid']} has not ended; see its log")
+            raise UnusableError(
+                f"{point} is unmounted, but daemon {status['pid']} has not ended; see its log"
+            )
     finally:
         os.close(daemon)

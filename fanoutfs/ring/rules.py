@@ -53,6 +53,7 @@ the decision. What a byte range is in blocks, and when a reader counts, is ``str
 """
 
 import math
+from itertools import pairwise
 
 import attrs
 
@@ -194,7 +195,7 @@ class Rules:
 
     def dormant(self, point: Point, now: float) -> bool:
         """R5: it has taken nothing for too long, and not because of us."""
-        return not point.asks and now - point.taken_at >= self.patience
+        return not point.asks and now >= point.taken_at + self.patience
 
     # The decision.
 
@@ -231,8 +232,7 @@ class Rules:
         half = self.slots // 2
         look = min(LOOK_AHEAD_RUNS * self.run, half)
         while look > 0 and at:
-            gaps = zip(at, at[1:], strict=False)
-            if look + sum(min(look, b - a) for a, b in gaps) <= half:
+            if look + sum(min(look, b - a) for a, b in pairwise(at)) <= half:
                 break
             look //= 2
         return look
@@ -262,7 +262,7 @@ class Rules:
                 block = self.residency.first_absent(ask.at, ask.last + 1)
                 if block is None:
                     continue
-                if not ask.urgent and now - ask.since < self.turn:
+                if not ask.urgent and now < ask.since + self.turn:
                     until = min(until, ask.since + self.turn)
                 else:
                     found.append((ask.since, _Want(block, ask.last + 1, point)))
@@ -320,7 +320,7 @@ class Rules:
         return block
 
     def _holds(self, needer: Point, block: int, sake: Point) -> bool:
-        """R3: does ``needer``'s need of ``block`` make ``sake`` wait?"""
+        """R3: say whether ``needer``'s need of ``block`` makes ``sake`` wait."""
         if not self.strict:
             return False
         if not sake.counts:

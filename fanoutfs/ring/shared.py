@@ -9,7 +9,7 @@ permit of each consumer whose arc holds it. The counts are ``Residency``'s; wait
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import trio
@@ -45,6 +45,7 @@ class Ring:
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _waiting: list[Waiting] = attrs.field(factory=list, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
 
     # Consumers
@@ -135,6 +136,8 @@ class Ring:
                 await waiting.woken.wait()
             finally:
                 self._waiting.remove(waiting)
+                if not self._waiting:
+                    self._all_answered.set()
             if waiting.error is not None:
                 raise waiting.error
 
@@ -188,8 +191,8 @@ class Ring:
         with trio.move_on_after(max(0.0, rest.until - self.clock())):
             await self._work.wait()
 
-    def filled(self, read: Read, bad: dict[int, Sequence[tuple[int, int]]]) -> None:
-        """Take the slots back, filled; ``bad`` holds per block the byte ranges in it that the source refused."""
+    def filled(self, read: Read, bad: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Take the slots back, filled; ``bad`` has per block the byte ranges in it that can't be read."""
         assert self.reading_since is not None
         self.rules.filled(read, self.clock() - self.reading_since)
         self.reading_since = None
@@ -203,6 +206,12 @@ class Ring:
     def waiting(self) -> list[Waiting]:
         """Give the requests that wait now."""
         return list(self._waiting)
+
+    async def nobody_waits(self) -> None:
+        """Wait until no request waits; a checkpoint when one does. Cancelled: nothing is left."""
+        while self._waiting:
+            self._all_answered = trio.Event()
+            await self._all_answered.wait()
 
     def reader_gone(self, waiting: Waiting) -> None:
         """Give a request back to a reader that has been told to die."""

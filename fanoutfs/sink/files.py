@@ -42,7 +42,7 @@ class Handle(Protocol):
     size: int
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give the bytes at ``offset``, fewer than ``size`` only at the end; good until the next checkpoint."""
+        """Give the bytes at ``offset``, fewer than ``size`` only at the end; good to the next checkpoint."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -124,7 +124,7 @@ def attributes(file: File, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
 
 
 def find(folder: int, name: bytes) -> File:
-    """Give the file of this name in the folder with number ``folder``; FUSEError(ENOENT) when there is none."""
+    """Give the file of this name in the folder with this number, else FUSEError(ENOENT)."""
     for file in TREE.get(FOLDERS[folder], ()) if folder in FOLDERS else ():
         if file.name == name:
             return file

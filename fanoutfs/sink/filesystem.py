@@ -13,7 +13,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -36,7 +36,7 @@ FIRST_FRESH_INODE = 1 << 10
 
 
 @attrs.define(eq=False, kw_only=True)
-class Filesystem(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is not typed throughout
+class Filesystem(pyfuse3.Operations):
     """The mount's files, for one ring."""
 
     supports_dot_lookup = False
@@ -79,16 +79,14 @@ class Filesystem(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is not ty
         return self._entry(files.find(self._node(parent_inode).file.number, name))
 
     @guarded
-    async def forget(self, inode_list: list[tuple[pyfuse3.InodeT, int]]) -> None:
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         """Drop the inodes that the kernel no longer knows. Each fresh one was told once."""
         for inode, _count in inode_list:
             if inode >= FIRST_FRESH_INODE:
                 self.nodes.pop(inode, None)
 
     @guarded
-    async def getattr(
-        self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext
-    ) -> pyfuse3.EntryAttributes:
+    async def getattr(self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
         """Give what stat shows."""
         node = self._node(inode)
         return files.attributes(node.file, self._size(node), self.owner)
@@ -138,9 +136,7 @@ class Filesystem(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is not ty
     # Files
 
     @guarded
-    async def open(
-        self, inode: pyfuse3.InodeT, flags: int, ctx: pyfuse3.RequestContext
-    ) -> pyfuse3.FileInfo:
+    async def open(self, inode: pyfuse3.InodeT, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Open a file. O_DIRECT on image goes past the page cache, everything else through it."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
@@ -163,8 +159,11 @@ class Filesystem(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is not ty
         return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=direct, keep_cache=True)
 
     @guarded
-    async def read(self, fh: int, off: int, size: int) -> Buffer:
-        """Read; the length is checked, for a short reply would be a silent end of file."""
+    async def read(self, fh: int, off: int, size: int) -> Buffer:  # type: ignore[override]
+        """Read; the length is checked, for a short reply would be a silent end of file.
+
+        pyfuse3 takes any buffer, though it is annotated with bytes.
+        """
         handle = self.handles[fh]
         found = await handle.read(off, size)
         if len(found) != max(0, min(size, handle.size - off)):

@@ -8,7 +8,7 @@ else is a bug, logged with its trace, counted, and EIO for this request alone.
 import errno
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
@@ -31,12 +31,12 @@ Owner = TypeVar("Owner", bound=Counts)
 
 
 def guarded(
-    handler: Callable[Concatenate[Owner, P], Awaitable[R]],
-) -> Callable[Concatenate[Owner, P], Any]:
+    handler: Callable[Concatenate[Owner, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, R]]:
     """Make a handler that raises nothing but FUSEError (and trio's Cancelled)."""
 
     @functools.wraps(handler)
-    async def guard(self: Owner, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def guard(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await handler(self, *args, **kwargs)
         except pyfuse3.FUSEError:

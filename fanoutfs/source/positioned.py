@@ -12,6 +12,7 @@ import attrs
 from fanoutfs.errors import UnusableError
 from fanoutfs.settings import PAGE
 
+
 @attrs.define(eq=False)
 class PositionedSource:
     """A block device or a regular file.
@@ -33,25 +34,23 @@ class PositionedSource:
         found = str(Path(path).resolve())
         try:
             mode = Path(found).stat().st_mode
-            if not (stat.S_ISBLK(mode) or stat.S_ISREG(mode)):
-                what = "a folder" if stat.S_ISDIR(mode) else "neither a disk nor a file"
-                raise UnusableError(f"the source {path} is {what}; name a block device or an image file")
-            fd, direct = _open_direct(found)
+            fd, direct = _open_direct(found) if stat.S_ISBLK(mode) or stat.S_ISREG(mode) else (-1, False)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise UnusableError(f"the source {path} can't be read: {reason}; check its name and rights") from error
-        try:
-            status = os.fstat(fd)
-            if stat.S_ISBLK(status.st_mode):
-                identity = f"disk-{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-            else:
-                identity = f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
-            size = os.lseek(fd, 0, os.SEEK_END)
-            if size == 0:
-                raise UnusableError(f"the source {path} is empty; there is nothing to show")
-        except BaseException:
+            message = f"the source {path} can't be read: {reason}; check its name and rights"
+            raise UnusableError(message) from error
+        if fd < 0:
+            what = "a folder" if stat.S_ISDIR(mode) else "neither a disk nor a file"
+            raise UnusableError(f"the source {path} is {what}; name a block device or an image file")
+        status = os.fstat(fd)
+        size = os.lseek(fd, 0, os.SEEK_END)
+        if size == 0:
             os.close(fd)
-            raise
+            raise UnusableError(f"the source {path} is empty; there is nothing to show")
+        if stat.S_ISBLK(status.st_mode):
+            identity = f"disk-{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+        else:
+            identity = f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
         return cls(found, identity, size, fd, direct)
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:

@@ -1,0 +1,323 @@
+"""The handlers, called as pyfuse3 would, without a mount."""
+
+import errno
+import inspect
+import json
+import os
+import stat
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pyfuse3
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from fanoutfs.errors import SourceBrokeError
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.rules import Rules
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import PAGE
+from fanoutfs.sink import files
+from fanoutfs.sink.dropbehind import DropBehind
+from fanoutfs.sink.filesystem import FIRST_FRESH_INODE, MOST_HANDLES, Filesystem
+
+SIZE = 10 * PAGE + 7
+CONTENT = bytes(i % 251 for i in range(SIZE))
+WHO: Any = SimpleNamespace(pid=os.getpid(), uid=0, gid=0, umask=0)
+ROOT = pyfuse3.ROOT_INODE
+
+
+def make_filesystem() -> Filesystem:
+    rules = Rules(blocks=11, slots=4, run=2, patience=10.0, turn=2.0)
+    ring = Ring(size=SIZE, block=PAGE, rules=rules, memory=Memory(4, PAGE), clock=trio.current_time)
+    return Filesystem(ring=ring, drop_behind=DropBehind(), status=lambda: b'{"readers": []}\n')
+
+
+async def produce(ring: Ring) -> None:
+    while True:
+        read = await ring.next_read()
+        await trio.sleep(0.001)
+        for block, slot in zip(read.blocks, read.slots, strict=True):
+            piece = CONTENT[block * PAGE : (block + 1) * PAGE]
+            ring.memory.slot(slot)[: len(piece)] = piece
+        ring.filled(read, {})
+
+
+@pytest.fixture
+async def filesystem(autojump_clock: MockClock) -> AsyncIterator[Filesystem]:
+    """A file system over CONTENT with its producer; at the end nothing is held."""
+    made = make_filesystem()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(produce, made.ring)
+        yield made
+        nursery.cancel_scope.cancel()
+    assert made.ring.waiting() == []
+
+
+async def open_image(filesystem: Filesystem, flags: int = os.O_RDONLY) -> pyfuse3.FileInfo:
+    entry = await filesystem.lookup(ROOT, b"image", WHO)
+    return await filesystem.open(entry.st_ino, flags, WHO)
+
+
+async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem) -> None:
+    """Each open by name has a page cache of its own, and the reply is good for no time at all."""
+    one = await filesystem.lookup(ROOT, b"image", WHO)
+    two = await filesystem.lookup(ROOT, b"image", WHO)
+
+    assert one.st_ino != two.st_ino
+    assert {one.entry_timeout, two.entry_timeout, one.attr_timeout, two.attr_timeout} == {0}
+
+
+async def test_stat_shows_one_constant_inode_number(filesystem: Filesystem) -> None:
+    """cp and tar take a file whose number changes for one that was replaced."""
+    one = await filesystem.lookup(ROOT, b"image", WHO)
+    two = await filesystem.lookup(ROOT, b"image", WHO)
+
+    attributes = [await filesystem.getattr(entry.st_ino, WHO) for entry in (one, two)]
+
+    assert [a.st_ino for a in attributes] == [files.IMAGE.number] * 2
+    assert attributes[0].st_size == SIZE
+    assert attributes[0].st_mode == stat.S_IFREG | 0o400
+    assert attributes[0].st_blocks * 512 >= SIZE
+
+
+async def test_forgotten_inodes_are_gone(filesystem: Filesystem) -> None:
+    """Nothing is kept for a name that the kernel no longer knows."""
+    before = dict(filesystem.nodes)
+    entry = await filesystem.lookup(ROOT, b"image", WHO)
+
+    await filesystem.forget([(entry.st_ino, 1)])
+
+    assert filesystem.nodes == before
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await filesystem.getattr(entry.st_ino, WHO)
+    assert failure.value.errno == errno.ESTALE
+
+
+async def test_folders_survive_a_forget(filesystem: Filesystem) -> None:
+    """Their inodes are not counted: they are always there."""
+    entry = await filesystem.lookup(ROOT, b".fanoutfs", WHO)
+    await filesystem.forget([(entry.st_ino, 1)])
+
+    assert (await filesystem.getattr(entry.st_ino, WHO)).st_mode == files.FOLDER.mode
+
+
+@pytest.mark.parametrize(("parent", "name"), [(ROOT, b"Image"), (ROOT, b"status"), (2, b"image")])
+async def test_other_names_are_not_there(filesystem: Filesystem, parent: int, name: bytes) -> None:
+    """ENOENT, and nothing else."""
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await filesystem.lookup(pyfuse3.InodeT(parent), name, WHO)
+
+    assert failure.value.errno == errno.ENOENT
+
+
+@pytest.mark.parametrize(("flags", "direct"), [(os.O_RDONLY, False), (os.O_RDONLY | os.O_DIRECT, True)])
+async def test_o_direct_goes_past_the_page_cache(filesystem: Filesystem, flags: int, *, direct: bool) -> None:
+    """With 512 bytes at a time past the cache a copy would take a hundred times as long."""
+    opened = await open_image(filesystem, flags)
+
+    assert (opened.direct_io, opened.keep_cache) == (direct, True)
+
+
+@pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
+async def test_opening_for_writing_is_refused(filesystem: Filesystem, flags: int) -> None:
+    """The mount is read-only, whoever asks."""
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await open_image(filesystem, flags)
+
+    assert failure.value.errno == errno.EROFS
+
+
+@pytest.mark.parametrize(
+    ("offset", "size"),
+    [(0, 1), (0, SIZE), (PAGE - 1, 2), (SIZE - 1, 1), (SIZE - 1, 4096), (3, 9 * PAGE), (SIZE, 1), (SIZE + 99, 5)],
+)
+async def test_a_read_gives_just_what_is_there(filesystem: Filesystem, offset: int, size: int) -> None:
+    """Never short, never beyond the end."""
+    opened = await open_image(filesystem)
+
+    found = bytes(await filesystem.read(opened.fh, offset, size))
+
+    assert found == CONTENT[offset : offset + size]
+
+
+async def test_release_lets_go_of_everything(filesystem: Filesystem) -> None:
+    """The consumer leaves the ring with its handle."""
+    opened = await open_image(filesystem)
+    await filesystem.read(opened.fh, 0, 100)
+    await filesystem.flush(opened.fh)
+    assert len(filesystem.ring.rules.points) == 1
+
+    await filesystem.release(opened.fh)
+
+    assert (filesystem.handles, filesystem.ring.rules.points) == ({}, {})
+
+
+async def test_status_and_head_are_snapshots_with_their_true_size(filesystem: Filesystem) -> None:
+    """What stat says is what is read."""
+    for name, expected in ((b"status", {"readers": []}), (b"head", 0)):
+        entry = await filesystem.lookup(pyfuse3.InodeT(files.FOLDER.number), name, WHO)
+        opened = await filesystem.open(entry.st_ino, os.O_RDONLY, WHO)
+        text = bytes(await filesystem.read(opened.fh, 0, 65536))
+        await filesystem.release(opened.fh)
+
+        assert json.loads(text) == expected
+        assert (await filesystem.getattr(entry.st_ino, WHO)).st_size == len(text)
+
+
+async def test_too_many_opens_are_refused(
+    filesystem: Filesystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    """EMFILE, with a line in the log, and the mount goes on."""
+    opened = await open_image(filesystem)
+    filesystem.handles.update(dict.fromkeys(range(-MOST_HANDLES, 0), filesystem.handles[opened.fh]))
+
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await open_image(filesystem)
+
+    assert failure.value.errno == errno.EMFILE
+    assert "is the most" in caplog.text
+    caplog.clear()
+
+
+async def test_opens_are_refused_while_the_mount_is_taken_down(filesystem: Filesystem) -> None:
+    """Nobody begins what can't be finished."""
+    filesystem.closing = True
+
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await open_image(filesystem)
+
+    assert failure.value.errno == errno.EIO
+
+
+async def test_an_untuned_kernel_gets_few_page_cache_readers(
+    filesystem: Filesystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With max_background as it was, further readers go past the page cache; said once."""
+    filesystem.cached_limit = 2
+
+    opened = [await open_image(filesystem) for _ in range(4)]
+
+    assert [o.direct_io for o in opened] == [False, False, True, True]
+    assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
+    caplog.clear()
+
+
+HANDLERS: dict[str, tuple[Any, ...]] = {
+    "lookup": (ROOT, b"image", WHO),
+    "forget": ([(99, 1)],),
+    "getattr": (ROOT, WHO),
+    "statfs": (WHO,),
+    "getxattr": (ROOT, b"user.x", WHO),
+    "listxattr": (ROOT, WHO),
+    "opendir": (ROOT, WHO),
+    "readdir": (ROOT, 0, None),
+    "releasedir": (ROOT,),
+    "open": (FIRST_FRESH_INODE, os.O_RDONLY, WHO),
+    "read": (1, 0, 1),
+    "flush": (1,),
+    "release": (1,),
+}
+
+
+def test_every_handler_is_listed() -> None:
+    """A handler that is added must be tried with the failures below."""
+    ours = {
+        name
+        for name, member in inspect.getmembers(Filesystem, inspect.iscoroutinefunction)
+        if member is not getattr(pyfuse3.Operations, name, None)
+    }
+
+    assert ours == set(HANDLERS)
+
+
+class Broken(dict[int, Any]):
+    """A book in which every look-up fails."""
+
+    def __getitem__(self, key: int) -> Any:
+        raise ZeroDivisionError
+
+    def get(self, key: int, default: Any = None) -> Any:
+        raise ZeroDivisionError
+
+    def pop(self, key: int, default: Any = None) -> Any:
+        raise ZeroDivisionError
+
+    def __len__(self) -> int:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+async def test_a_bug_in_a_handler_costs_one_request(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anything but FUSEError would end the session, and all readers with it: it becomes EIO and a log line."""
+    filesystem = make_filesystem()
+    handler = getattr(filesystem, name)
+    filesystem.nodes = filesystem.handles = Broken()
+    monkeypatch.setattr(files, "TREE", Broken())
+    monkeypatch.setattr(files, "find", lambda *_: 1 / 0)
+    monkeypatch.setattr(pyfuse3, "StatvfsData", lambda: 1 / 0)
+
+    try:
+        await handler(*HANDLERS[name])
+    except pyfuse3.FUSEError as error:
+        if error.errno == errno.EIO:
+            assert filesystem.handler_bugs == 1
+            assert f"{name} failed" in caplog.text
+            caplog.clear()
+        else:
+            assert (name, error.errno) == ("getxattr", pyfuse3.ENOATTR)
+    else:
+        assert name in {"forget", "flush", "releasedir", "listxattr"}
+
+
+async def test_a_wrong_length_is_an_error_and_never_a_short_read(
+    filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through the page cache a short reply is a silent end of file."""
+    opened = await open_image(filesystem)
+    monkeypatch.setattr(files.ImageHandle, "read", lambda *_: _give(b"short"))
+
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await filesystem.read(opened.fh, 0, 4096)
+
+    assert (failure.value.errno, filesystem.handler_bugs) == (errno.EIO, 1)
+    caplog.clear()
+
+
+async def _give(value: bytes) -> bytes:
+    return value
+
+
+async def test_a_broken_source_is_its_readers_error(
+    filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EIO, no bug, no trace in the log."""
+    opened = await open_image(filesystem)
+
+    async def broken(*_: object) -> bytes:
+        raise SourceBrokeError("the source can't be read at byte 0")
+
+    monkeypatch.setattr(files.ImageHandle, "read", broken)
+    with pytest.raises(pyfuse3.FUSEError) as failure:
+        await filesystem.read(opened.fh, 0, 4096)
+
+    assert (failure.value.errno, filesystem.handler_bugs) == (errno.EIO, 0)
+
+
+async def test_a_waiting_read_does_not_keep_others_out(autojump_clock: MockClock) -> None:
+    """While one waits for its bytes, look-ups, opens and closes of others are answered."""
+    filesystem = make_filesystem()
+    opened = await open_image(filesystem)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(filesystem.read, opened.fh, 0, 10)
+        await wait_all_tasks_blocked()
+
+        other = await open_image(filesystem)
+        await filesystem.release(other.fh)
+        nursery.cancel_scope.cancel()
+
+    assert filesystem.ring.waiting() == []

@@ -1,0 +1,188 @@
+"""Sources read into page-aligned memory, and around bad places."""
+
+import errno
+import mmap
+import os
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.errors import UnusableError
+from fanoutfs.settings import PAGE
+from fanoutfs.source import salvage
+from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.salvage import read_or_salvage
+from fanoutfs.statistics import Statistics
+
+BLOCK = 4 * PAGE
+
+
+def slots_for(length: int) -> list[memoryview]:
+    count = -(-length // BLOCK)
+    memory = memoryview(mmap.mmap(-1, count * BLOCK))
+    return [memory[i * BLOCK : (i + 1) * BLOCK] for i in range(count)]
+
+
+def joined(slots: list[memoryview], length: int) -> bytes:
+    return b"".join(slots)[:length]
+
+
+def make_image(folder: Path, size: int) -> tuple[Path, bytes]:
+    content = os.urandom(size)
+    path = folder / "image"
+    path.write_bytes(content)
+    return path, content
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 513, PAGE, PAGE + 1, BLOCK - 1, BLOCK, 3 * BLOCK + 1234])
+@pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
+def test_any_size_is_exact(folder: str, size: int) -> None:
+    """Sizes that are no multiple of a block, a page or a sector come whole, buffered and with O_DIRECT."""
+    path = Path(folder) / f"fanoutfs-test-{os.getpid()}"
+    content = os.urandom(size)
+    path.write_bytes(content)
+    try:
+        source = PositionedSource.open(str(path))
+        for begin in range(0, size, BLOCK):
+            length = size - begin
+            slots = slots_for(length)
+            source.read_into(begin, length, slots)
+            assert joined(slots, length) == content[begin:]
+        assert source.size == size
+        source.close()
+    finally:
+        path.unlink()
+
+
+def test_a_source_that_shrank_is_an_error(tmp_path: Path) -> None:
+    """Never zeros for what is no longer there: not at a page's border, not within one."""
+    path, _ = make_image(tmp_path, 3 * BLOCK)
+    source = PositionedSource.open(str(path))
+    for size in (2 * BLOCK, BLOCK + 100, 100, 0):
+        os.truncate(path, size)
+        with pytest.raises(OSError, match="ends") as failure:
+            source.read_into(0, 3 * BLOCK, slots_for(3 * BLOCK))
+        assert failure.value.errno == errno.EIO
+    source.close()
+
+
+def test_two_names_of_one_file_are_one_source(tmp_path: Path) -> None:
+    """A link to it, and a link to its name, have the same identity; another file has not."""
+    path, _ = make_image(tmp_path, 100)
+    (tmp_path / "hard").hardlink_to(path)
+    (tmp_path / "soft").symlink_to(path)
+    (tmp_path / "other").write_bytes(b"x")
+
+    identities = []
+    for name in ("image", "hard", "soft", "other"):
+        source = PositionedSource.open(str(tmp_path / name))
+        identities.append(source.identity)
+        source.close()
+
+    assert len(set(identities[:3])) == 1
+    assert identities[3] not in identities[:3]
+
+
+@pytest.mark.parametrize(("name", "why"), [("missing", "no such file"), (".", "a folder"), ("empty", "empty"),
+                                           ("pipe", "neither a disk nor a file")])  # fmt: skip
+def test_what_cant_be_a_source_is_refused_with_the_reason(tmp_path: Path, name: str, why: str) -> None:
+    """One line that says which and why."""
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(UnusableError, match=why):
+        PositionedSource.open(str(tmp_path / name))
+
+
+def test_buffered_reads_leave_nothing_in_the_page_cache() -> None:
+    """Where O_DIRECT is refused, what was read is dropped: a read that may not wait finds nothing."""
+    path, content = make_image(Path("/var/tmp"), 64 * PAGE)
+    try:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        source = PositionedSource.open(str(path))
+        source._go_buffered()
+        slots = slots_for(len(content))
+        source.read_into(0, len(content), slots)
+        source.close()
+        left = _cached(fd)
+        os.close(fd)
+        assert joined(slots, len(content)) == content
+        assert left is False
+    finally:
+        path.unlink()
+
+
+def _cached(fd: int) -> bool:
+    try:
+        os.preadv(fd, [bytearray(PAGE)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@attrs.define(eq=False)
+class Scratched:
+    """A source with bad pages: any read that touches one fails, as a disk's does."""
+
+    content: bytes
+    bad: frozenset[int]
+    path: str = "scratched"
+    identity: str = "scratched"
+    reads: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        self.reads += 1
+        if any(page in self.bad for page in range(offset // PAGE, -(-(offset + length) // PAGE))):
+            raise OSError(errno.EIO, "scratched")
+        for slot in slots:
+            piece = self.content[offset : offset + min(len(slot), length)]
+            slot[: len(piece)] = piece
+            offset, length = offset + len(piece), length - len(piece)
+
+    def close(self) -> None:
+        pass
+
+
+@given(st.frozensets(st.integers(0, 12)), st.integers(1, 13 * PAGE))
+def test_around_bad_pages_everything_else_is_had(bad: frozenset[int], size: int) -> None:
+    """Just the bad pages are named, in their blocks, and every other byte is right."""
+    source = Scratched(os.urandom(size), bad)
+    slots = slots_for(size)
+    statistics = Statistics()
+
+    ranges = read_or_salvage(source, 0, size, slots, statistics)
+
+    named = {
+        (block * BLOCK + at) // PAGE
+        for block, found in ranges.items()
+        for begin, end in found
+        for at in range(begin, end)
+    }
+    pages = {page for page in bad if page * PAGE < size}
+    assert named == pages
+    got = joined(slots, size)
+    for page in range(-(-size // PAGE)):
+        if page not in pages:
+            assert got[page * PAGE : (page + 1) * PAGE] == source.content[page * PAGE : (page + 1) * PAGE]
+    assert statistics.bytes_read + sum(min(PAGE, size - page * PAGE) for page in pages) == size
+    assert (statistics.errors > 0) == bool(pages)
+
+
+def test_the_search_for_bad_pages_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails slowly holds everybody only so long: the rest of the run counts as bad."""
+    monkeypatch.setattr(salvage, "SEARCH_SECONDS", 0.0)
+    source = Scratched(bytes(2 * BLOCK), frozenset([7]))
+
+    ranges = read_or_salvage(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Statistics())
+
+    assert ranges == {0: [(0, BLOCK)], 1: [(0, BLOCK)]}
+    assert source.reads == 1

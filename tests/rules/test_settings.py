@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from fanoutfs.errors import UsageError
+from fanoutfs.mounting.options import mount_options
+from fanoutfs.settings import MIB, Settings, format_size, parse_size
+
+
+def settings(**changes: object) -> Settings:
+    return Settings(source="disk.img", mountpoint=Path("/mnt/x"), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("1", 1), ("512K", 512 << 10), ("64M", 64 << 20), ("2G", 2 << 30), ("1t", 1 << 40), ("64MiB", 64 << 20)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, count: int) -> None:
+    """K, M, G and T are powers of 1024."""
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "0", "0M", "-1", "1.5G", "M", "12X", "1 2", "٣", "0x10"])
+def test_nonsense_is_no_size(text: str) -> None:
+    """What can't be meant is wrong usage, not a guess."""
+    with pytest.raises(UsageError):
+        parse_size(text)
+
+
+def test_sizes_are_written_for_people() -> None:
+    """The largest unit that keeps a digit before the point."""
+    assert [format_size(n) for n in (1, 1536, 64 * MIB)] == ["1 B", "1.5 KiB", "64 MiB"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ring": MIB},
+        {"block": 1000},
+        {"block": 1 << 30},
+        {"patience": 0.0},
+        {"turn": -1.0},
+        {"patience": float("nan")},
+    ],
+)
+def test_settings_that_cant_be_are_wrong_usage(changes: dict[str, object]) -> None:
+    """They are refused before anything is opened."""
+    with pytest.raises(UsageError):
+        settings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("ring", "size", "available", "slots"),
+    [
+        (None, 1000 * MIB, 800 * MIB, 100),
+        (None, 50 * MIB, 800 * MIB, 50),
+        (None, 1000 * MIB, 0, 2),
+        (64 * MIB, 1000 * MIB, 0, 64),
+        (64 * MIB, 10 * MIB + 1, 0, 11),
+        (64 * MIB, 1, 0, 2),
+    ],
+)
+def test_the_ring_is_an_eighth_of_memory_or_what_was_asked_and_at_most_the_image(
+    ring: int | None, size: int, available: int, slots: int
+) -> None:
+    """Never under two blocks, never more than the image needs."""
+    assert settings(ring=ring).slots(size, available) == slots
+
+
+def test_an_unknown_mount_option_is_named() -> None:
+    """libfuse would refuse it without a word."""
+    with pytest.raises(UsageError, match="max_read=1"):
+        mount_options(settings(options=("max_read=1",)), "/dev/sdb")
+
+
+def test_a_comma_in_the_sources_name_stays_one_option() -> None:
+    """libfuse splits options at commas."""
+    assert r"fsname=/a\,b" in mount_options(settings(), "/a,b")
+
+
+def test_a_name_that_is_not_ascii_is_left_out() -> None:
+    """pyfuse3 passes ASCII alone."""
+    assert "fsname=fanoutfs" in mount_options(settings(), "/bücher.img")

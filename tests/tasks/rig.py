@@ -1,0 +1,59 @@
+"""A ring with a clock of trio's, and a producer that takes its time from that clock."""
+
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from fanoutfs.consumer import Consumer
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.rules import Rules
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import PAGE
+
+
+def pattern(size: int) -> bytes:
+    """Every 8 bytes are their own offset: a misplaced byte says where it came from."""
+    return b"".join(i.to_bytes(8, "big") for i in range(0, size + 8, 8))[:size]
+
+
+@attrs.define(eq=False)
+class Rig:
+    """A ring over a pattern; ``seconds`` is what one read of the source takes."""
+
+    ring: Ring
+    content: bytes
+    seconds: float = 1.0
+    bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict)
+    blocks_read: list[int] = attrs.field(factory=list)
+    opened: int = 0
+
+    def open(self) -> Consumer:
+        self.opened += 1
+        return Consumer(self.ring, self.opened, 0, "test")
+
+    async def produce(self) -> None:
+        ring = self.ring
+        while True:
+            read = await ring.next_read()
+            await trio.sleep(self.seconds)
+            for block, slot in zip(read.blocks, read.slots, strict=True):
+                piece = self.content[block * ring.block : (block + 1) * ring.block]
+                ring.memory.slot(slot)[: len(piece)] = piece
+            self.blocks_read += read.blocks
+            ring.filled(read, {block: self.bad[block] for block in read.blocks if block in self.bad})
+
+
+def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: float) -> Rig:
+    """Make a rig with blocks of one page."""
+    rules = Rules(
+        blocks=-(-size // PAGE),
+        slots=slots,
+        run=run,
+        patience=changes.get("patience", 10.0),
+        turn=changes.get("turn", 2.0),
+    )
+    ring = Ring(
+        size=size, block=PAGE, rules=rules, memory=Memory(slots, PAGE), clock=trio.current_time
+    )
+    return Rig(ring, pattern(size), changes.get("seconds", 1.0))
