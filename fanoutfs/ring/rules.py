@@ -29,7 +29,9 @@ The rules
         highest offset: the next newcomer probably begins at 0. What lies in a look-ahead or is being handed
         out never goes.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
-        behind, who still needs it: the one in front waits. ``strict=False`` turns this off.
+        behind, who still needs it: the one in front waits. Nor does it go on to where that one's next block
+        and its own can't both be in the ring: a front that leaves a pack behind costs a pass of its own.
+        ``strict=False`` turns this off.
     R4  Somebody always moves. On the line that ``image`` readers walk, the hindmost of a pack has nobody
         behind it, so R3 never holds it. Look-aheads cover at most half of the ring, so R2 always finds
         something.
@@ -111,6 +113,8 @@ class Point:
     """It reads straight on: it may be waited for, looked ahead for, and paces."""
     taken_at: float = -math.inf
     asks: list[Ask] = attrs.field(factory=list, init=False)
+    reach: int = attrs.field(default=0, init=False)
+    """One past the last block that R3 lets it have; set by each decision."""
     waits_for: int | None = attrs.field(default=None, init=False)
     """Whom R3 made it wait for at the last decision, by id."""
 
@@ -206,12 +210,10 @@ class Rules:
         moving.sort(key=lambda p: p.block)
         look = self._look_ahead([p.block for p in moving])
         self._granule = max(1, min(self.run, look // 2))
+        self._set_reach(moving)
         wants = self._wanted(moving, look)
         overdue, until = self._overdue(now)
         wants.sort(key=lambda w: (w.block - self.head) % self.blocks)
-        for point in self.points.values():
-            point.waits_for = None
-
         sweep = [(want, False) for want in wants]
         # What the sweep reads next anyway is no detour.
         detours = [(want, True) for want in overdue if not (wants and wants[0].block == want.block)]
@@ -249,17 +251,34 @@ class Rules:
             for ask in point.asks:
                 if ask.at >= point.block:
                     end = max(end, ask.last + 1)
+            end = min(end, point.reach)
             block = self.residency.first_absent(point.block, end)
             if block is not None:
                 wants.append(_Want(block, end, point))
         return wants
+
+    def _set_reach(self, moving: list[Point]) -> None:
+        """R3: set how far each may go without leaving behind who is in reach of it."""
+        for point in self.points.values():
+            point.reach, point.waits_for = self.blocks, None
+        if not self.strict:
+            return
+        hindmost = 0
+        for point in moving:
+            while point.block - moving[hindmost].block > self.slots:
+                hindmost += 1
+            if moving[hindmost].block == point.block:
+                continue
+            point.reach = moving[hindmost].block + self.slots - self.reserve
+            if any(ask.at >= point.reach for ask in point.asks):
+                point.waits_for = moving[hindmost].id
 
     def _overdue(self, now: float) -> tuple[list[_Want], float]:
         """R1a: what was asked for and is past its time, longest first, and when the next will be."""
         found, until = [], math.inf
         for point in self.points.values():
             for ask in point.asks:
-                block = self.residency.first_absent(ask.at, ask.last + 1)
+                block = self.residency.first_absent(ask.at, min(ask.last + 1, point.reach))
                 if block is None:
                     continue
                 if not ask.urgent and now < ask.since + self.turn:

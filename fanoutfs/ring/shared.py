@@ -117,7 +117,10 @@ class Ring:
         gathered = bytearray(size)
         done = 0
         while done < size:
-            ask.at = (offset + done) // self.block
+            before, ask.at = ask.at, (offset + done) // self.block
+            if ask.point.block == before != ask.at:
+                # What was copied is no longer needed, and must not hold those in front.
+                self.move(ask.point, offset + done, counts=ask.point.counts)
             await self._resident(ask)
             part = min(size - done, self.block - (offset + done) % self.block)
             found = self.read_nowait(offset + done, part)

@@ -175,7 +175,7 @@ def test_the_front_waits_for_one_in_reach_behind_it() -> None:
 
     assert front.block <= rules.slots
     assert set(range(front.block)) <= resident(rules)
-    assert decision == Rest(TURN)
+    assert decision == Rest(PATIENCE)
     assert front.waits_for == 1
 
 

@@ -79,3 +79,25 @@ def test_a_pack_that_starts_together_is_served_by_one_pass(slots: int, run: int,
     world.finish()
 
     assert sorted(world.reads) == list(range(BLOCKS))
+
+
+def test_a_latecomer_does_not_tear_a_pack_apart() -> None:
+    """Three of unlike speeds span the ring when a fourth begins at 0: the front waits, all share one pass.
+
+    What the latecomer has missed is read again, and what went for it, but no second pass begins.
+    """
+    world = World(Rules(blocks=256, slots=64, run=4, patience=1e9, turn=1e9))
+    steps = {1: 6, 2: 2, 3: 1, 4: 6}
+    for _ in range(3):
+        world.join(0, counts=True)
+    while world.walkers[3].point.block < 256:
+        for number in world.walkers:
+            for _ in range(steps[number]):
+                world.step(number)
+            world.produce()
+        if world.joined == 3 and world.walkers[3].point.block == 16:
+            world.join(0, counts=True)
+
+    world.finish()
+
+    assert len(world.reads) <= 1.2 * 256
