@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +30,7 @@ def test_arcs_are_the_unbroken_stretches(added: set[int], removed: set[int], ord
     arcs = list(residency.arcs())
 
     assert {block for start, end in arcs for block in range(start, end)} == resident
-    assert all(end < start for (_, end), (start, _) in zip(arcs, arcs[1:], strict=False))
+    assert all(end < start for (_, end), (start, _) in pairwise(arcs))
     assert set(residency.slot_of) == resident
 
 

@@ -78,7 +78,7 @@ def test_going_round_the_head_comes_to_the_beginning() -> None:
     reader(rules, 2, 0)
 
     assert rules.head == 0
-    assert [read.first for read in fill(rules)][0] == 0
+    assert fill(rules)[0].first == 0
 
 
 def test_the_first_block_after_an_open_is_read_off_the_sweep_at_once() -> None:
@@ -92,8 +92,9 @@ def test_the_first_block_after_an_open_is_read_off_the_sweep_at_once() -> None:
 
     decision = rules.decide(0.0)
 
-    assert decision == Read(50, decision.slots, detour=True)  # type: ignore[union-attr]
-    rules.filled(decision, 0.1)  # type: ignore[arg-type]
+    assert isinstance(decision, Read)
+    assert (decision.first, decision.detour) == (50, True)
+    rules.filled(decision, 0.1)
     assert rules.head == head
 
 
@@ -208,10 +209,10 @@ def test_after_patience_one_that_takes_nothing_holds_nobody() -> None:
     rules = make_rules(blocks=1000, slots=16, run=1)
     stopped = reader(rules, 1, 0, now=0.0)
     front = reader(rules, 2, 0, now=0.0)
-    for at in range(1, 15):
+    for at in range(1, 16):
         fill(rules, now=1.0)
         rules.move(front, at, counts=True, now=1.0)
-    fill(rules, now=1.0)
+    rules.ask(front, 15, 15, 1.0, fresh=False)
 
     assert rules.decide(1.0) == Rest(PATIENCE)
     assert rules.dormant(stopped, PATIENCE) is True

@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world import World
-
 from fanoutfs.ring.rules import Rules
+from tests.rules.world import World
 
 BLOCKS = 24
 rings = st.builds(

@@ -80,8 +80,8 @@ def test_the_position_is_never_past_what_was_had_but_for_given_up_gaps(
     """The position is always the end of something answered, never beyond the highest answer."""
     stream = Stream(SIZE)
     ends = {0}
-    for offset, size in requests:
-        size = min(size, SIZE - offset)
+    for offset, most in requests:
+        size = min(most, SIZE - offset)
         read(stream, offset, size)
         ends.add(offset + size)
 

@@ -53,7 +53,5 @@ def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: 
         patience=changes.get("patience", 10.0),
         turn=changes.get("turn", 2.0),
     )
-    ring = Ring(
-        size=size, block=PAGE, rules=rules, memory=Memory(slots, PAGE), clock=trio.current_time
-    )
+    ring = Ring(size=size, block=PAGE, rules=rules, memory=Memory(slots, PAGE), clock=trio.current_time)
     return Rig(ring, pattern(size), changes.get("seconds", 1.0))

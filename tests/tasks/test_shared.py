@@ -4,15 +4,15 @@ import random
 
 import pytest
 import trio
-from rig import Rig, make_rig
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, ReaderGoneError, SourceBrokeError, SourceHungError
 from fanoutfs.settings import PAGE
+from tests.tasks.rig import make_rig
 
 
-async def read_all(rig: Rig, consumer: Consumer, piece: int) -> bytes:
+async def read_all(consumer: Consumer, piece: int) -> bytes:
     got = bytearray()
     while found := await consumer.read(len(got), piece):
         got += found
@@ -30,7 +30,7 @@ async def test_every_reader_gets_the_sources_bytes(slots: int, piece: int, autoj
 
     async def reader(delay: float) -> None:
         await trio.sleep(delay)
-        results.append(await read_all(rig, rig.open(), piece))
+        results.append(await read_all(rig.open(), piece))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
@@ -61,7 +61,8 @@ async def test_jumping_readers_get_the_sources_bytes(autojump_clock: MockClock) 
         for _ in range(30):
             async with trio.open_nursery() as readers:
                 for _ in range(8):
-                    readers.start_soon(one, chance.randrange(len(rig.content) + 9), chance.randrange(9 * PAGE))
+                    offset, size = chance.randrange(len(rig.content) + 9), chance.randrange(9 * PAGE)
+                    readers.start_soon(one, offset, size)
         nursery.cancel_scope.cancel()
 
     assert wrong == []
@@ -76,7 +77,7 @@ async def test_readers_that_start_together_are_served_by_one_pass(autojump_clock
         nursery.start_soon(rig.produce)
         async with trio.open_nursery() as readers:
             for piece in (512, PAGE, 2 * PAGE, 1000):
-                readers.start_soon(read_all, rig, rig.open(), piece)
+                readers.start_soon(read_all, rig.open(), piece)
         nursery.cancel_scope.cancel()
 
     assert sorted(rig.blocks_read) == list(range(40))
@@ -91,7 +92,7 @@ async def test_a_stopped_reader_holds_the_others_for_its_patience(autojump_clock
         nursery.start_soon(rig.produce)
         await stopped.read(0, PAGE)
         begun = trio.current_time()
-        got = await read_all(rig, goes, PAGE)
+        got = await read_all(goes, PAGE)
         took = trio.current_time() - begun
         rest = [bytes(await stopped.read(i * PAGE, PAGE)) for i in range(1, 40)]
         nursery.cancel_scope.cancel()
@@ -109,7 +110,7 @@ async def test_one_that_was_opened_and_never_read_holds_nobody(autojump_clock: M
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         begun = trio.current_time()
-        await read_all(rig, rig.open(), PAGE)
+        await read_all(rig.open(), PAGE)
         took = trio.current_time() - begun
         nursery.cancel_scope.cancel()
 
@@ -266,7 +267,7 @@ async def test_a_probe_is_answered_while_a_pack_is_held(autojump_clock: MockCloc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         await stopped.read(0, 100)
-        nursery.start_soon(read_all, rig, front, PAGE)
+        nursery.start_soon(read_all, front, PAGE)
         await trio.sleep(1)
         begun = trio.current_time()
         found = bytes(await rig.open().read(len(rig.content) - 100, 100))
