@@ -1,0 +1,80 @@
+"""Dropping the page cache behind readers: what is sent to the kernel, when, and for whom."""
+
+import os
+
+import trio
+
+from fanoutfs.consumer import Consumer
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.rules import Rules
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import MIB, PAGE
+from fanoutfs.sink.dropbehind import CHUNK, MARGIN, NOTIFICATION, DropBehind
+from fanoutfs.sink.files import ImageHandle
+
+SIZE = 1024 * MIB
+
+
+def make_handle() -> ImageHandle:
+    rules = Rules(blocks=1024, slots=2, run=1, patience=10.0, turn=2.0)
+    ring = Ring(size=SIZE, block=MIB, rules=rules, memory=Memory(2, PAGE))
+    return ImageHandle(Consumer(ring, 1, 0, "test"), 77, cached=True)
+
+
+async def sent(handle: ImageHandle, reads: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Let a reader read, and give the (offset, length) pairs that the kernel is told to drop."""
+    told, descriptor = os.pipe()
+    for offset, size in reads:
+        handle.consumer.stream.begin(offset, size)
+        handle.consumer.stream.took(offset, size)
+        async with trio.open_nursery() as nursery:
+            DropBehind(descriptor, nursery).passed(handle)
+    os.close(descriptor)
+    messages = os.read(told, 65536)
+    os.close(told)
+    fields = list(NOTIFICATION.iter_unpack(messages))
+    assert {field[:4] for field in fields} <= {(40, 2, 0, 77)}
+    return [field[4:] for field in fields]
+
+
+async def test_what_a_reader_left_behind_is_dropped_piece_by_piece() -> None:
+    """Adjoining pieces from 0 on, each well behind the position."""
+    steps = (MARGIN + 3 * CHUNK) // MIB
+    drops = await sent(make_handle(), [(i * MIB, MIB) for i in range(steps)])
+
+    assert drops == [(i * CHUNK, CHUNK) for i in range(3)]
+
+
+async def test_nothing_is_dropped_within_the_margin() -> None:
+    """A read-ahead may be in flight there, and to wait for it is to wait for ourselves."""
+    assert await sent(make_handle(), [(0, MARGIN + CHUNK - 1)]) == []
+
+
+async def test_nothing_is_dropped_behind_one_that_jumps() -> None:
+    """It has left nothing in a row, and may come back."""
+    assert await sent(make_handle(), [(i * 50 * MIB, MIB) for i in range(1, 20)]) == []
+
+
+async def test_after_a_jump_dropping_begins_where_reading_goes_on() -> None:
+    """Nothing before the place that it jumped to."""
+    start = 500 * MIB
+    first = [(i * MIB, MIB) for i in range(4)]
+    drops = await sent(make_handle(), first + [(start + i * MIB, MIB) for i in range(40)])
+
+    assert drops[0][0] >= start - MARGIN
+    assert all(offset + length <= start + 40 * MIB - MARGIN for offset, length in drops)
+
+
+async def test_at_most_one_drop_per_handle_is_under_way() -> None:
+    """While one is, nothing is sent; the next one takes all that has been left behind since."""
+    handle = make_handle()
+    handle.dropped, handle.dropping = 0, True
+    handle.consumer.stream.begin(0, 100 * MIB)
+    handle.consumer.stream.took(0, 100 * MIB)
+    async with trio.open_nursery() as nursery:
+        DropBehind(1 << 20, nursery).passed(handle)
+    assert handle.dropped == 0
+
+    handle.dropping = False
+
+    assert await sent(handle, [(100 * MIB, MIB)]) == [(0, 101 * MIB - MARGIN)]
