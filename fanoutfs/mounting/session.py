@@ -92,7 +92,7 @@ class Session:
         gauges = {
             "handles": len(consumers),
             "waiting": len(self.ring.waiting()),
-            "slots_held": len({c.point.block for c in consumers if c.point.counts}),
+            "slots_held": self.ring.rules.held(self.ring.clock()),
             "handler_bugs": self.filesystem.handler_bugs,
         }
         return render(snapshot(self.source, self.statistics, self.ring, consumers, gauges))
@@ -113,7 +113,7 @@ class Session:
             self._tune()
             async with trio.open_nursery() as nursery:
                 self.drop_behind.nursery = nursery
-                nursery.start_soon(self._end_on_signal)
+                nursery.start_soon(self._end_on_signal, nursery)
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics).run)
                 nursery.start_soon(Reaper(self.ring, self.filesystem, self.settings.source_timeout).run)
                 nursery.start_soon(self._main, nursery)
@@ -142,9 +142,9 @@ class Session:
         mount = mount_at(self.point)
         if mount is None:
             raise UnusableError(f"{self.point} was unmounted as soon as it was mounted")
-        if not kernel.raise_background(mount):
+        if not kernel.raise_background(mount.minor):
             self.filesystem.cached_limit = kernel.CACHED_WHERE_UNTUNED
-        kernel.raise_read_ahead(mount)
+        kernel.raise_read_ahead(mount.major, mount.minor)
         kernel.warn_of_timeouts()
         self.drop_behind.descriptor = descriptor
 
@@ -152,7 +152,7 @@ class Session:
         await pyfuse3.main(min_tasks=MIN_TASKS, max_tasks=MAX_TASKS)
         nursery.cancel_scope.cancel()
 
-    async def _end_on_signal(self) -> None:
+    async def _end_on_signal(self, nursery: trio.Nursery) -> None:
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
                 if self.told_to_end:
@@ -162,9 +162,9 @@ class Session:
                 log.info("%s: taking %s down", signal.Signals(number).name, self.point)
                 self.told_to_end = True
                 self.filesystem.closing = True
-                self.drop_behind.nursery.start_soon(self._end)  # type: ignore[union-attr]
+                nursery.start_soon(self._end, nursery)
 
-    async def _end(self) -> None:
+    async def _end(self, nursery: trio.Nursery) -> None:
         """Give those who wait a moment, then an error; then end the session."""
         with trio.move_on_after(DRAIN_SECONDS):
             await self.ring.nobody_waits()
@@ -173,7 +173,7 @@ class Session:
         pyfuse3.terminate()
         await trio.sleep(END_SECONDS)
         log.warning("the session has not ended within %g seconds; leaving it", END_SECONDS)
-        self.drop_behind.nursery.cancel_scope.cancel()  # type: ignore[union-attr]
+        nursery.cancel_scope.cancel()
 
 
 def _why_not(point: Path, options: set[str]) -> str:

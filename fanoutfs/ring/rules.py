@@ -201,13 +201,19 @@ class Rules:
         """R5: it has taken nothing for too long, and not because of us."""
         return not point.asks and now >= point.taken_at + self.patience
 
+    def held(self, now: float) -> int:
+        """Count the resident blocks that a live consumer still needs."""
+        moving = self._moving(now)
+        if not moving:
+            return 0
+        first = moving[0].block
+        return sum(max(0, end - max(start, first)) for start, end in self.residency.arcs())
+
     # The decision.
 
     def decide(self, now: float) -> Read | Rest:
         """Say what to read next; what must go for it has gone when this returns."""
-        moving = [p for p in self.points.values() if p.counts and p.block < self.blocks]
-        moving = [p for p in moving if not self.dormant(p, now)]
-        moving.sort(key=lambda p: p.block)
+        moving = self._moving(now)
         look = self._look_ahead([p.block for p in moving])
         self._granule = max(1, min(self.run, look // 2))
         self._set_reach(moving)
@@ -228,6 +234,11 @@ class Rules:
                 if not holder.asks:
                     until = min(until, holder.taken_at + self.patience)
         return Rest(until)
+
+    def _moving(self, now: float) -> list[Point]:
+        """Give the live counting consumers that need more, the hindmost first."""
+        moving = [p for p in self.points.values() if p.counts and p.block < self.blocks]
+        return sorted((p for p in moving if not self.dormant(p, now)), key=lambda p: p.block)
 
     def _look_ahead(self, at: list[int]) -> int:
         """R1: the most blocks of look-ahead with which all of it together covers at most half the ring."""

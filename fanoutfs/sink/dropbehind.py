@@ -60,10 +60,12 @@ class DropBehind:
             handle.dropping = False
 
     def _notify(self, inode: int, offset: int, length: int) -> None:
-        assert self.descriptor is not None
+        descriptor = self.descriptor
+        if descriptor is None:
+            return
         message = NOTIFICATION.pack(NOTIFICATION.size, NOTIFY_INVAL_INODE, 0, inode, offset, length)
         try:
-            os.write(self.descriptor, message)
+            os.write(descriptor, message)
         except OSError as error:
             # ENOENT: the inode was forgotten meanwhile, and its pages with it. Else the mount is ending.
             if error.errno != errno.ENOENT:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pyfuse3
 
-from fanoutfs.mounting.mounts import Mount
-
 log = logging.getLogger(__name__)
 
 MAX_BACKGROUND = 1024
@@ -68,9 +66,12 @@ def never_block(descriptor: int) -> None:
     pyfuse3._session_loop = begin_again  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def raise_background(mount: Mount) -> bool:
-    """Let many page-cache reads wait at once; says whether that could be done. Before the first reader."""
-    connection = FUSECTL / str(mount.minor)
+def raise_background(minor: int) -> bool:
+    """Let many page-cache reads of the mount with this device number wait at once, before the first reader.
+
+    Says whether that could be done.
+    """
+    connection = FUSECTL / str(minor)
     try:
         (connection / "max_background").write_text(str(MAX_BACKGROUND))
         (connection / "congestion_threshold").write_text(str(MAX_BACKGROUND * 3 // 4))
@@ -83,9 +84,9 @@ def raise_background(mount: Mount) -> bool:
     return True
 
 
-def raise_read_ahead(mount: Mount) -> None:
+def raise_read_ahead(major: int, minor: int) -> None:
     """Let the kernel read further ahead for page-cache readers."""
-    setting = BDI / f"{mount.major}:{mount.minor}" / "read_ahead_kb"
+    setting = BDI / f"{major}:{minor}" / "read_ahead_kb"
     try:
         setting.write_text(str(READ_AHEAD_KIB))
     except OSError as error:

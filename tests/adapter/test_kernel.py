@@ -9,10 +9,7 @@ from pathlib import Path
 import pyfuse3
 import pytest
 
-from fanoutfs.mounting.mounts import Mount
 from fanoutfs.sink import kernel
-
-MOUNT = Mount(0, 45, "/mnt/x", "fuse.fanoutfs", "/dev/sdb", ())
 
 
 @pytest.fixture
@@ -72,8 +69,8 @@ def test_tuning_is_written_where_the_kernel_reads_it(tmp_path: Path, monkeypatch
     (tmp_path / "45").mkdir()
     (tmp_path / "0:45").mkdir()
 
-    assert kernel.raise_background(MOUNT) is True
-    kernel.raise_read_ahead(MOUNT)
+    assert kernel.raise_background(45) is True
+    kernel.raise_read_ahead(0, 45)
 
     assert (tmp_path / "45/max_background").read_text() == "1024"
     assert (tmp_path / "45/congestion_threshold").read_text() == "768"
@@ -88,8 +85,8 @@ def test_tuning_that_is_not_permitted_is_skipped_with_one_line(
     monkeypatch.setattr(kernel, "BDI", tmp_path / "none")
     caplog.set_level(logging.INFO)
 
-    assert kernel.raise_background(MOUNT) is False
-    kernel.raise_read_ahead(MOUNT)
+    assert kernel.raise_background(45) is False
+    kernel.raise_read_ahead(0, 45)
 
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
     assert "mount -t fusectl" in caplog.records[0].getMessage()

@@ -239,6 +239,21 @@ def test_one_that_waits_for_us_is_not_dormant() -> None:
     assert rules.dormant(waiting, 1000.0) is False
 
 
+def test_what_readers_hold_is_counted_until_they_have_it() -> None:
+    """A gauge: resident blocks that a live reader still needs; none once it is through, gone or dormant."""
+    rules = make_rules()
+    point = reader(rules, 1, 0)
+    fill(rules)
+    held = [rules.held(0.0)]
+    rules.move(point, 3, counts=True, now=0.0)
+    held.append(rules.held(0.0))
+    held.append(rules.held(PATIENCE))
+    rules.close(point)
+    held.append(rules.held(0.0))
+
+    assert held == [8, 5, 0, 0]
+
+
 def test_a_leaving_reader_frees_what_only_it_needed() -> None:
     """The front goes on as soon as the one that it waited for is gone."""
     rules = make_rules(blocks=1000, slots=16, run=1)
