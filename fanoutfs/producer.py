@@ -42,5 +42,7 @@ class Producer:
         ring = self.ring
         offset = read.first * ring.block
         length = min(len(read.slots) * ring.block, ring.size - offset)
+        for slot in read.slots:
+            ring.memory.make_ready(slot)
         slots = [ring.memory.slot(slot) for slot in read.slots]
         return read_or_salvage(self.source, offset, length, slots, self.statistics)

@@ -110,7 +110,8 @@ class Session:
         except RuntimeError as error:
             raise UnusableError(_why_not(self.point, options)) from error
         try:
-            self._tune()
+            descriptor = kernel.session_descriptor()
+            kernel.never_block(descriptor)
             async with trio.open_nursery() as nursery:
                 self.drop_behind.nursery = nursery
                 nursery.start_soon(self._end_on_signal, nursery)
@@ -118,6 +119,7 @@ class Session:
                 nursery.start_soon(Reaper(self.ring, self.filesystem, self.settings.source_timeout).run)
                 nursery.start_soon(self._main, nursery)
                 try:
+                    await self._tune(descriptor)
                     await ready()
                 except UnusableError as error:
                     failed = error
@@ -136,9 +138,9 @@ class Session:
             raise UnusableError(f"the kernel ended the mount on {self.point} unasked; was it aborted?")
         log.info("%s is unmounted", self.point)
 
-    def _tune(self) -> None:
-        descriptor = kernel.session_descriptor()
-        kernel.never_block(descriptor)
+    async def _tune(self, descriptor: int) -> None:
+        """Tune the kernel's side; after INIT, whose reply sets the read-ahead to what libfuse was offered."""
+        await self.filesystem.initialised.wait()
         mount = mount_at(self.point)
         if mount is None:
             raise UnusableError(f"{self.point} was unmounted as soon as it was mounted")

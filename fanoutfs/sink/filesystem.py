@@ -18,6 +18,7 @@ from pathlib import Path
 
 import attrs
 import pyfuse3
+import trio
 
 from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, TooManyReadersError
@@ -50,6 +51,7 @@ class Filesystem(pyfuse3.Operations):
     owner: files.Owner = attrs.field(
         factory=lambda: files.Owner(os.getuid(), os.getgid(), time.time_ns()), init=False
     )
+    initialised: trio.Event = attrs.field(factory=trio.Event, init=False)
     closing: bool = attrs.field(default=False, init=False)
     handler_bugs: int = attrs.field(default=0, init=False)
     handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
@@ -68,6 +70,10 @@ class Filesystem(pyfuse3.Operations):
     def images(self) -> list[ImageHandle]:
         """The open handles of image."""
         return [handle for handle in self.handles.values() if isinstance(handle, ImageHandle)]
+
+    def init(self) -> None:
+        """Note that the kernel's INIT has come; its reply goes out when this returns."""
+        self.initialised.set()
 
     # Names and attributes
 
