@@ -255,17 +255,17 @@ class Rules:
         return min(self.blocks, (block + look) // self._granule * self._granule)
 
     def _wanted(self, moving: list[Point], look: int) -> list[_Want]:
-        """R1: for each counting consumer the first absent block that it asked for or will soon."""
+        """R1: for each counting consumer the first absent block of its look-ahead and of each of its asks."""
         wants = []
         for point in moving:
-            end = self._window_end(point.block, look)
-            for ask in point.asks:
-                if ask.at >= point.block:
-                    end = max(end, ask.last + 1)
-            end = min(end, point.reach)
-            block = self.residency.first_absent(point.block, end)
-            if block is not None:
-                wants.append(_Want(block, end, point))
+            spans = [(point.block, self._window_end(point.block, look))]
+            # Asked for behind its point is what came late; that is for a detour.
+            spans += [(ask.at, ask.last + 1) for ask in point.asks if ask.at >= point.block]
+            for begin, end in spans:
+                until = min(end, point.reach)
+                block = self.residency.first_absent(begin, until)
+                if block is not None:
+                    wants.append(_Want(block, until, point))
         return wants
 
     def _set_reach(self, moving: list[Point]) -> None:

@@ -313,3 +313,14 @@ def test_look_aheads_cover_at_most_half_of_the_ring(readers: int) -> None:
     fill(rules)
 
     assert len(resident(rules)) <= 8
+
+
+def test_what_was_asked_for_is_read_and_not_all_that_lies_before_it() -> None:
+    """A reader with several requests at once, the farthest beyond its look-ahead: that is read next."""
+    rules = make_rules(slots=4, run=4)
+    point = reader(rules, 1, 0)
+    rules.ask(point, 11, 12, 0.0, fresh=False)
+
+    reads = fill(rules)
+
+    assert [block for read in reads for block in read.blocks] == [0, 1, 11]
