@@ -19,8 +19,10 @@ AHEAD = 16 * MIB
 """A request up to so far ahead of the position is still the same stream: eight requests of 2 MiB at once
 (qemu-img convert) fit."""
 
-BEHIND = MIB
-"""A request up to so far behind is one of this stream that came late: the largest FUSE request is 1 MiB."""
+BEHIND = 8 * MIB
+"""A request up to so far behind is no jump back. Through the page cache a reader is up to two read-aheads of
+1 MiB behind its position, and the kernel asks again, for single pages, when it has lost one of those meanwhile
+(seen up to 2.1 MiB behind). Taken for a jump, that would cost the reader its place in the pack."""
 
 COUNTS_FROM = 2
 """A reader counts from so many adjoining reads on."""
