@@ -34,6 +34,9 @@ def mount(settings: Settings, *, foreground: bool) -> str | None:
     if settings.log is not None and settings.log.absolute().is_relative_to(point):
         raise UnusableError(f"--log {settings.log} lies inside the mount; name a file elsewhere")
     source = PositionedSource.open(settings.source)
+    if Path(source.path).is_relative_to(point):
+        source.close()
+        raise UnusableError(f"the source {settings.source} lies inside the mount point; mount elsewhere")
     server_line, helper_line = helper.lines()
     if foreground:
         _in_foreground(settings, source, point, server_line, helper_line)
@@ -60,6 +63,8 @@ def _in_foreground(
         os._exit(0)
     helper_line.close()
     logs.configure(settings.log, foreground=True)
+    # A working directory inside the mount would be ours to serve.
+    os.chdir("/")
     try:
         _serve(settings, source, point, server_line, answered=lambda: os.waitpid(child, 0))
     finally:

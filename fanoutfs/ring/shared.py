@@ -71,18 +71,16 @@ class Ring:
             self._work.set()
 
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
-        """Give the bytes if all of their blocks are resident, else None.
+        """Give the bytes if all of their blocks are resident and none of the bytes is bad, else None.
 
         The view is good until the next checkpoint: whoever hands it out must have it copied before that.
-        Raises SourceBrokeError where the source has no such bytes.
         """
+        if self._bad and self._bad_in(offset, size):
+            return None
         first, begin = divmod(offset, self.block)
-        slots = self.rules.residency.slot_of
-        slot = slots.get(first)
+        slot = self.rules.residency.slot_of.get(first)
         if slot is None:
             return None
-        if first in self._bad:
-            self._check(first, begin, min(self.block, begin + size))
         if begin + size <= self.block:
             start = slot * self.block + begin
             return self.memory.view[start : start + size]
@@ -99,11 +97,15 @@ class Ring:
             return found
         if self._closing:
             raise ClosingError("the mount is being taken down")
+        for block in self._bad_in(offset, size):
+            # What could not be read before this request came is tried again for it.
+            self.rules.residency.remove(block)
+            del self._bad[block]
         last = (offset + size - 1) // self.block
         ask = self.rules.ask(point, offset // self.block, last, self.clock(), fresh=fresh)
         try:
             await self._resident(ask)
-            found = self.read_nowait(offset, size)
+            found = self._take(offset, size)
             if found is None:
                 found = await self._gather(ask, offset, size)
             return found
@@ -123,7 +125,7 @@ class Ring:
                 self.move(ask.point, offset + done, counts=ask.point.counts)
             await self._resident(ask)
             part = min(size - done, self.block - (offset + done) % self.block)
-            found = self.read_nowait(offset + done, part)
+            found = self._take(offset + done, part)
             assert found is not None
             gathered[done : done + part] = found
             done += part
@@ -161,17 +163,26 @@ class Ring:
             slot = here
             adjoining = adjoining and slot == before + 1
             part = min(left, self.block)
-            if block in self._bad:
-                self._check(block, 0, part)
             parts.append(self.memory.view[slot * self.block : slot * self.block + part])
             left -= part
         return self.memory.view[start : start + size] if adjoining else b"".join(parts)
 
-    def _check(self, block: int, begin: int, end: int) -> None:
-        for bad_begin, bad_end in self._bad[block]:
-            if begin < bad_end and bad_begin < end:
-                place = block * self.block + max(begin, bad_begin)
-                raise SourceBrokeError(f"the source can't be read at byte {place}")
+    def _take(self, offset: int, size: int) -> Buffer | None:
+        """Do as read_nowait, but raise SourceBrokeError when one of the bytes is bad."""
+        if self._bad and (blocks := self._bad_in(offset, size)):
+            place = f"{offset} to before {offset + size}, in block {blocks[0]}"
+            raise SourceBrokeError(f"the source can't be read from byte {place}")
+        return self.read_nowait(offset, size)
+
+    def _bad_in(self, offset: int, size: int) -> list[int]:
+        """Give the resident blocks that have bad bytes among these."""
+        found = []
+        for block in range(offset // self.block, (offset + size - 1) // self.block + 1):
+            begin = offset - block * self.block
+            bad = self._bad.get(block, ())
+            if any(begin < bad_end and bad_begin < begin + size for bad_begin, bad_end in bad):
+                found.append(block)
+        return found
 
     # The producer
 
@@ -183,10 +194,10 @@ class Ring:
         while True:
             self._work = trio.Event()
             decision = self.rules.decide(self.clock())
+            for block in self._bad.keys() - self.rules.residency.slot_of.keys():
+                del self._bad[block]
             if isinstance(decision, Read):
                 self.reading_since = self.clock()
-                for block in self._bad.keys() - self.rules.residency.slot_of.keys():
-                    del self._bad[block]
                 return decision
             await self._rest(decision)
 

@@ -21,8 +21,8 @@ AHEAD = 16 * MIB
 
 BEHIND = 8 * MIB
 """A request up to so far behind is no jump back. Through the page cache a reader is up to two read-aheads of
-1 MiB behind its position, and the kernel asks again, for single pages, when it has lost one of those meanwhile
-(seen up to 2.1 MiB behind). Taken for a jump, that would cost the reader its place in the pack."""
+1 MiB behind its position, and the kernel asks again, for single pages, when it has lost one meanwhile (seen
+up to 2.1 MiB behind). Taken for a jump, that would cost the reader its place in the pack."""
 
 COUNTS_FROM = 2
 """A reader counts from so many adjoining reads on."""

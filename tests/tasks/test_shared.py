@@ -173,6 +173,26 @@ async def test_a_bad_place_fails_those_who_read_it_alone(autojump_clock: MockClo
     assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
 
 
+async def test_a_bad_place_is_tried_again_for_the_next_request(autojump_clock: MockClock) -> None:
+    """An error is not kept: when the source has come back, the next reader gets its bytes."""
+    rig = make_rig()
+    rig.bad[5] = [(0, PAGE)]
+    consumer = rig.open()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.produce)
+        for _ in range(2):
+            with pytest.raises(SourceBrokeError):
+                await consumer.read(5 * PAGE, 100)
+        tried = rig.blocks_read.count(5)
+        rig.bad.clear()
+        found = bytes(await consumer.read(5 * PAGE, 100))
+        nursery.cancel_scope.cancel()
+
+    assert tried == 2
+    assert found == rig.content[5 * PAGE : 5 * PAGE + 100]
+
+
 async def test_a_hanging_source_fails_those_who_wait_too_long(autojump_clock: MockClock) -> None:
     """Within the limit, and once it answers again, readers are served again."""
     rig = make_rig(seconds=100.0)

@@ -1,0 +1,40 @@
+"""Four readers through the page cache against one: together they must not be slower than it alone."""
+
+from functools import partial
+
+from contrib.bench.harness import Row, alternate, finish, options
+from contrib.bench.images import folder, pattern_image
+from contrib.bench.mounts import Mount, fanout_mount
+from contrib.bench.readers import dd, seconds_of
+from fanoutfs.settings import MIB
+
+READERS = 4
+BAR = 1.0
+
+
+def rate(mount: Mount, size: int, readers: int) -> float:
+    """Give the MiB per second of all readers together."""
+    return readers * size / MIB / seconds_of([dd(mount.image, "bs=1M")] * readers, mount)
+
+
+def main() -> None:
+    """Measure and answer."""
+    chosen = options(__doc__, size="1G", rounds=7)
+    with (
+        folder() as ram,
+        fanout_mount(chosen.fanoutfs, pattern_image(ram / "source", chosen.size), chosen.ring) as ours,
+    ):
+        medians = alternate(
+            chosen.rounds,
+            {
+                "four": partial(rate, ours, chosen.size, READERS),
+                "one": partial(rate, ours, chosen.size, 1),
+            },
+        )
+    ratio = medians["four"] / medians["one"]
+    row = Row("four to one", f"{ratio:.2f}", f"at least {BAR:.2f}", ratio >= BAR)
+    finish("four cached readers (bs=1M) against one, in total", [row])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The frame of a measurement: its options, its rounds, and its answer as a table and an exit code."""
+
+import argparse
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import attrs
+
+from fanoutfs.errors import UsageError
+from fanoutfs.settings import parse_size
+
+QUIET = 0.9  # of the machine's processors, idle before a run begins
+
+
+@attrs.frozen
+class Options:
+    """What every command of this folder understands."""
+
+    rounds: int
+    size: int
+    ring: str
+    fanoutfs: Path
+
+
+def options(description: str | None, *, size: str, rounds: int = 1, ring: str = "64M") -> Options:
+    """Read the command line. From here on SIGTERM, too, undoes what was made."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    beside = Path(sys.executable).parent / "fanoutfs"
+    parser.add_argument("--rounds", type=int, default=rounds, help="how often [%(default)s]")
+    parser.add_argument("--size", type=_size, default=size, help="of the image [%(default)s]")
+    parser.add_argument("--ring", default=ring, help="memory for fanoutfs's ring [%(default)s]")
+    parser.add_argument("--fanoutfs", type=Path, default=beside, help="what is measured [%(default)s]")
+    signal.signal(signal.SIGTERM, _leave)
+    return Options(**vars(parser.parse_args()))
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+@attrs.frozen
+class Row:
+    """One line of an answer."""
+
+    what: str
+    figure: str
+    bar: str
+    holds: bool
+
+
+def finish(title: str, rows: Sequence[Row]) -> NoReturn:
+    """Print the table; exit 0 when every bar holds, else 1."""
+    table = [("", "figure", "bar", "")]
+    table += [(row.what, row.figure, row.bar, "holds" if row.holds else "FALLS SHORT") for row in rows]
+    widths = [max(len(line[column]) for line in table) for column in range(4)]
+    print(title)
+    for line in table:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    sys.exit(0 if all(row.holds for row in rows) else 1)
+
+
+def alternate(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """Run each in turn, `rounds` times after a round that doesn't count, and give the median of each.
+
+    In turn, so that what else the machine does falls on all of them alike.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in runs}
+    for count in range(rounds + 1):
+        for name, run in runs.items():
+            wait_for_quiet()
+            figure = run()
+            if count:
+                figures[name].append(figure)
+    for name, found in figures.items():
+        spread = f"{min(found):.0f} to {max(found):.0f} in {len(found)} rounds"
+        print(f"  {name}: median {statistics.median(found):.0f} MiB/s ({spread})")
+    return {name: statistics.median(found) for name, found in figures.items()}
+
+
+def wait_for_quiet(seconds: float = 10.0) -> bool:
+    """Wait until the machine has nothing else to do, within limits; says whether that came."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        idle, total = _processors()
+        time.sleep(0.2)
+        idle_later, total_later = _processors()
+        if idle_later - idle >= QUIET * (total_later - total):
+            return True
+    return False
+
+
+def _processors() -> tuple[int, int]:
+    """Give the ticks that all processors were idle, and all their ticks, since the machine started."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)

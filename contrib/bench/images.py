@@ -1,0 +1,57 @@
+"""What is read: a pattern image in memory, a file or behind a loop device whose reads the kernel counts."""
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from fanoutfs.settings import MIB
+
+RAM = Path("/dev/shm")  # a tmpfs: no disk is measured
+LANE = 8  # bytes; in a pattern image every so many bytes are their own offset, big-endian
+SECTOR = 512  # bytes; the kernel counts reads in these, whatever the device's own sectors are
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder in memory, for a source and for copies."""
+    with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-", dir=RAM) as path:
+        yield Path(path)
+
+
+def pattern_image(path: Path, size: int) -> Path:
+    """Write an image in which every 8 bytes are their own offset: a misplaced byte says where it is from."""
+    lanes = range(0, MIB, LANE)
+    first = int.from_bytes(b"".join(offset.to_bytes(LANE, "big") for offset in lanes), "big")
+    ones = int.from_bytes((1).to_bytes(LANE, "big") * len(lanes), "big")
+    with path.open("wb") as file:
+        for offset in range(0, size, MIB):
+            block = (first + ones * offset).to_bytes(MIB, "big")
+            file.write(block[: size - offset])
+    return path
+
+
+@attrs.frozen
+class LoopDevice:
+    """A file as a block device."""
+
+    path: Path
+
+    def bytes_read(self) -> int:
+        """Give what the kernel has read of the device since it was attached, in bytes."""
+        fields = (Path("/sys/block") / self.path.name / "stat").read_text().split()
+        return int(fields[2]) * SECTOR
+
+
+@contextlib.contextmanager
+def loop_device(file: Path) -> Iterator[LoopDevice]:
+    """Attach a file to a loop device, read-only."""
+    command = ["losetup", "--find", "--show", "--read-only", str(file)]
+    path = Path(subprocess.check_output(command, text=True).strip())
+    try:
+        yield LoopDevice(path)
+    finally:
+        subprocess.run(["losetup", "--detach", path], check=True)
