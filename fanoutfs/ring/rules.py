@@ -143,7 +143,11 @@ class Rules:
     points: dict[int, Point] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
+    _look: int = attrs.field(default=0, init=False)
     _granule: int = attrs.field(default=1, init=False)
+    """Runs end at multiples of it; with ``_look`` set by each decision, for the events until the next."""
+    _held_back: bool = attrs.field(default=False, init=False)
+    """The last decision kept something from somebody that it wants."""
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -172,20 +176,27 @@ class Rules:
         return ask
 
     def answered(self, ask: Ask, now: float) -> bool:
-        """Take out a request that was answered or given up."""
+        """Take out a request that was answered or given up; its block may go now."""
         ask.point.asks.remove(ask)
         ask.point.taken_at = now
         ask.point.waits_for = None
-        return True
+        return self._held_back
 
     def move(self, point: Point, block: int, *, counts: bool, now: float) -> bool:
         """Set where a consumer is and whether it counts; it has just taken something.
 
-        Answers True when a new run comes into its look-ahead, or one behind it comes free.
+        Answers True when a run that is absent comes into its look-ahead, or one behind it comes free that
+        somebody is held back for. Only when it goes over a border between runs, so as not to decide all the
+        time for one block.
         """
-        before = (point.block // self._granule, point.counts)
+        before, counted = point.block, point.counts
         point.block, point.counts, point.taken_at = block, counts, now
-        return before != (block // self._granule, counts) or block == self.blocks
+        if counts != counted:
+            return True
+        if before // self._granule == block // self._granule and block < self.blocks:
+            return False
+        end = self._window_end(block, self._look)
+        return self._held_back or self.residency.first_absent(block, end) is not None
 
     def filled(self, read: Read, seconds: float) -> None:
         """Enter what was read as resident; ``seconds`` is the source's time that it took."""
@@ -214,8 +225,9 @@ class Rules:
     def decide(self, now: float) -> Read | Rest:
         """Say what to read next; what must go for it has gone when this returns."""
         moving = self._moving(now)
-        look = self._look_ahead([p.block for p in moving])
+        look = self._look = self._look_ahead([p.block for p in moving])
         self._granule = max(1, min(self.run, look // 2))
+        self._held_back = False
         self._set_reach(moving)
         wants = self._wanted(moving, look)
         overdue, until = self._overdue(now)
@@ -263,6 +275,7 @@ class Rules:
             spans += [(ask.at, ask.last + 1) for ask in point.asks if ask.at >= point.block]
             for begin, end in spans:
                 until = min(end, point.reach)
+                self._held_back = self._held_back or until < end
                 block = self.residency.first_absent(begin, until)
                 if block is not None:
                     wants.append(_Want(block, until, point))
@@ -314,6 +327,7 @@ class Rules:
             if self.residency.free <= keep:
                 victim = self._victim(want.point, moving, look)
                 if victim is None:
+                    self._held_back = True
                     break
                 self.residency.remove(victim)
             else:

@@ -111,8 +111,8 @@ class Ring:
             return found
         finally:
             if ask in point.asks:
-                self.rules.answered(ask, self.clock())
-                self._work.set()
+                if self.rules.answered(ask, self.clock()):
+                    self._work.set()
 
     async def _gather(self, ask: Ask, offset: int, size: int) -> bytearray:
         """Copy block by block, as they come: for a request over blocks that are never there together."""
