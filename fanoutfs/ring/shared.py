@@ -110,9 +110,8 @@ class Ring:
                 found = await self._gather(ask, offset, size)
             return found
         finally:
-            if ask in point.asks:
-                if self.rules.answered(ask, self.clock()):
-                    self._work.set()
+            if ask in point.asks and self.rules.answered(ask, self.clock()):
+                self._work.set()
 
     async def _gather(self, ask: Ask, offset: int, size: int) -> bytearray:
         """Copy block by block, as they come: for a request over blocks that are never there together."""
