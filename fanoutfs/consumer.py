@@ -22,7 +22,6 @@ class Consumer:
     point: Point = attrs.field(init=False)
     start: int | None = attrs.field(default=None, init=False)
     """Offset of the first read; None before it."""
-    _block: int = attrs.field(default=-1, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.stream = Stream(self.ring.size)
@@ -38,6 +37,14 @@ class Consumer:
         if size <= 0:
             return b""
         stream = self.stream
+        if offset == stream.position and stream.straight_on:
+            # The way of nearly all reads, kept short: eight direct readers do 5,000 of them in a second.
+            found = self.ring.read_nowait(offset, size)
+            if found is not None:
+                stream.position = offset + size
+                self.delivered += size
+                self.ring.move(self.point, stream.position, counts=True)
+                return found
         if self.start is None:
             self.start = offset
         fresh = stream.begin(offset, size)

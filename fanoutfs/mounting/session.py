@@ -35,7 +35,7 @@ from fanoutfs.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
-RUN = 4 * MIB
+RUN = 8 * MIB
 """Most bytes of one read of the source: long enough for any disk's full rate, short enough that who waits
 for a detour behind it does not notice."""
 

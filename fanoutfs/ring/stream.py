@@ -44,6 +44,11 @@ class Stream:
     _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
 
     @property
+    def straight_on(self) -> bool:
+        """It counts, and nothing was answered beyond the position: a read there just moves the position."""
+        return self.counts and not self._pieces
+
+    @property
     def finished(self) -> bool:
         """It has read up to the end of the image."""
         return self.begun and self.position >= self.size
