@@ -1,0 +1,31 @@
+"""What the two markers ask of the machine: a test that cannot run fails, unless skipping was asked for."""
+
+import os
+import shutil
+
+import pytest
+
+SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail, or skip where that was asked for, a test whose markers name what is not here."""
+    if any(item.iter_markers("mount")) and (why := _fuse_is_missing()):
+        _not_here(why, "FANOUTFS_SKIP_MOUNT")
+    commands = [name for marker in item.iter_markers("tool") for name in marker.args]
+    if missing := sorted({name for name in commands if shutil.which(name, path=SBIN) is None}):
+        _not_here(f"not installed: {', '.join(missing)}", "FANOUTFS_SKIP_TOOLS")
+
+
+def _fuse_is_missing() -> str | None:
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        return f"/dev/fuse cannot be opened: {error.strerror}"
+    return None
+
+
+def _not_here(why: str, variable: str) -> None:
+    if os.environ.get(variable) == "1":
+        pytest.skip(why)
+    pytest.fail(f"{why}; set {variable}=1 to skip such tests", pytrace=False)

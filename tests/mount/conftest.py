@@ -1,0 +1,170 @@
+"""Fixtures that make real mounts and leave nothing behind, whatever the test does."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.mount.support import mountinfo, mounts
+from tests.mount.support.commands import Argument, Process, end, fanoutfs, run, start
+from tests.mount.support.disks import Disk, make_disk
+from tests.mount.support.faults import Faulty, faulty_source
+from tests.mount.support.images import write_pattern
+from tests.mount.support.loops import attached
+from tests.mount.support.mounts import Mount
+
+RING = "4M"  # smaller than nearly every image here, so that slots are given up
+LIMIT = 100.0  # seconds that one test may hold a mount
+FAILED = pytest.StashKey[bool]()
+
+PatternFactory = Callable[[int], Path]
+LoopFactory = Callable[[Path], Path]
+FaultFactory = Callable[..., Faulty]
+MountFactory = Callable[..., Mount]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the fixtures know at a test's end whether it has failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fusectl() -> Iterator[None]:
+    """Have the folder from which a mount that hangs can be aborted."""
+    ours = mountinfo.CONNECTIONS.is_dir() and not mountinfo.at(mountinfo.CONNECTIONS)
+    if ours:
+        run("mount", "-t", "fusectl", "none", mountinfo.CONNECTIONS)
+    yield
+    if ours:
+        run("umount", mountinfo.CONNECTIONS)
+
+
+@pytest.fixture(scope="session")
+def pattern_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PatternFactory]:
+    """Make pattern images, one of each size; tests only read them. Removed at the end: they are large."""
+    folder = tmp_path_factory.mktemp("patterns")
+
+    def make(size: int) -> Path:
+        path = folder / f"{size}.img"
+        return path if path.exists() else write_pattern(path, size)
+
+    yield make
+    run("rm", "-rf", folder)
+
+
+@pytest.fixture(scope="session")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
+    """Make a real disk image; tests only read it."""
+    return make_disk(tmp_path_factory.mktemp("disk"))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder for copies, and empty it at the end: they are large."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    yield folder
+    run("rm", "-rf", "--one-file-system", folder)
+
+
+@pytest.fixture
+def sources() -> Iterator[contextlib.ExitStack]:
+    """Keep what serves the sources; it ends after the mounts."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def loop(sources: contextlib.ExitStack) -> LoopFactory:
+    """Put files behind loop devices, to be mounted as block devices."""
+    return lambda path: sources.enter_context(attached(path))
+
+
+@pytest.fixture
+def faulty(sources: contextlib.ExitStack, tmp_path: Path) -> FaultFactory:
+    """Serve a pattern image with bad areas."""
+
+    def serve(size: int, bad: Sequence[tuple[int, int]] = ()) -> Faulty:
+        return sources.enter_context(faulty_source(tmp_path, size, bad))
+
+    return serve
+
+
+@pytest.fixture
+def point(tmp_path: Path) -> Iterator[Path]:
+    """Give an empty folder to mount on; what a failed test left there is removed."""
+    folder = tmp_path / "mnt"
+    folder.mkdir()
+    yield folder
+    mounts.clear(folder)
+
+
+@pytest.fixture
+def mount(
+    request: pytest.FixtureRequest, sources: contextlib.ExitStack, tmp_path: Path
+) -> Iterator[MountFactory]:
+    """Mount sources; at the end each daemon must be idle, unmount, end, and have logged no warning."""
+    del sources  # named so that it is ended later than the mounts
+    points: list[Path] = []
+    started: list[Mount] = []
+
+    def make(source: Path, *options: Argument, point: Path | None = None, limit: float = LIMIT) -> Mount:
+        point = point or tmp_path / f"mnt{len(points)}"
+        point.mkdir(exist_ok=True)
+        points.append(point)
+        ring = () if "--ring" in options else ("--ring", RING)
+        log = tmp_path / f"log{len(points)}"
+        fanoutfs("mount", *ring, "--log", log, *options, source, point)
+        entry = mountinfo.at(point)[-1]
+        made = Mount(source, point, log, pid=0, abort=mountinfo.abort_file(entry))
+        made.watch(limit)
+        made.pid = made.status()["pid"]
+        started.append(made)
+        return made
+
+    yield make
+    try:
+        _end_mounts(started, failed=request.node.stash.get(FAILED, False))
+    finally:
+        for left in points:
+            mounts.clear(left)
+    assert mountinfo.below(tmp_path) == [] or _only_sources(tmp_path)
+
+
+@pytest.fixture
+def spawn(mount: MountFactory) -> Iterator[Callable[..., Process]]:
+    """Start programs that run beside the test; those left over are killed before the mounts end."""
+    del mount
+    processes: list[Process] = []
+
+    def begin(*command: Argument, stdin: int = subprocess.DEVNULL) -> Process:
+        process = start(*command, stdin=stdin)
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        end(process)
+
+
+def _end_mounts(started: Sequence[Mount], *, failed: bool) -> None:
+    for made in reversed(started):
+        if failed:
+            print(f"--- log of {made.point}\n{made.log.read_text()[-8000:]}")
+            made.abandon()
+    with contextlib.ExitStack() as afterwards:
+        for made in started:
+            afterwards.callback(made.stop_watching)
+            afterwards.callback(made.abandon)
+            if not failed:
+                afterwards.callback(made.close)
+
+
+def _only_sources(folder: Path) -> bool:
+    return all(Path(entry.point).name == "served" for entry in mountinfo.below(folder))

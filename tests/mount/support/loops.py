@@ -1,0 +1,32 @@
+"""Loop devices: a block device from a file, with the kernel's own count of what was read of it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mount.support.commands import run, wait_until
+from tests.mount.support.images import SECTOR
+
+SECTORS_READ = 2  # the third field of /sys/block/NAME/stat, in sectors of 512 bytes
+
+
+@contextlib.contextmanager
+def attached(path: Path, *options: str) -> Iterator[Path]:
+    """Put a file behind a loop device for a while; it is gone at the end."""
+    if os.geteuid() != 0:
+        pytest.fail("a loop device needs root: run the tests with sudo", pytrace=False)
+    device = Path(run("losetup", "--find", "--show", *options, path).stdout.decode().strip())
+    backing = Path("/sys/block", device.name, "loop", "backing_file")
+    try:
+        yield device
+    finally:
+        run("losetup", "--detach", device)
+        wait_until(lambda: not backing.exists(), f"{device} is free again")
+
+
+def bytes_read(device: Path) -> int:
+    """Return the bytes that the kernel has read from a loop device since it came to be."""
+    return int(Path("/sys/block", device.name, "stat").read_text().split()[SECTORS_READ]) * SECTOR

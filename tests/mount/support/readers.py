@@ -1,0 +1,88 @@
+"""Readers that can be held in the middle, and readers that start at the same instant."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+
+from tests.mount.support.commands import DYING, Argument, Done, Process, finish
+
+# Copies `first` bytes, says so, waits for a line, then copies the rest.
+HELD = """
+import os, sys
+source, target, first, direct = sys.argv[1:]
+flags = os.O_DIRECT if direct == "direct" else 0
+image, left = os.open(source, os.O_RDONLY | flags), int(first)
+copy = os.open(target, os.O_WRONLY | os.O_CREAT, 0o600)
+while left:
+    piece = os.read(image, min(left, 1 << 20))
+    if not piece:
+        sys.exit(3)
+    os.write(copy, piece)
+    left -= len(piece)
+print("held", flush=True)
+sys.stdin.readline()
+while piece := os.read(image, 1 << 20):
+    os.write(copy, piece)
+"""
+
+GATE = 'read -r go; exec "$@"'
+
+Spawn = Callable[..., Process]
+
+
+@attrs.frozen
+class Held:
+    """A reader that has had its first bytes and waits for a word before it goes on."""
+
+    process: Process
+    copy: Path
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.pid
+
+    def say_go(self) -> None:
+        """Let it read on."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"go\n")
+        self.process.stdin.flush()
+
+    def finish(self, code: int | None = 0) -> Done:
+        """Let it read on (if it was not told so yet) and wait for its end."""
+        return finish(self.process, code=code)
+
+
+def hold(spawn: Spawn, image: Path, copy: Path, first: int, *, direct: bool = False) -> Held:
+    """Start a reader and return once it has read `first` bytes."""
+    way = "direct" if direct else "cached"
+    process = spawn(sys.executable, "-SEc", HELD, image, copy, first, way, stdin=-1)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    return Held(process, copy)
+
+
+def at_once(spawn: Spawn, commands: Sequence[Sequence[Argument]]) -> list[Process]:
+    """Start several commands in the same instant: all wait at one pipe, whose end lets them go."""
+    gate, opener = os.pipe()
+    try:
+        processes = [spawn("sh", "-c", GATE, "sh", *command, stdin=gate) for command in commands]
+        time.sleep(0.1)  # until the last shell stands at the gate
+    finally:
+        os.close(gate)
+        os.close(opener)
+    return processes
+
+
+def goes_soon(process: Process) -> bool:
+    """Tell whether a killed process ends within a few seconds."""
+    try:
+        process.wait(DYING)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Mount points that cannot be used: exit 1 with the remedy; and the dead mount of ours, which is cleared."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import FaultFactory, MountFactory, PatternFactory
+from tests.mount.support import faults, mountinfo
+from tests.mount.support.commands import Done, fanoutfs, run
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.refusals import assert_refused
+
+pytestmark = pytest.mark.mount
+
+
+def attempt(source: Path, point: Path) -> Done:
+    """Try to mount."""
+    return fanoutfs("mount", "--log", point.parent / "log", source, point, code=None)
+
+
+def test_a_mount_point_that_is_missing(pattern_image: PatternFactory, tmp_path: Path) -> None:
+    """A folder that is not there is refused by name, with the remedy."""
+    done = attempt(pattern_image(MIB), tmp_path / "nowhere")
+    assert_refused(done, tmp_path / "nowhere", "mkdir")
+
+
+def test_a_mount_point_that_is_a_file(pattern_image: PatternFactory, tmp_path: Path) -> None:
+    """A file is no place for a mount, and is left alone."""
+    path = tmp_path / "file"
+    path.write_text("mine\n")
+    assert_refused(attempt(pattern_image(MIB), path), path)
+    assert path.read_text() == "mine\n"
+
+
+@pytest.mark.tool("mount")
+def test_a_mount_point_that_is_somebody_elses_mount(pattern_image: PatternFactory, point: Path) -> None:
+    """A folder on which something is mounted is refused with the remedy, and stays as it is."""
+    run("mount", "-t", "tmpfs", "tmpfs", point)
+    try:
+        assert_refused(attempt(pattern_image(MIB), point), point, "unmount")
+        assert [entry.kind for entry in mountinfo.at(point)] == ["tmpfs"]
+    finally:
+        run("umount", point)
+
+
+def test_a_mount_point_that_we_serve(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """A living mount of ours is refused with the remedy, and goes on to serve its own source."""
+    source = pattern_image(MIB)
+    serving = mount(source)
+    assert_refused(attempt(pattern_image(2 * MIB), serving.point), serving.point, "fanoutfs umount")
+    assert len(mountinfo.at(serving.point)) == 1
+    assert_same(source, serving.image)
+
+
+def test_a_dead_mount_of_ours_is_cleared_and_used(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """After `kill -9` of the daemon the same command mounts again, not on top of the dead mount."""
+    source = pattern_image(MIB)
+    dead = mount(source)
+    dead.image.stat()  # what the kernel remembers of a dead mount must not mislead the next start
+    dead.kill()
+    again = mount(source, point=dead.point)
+    assert len(mountinfo.at(again.point)) == 1
+    assert_same(source, again.image)
+    again.unmount()
+    assert mountinfo.at(again.point) == []
+
+
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_a_dead_mount_of_another_program(pattern_image: PatternFactory, faulty: FaultFactory) -> None:
+    """A dead FUSE mount that is not ours is refused with the remedy, and left alone."""
+    other = faulty(MIB)
+    point = other.path.parent
+    faults.kill(other)
+    assert_refused(attempt(pattern_image(MIB), point), point, "unmount")
+    assert len(mountinfo.at(point)) == 1

@@ -1,0 +1,50 @@
+"""Options that make no sense: exit 2, nothing mounted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import PatternFactory
+from tests.mount.support import mountinfo
+from tests.mount.support.commands import fanoutfs
+from tests.mount.support.images import MIB
+from tests.mount.support.refusals import assert_wrong_usage
+
+pytestmark = pytest.mark.mount
+
+
+@pytest.mark.parametrize(
+    ("options", "mention"),
+    [
+        ("--ring 1M --block 1M", "--ring"),
+        ("--ring 1535K --block 1M", "--ring"),
+        ("--ring 0", "--ring"),
+        ("--ring -4M", "--ring"),
+        ("--ring lots", "--ring"),
+        ("--ring 4Q", "--ring"),
+        ("--ring M", "--ring"),
+        ("--ring 1e6", "--ring"),
+        ("--block 0", "--block"),
+        ("--block 1000", "--block"),
+        ("--block nonsense", "--block"),
+        ("--patience -1", "--patience"),
+        ("--patience nan", "--patience"),
+        ("--patience soon", "--patience"),
+        ("--no-such-option", "--no-such-option"),
+    ],
+)
+def test_an_option_that_makes_no_sense(
+    options: str, mention: str, pattern_image: PatternFactory, point: Path
+) -> None:
+    """A value that cannot be is wrong usage, and the message names the option."""
+    done = fanoutfs("mount", *options.split(), pattern_image(4 * MIB), point, code=None)
+    assert mountinfo.at(point) == []
+    assert_wrong_usage(done, mention)
+
+
+@pytest.mark.parametrize("words", ["", "mount", "status", "umount", "nonsense", "mount one"])
+def test_a_command_that_lacks_its_words(words: str) -> None:
+    """A command without what it needs is wrong usage."""
+    done = fanoutfs(*words.split(), code=None)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr

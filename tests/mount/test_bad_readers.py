@@ -1,0 +1,183 @@
+"""Readers that die, stop or never read: the others finish, and what they held comes free."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.commands import Process, finish, wait_until
+from tests.mount.support.images import MIB, assert_same, check_pattern
+from tests.mount.support.mounts import Mount
+from tests.mount.support.readers import Held, goes_soon, hold
+
+pytestmark = pytest.mark.mount
+
+SIZE = 24 * MIB + 1234
+FOR_EVER = 300  # seconds of patience that no test here can wait for
+Spawn = Callable[..., Process]
+both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
+
+
+def dd(spawn: Spawn, image: Path, copy: Path, *, direct: bool = True) -> Process:
+    """Start a dd."""
+    way = ["iflag=direct"] if direct else []
+    return spawn("dd", f"if={image}", f"of={copy}", "bs=1M", "status=none", *way)
+
+
+def is_paced(mounted: Mount) -> bool:
+    """Tell whether a read waits, as the status says."""
+    return int(mounted.status()["gauges"]["waiting"]) > 0
+
+
+@both_ways
+def test_a_reader_killed_between_two_reads(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """SIGKILL of a reader frees at once what waited for it, however long the patience."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    victim = hold(spawn, mounted.image, work / "victim", 2 * MIB, direct=direct)
+    other = dd(spawn, mounted.image, work / "other")
+    victim.process.kill()
+    finish(other)
+    assert_same(source, work / "other")
+    wait_until(mounted.is_idle, "the dead reader is forgotten")
+
+
+@both_ways
+def test_a_reader_killed_while_it_waits(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """SIGKILL of a reader whose read waits for another one ends it within seconds; the other one goes on."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=True)
+    waiting = dd(spawn, mounted.image, work / "waiting", direct=direct)
+    wait_until(lambda: is_paced(mounted), "the front reader waits")
+    waiting.kill()
+    assert goes_soon(waiting)
+    behind.finish()
+    assert_same(source, behind.copy)
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_waiting_reader_interrupted(
+    by: signal.Signals, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Control-C on a `dd` whose direct read waits for another reader ends it within seconds."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=True)
+    waiting = dd(spawn, mounted.image, work / "waiting")
+    wait_until(lambda: is_paced(mounted), "the front reader waits")
+    waiting.send_signal(by)
+    assert goes_soon(waiting)
+    behind.finish()
+    assert_same(source, behind.copy)
+
+
+@both_ways
+def test_a_stopped_reader(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A reader stopped by SIGSTOP holds the others for the patience only, and ends right when it goes on."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", 1)
+    stopped = hold(spawn, mounted.image, work / "stopped", 2 * MIB, direct=direct)
+    stopped.process.send_signal(signal.SIGSTOP)
+    others = [dd(spawn, mounted.image, work / str(number), direct=bool(number)) for number in range(2)]
+    for number, other in enumerate(others):
+        finish(other, timeout=20)
+        assert_same(source, work / str(number))
+    stopped.process.send_signal(signal.SIGCONT)
+    stopped.finish()
+    assert_same(source, stopped.copy)
+
+
+def test_a_reader_stopped_in_the_middle_of_its_reads(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A `dd` that is stopped and continued again and again, wherever it is, makes the right copy."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", 1)
+    stopped = spawn("dd", f"if={mounted.image}", f"of={work / 'stopped'}", "bs=4K", "status=none")
+    others = [dd(spawn, mounted.image, work / str(number), direct=bool(number)) for number in range(2)]
+    for _ in range(5):
+        stopped.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        stopped.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+    for number, process in enumerate(others):
+        finish(process)
+        assert_same(source, work / str(number))
+    finish(stopped)
+    assert_same(source, work / "stopped")
+
+
+@both_ways
+def test_an_image_opened_and_never_read(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A handle that has not read yet holds nobody, not even for the patience, and nothing."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    handle = os.open(mounted.image, os.O_RDONLY | (os.O_DIRECT if direct else 0))
+    try:
+        finish(dd(spawn, mounted.image, work / "copy"), timeout=20)
+        assert_same(source, work / "copy")
+        wait_until(lambda: len(mounted.status()["readers"]) == 1, "only the silent handle is left")
+        assert mounted.status()["gauges"]["slots_held"] == 0
+        check_pattern(os.pread(handle, MIB, 0), 0)
+    finally:
+        os.close(handle)
+
+
+def test_a_handle_that_looked_at_the_end_only(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A probe of the last bytes, its handle kept open, holds nobody."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    with mounted.image.open("rb", buffering=0) as probe:
+        probe.seek(-1000, os.SEEK_END)
+        check_pattern(probe.read(1000), SIZE - 1000)
+        finish(dd(spawn, mounted.image, work / "copy"), timeout=20)
+    assert_same(source, work / "copy")
+
+
+def test_the_patience_is_what_was_asked_for(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A silent reader stops the others for about the patience, not less and not much more."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", 2)
+    silent = hold(spawn, mounted.image, work / "silent", 2 * MIB, direct=True)
+    began = time.monotonic()
+    finish(dd(spawn, mounted.image, work / "copy"))
+    assert 1 < time.monotonic() - began < 5
+    silent.finish()
+    assert_same(source, silent.copy)
+    assert_same(source, work / "copy")
+
+
+def test_many_readers_die_at_once(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Ten readers killed where they stand leave nothing behind; the next one is right."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    slow: list[Held] = [
+        hold(spawn, mounted.image, work / str(n), MIB + n * 4096, direct=bool(n % 2)) for n in range(5)
+    ]
+    busy = [dd(spawn, mounted.image, work / f"busy{number}", direct=bool(number % 2)) for number in range(5)]
+    for process in [*[reader.process for reader in slow], *busy]:
+        process.kill()
+    for process in [*[reader.process for reader in slow], *busy]:
+        assert goes_soon(process)
+    wait_until(mounted.is_idle, "all ten are forgotten")
+    finish(dd(spawn, mounted.image, work / "next"))
+    assert_same(source, work / "next")

@@ -1,0 +1,170 @@
+"""Sources that fail while they are read: an error at that place, never short or wrong bytes."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory
+from tests.mount.support import faults
+from tests.mount.support.commands import Process, finish, run
+from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern
+from tests.mount.support.mounts import Mount
+
+pytestmark = pytest.mark.mount
+
+SIZE = 16 * MIB + 1536
+BAD_AT = 9 * MIB + 512 * 1024
+BAD = (BAD_AT, 4096)
+SHRUNK = 5 * MIB
+WARNINGS = [r"source|reading|EIO"]
+Spawn = Callable[..., Process]
+both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
+
+
+def read_in_pieces(image: Path, way: int, step: int = MIB) -> dict[int, str]:
+    """Read the whole image piece by piece; return where it failed and how, having checked all else.
+
+    As with any file, a read that fails in its middle may give what comes before; the next one tells.
+    """
+    failures = {}
+    handle = os.open(image, os.O_RDONLY | way)
+    try:
+        for start in range(0, SIZE, step):
+            offset, end = start, min(start + step, SIZE)
+            while offset < end:
+                try:
+                    data = os.pread(handle, end - offset, offset)
+                except OSError as error:
+                    failures[offset] = errno.errorcode[error.errno or 0]
+                    break
+                assert data
+                check_pattern(data, offset)
+                offset += len(data)
+    finally:
+        os.close(handle)
+    return failures
+
+
+def errors(mounted: Mount) -> int:
+    """Return the source errors that the status counts."""
+    return int(mounted.status()["source"]["errors"])
+
+
+@both_ways
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_a_bad_place(way: int, mount: MountFactory, faulty: FaultFactory) -> None:
+    """A read over the bad place is EIO, all others are right, and the status counts it."""
+    mounted = mount(faulty(SIZE, [BAD]).path)
+    mounted.expected += WARNINGS
+    (place,) = read_in_pieces(mounted.image, way).items()
+    assert place in {(BAD_AT, "EIO"), (BAD_AT // MIB * MIB, "EIO")}
+    assert errors(mounted) > 0
+
+
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_the_bytes_beside_a_bad_place(mount: MountFactory, faulty: FaultFactory) -> None:
+    """Only the bad sectors themselves are lost: a direct read up to them and one behind them are right."""
+    mounted = mount(faulty(SIZE, [BAD]).path)
+    mounted.expected += WARNINGS
+    failures = read_in_pieces(mounted.image, os.O_DIRECT, step=4096)
+    assert {BAD_AT: "EIO"} == failures
+
+
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_several_readers_of_a_bad_source(
+    mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path
+) -> None:
+    """Every `dd` that comes to the bad place fails with an error; one that stays before it succeeds."""
+    mounted = mount(faulty(SIZE, [BAD]).path)
+    mounted.expected += WARNINGS
+    forms: list[list[str]] = [["bs=1M"], ["bs=4M", "iflag=direct"], []]
+    whole = [spawn("dd", f"if={mounted.image}", f"of={work / str(n)}", *form) for n, form in enumerate(forms)]
+    part = spawn("dd", f"if={mounted.image}", f"of={work / 'part'}", "bs=1M", "count=9", "iflag=direct")
+    finish(part)
+    check_pattern((work / "part").read_bytes(), 0)
+    for process in whole:
+        done = finish(process, code=1)
+        assert b"Input/output error" in done.stderr
+
+
+@pytest.mark.tool("nbdfuse", "nbdkit", "ddrescue")
+def test_ddrescue_saves_the_rest(mount: MountFactory, faulty: FaultFactory, work: Path) -> None:
+    """`ddrescue` on the mount of a bad source saves everything but the bad sectors."""
+    mounted = mount(faulty(SIZE, [BAD]).path)
+    mounted.expected += WARNINGS
+    run("ddrescue", "--quiet", "--idirect", mounted.image, work / "copy", work / "map", code=None)
+    saved = (work / "copy").read_bytes()
+    assert SIZE == len(saved)
+    check_pattern(saved[:BAD_AT], 0)
+    after = BAD_AT + BAD[1]
+    check_pattern(saved[after:], after)
+
+
+@both_ways
+def test_a_source_that_shrinks(way: int, mount: MountFactory, tmp_path: Path) -> None:
+    """What was cut off is EIO, not an early end; what is left is right; the mount stays."""
+    source = write_pattern(tmp_path / "source.img", SIZE)
+    mounted = mount(source, "--ring", "2M")
+    mounted.expected += WARNINGS
+    os.truncate(source, SHRUNK)
+    failures = read_in_pieces(mounted.image, way)
+    assert dict.fromkeys(range(SHRUNK, SIZE, MIB), "EIO") == failures
+    assert 1 <= errors(mounted) <= 4 * len(failures)
+
+
+def test_a_source_that_comes_back(mount: MountFactory, tmp_path: Path, work: Path) -> None:
+    """When a source that had shrunk has its size again, the next reader gets it: errors are not kept."""
+    source = write_pattern(tmp_path / "source.img", SIZE)
+    mounted = mount(source, "--ring", "32M")
+    mounted.expected += WARNINGS
+    os.truncate(source, SHRUNK)
+    run("cp", mounted.image, work / "copy", code=1)
+    with source.open("r+b") as image:
+        image.seek(SHRUNK)
+        image.write(pattern(SHRUNK, SIZE - SHRUNK))
+    run("cp", mounted.image, work / "copy")
+    assert_same(source, work / "copy")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["cp IMAGE COPY", "cat IMAGE > COPY", "dd if=IMAGE of=COPY bs=1M iflag=direct", "tar -cf COPY IMAGE"],
+)
+def test_tools_on_a_source_that_has_shrunk(
+    command: str, mount: MountFactory, tmp_path: Path, work: Path
+) -> None:
+    """No tool takes a source that became shorter for a success."""
+    source = write_pattern(tmp_path / "source.img", SIZE)
+    mounted = mount(source, "--ring", "2M")
+    mounted.expected += WARNINGS
+    os.truncate(source, SHRUNK)
+    script = command.replace("IMAGE", str(mounted.image)).replace("COPY", str(work / "copy"))
+    assert run("sh", "-c", script, code=None).returncode != 0
+
+
+@pytest.mark.tool("losetup")
+def test_a_block_device_that_shrinks(mount: MountFactory, loop: LoopFactory, tmp_path: Path) -> None:
+    """A block device that fails behind some place gives EIO from there on, right bytes before."""
+    backing = write_pattern(tmp_path / "backing.img", SIZE)
+    mounted = mount(loop(backing), "--ring", "2M")
+    mounted.expected += WARNINGS
+    os.truncate(backing, SHRUNK)
+    failures = read_in_pieces(mounted.image, os.O_DIRECT)
+    assert dict.fromkeys(range(SHRUNK, SIZE, MIB), "EIO") == failures
+
+
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_a_source_that_disappears(
+    mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path
+) -> None:
+    """When what serves the source dies, readers get an error, and the mount answers and unmounts."""
+    served = faulty(SIZE)
+    mounted = mount(served.path, "--ring", "2M")
+    mounted.expected += WARNINGS
+    faults.kill(served)
+    done = finish(spawn("dd", f"if={mounted.image}", f"of={work / 'copy'}", "bs=1M"), code=1)
+    assert b"Input/output error" in done.stderr
+    assert errors(mounted) > 0

@@ -1,0 +1,135 @@
+"""Sources that cannot be mounted: exit 1, which one and why, nothing mounted."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
+from tests.mount.support import mountinfo
+from tests.mount.support.commands import FANOUTFS, Argument, Done, fanoutfs, run
+from tests.mount.support.images import MIB
+from tests.mount.support.refusals import assert_refused
+
+pytestmark = pytest.mark.mount
+
+Refuse = Callable[..., Done]
+WITHOUT_POWER = "-dac_override,-dac_read_search"  # root that may not read everything
+
+
+@pytest.fixture
+def refuse(point: Path, tmp_path: Path) -> Refuse:
+    """Try to mount, and check that nothing came of it."""
+
+    def attempt(source: Argument, *mentions: object, cwd: Path | None = None) -> Done:
+        done = fanoutfs("mount", "--log", tmp_path / "log", source, point, code=None, cwd=cwd)
+        assert mountinfo.at(point) == []
+        assert_refused(done, *mentions)
+        return done
+
+    return attempt
+
+
+def test_a_source_that_is_missing(refuse: Refuse, tmp_path: Path) -> None:
+    """A path where nothing is, is refused by name."""
+    refuse(tmp_path / "nowhere.img", tmp_path / "nowhere.img")
+
+
+def test_a_source_behind_a_dangling_link(refuse: Refuse, tmp_path: Path) -> None:
+    """A link to nothing is refused by name."""
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    refuse(link, link)
+
+
+def test_a_source_that_is_a_folder(refuse: Refuse, tmp_path: Path) -> None:
+    """A folder is refused by name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    refuse(folder, folder)
+
+
+def test_a_source_that_is_empty(refuse: Refuse, tmp_path: Path) -> None:
+    """A file of no bytes is refused: an image of size 0 would look like a successful copy."""
+    empty = tmp_path / "empty.img"
+    empty.touch()
+    refuse(empty, empty)
+
+
+def test_a_source_that_is_a_character_device(refuse: Refuse) -> None:
+    """A device without a size is refused by name."""
+    refuse("/dev/null", "/dev/null")
+
+
+def test_a_source_that_may_not_be_read(point: Path, tmp_path: Path) -> None:
+    """A file without permission is refused by name."""
+    secret = tmp_path / "secret.img"
+    secret.write_bytes(b"x" * 4096)
+    secret.chmod(0)
+    powerless = ("setpriv", "--bounding-set", WITHOUT_POWER) if os.geteuid() == 0 else ()
+    done = run(*powerless, FANOUTFS, "mount", "--log", tmp_path / "log", secret, point, code=None)
+    assert mountinfo.at(point) == []
+    assert_refused(done, secret)
+
+
+def test_a_source_inside_the_mount_point(refuse: Refuse, point: Path) -> None:
+    """A source that the mount would hide, and wait for, is refused."""
+    inside = point / "inside.img"
+    inside.write_bytes(b"x" * MIB)
+    refuse(inside, inside)
+
+
+def test_a_log_inside_the_mount_point(point: Path, pattern_image: PatternFactory) -> None:
+    """A log that the mount would hide is refused: the daemon must not touch its own mount."""
+    done = fanoutfs("mount", "--log", point / "log", pattern_image(MIB), point, code=None)
+    assert mountinfo.at(point) == []
+    assert_refused(done, point / "log")
+
+
+@pytest.mark.parametrize("way", ["same", "relative", "symbolic link", "hard link"])
+def test_a_source_mounted_already(
+    way: str, refuse: Refuse, mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
+) -> None:
+    """The same file by whatever path is refused, naming the mount that serves it."""
+    source = tmp_path / "source.img"
+    os.link(pattern_image(MIB), source)
+    serving = mount(source)
+    other = tmp_path / "other.img"
+    if way == "symbolic link":
+        other.symlink_to(source)
+    elif way == "hard link":
+        os.link(source, other)
+    names = {"same": source, "relative": Path("source.img")}
+    refuse(names.get(way, other), serving.point, cwd=tmp_path)
+
+
+@pytest.mark.tool("losetup")
+def test_a_block_device_mounted_already(
+    refuse: Refuse, mount: MountFactory, pattern_image: PatternFactory, loop: LoopFactory, tmp_path: Path
+) -> None:
+    """The same device by another node is refused, naming the mount that serves it."""
+    device = loop(pattern_image(MIB))
+    serving = mount(device)
+    node = tmp_path / "node"
+    os.mknod(node, 0o600 | 0o060000, device.stat().st_rdev)
+    refuse(device, serving.point)
+    refuse(node, serving.point)
+
+
+def test_a_source_is_free_again_after_the_unmount(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """What was mounted and unmounted can be mounted elsewhere at once."""
+    source = pattern_image(MIB)
+    mount(source).unmount()
+    mount(source)
+
+
+def test_a_source_is_free_again_after_the_daemon_was_killed(
+    mount: MountFactory, pattern_image: PatternFactory
+) -> None:
+    """A killed daemon's claim on its source dies with it: the source can be mounted elsewhere."""
+    source = pattern_image(MIB)
+    dead = mount(source)
+    dead.kill()
+    mount(source)
+    dead.detach()

@@ -1,0 +1,124 @@
+"""Programs that copy a file from its beginning to its end."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.commands import run, shell
+from tests.mount.support.images import MIB, assert_same
+
+pytestmark = pytest.mark.mount
+
+SIZE = 16 * MIB + 1234
+ODD_SIZES = (1, 511, 5 * MIB + 1234)
+COMMANDS = (
+    "cp IMAGE COPY",
+    "cp -a IMAGE COPY",
+    "cp --sparse=always IMAGE COPY",
+    "cat IMAGE > COPY",
+    "cat < IMAGE > COPY",
+    "dd if=IMAGE of=COPY",
+    "dd if=IMAGE of=COPY bs=1M",
+    "dd if=IMAGE of=COPY bs=4M iflag=direct",
+    "dd if=IMAGE of=COPY bs=1000003",
+    "dd if=IMAGE of=COPY bs=1000003 iflag=direct",
+    "rsync IMAGE COPY",
+    "ddrescue --quiet IMAGE COPY",
+    "ddrescue --quiet --idirect IMAGE COPY",
+    "nbdkit --readonly file IMAGE --run 'nbdcopy \"$uri\" COPY'",
+)
+NEEDS = {"rsync": ["rsync"], "ddrescue": ["ddrescue"], "nbdkit": ["nbdkit", "nbdcopy"]}
+
+
+def each(commands: Sequence[str]) -> list[object]:
+    """Return the commands as parameters, each with the programs that it needs."""
+    programs = [(command, NEEDS.get(command.split()[0], [])) for command in commands]
+    return [pytest.param(command, marks=pytest.mark.tool(*needs), id=command) for command, needs in programs]
+
+
+def copy_with(command: str, image: Path, copy: Path) -> None:
+    """Run a command in which IMAGE and COPY stand for the two files."""
+    shell(command.replace("IMAGE", str(image)).replace("COPY", str(copy)))
+
+
+@pytest.mark.parametrize("command", each(COMMANDS))
+def test_a_tool_copies_an_image_larger_than_the_ring(
+    command: str, mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """The copy is the source, whichever program made it and however it reads."""
+    source = pattern_image(SIZE)
+    copy_with(command, mount(source).image, work / "copy")
+    assert_same(source, work / "copy")
+
+
+@pytest.mark.parametrize("size", ODD_SIZES)
+def test_tools_copy_an_image_of_odd_size(
+    size: int, mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """A size that is no multiple of a block or sector is exact, cached and direct."""
+    source = pattern_image(size)
+    mounted = mount(source, "--ring", "2M")
+    for number, command in enumerate(COMMANDS[:10]):
+        copy_with(command, mounted.image, work / f"copy{number}")
+        assert_same(source, work / f"copy{number}")
+
+
+def test_one_copy_reads_the_source_once(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """A single copy in order costs one pass over the source."""
+    mounted = mount(pattern_image(SIZE))
+    copy_with("cp IMAGE COPY", mounted.image, work / "copy")
+    assert SIZE <= mounted.source_bytes() <= 1.02 * SIZE
+
+
+def test_cp_in_archive_mode_keeps_the_mode(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """`cp -a` gives the copy the image's mode."""
+    copy_with("cp -a IMAGE COPY", mount(pattern_image(511)).image, work / "copy")
+    assert oct(0o100400) == oct((work / "copy").stat().st_mode)
+
+
+def test_a_shutil_copy(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """`shutil.copyfile`, which uses sendfile, makes the whole copy."""
+    source = pattern_image(SIZE)
+    shutil.copyfile(mount(source).image, work / "copy")
+    assert_same(source, work / "copy")
+
+
+def test_a_checksum(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """`sha256sum` finds the source's checksum."""
+    source = pattern_image(SIZE)
+    answer = run("sha256sum", mount(source).image).stdout.split()[0].decode()
+    assert hashlib.sha256(source.read_bytes()).hexdigest() == answer
+
+
+def test_dd_on_standard_input(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """A `dd` that is handed the image as its standard input copies it."""
+    source = pattern_image(SIZE)
+    shell('dd of="$2" bs=64K < "$1"', mount(source).image, work / "copy")
+    assert_same(source, work / "copy")
+
+
+def test_two_dd_in_a_row_on_one_descriptor(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """The second `dd` goes on where the first one ended."""
+    source = pattern_image(SIZE)
+    image, copy = mount(source).image, work / "copy"
+    shell('{ dd bs=1M count=5; dd bs=777777; } < "$1" > "$2"', image, copy)
+    assert_same(source, copy)
+
+
+def test_dd_that_skips(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """Ranges copied by `dd skip=` out of order make the source together."""
+    source = pattern_image(SIZE)
+    image, copy = mount(source).image, work / "copy"
+    for start in (12, 4, 8, 0, 16):
+        shell('dd if="$1" of="$2" bs=1M count=4 conv=notrunc skip="$3" seek="$3"', image, copy, start)
+    assert_same(source, copy)

@@ -1,0 +1,176 @@
+"""Ways in which a mount ends: asked for, refused, by a signal, by force."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support import mountinfo
+from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.readers import hold
+from tests.mount.support.refusals import assert_refused
+
+pytestmark = pytest.mark.mount
+
+SIZE = 16 * MIB
+Spawn = Callable[..., Process]
+signals = pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
+
+
+@signals
+def test_a_signal_to_the_idle_daemon(
+    by: signal.Signals, mount: MountFactory, pattern_image: PatternFactory
+) -> None:
+    """SIGTERM, SIGINT and SIGHUP each unmount and end the daemon."""
+    mounted = mount(pattern_image(MIB))
+    os.kill(mounted.pid, by)
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")
+    assert not mounted.is_mounted()
+
+
+@both_ways
+def test_a_signal_to_the_daemon_of_a_reader(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """SIGTERM ends a mount that is being read; the reader gets an error, never an early end."""
+    mounted = mount(pattern_image(SIZE), "--ring", "2M")
+    mounted.expected.append("reader|handle|closing|unmount")
+    reader = hold(spawn, mounted.image, work / "copy", 2 * MIB, direct=direct)
+    os.kill(mounted.pid, signal.SIGTERM)
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended", timeout=20)
+    assert not mounted.is_mounted()
+    assert reader.finish(code=None).returncode != 0
+
+
+def test_a_signal_while_a_reader_waits(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """SIGTERM answers a read that waits for another reader: with its bytes or an error, not for ever."""
+    mounted = mount(pattern_image(SIZE), "--ring", "2M", "--patience", 300)
+    mounted.expected.append("reader|handle|closing|unmount")
+    hold(spawn, mounted.image, work / "behind", MIB, direct=True)
+    waiting = spawn("dd", f"if={mounted.image}", f"of={work / 'waiting'}", "bs=1M", "iflag=direct")
+    wait_until(lambda: mounted.status()["gauges"]["waiting"] > 0, "the front reader waits")
+    os.kill(mounted.pid, signal.SIGTERM)
+    assert finish(waiting, timeout=20, code=None).returncode != 0
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended", timeout=20)
+    assert not mounted.is_mounted()
+
+
+@both_ways
+def test_the_daemon_killed_under_a_reader(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """After `kill -9` of the daemon a reader gets an error, never a short success; the next mount works."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "2M")
+    reader = hold(spawn, mounted.image, work / "copy", 2 * MIB, direct=direct)
+    mounted.kill()
+    assert reader.finish(code=None).returncode != 0
+    again = mount(source, point=mounted.point)
+    assert_same(source, again.image)
+
+
+def test_the_daemon_killed_while_a_reader_waits(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """After `kill -9` of the daemon a read that waited gets an error at once."""
+    mounted = mount(pattern_image(SIZE), "--ring", "2M", "--patience", 300)
+    hold(spawn, mounted.image, work / "behind", MIB, direct=True)
+    waiting = spawn("dd", f"if={mounted.image}", f"of={work / 'waiting'}", "bs=1M", "iflag=direct")
+    wait_until(lambda: mounted.status()["gauges"]["waiting"] > 0, "the front reader waits")
+    mounted.kill()
+    assert finish(waiting, timeout=10, code=None).returncode != 0
+    mounted.detach()
+
+
+def test_a_busy_mount_is_not_unmounted(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """`umount` of a mount in use says by whom, and the reader goes on to a right copy."""
+    source = pattern_image(SIZE)
+    mounted = mount(source)
+    reader = hold(spawn, mounted.image, work / "copy", 2 * MIB)
+    assert_refused(mounted.unmount(code=None), mounted.point, reader.pid)
+    reader.finish()
+    assert_same(source, work / "copy")
+
+
+def test_a_dead_mount_is_unmounted(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """`umount` removes what a killed daemon has left."""
+    mounted = mount(pattern_image(MIB))
+    mounted.kill()
+    mounted.unmount()
+    assert not mounted.is_mounted()
+
+
+def test_unmounting_twice(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """The second `umount` finds no mount and says so."""
+    mounted = mount(pattern_image(MIB))
+    mounted.unmount()
+    assert_refused(mounted.unmount(code=None), mounted.point)
+
+
+def test_the_daemon_is_gone_when_umount_returns(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """When `umount` returns, the mount is gone and the source is free."""
+    source = pattern_image(MIB)
+    mounted = mount(source)
+    for _ in range(3):
+        mounted.unmount()
+        assert not mounted.is_mounted()
+        mounted = mount(source, point=mounted.point)
+
+
+def test_unmounting_with_the_systems_command(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """Plain `umount` ends the daemon as well, without a complaint in its log."""
+    mounted = mount(pattern_image(MIB))
+    run("umount", mounted.point)
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")
+
+
+@pytest.mark.parametrize("command", ["umount", "status"])
+def test_a_folder_that_is_no_mount(command: str, point: Path) -> None:
+    """A plain folder is refused by name."""
+    assert_refused(fanoutfs(command, point, code=None), point)
+
+
+@pytest.mark.parametrize("command", ["umount", "status"])
+def test_a_path_where_nothing_is(command: str, tmp_path: Path) -> None:
+    """A missing path is refused by name."""
+    assert_refused(fanoutfs(command, tmp_path / "nowhere", code=None), tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("command", ["umount", "status"])
+def test_a_mount_of_somebody_else(command: str, point: Path) -> None:
+    """A mount that is not ours is refused by name and stays."""
+    run("mount", "-t", "tmpfs", "tmpfs", point)
+    try:
+        assert_refused(fanoutfs(command, point, code=None), point)
+        assert [entry.kind for entry in mountinfo.at(point)] == ["tmpfs"]
+    finally:
+        run("umount", point)
+
+
+def test_the_status_of_a_dead_mount(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """`status` of a mount whose daemon was killed says so."""
+    mounted = mount(pattern_image(MIB))
+    mounted.kill()
+    assert_refused(fanoutfs("status", mounted.point, code=None), mounted.point)
+    mounted.detach()
+
+
+def test_the_foreground(pattern_image: PatternFactory, point: Path, spawn: Spawn, work: Path) -> None:
+    """`mount -f` serves until Control-C, then unmounts and exits 0."""
+    source = pattern_image(MIB)
+    front = spawn(FANOUTFS, "mount", "-f", "--ring", "2M", source, point)
+    wait_until((point / "image").exists, "the mount answers")
+    run("cp", point / "image", work / "copy")
+    front.send_signal(signal.SIGINT)
+    finish(front)
+    assert mountinfo.at(point) == []
+    assert_same(source, work / "copy")

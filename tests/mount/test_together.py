@@ -1,0 +1,158 @@
+"""Many readers at one time: all right, and one pass over the source for all of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
+from tests.mount.support import loops
+from tests.mount.support.commands import Process, finish, wait_until
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.mounts import Mount
+from tests.mount.support.readers import at_once, hold
+
+pytestmark = pytest.mark.mount
+
+SIZE = 24 * MIB + 1234
+DEVICE = 192 * MIB
+FORMS = ("", "bs=1M", "bs=4M iflag=direct", "bs=1000003")
+Spawn = Callable[..., Process]
+
+
+def dd(image: Path, copy: Path, form: str) -> list[str]:
+    """Return a dd command as people type it."""
+    return ["dd", f"if={image}", f"of={copy}", "status=none", *form.split()]
+
+
+def twenty(mounted: Mount, work: Path) -> list[list[str]]:
+    """Return twenty commands that read the whole image; those named 0 to 7 copy it."""
+    compare = [["cmp", str(mounted.source), str(mounted.image)] for _ in range(12)]
+    return compare + [dd(mounted.image, work / str(number), FORMS[number % 4]) for number in range(8)]
+
+
+def run_together(mounted: Mount, spawn: Spawn, commands: list[list[str]]) -> None:
+    """Run commands that all begin before any of them is done: a reader at the start holds them until then.
+
+    A small image is read in some 20 ms, in which not even eight programs have started.
+    """
+    holder = hold(spawn, mounted.image, mounted.point.parent / "held", 4096, direct=True)
+    processes = at_once(spawn, commands)
+    wait_until(lambda: len(readers_with_bytes(mounted)) > len(commands), "all have begun")
+    holder.finish()
+    for process in processes:
+        finish(process)
+
+
+def readers_with_bytes(mounted: Mount) -> list[int]:
+    """Return the processes that have had something."""
+    return [reader["pid"] for reader in mounted.status()["readers"] if reader["delivered"]]
+
+
+def test_six_cp_in_the_same_instant(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Six `cp` that look the image up at the same time all copy it; none sees a file replaced under it."""
+    source = pattern_image(SIZE)
+    image = mount(source).image
+    for _ in range(4):
+        copies = [work / str(number) for number in range(6)]
+        for process in at_once(spawn, [["cp", image, copy] for copy in copies]):
+            finish(process)
+        for copy in copies:
+            assert_same(source, copy)
+            copy.unlink()
+
+
+@pytest.mark.tool("losetup")
+def test_eight_dd_of_a_block_device_read_it_once(
+    mount: MountFactory, pattern_image: PatternFactory, loop: LoopFactory, spawn: Spawn, work: Path
+) -> None:
+    """Eight `dd` in four forms are all right, and the kernel has read the device once."""
+    source = pattern_image(DEVICE)
+    device = loop(source)
+    mounted = mount(device, "--ring", "16M")
+    before = loops.bytes_read(device)
+    script = 'dd if="$1" status=none $3 | cmp - "$2"'
+    forms = [form for form in FORMS for _ in range(2)]
+    commands = [["sh", "-c", script, "sh", str(mounted.image), str(source), form] for form in forms]
+    run_together(mounted, spawn, commands)
+    read = loops.bytes_read(device) - before
+    assert DEVICE <= read <= 1.02 * DEVICE
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_late_dd_less_than_the_ring_behind(
+    form: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A reader that joins less than the ring behind the first shares its pass."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "8M")
+    first = hold(spawn, mounted.image, work / "first", 3 * MIB, direct=True)
+    late = spawn(*dd(mounted.image, work / "late", form))
+    wait_until(lambda: len(readers_with_bytes(mounted)) == 2, "the late dd has begun")
+    first.finish()
+    finish(late)
+    assert_same(source, work / "first")
+    assert_same(source, work / "late")
+    assert SIZE <= mounted.source_bytes() <= 1.05 * SIZE
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_late_dd_far_behind(
+    form: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """A reader that joins when the beginning has left the ring is right, and so is the first."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "4M")
+    first = hold(spawn, mounted.image, work / "first", 15 * MIB, direct=True)
+    late = spawn(*dd(mounted.image, work / "late", form))
+    first.finish()
+    finish(late)
+    assert_same(source, work / "first")
+    assert_same(source, work / "late")
+    assert SIZE < mounted.source_bytes() <= 2 * SIZE
+
+
+def test_readers_at_different_places(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Five readers spread over the image, cached and direct by turns, all end right with a small ring."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "2M", "--patience", 1)
+    held = [
+        hold(spawn, mounted.image, work / str(number), number * 4 * MIB + 1, direct=bool(number % 2))
+        for number in range(5)
+    ]
+    for reader in held:
+        reader.say_go()
+    for reader in held:
+        reader.finish()
+        assert_same(source, reader.copy)
+
+
+def test_twenty_readers(mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path) -> None:
+    """More readers than the kernel's default of 12 background requests all finish right, in about one pass.
+
+    The kernel now and then asks again for a single page that it was given, any FUSE file system sees that
+    when answers are slow; with this small a ring its block has mostly gone by then.
+    """
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "4M")
+    run_together(mounted, spawn, twenty(mounted, work))
+    for number in range(8):
+        assert_same(source, work / str(number))
+    assert SIZE <= mounted.source_bytes() <= 2 * SIZE
+
+
+def test_twenty_readers_that_nobody_holds_together(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Twenty readers that begin some milliseconds apart, so some beyond the ring, all finish right."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "2M")
+    for process in at_once(spawn, twenty(mounted, work)):
+        finish(process)
+    for number in range(8):
+        assert_same(source, work / str(number))
+    assert mounted.source_bytes() <= 20 * SIZE
