@@ -115,6 +115,8 @@ class Point:
     asks: list[Ask] = attrs.field(factory=list, init=False)
     reach: int = attrs.field(default=0, init=False)
     """One past the last block that R3 lets it have; set by each decision."""
+    held_by: int | None = attrs.field(default=None, init=False)
+    """Whose place sets ``reach``, by id; None: nobody's."""
     waits_for: int | None = attrs.field(default=None, init=False)
     """Whom R3 made it wait for at the last decision, by id."""
 
@@ -146,8 +148,10 @@ class Rules:
     _look: int = attrs.field(default=0, init=False)
     _granule: int = attrs.field(default=1, init=False)
     """Runs end at multiples of it; with ``_look`` set by each decision, for the events until the next."""
-    _held_back: bool = attrs.field(default=False, init=False)
-    """The last decision kept something from somebody that it wants."""
+    _holders: set[int] = attrs.field(factory=set, init=False)
+    """Whose way on the last decision made somebody wait for; others may move without a new one."""
+    _starved: bool = attrs.field(default=False, init=False)
+    """The last decision found no slot at all to take: all are about to be handed out."""
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -176,11 +180,11 @@ class Rules:
         return ask
 
     def answered(self, ask: Ask, now: float) -> bool:
-        """Take out a request that was answered or given up; its block may go now."""
+        """Take out a request that was answered or given up; True when its block's slot was waited for."""
         ask.point.asks.remove(ask)
         ask.point.taken_at = now
         ask.point.waits_for = None
-        return self._held_back
+        return self._starved
 
     def move(self, point: Point, block: int, *, counts: bool, now: float) -> bool:
         """Set where a consumer is and whether it counts; it has just taken something.
@@ -196,7 +200,7 @@ class Rules:
         if before // self._granule == block // self._granule and block < self.blocks:
             return False
         end = self._window_end(block, self._look)
-        return self._held_back or self.residency.first_absent(block, end) is not None
+        return point.id in self._holders or self.residency.first_absent(block, end) is not None
 
     def filled(self, read: Read, seconds: float) -> None:
         """Enter what was read as resident; ``seconds`` is the source's time that it took."""
@@ -227,7 +231,8 @@ class Rules:
         moving = self._moving(now)
         look = self._look = self._look_ahead([p.block for p in moving])
         self._granule = max(1, min(self.run, look // 2))
-        self._held_back = False
+        self._holders.clear()
+        self._starved = False
         self._set_reach(moving)
         wants = self._wanted(moving, look)
         overdue, until = self._overdue(now)
@@ -275,7 +280,8 @@ class Rules:
             spans += [(ask.at, ask.last + 1) for ask in point.asks if ask.at >= point.block]
             for begin, end in spans:
                 until = min(end, point.reach)
-                self._held_back = self._held_back or until < end
+                if until < end and point.held_by is not None:
+                    self._holders.add(point.held_by)
                 block = self.residency.first_absent(begin, until)
                 if block is not None:
                     wants.append(_Want(block, until, point))
@@ -284,7 +290,7 @@ class Rules:
     def _set_reach(self, moving: list[Point]) -> None:
         """R3: set how far each may go without leaving behind who is in reach of it."""
         for point in self.points.values():
-            point.reach, point.waits_for = self.blocks, None
+            point.reach, point.held_by, point.waits_for = self.blocks, None, None
         if not self.strict:
             return
         hindmost = 0
@@ -294,6 +300,7 @@ class Rules:
             if moving[hindmost].block == point.block:
                 continue
             point.reach = moving[hindmost].block + self.slots - self.reserve
+            point.held_by = moving[hindmost].id
             if any(ask.at >= point.reach for ask in point.asks):
                 point.waits_for = moving[hindmost].id
 
@@ -327,7 +334,6 @@ class Rules:
             if self.residency.free <= keep:
                 victim = self._victim(want.point, moving, look)
                 if victim is None:
-                    self._held_back = True
                     break
                 self.residency.remove(victim)
             else:
@@ -350,9 +356,11 @@ class Rules:
             if victim is None or needer is None or block - point.block > victim - needer.block:
                 victim, needer = block, point
         if victim is None or needer is None:
+            self._starved = True
             return None
         if self._holds(needer, victim, sake):
             sake.waits_for = needer.id
+            self._holders |= {needer.id, moving[0].id}
             return None
         return victim
 
