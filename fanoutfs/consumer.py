@@ -27,24 +27,28 @@ class Consumer:
         self.stream = Stream(self.ring.size)
         self.point = self.ring.open(self.id)
 
+    def read_nowait(self, offset: int, size: int) -> Buffer | None:
+        """Give bytes that come next in order and are resident, else None, with nothing changed.
+
+        The way of nearly all reads, kept short: eight direct readers do 6,000 of them in a second.
+        """
+        stream = self.stream
+        if offset != stream.position or not stream.straight_on:
+            return None
+        found = self.ring.read_nowait(offset, size)
+        if found is not None:
+            stream.position = offset + size
+            self.delivered += size
+            self.ring.move(self.point, stream.position, counts=True)
+        return found
+
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give ``size`` bytes at ``offset``, cut off at the end of the image; nothing at and beyond the end.
+        """Give ``size`` bytes at ``offset``, both within the image.
 
         A checkpoint only when it has to wait. The result is good until the next checkpoint. Raises what
         ``Ring.read`` raises. Cancelled: the stream stays where it was.
         """
-        size = min(size, self.ring.size - offset)
-        if size <= 0:
-            return b""
         stream = self.stream
-        if offset == stream.position and stream.straight_on:
-            # The way of nearly all reads, kept short: eight direct readers do 5,000 of them in a second.
-            found = self.ring.read_nowait(offset, size)
-            if found is not None:
-                stream.position = offset + size
-                self.delivered += size
-                self.ring.move(self.point, stream.position, counts=True)
-                return found
         if self.start is None:
             self.start = offset
         fresh = stream.begin(offset, size)

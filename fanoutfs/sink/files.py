@@ -40,9 +40,14 @@ class Handle(Protocol):
     """An open file."""
 
     size: int
+    cached: bool
+    """Its reads go through the page cache."""
+
+    def read_nowait(self, offset: int, size: int) -> Buffer | None:
+        """Give ``size`` bytes at ``offset``, within the file, if that can be done at once, else None."""
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give the bytes at ``offset``, fewer than ``size`` only at the end; good to the next checkpoint."""
+        """Give ``size`` bytes at ``offset``, within the file; good until the next checkpoint."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -54,13 +59,18 @@ class TextHandle:
 
     text: bytes
     size: int = attrs.field(init=False)
+    cached: bool = attrs.field(default=True, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.size = len(self.text)
 
+    def read_nowait(self, offset: int, size: int) -> Buffer:
+        """Give a piece of the snapshot."""
+        return self.text[offset : offset + size]
+
     async def read(self, offset: int, size: int) -> Buffer:
         """Give a piece of the snapshot; no checkpoint."""
-        return self.text[offset : offset + size]
+        return self.read_nowait(offset, size)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -68,7 +78,7 @@ class TextHandle:
 
 @attrs.define(eq=False)
 class ImageHandle:
-    """An open image: one consumer. ``cached``: its reads go through the page cache of ``inode``."""
+    """An open image: one consumer, read through the page cache of ``inode`` if ``cached``."""
 
     consumer: Consumer
     inode: pyfuse3.InodeT
@@ -80,6 +90,10 @@ class ImageHandle:
 
     def __attrs_post_init__(self) -> None:
         self.size = self.consumer.ring.size
+
+    def read_nowait(self, offset: int, size: int) -> Buffer | None:
+        """See ``Consumer.read_nowait``."""
+        return self.consumer.read_nowait(offset, size)
 
     async def read(self, offset: int, size: int) -> Buffer:
         """See ``Consumer.read``."""

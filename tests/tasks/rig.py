@@ -8,7 +8,7 @@ import trio
 from fanoutfs.consumer import Consumer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.shared import Buffer, Ring
 from fanoutfs.settings import PAGE
 
 
@@ -42,6 +42,15 @@ class Rig:
                 ring.memory.slot(slot)[: len(piece)] = piece
             self.blocks_read += read.blocks
             ring.filled(read, {block: self.bad[block] for block in read.blocks if block in self.bad})
+
+
+async def read(consumer: Consumer, offset: int, size: int) -> Buffer:
+    """Read as the file system does: cut off at the end, at once if that can be, else waiting."""
+    size = min(size, consumer.ring.size - offset)
+    if size <= 0:
+        return b""
+    found = consumer.read_nowait(offset, size)
+    return await consumer.read(offset, size) if found is None else found
 
 
 def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: float) -> Rig:

@@ -9,12 +9,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, ReaderGoneError, SourceBrokeError, SourceHungError
 from fanoutfs.settings import PAGE
-from tests.tasks.rig import make_rig
+from tests.tasks.rig import make_rig, read
 
 
 async def read_all(consumer: Consumer, piece: int) -> bytes:
     got = bytearray()
-    while found := await consumer.read(len(got), piece):
+    while found := await read(consumer, len(got), piece):
         got += found
         await trio.lowlevel.checkpoint()
     consumer.close()
@@ -57,14 +57,14 @@ async def test_jumping_readers_get_the_sources_bytes(*, begins_at_0: bool, autoj
     touched = 0
 
     async def one(offset: int, size: int) -> None:
-        found = bytes(await consumer.read(offset, size))
+        found = bytes(await read(consumer, offset, size))
         if found != rig.content[offset : offset + size]:
             wrong.append((offset, size))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         if begins_at_0:
-            await consumer.read(0, PAGE)
+            await read(consumer, 0, PAGE)
         for _ in range(30):
             async with trio.open_nursery() as readers:
                 for _ in range(8):
@@ -99,11 +99,11 @@ async def test_a_stopped_reader_holds_the_others_for_its_patience(autojump_clock
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
-        await stopped.read(0, PAGE)
+        await read(stopped, 0, PAGE)
         begun = trio.current_time()
         got = await read_all(goes, PAGE)
         took = trio.current_time() - begun
-        rest = [bytes(await stopped.read(i * PAGE, PAGE)) for i in range(1, 40)]
+        rest = [bytes(await read(stopped, i * PAGE, PAGE)) for i in range(1, 40)]
         nursery.cancel_scope.cancel()
 
     assert got == rig.content
@@ -144,13 +144,13 @@ async def test_a_cancelled_read_leaves_nothing(autojump_clock: MockClock) -> Non
     rig = make_rig()
     consumer = rig.open()
     with trio.move_on_after(5):
-        await consumer.read(0, PAGE)
+        await read(consumer, 0, PAGE)
 
     assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
-        assert bytes(await consumer.read(0, PAGE)) == rig.content[:PAGE]
+        assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
         nursery.cancel_scope.cancel()
 
 
@@ -163,11 +163,11 @@ async def test_a_bad_place_fails_those_who_read_it_alone(autojump_clock: MockClo
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
-        assert bytes(await consumer.read(place, 100)) == rig.content[place : place + 100]
-        assert bytes(await consumer.read(place + 200, 9)) == rig.content[place + 200 : place + 209]
+        assert bytes(await read(consumer, place, 100)) == rig.content[place : place + 100]
+        assert bytes(await read(consumer, place + 200, 9)) == rig.content[place + 200 : place + 209]
         for offset, size in ((place + 199, 1), (place - 10, 120), (place + 100, PAGE), (0, 20 * PAGE)):
             with pytest.raises(SourceBrokeError):
-                await consumer.read(offset, size)
+                await read(consumer, offset, size)
         nursery.cancel_scope.cancel()
 
     assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
@@ -183,10 +183,10 @@ async def test_a_bad_place_is_tried_again_for_the_next_request(autojump_clock: M
         nursery.start_soon(rig.produce)
         for _ in range(2):
             with pytest.raises(SourceBrokeError):
-                await consumer.read(5 * PAGE, 100)
+                await read(consumer, 5 * PAGE, 100)
         tried = rig.blocks_read.count(5)
         rig.bad.clear()
-        found = bytes(await consumer.read(5 * PAGE, 100))
+        found = bytes(await read(consumer, 5 * PAGE, 100))
         nursery.cancel_scope.cancel()
 
     assert tried == 2
@@ -209,11 +209,11 @@ async def test_a_hanging_source_fails_those_who_wait_too_long(autojump_clock: Mo
         nursery.start_soon(watch)
         begun = trio.current_time()
         with pytest.raises(SourceHungError):
-            await consumer.read(0, PAGE)
+            await read(consumer, 0, PAGE)
         failed_after.append(trio.current_time() - begun)
         await trio.sleep(100)
         rig.seconds = 0.1
-        assert bytes(await consumer.read(0, PAGE)) == rig.content[:PAGE]
+        assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
         nursery.cancel_scope.cancel()
 
     assert 30.0 <= failed_after[0] <= 31.0
@@ -227,11 +227,11 @@ async def test_a_reader_told_to_die_gets_its_read_back_alone(autojump_clock: Moc
 
     async def die() -> None:
         with pytest.raises(ReaderGoneError):
-            await dying.read(0, PAGE)
+            await read(dying, 0, PAGE)
         ends.append("died")
 
     async def live() -> None:
-        await living.read(0, PAGE)
+        await read(living, 0, PAGE)
         ends.append("served")
 
     async with trio.open_nursery() as nursery:
@@ -254,11 +254,11 @@ async def test_shutting_ends_every_wait(autojump_clock: MockClock) -> None:
     consumer = rig.open()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
-        await consumer.read(0, PAGE)
+        await read(consumer, 0, PAGE)
 
         async def wait() -> None:
             with pytest.raises(ClosingError):
-                await consumer.read(30 * PAGE, PAGE)
+                await read(consumer, 30 * PAGE, PAGE)
 
         async with trio.open_nursery() as readers:
             readers.start_soon(wait)
@@ -266,8 +266,8 @@ async def test_shutting_ends_every_wait(autojump_clock: MockClock) -> None:
             rig.ring.shut()
             await rig.ring.nobody_waits()
         with pytest.raises(ClosingError):
-            await consumer.read(35 * PAGE, PAGE)
-        assert bytes(await consumer.read(0, PAGE)) == rig.content[:PAGE]
+            await read(consumer, 35 * PAGE, PAGE)
+        assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
         nursery.cancel_scope.cancel()
 
 
@@ -278,7 +278,7 @@ async def test_closing_a_file_ends_its_waits(autojump_clock: MockClock) -> None:
 
     async def wait() -> None:
         with pytest.raises(ReaderGoneError):
-            await consumer.read(0, PAGE)
+            await read(consumer, 0, PAGE)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
@@ -295,11 +295,11 @@ async def test_a_probe_is_answered_while_a_pack_is_held(autojump_clock: MockCloc
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
-        await stopped.read(0, 100)
+        await read(stopped, 0, 100)
         nursery.start_soon(read_all, front, PAGE)
         await trio.sleep(1)
         begun = trio.current_time()
-        found = bytes(await rig.open().read(len(rig.content) - 100, 100))
+        found = bytes(await read(rig.open(), len(rig.content) - 100, 100))
         took = trio.current_time() - begun
         nursery.cancel_scope.cancel()
 
