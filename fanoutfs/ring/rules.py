@@ -195,10 +195,10 @@ class Rules:
         """
         before, counted = point.block, point.counts
         point.block, point.counts, point.taken_at = block, counts, now
+        if before // self._granule == block // self._granule and counts == counted and block < self.blocks:
+            return False
         if counts != counted:
             return True
-        if before // self._granule == block // self._granule and block < self.blocks:
-            return False
         end = self._window_end(block, self._look)
         return point.id in self._holders or self.residency.first_absent(block, end) is not None
 

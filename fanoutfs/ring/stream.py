@@ -39,14 +39,11 @@ class Stream:
     position: int = attrs.field(default=0, init=False)
     counts: bool = attrs.field(default=False, init=False)
     begun: bool = attrs.field(default=False, init=False)
+    straight: bool = attrs.field(default=False, init=False)
+    """It counts, and nothing was answered beyond the position: a read there just moves the position."""
     _adjoining: int = attrs.field(default=0, init=False)
     _asked: int = attrs.field(default=0, init=False)
     _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
-
-    @property
-    def straight_on(self) -> bool:
-        """It counts, and nothing was answered beyond the position: a read there just moves the position."""
-        return self.counts and not self._pieces
 
     @property
     def finished(self) -> bool:
@@ -59,6 +56,7 @@ class Stream:
             if offset in (self.position, self._asked):
                 self._adjoining += 1
                 self.counts = self.counts or self._adjoining >= COUNTS_FROM
+                self.straight = self.counts and not self._pieces
             self._asked = max(self._asked, offset + size)
             return False
         self.begun = True
@@ -66,7 +64,7 @@ class Stream:
         self._pieces.clear()
         self._adjoining = 1
         self._asked = offset + size
-        self.counts = offset == 0
+        self.counts = self.straight = offset == 0
         return True
 
     def took(self, offset: int, size: int) -> None:
@@ -80,3 +78,4 @@ class Stream:
                 self.position = self._pieces[0][1]
         while self._pieces and self._pieces[0][0] <= self.position:
             self.position = max(self.position, self._pieces.pop(0)[1])
+        self.straight = self.counts and not self._pieces

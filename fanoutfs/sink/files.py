@@ -2,6 +2,7 @@
 
 import errno
 import stat
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -43,7 +44,7 @@ class Handle(Protocol):
     cached: bool
     """Its reads go through the page cache."""
 
-    def read_nowait(self, offset: int, size: int) -> Buffer | None:
+    def read_nowait(self, offset: int, size: int, /) -> Buffer | None:
         """Give ``size`` bytes at ``offset``, within the file, if that can be done at once, else None."""
 
     async def read(self, offset: int, size: int) -> Buffer:
@@ -64,7 +65,7 @@ class TextHandle:
     def __attrs_post_init__(self) -> None:
         self.size = len(self.text)
 
-    def read_nowait(self, offset: int, size: int) -> Buffer:
+    def read_nowait(self, offset: int, size: int, /) -> Buffer:
         """Give a piece of the snapshot."""
         return self.text[offset : offset + size]
 
@@ -88,12 +89,11 @@ class ImageHandle:
     """Up to where the page cache behind this reader has been dropped, in bytes; None: not since a jump."""
     dropping: bool = attrs.field(default=False, init=False)
 
+    read_nowait: Callable[[int, int], Buffer | None] = attrs.field(init=False)
+
     def __attrs_post_init__(self) -> None:
         self.size = self.consumer.ring.size
-
-    def read_nowait(self, offset: int, size: int) -> Buffer | None:
-        """See ``Consumer.read_nowait``."""
-        return self.consumer.read_nowait(offset, size)
+        self.read_nowait = self.consumer.read_nowait
 
     async def read(self, offset: int, size: int) -> Buffer:
         """See ``Consumer.read``."""
