@@ -112,6 +112,7 @@ class Session:
         try:
             descriptor = kernel.session_descriptor()
             kernel.never_block(descriptor)
+            kernel.read_without_waiting(descriptor)
             async with trio.open_nursery() as nursery:
                 self.drop_behind.nursery = nursery
                 nursery.start_soon(self._end_on_signal, nursery)

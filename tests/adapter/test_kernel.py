@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyfuse3
 import pytest
+import trio
+from trio.testing import MockClock
 
 from fanoutfs.sink import kernel
 
@@ -16,6 +18,7 @@ from fanoutfs.sink import kernel
 def hook(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Put pyfuse3's session loop back afterwards."""
     monkeypatch.setattr(pyfuse3, "_session_loop", pyfuse3._session_loop)  # type: ignore[attr-defined]
+    monkeypatch.setattr(pyfuse3, "trio", pyfuse3.trio)  # type: ignore[attr-defined]
     return monkeypatch
 
 
@@ -60,6 +63,26 @@ def test_the_hook_is_set_once(hook: pytest.MonkeyPatch) -> None:
     assert pyfuse3._session_loop is first  # type: ignore[attr-defined]
     os.close(reader)
     os.close(writer)
+
+
+async def test_a_request_that_is_there_is_not_waited_for(
+    hook: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Pyfuse3's wait returns at once when there is something to read, else it waits as trio does."""
+    reader, writer = os.pipe()
+    kernel.read_without_waiting(reader)
+    wait_readable = pyfuse3.trio.lowlevel.wait_readable  # type: ignore[attr-defined]
+    with trio.move_on_after(1) as empty:
+        await wait_readable(reader)
+    os.write(writer, b"x")
+    waited = wait_readable(reader)
+    with pytest.raises(StopIteration):
+        waited.send(None)
+    os.close(reader)
+    os.close(writer)
+
+    assert empty.cancelled_caught is True
+    assert pyfuse3.trio.Lock is trio.Lock  # type: ignore[attr-defined]
 
 
 def test_tuning_is_written_where_the_kernel_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
