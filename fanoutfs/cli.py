@@ -19,7 +19,9 @@ def _size(_context: click.Context, parameter: click.Parameter, value: str | None
         raise UsageError(f"--{parameter.name}: {error}") from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="fanoutfs")
 def commands() -> None:
     """Read a disk once, copy it to many."""
@@ -89,7 +91,7 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"fanoutfs: {error.format_message()}", err=True)
+        click.echo(f"fanoutfs: {error.format_message().rstrip('.')}; see: fanoutfs --help", err=True)
         sys.exit(2)
     except click.exceptions.Exit as ended:
         code = ended.exit_code

@@ -30,12 +30,13 @@ class Line:
 
     _socket: socket.socket
 
-    def tell(self, **message: Any) -> None:
-        """Send; nobody there any more is no error."""
+    def tell(self, **message: Any) -> bool:
+        """Send; says whether somebody was there to hear it."""
         try:
             self._socket.send(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):
-            return
+            return False
+        return True
 
     def hear(self, timeout: float | None = None) -> dict[str, Any]:
         """Wait for a message; an empty one when the other side has ended or the time (seconds) is over."""

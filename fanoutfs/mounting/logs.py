@@ -5,6 +5,7 @@ import logging.handlers
 import os
 from pathlib import Path
 
+from fanoutfs.errors import UnusableError
 from fanoutfs.mounting.claim import runtime_folder
 
 SYSLOG = Path("/dev/log")
@@ -13,7 +14,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure(path: Path | None, *, foreground: bool) -> str | None:
-    """Send all loggers of this process there; raises OSError when the file can't be written.
+    """Send all loggers of this process there; raises UnusableError when the file can't be written.
 
     Without --log and without a syslog the daemon's log is a file in the runtime folder. Gives the file's
     name in that case: the user could not guess it.
@@ -30,7 +31,13 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
         if path is None:
             path = runtime_folder() / f"log-{os.getpid()}"
             told = str(path)
-        handler = logging.FileHandler(path)
+        try:
+            handler = logging.FileHandler(path, delay=told is not None)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnusableError(
+                f"the log {path} can't be written: {reason}; name another with --log"
+            ) from error
         handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]

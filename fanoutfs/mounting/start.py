@@ -92,8 +92,9 @@ def _be_daemon(settings: Settings, source: Source, point: Path, line: Line) -> N
         _serve(settings, source, point, line, told=told, answered=lambda: os.dup2(null, 2))
         code = 0
     except FanoutError as error:
-        log.error("%s", error)  # noqa: TRY400 (one line says it all to whom it concerns)
-        line.tell(error=str(error), exit_code=error.exit_code)
+        # Until the mount answers the user listens; after that only the log does.
+        if not line.tell(error=str(error), exit_code=error.exit_code):
+            log.error("%s", error)  # noqa: TRY400 (one line says it all)
     except BaseException as error:
         log.exception("the daemon ended")
         line.tell(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
