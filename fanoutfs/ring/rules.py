@@ -30,8 +30,8 @@ The rules
         out never goes.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where that one's next block
-        and its own can't both be in the ring: a front that leaves a pack behind costs a pass of its own.
-        ``strict=False`` turns this off.
+        and its own can't both be in the ring, beside the look-ahead of those who are out of reach: a front
+        that leaves a pack behind costs a pass of its own. ``strict=False`` turns this off.
     R4  Somebody always moves. On the line that ``image`` readers walk, the hindmost of a pack has nobody
         behind it, so R3 never holds it. Look-aheads cover at most half of the ring, so R2 always finds
         something.
@@ -293,13 +293,16 @@ class Rules:
             point.reach, point.held_by, point.waits_for = self.blocks, None, None
         if not self.strict:
             return
+        # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
+        packs = 1 + sum(b.block - a.block > self.slots for a, b in pairwise(moving))
+        room = max(1, self.slots - self.reserve - (packs - 1) * self._look)
         hindmost = 0
         for point in moving:
             while point.block - moving[hindmost].block > self.slots:
                 hindmost += 1
             if moving[hindmost].block == point.block:
                 continue
-            point.reach = moving[hindmost].block + self.slots - self.reserve
+            point.reach = moving[hindmost].block + room
             point.held_by = moving[hindmost].id
             if any(ask.at >= point.reach for ask in point.asks):
                 point.waits_for = moving[hindmost].id

@@ -324,3 +324,18 @@ def test_what_was_asked_for_is_read_and_not_all_that_lies_before_it() -> None:
     reads = fill(rules)
 
     assert [block for read in reads for block in read.blocks] == [0, 1, 11]
+
+
+def test_a_pack_leaves_room_for_the_look_ahead_of_those_out_of_reach() -> None:
+    """A front goes less far ahead of its pack when somebody far behind needs slots for its own look-ahead."""
+    rules = make_rules(blocks=1000, slots=64, run=4)
+    reader(rules, 1, 100)
+    front = reader(rules, 2, 140)
+    rules.decide(0.0)
+    alone = front.reach
+    late = reader(rules, 3, 0)
+    rules.decide(0.0)
+
+    assert alone == 100 + 64 - rules.reserve
+    assert front.reach == alone - 8
+    assert late.reach == 1000
