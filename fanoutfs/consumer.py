@@ -24,7 +24,7 @@ class Consumer:
     """Offset of the first read; None before it."""
 
     def __attrs_post_init__(self) -> None:
-        self.stream = Stream(self.ring.size)
+        self.stream = Stream()
         self.point = self.ring.open(self.id)
 
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
@@ -52,16 +52,14 @@ class Consumer:
         if self.start is None:
             self.start = offset
         fresh = stream.begin(offset, size)
-        found = None if fresh else self.ring.read_nowait(offset, size)
-        if found is None:
+        self._move()
+        try:
+            found = await self.ring.read(self.point, offset, size, fresh=fresh)
+        except FanoutError:
+            # A reader that gets an error goes on behind it, if it goes on.
+            stream.took(offset, size)
             self._move()
-            try:
-                found = await self.ring.read(self.point, offset, size, fresh=fresh)
-            except FanoutError:
-                # A reader that gets an error goes on behind it, if it goes on.
-                stream.took(offset, size)
-                self._move()
-                raise
+            raise
         self.delivered += size
         stream.took(offset, size)
         self._move()

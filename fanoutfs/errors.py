@@ -19,6 +19,11 @@ class FanoutError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+def reason(error: OSError) -> str:
+    """Give what the system said, as a part of one of our lines."""
+    return (error.strerror or str(error)).lower()
+
+
 class UsageError(FanoutError):
     """The words of the command are off; nothing was touched."""
 

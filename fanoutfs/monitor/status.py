@@ -36,7 +36,7 @@ def snapshot(
             "resident": len(rules.residency.slot_of),
             "arcs": [[a * ring.block, min(b * ring.block, ring.size)] for a, b in rules.residency.arcs()],
         },
-        "head": min(rules.head * ring.block, ring.size),
+        "head": ring.head,
         "readers": [_reader(ring, consumer) for consumer in consumers],
         "gauges": gauges,
     }

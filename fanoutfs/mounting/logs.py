@@ -5,7 +5,7 @@ import logging.handlers
 import os
 from pathlib import Path
 
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import UnusableError, reason
 from fanoutfs.mounting.claim import runtime_folder
 
 SYSLOG = Path("/dev/log")
@@ -34,10 +34,8 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
         try:
             handler = logging.FileHandler(path, delay=told is not None)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise UnusableError(
-                f"the log {path} can't be written: {reason}; name another with --log"
-            ) from error
+            message = f"the log {path} can't be written: {reason(error)}; name another with --log"
+            raise UnusableError(message) from error
         handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import UnusableError, reason
 from fanoutfs.mounting.mounts import FANOUTFS, Mount, mount_at
 
 
@@ -15,8 +15,7 @@ def absolute(path: Path) -> Path:
     try:
         return plain.parent.resolve(strict=True) / plain.name if plain.name else plain
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UnusableError(f"{path} can't be looked at: {reason}; check its name") from error
+        raise UnusableError(f"{path} can't be looked at: {reason(error)}; check its name") from error
 
 
 def prepare(point: Path) -> None:
@@ -41,15 +40,14 @@ def prepare(point: Path) -> None:
             )
         detach(point, lazy=True)
     if point.is_symlink():
-        point = point.resolve()
-        return prepare(point)
+        prepare(point.resolve())
+        return
     if not point.exists():
         raise UnusableError(f"the mount point {point} is not there; make it with: mkdir {point}")
     if not point.is_dir():
         raise UnusableError(f"the mount point {point} is not a folder; name an empty folder")
     if not os.access(point, os.W_OK | os.X_OK) and os.getuid() != 0:
         raise UnusableError(f"the mount point {point} is not yours to write; name a folder of your own")
-    return None
 
 
 def alive(point: Path) -> bool:

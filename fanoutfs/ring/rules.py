@@ -199,7 +199,7 @@ class Rules:
             return False
         if counts != counted:
             return True
-        end = self._window_end(block, self._look)
+        end = self._window_end(block)
         return point.id in self._holders or self.residency.first_absent(block, end) is not None
 
     def filled(self, read: Read, seconds: float) -> None:
@@ -229,12 +229,12 @@ class Rules:
     def decide(self, now: float) -> Read | Rest:
         """Say what to read next; what must go for it has gone when this returns."""
         moving = self._moving(now)
-        look = self._look = self._look_ahead([p.block for p in moving])
-        self._granule = max(1, min(self.run, look // 2))
+        self._look = self._look_ahead([p.block for p in moving])
+        self._granule = max(1, min(self.run, self._look // 2))
         self._holders.clear()
         self._starved = False
         self._set_reach(moving)
-        wants = self._wanted(moving, look)
+        wants = self._wanted(moving)
         overdue, until = self._overdue(now)
         wants.sort(key=lambda w: (w.block - self.head) % self.blocks)
         sweep = [(want, False) for want in wants]
@@ -242,7 +242,7 @@ class Rules:
         detours = [(want, True) for want in overdue if not (wants and wants[0].block == want.block)]
         detours_first = self._detour_debt <= 0
         for want, detour in detours + sweep if detours_first else sweep + detours:
-            read = self._read(want, moving, look, wants=[] if detour else wants, detour=detour)
+            read = self._read(want, moving, wants=[] if detour else wants, detour=detour)
             if read is not None:
                 return read
         for point in moving:
@@ -267,15 +267,15 @@ class Rules:
             look //= 2
         return look
 
-    def _window_end(self, block: int, look: int) -> int:
+    def _window_end(self, block: int) -> int:
         """One past the look-ahead of a point; on a border between runs, so that runs come whole."""
-        return min(self.blocks, (block + look) // self._granule * self._granule)
+        return min(self.blocks, (block + self._look) // self._granule * self._granule)
 
-    def _wanted(self, moving: list[Point], look: int) -> list[_Want]:
+    def _wanted(self, moving: list[Point]) -> list[_Want]:
         """R1: for each counting consumer the first absent block of its look-ahead and of each of its asks."""
         wants = []
         for point in moving:
-            spans = [(point.block, self._window_end(point.block, look))]
+            spans = [(point.block, self._window_end(point.block))]
             # Asked for behind its point is what came late; that is for a detour.
             spans += [(ask.at, ask.last + 1) for ask in point.asks if ask.at >= point.block]
             for begin, end in spans:
@@ -322,9 +322,7 @@ class Rules:
         found.sort(key=lambda entry: entry[0])
         return [want for _, want in found], until
 
-    def _read(
-        self, want: _Want, moving: list[Point], look: int, *, wants: list[_Want], detour: bool
-    ) -> Read | None:
+    def _read(self, want: _Want, moving: list[Point], *, wants: list[_Want], detour: bool) -> Read | None:
         """Make room for a run that begins with the wanted block; None when R3 forbids it."""
         first = want.block
         stop = max([want.until, *(w.until for w in wants if w.block <= first)])
@@ -335,7 +333,7 @@ class Rules:
         slot = self.residency.slot_of.get(first - 1, -1)
         while len(slots) < stop - first:
             if self.residency.free <= keep:
-                victim = self._victim(want.point, moving, look)
+                victim = self._victim(want.point, moving)
                 if victim is None:
                     break
                 self.residency.remove(victim)
@@ -344,7 +342,7 @@ class Rules:
                 slots.append(slot)
         return Read(first, tuple(slots), detour) if slots else None
 
-    def _victim(self, sake: Point, moving: list[Point], look: int) -> int | None:
+    def _victim(self, sake: Point, moving: list[Point]) -> int | None:
         """R2 and R3: the resident block to give up for ``sake``, or None when it has to wait."""
         handed_out = {ask.at for p in self.points.values() for ask in p.asks}
         unneeded = self._highest(moving[0].block if moving else self.blocks, handed_out)
@@ -354,7 +352,7 @@ class Rules:
         for i, point in enumerate(moving):
             above = moving[i + 1].block if i + 1 < len(moving) else self.blocks
             block = self._highest(above, handed_out)
-            if block is None or block < self._window_end(point.block, look) or block < point.block:
+            if block is None or block < self._window_end(point.block) or block < point.block:
                 continue
             if victim is None or needer is None or block - point.block > victim - needer.block:
                 victim, needer = block, point

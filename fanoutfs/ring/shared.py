@@ -48,6 +48,11 @@ class Ring:
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
 
+    @property
+    def head(self) -> int:
+        """Where the sweep reads next, in bytes."""
+        return self.rules.head * self.block
+
     # Consumers
 
     def open(self, point_id: int) -> Point:
@@ -230,15 +235,14 @@ class Ring:
         """Give a request back to a reader that has been told to die."""
         self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
 
-    def source_hangs(self, limit: float) -> int:
-        """Fail those who wait while the read under way is older than ``limit`` seconds; says how many."""
+    def source_hangs(self, limit: float) -> None:
+        """Fail those who have waited ``limit`` seconds while the read under way is older than that."""
         now = self.clock()
         if self.reading_since is None or now - self.reading_since < limit:
-            return 0
-        late = [w for w in self._waiting if now - w.ask.since >= limit]
-        for waiting in late:
-            self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
-        return len(late)
+            return
+        for waiting in self._waiting:
+            if now - waiting.ask.since >= limit:
+                self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:
         """Let nobody wait any more: ClosingError for those who do and those who would."""

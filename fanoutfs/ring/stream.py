@@ -35,7 +35,6 @@ MOST_PIECES = 64
 class Stream:
     """One handle's requests, put in order."""
 
-    size: int
     position: int = attrs.field(default=0, init=False)
     counts: bool = attrs.field(default=False, init=False)
     begun: bool = attrs.field(default=False, init=False)
@@ -44,11 +43,6 @@ class Stream:
     _adjoining: int = attrs.field(default=0, init=False)
     _asked: int = attrs.field(default=0, init=False)
     _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
-
-    @property
-    def finished(self) -> bool:
-        """It has read up to the end of the image."""
-        return self.begun and self.position >= self.size
 
     def begin(self, offset: int, size: int) -> bool:
         """Enter a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump."""

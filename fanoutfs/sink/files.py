@@ -41,8 +41,6 @@ class Handle(Protocol):
     """An open file."""
 
     size: int
-    cached: bool
-    """Its reads go through the page cache."""
 
     def read_nowait(self, offset: int, size: int, /) -> Buffer | None:
         """Give ``size`` bytes at ``offset``, within the file, if that can be done at once, else None."""
@@ -60,7 +58,6 @@ class TextHandle:
 
     text: bytes
     size: int = attrs.field(init=False)
-    cached: bool = attrs.field(default=True, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.size = len(self.text)
@@ -88,7 +85,6 @@ class ImageHandle:
     dropped: int | None = attrs.field(default=None, init=False)
     """Up to where the page cache behind this reader has been dropped, in bytes; None: not since a jump."""
     dropping: bool = attrs.field(default=False, init=False)
-
     read_nowait: Callable[[int, int], Buffer | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

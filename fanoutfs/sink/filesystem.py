@@ -14,7 +14,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import attrs
 import pyfuse3
@@ -23,7 +22,7 @@ import trio
 from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, TooManyReadersError
 from fanoutfs.ring.shared import Buffer, Ring
-from fanoutfs.sink import files
+from fanoutfs.sink import files, process
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.files import Handle, ImageHandle, Node, TextHandle
 from fanoutfs.sink.guard import guarded
@@ -155,7 +154,7 @@ class Filesystem(pyfuse3.Operations):
         number = next(self._numbers)
         if node.file is files.IMAGE:
             direct = bool(flags & os.O_DIRECT) or self._cached_full()
-            consumer = Consumer(self.ring, number, ctx.pid, _command(ctx.pid))
+            consumer = Consumer(self.ring, number, ctx.pid, process.read(ctx.pid, "comm").rstrip("\n"))
             self.handles[number] = ImageHandle(consumer, inode, cached=not direct)
         else:
             direct = False
@@ -179,7 +178,7 @@ class Filesystem(pyfuse3.Operations):
             found = await handle.read(off, size)
         if len(found) != size:
             raise AssertionError(f"a read of {size} at {off} of {handle.size} would have given {len(found)}")
-        if handle.cached and isinstance(handle, ImageHandle):
+        if isinstance(handle, ImageHandle) and handle.cached:
             self.drop_behind.passed(handle)
         return found
 
@@ -211,7 +210,7 @@ class Filesystem(pyfuse3.Operations):
         if file is files.STATUS:
             node.text = self.status()
         elif file is files.HEAD:
-            node.text = b"%d\n" % min(self.ring.rules.head * self.ring.block, self.ring.size)
+            node.text = b"%d\n" % self.ring.head
         entry = files.attributes(file, self._size(node), self.owner)
         entry.st_ino = pyfuse3.InodeT(next(self._inodes))
         entry.entry_timeout = entry.attr_timeout = 0
@@ -226,11 +225,3 @@ class Filesystem(pyfuse3.Operations):
             log.warning("more than %d readers without O_DIRECT: the others go past the page cache, "
                         "slow for small reads", self.cached_limit)  # fmt: skip
         return True
-
-
-def _command(pid: int) -> str:
-    """Name the process, for people who read status; empty when it is gone or not ours to see."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
-    except OSError:
-        return ""

@@ -9,12 +9,12 @@ child), nothing is done for it, and it waits no longer than its bytes do.
 """
 
 import signal
-from pathlib import Path
 
 import attrs
 import trio
 
 from fanoutfs.ring.shared import Ring
+from fanoutfs.sink import process
 from fanoutfs.sink.filesystem import Filesystem
 
 INTERVAL = 0.25
@@ -54,12 +54,5 @@ class Reaper:
         now = self.ring.clock()
         for waiting in self.ring.waiting():
             pid = pids.get(waiting.ask.point.id)
-            if pid and now - waiting.ask.since >= INTERVAL and told_to_die(_status(pid)):
+            if pid and now - waiting.ask.since >= INTERVAL and told_to_die(process.read(pid, "status")):
                 self.ring.reader_gone(waiting)
-
-
-def _status(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text(errors="replace")
-    except OSError:
-        return ""

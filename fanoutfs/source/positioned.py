@@ -9,7 +9,7 @@ from typing import Self
 
 import attrs
 
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import UnusableError, reason
 from fanoutfs.settings import PAGE
 
 
@@ -36,8 +36,7 @@ class PositionedSource:
             mode = Path(found).stat().st_mode
             fd, direct = _open_direct(found) if stat.S_ISBLK(mode) or stat.S_ISREG(mode) else (-1, False)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            message = f"the source {path} can't be read: {reason}; check its name and rights"
+            message = f"the source {path} can't be read: {reason(error)}; check its name and rights"
             raise UnusableError(message) from error
         if fd < 0:
             what = "a folder" if stat.S_ISDIR(mode) else "neither a disk nor a file"
