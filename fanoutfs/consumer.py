@@ -3,7 +3,7 @@
 import attrs
 
 from fanoutfs.errors import FanoutError
-from fanoutfs.ring.rules import Point
+from fanoutfs.ring.order import Point
 from fanoutfs.ring.shared import Buffer, Ring
 from fanoutfs.ring.stream import Stream
 

@@ -46,7 +46,8 @@ def _reader(ring: Ring, consumer: Consumer) -> dict[str, Any]:
     point = consumer.point
     waiting: str | int | None = None
     if point.asks:
-        waiting = point.waits_for if point.waits_for is not None else "source"
+        holder = ring.rules.waits_for(point, ring.clock())
+        waiting = "source" if holder is None else holder
     return {
         "id": consumer.id,
         "kind": "image",

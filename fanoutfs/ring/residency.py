@@ -1,9 +1,9 @@
 """Which block of the image is in which slot of the ring.
 
-The image is a row of blocks, the ring a set of slots. What is resident is kept twice: as a map from block to
-slot, and as *arcs*, the sorted list of unbroken stretches of resident blocks. Readers go straight on, so
-there are about as many arcs as readers, however many slots; every question about "the first absent from
-here" or "the highest resident below" is a bisection of that short list.
+The image is a circle of blocks, the ring a set of slots. What is resident is kept twice: as a map from block
+to slot, and as *arcs*, the sorted list of unbroken stretches of resident blocks, none over the end of the
+image. Readers go straight on, so there are about as many arcs as readers, however many slots; every question
+about "the first absent from here" or "the highest resident below" is a bisection of that short list.
 
 Invariants: arcs are disjoint, never adjoin, never empty; the blocks in arcs are exactly the keys of the map;
 every slot is either free, held by a resident block, or on loan to a read under way.
@@ -20,6 +20,8 @@ class Residency:
     """Blocks in slots; a pure book, the memory itself is elsewhere."""
 
     slots: int
+    blocks: int
+    """How many the image has."""
     slot_of: dict[int, int] = attrs.field(factory=dict, init=False)
     _starts: list[int] = attrs.field(factory=list, init=False)
     _ends: list[int] = attrs.field(factory=list, init=False)
@@ -88,11 +90,15 @@ class Residency:
             self._ends.insert(i + 1, end)
 
     def first_absent(self, begin: int, end: int) -> int | None:
-        """Give the first block of [begin, end) that is not resident, or None."""
+        """Give the first block of [begin, end) that is not resident, or None.
+
+        The stretch may go over the end of the image; what lies there is told with ``blocks`` added.
+        """
         i = bisect_right(self._starts, begin) - 1
-        if i >= 0 and self._ends[i] > begin:
-            begin = self._ends[i]
-        return begin if begin < end else None
+        absent = self._ends[i] if i >= 0 and self._ends[i] > begin else begin
+        if absent == self.blocks < end and self._starts[0] == 0:
+            absent += self._ends[0]
+        return absent if absent < end else None
 
     def first_resident(self, begin: int, end: int) -> int:
         """Give the first block of [begin, end) that is resident, or ``end``."""

@@ -7,15 +7,15 @@ What it is for
 
 Theory of operation
     The image is a circle of N blocks, the ring K slots that hold arcs of it. The producer's *write head*
-    moves round. Each consumer is a *point*: the block in which its next byte lies. An ``image`` reader needs
-    every block from its point to the end of the image::
+    goes round. Each consumer is a *point* on the circle with a way still to go: an ``image`` reader from
+    its next byte to the end of the image, a wrapping one from where it began once round::
 
         0          c          b        a  head                         N
         |··········|██████████|████████|▒▒▒▒|··························|
                    last       middle   front: its look-ahead is ▒
 
     Consumers go straight on, so the future is known: the *next use* of a block is its distance from the
-    nearest point at or behind it, and infinite when no point lies behind it.
+    nearest point behind it that still needs it, and infinite when there is none.
 
 The rules
     R1  Sweep. Wanted are the absent blocks of each counting consumer's look-ahead and of what it has asked
@@ -25,40 +25,47 @@ The rules
     R1a Detour. What was asked for and has not come for ``turn`` seconds is read off the sweep; the head
         stays. The first block after an open or a jump is overdue at once. Detours get at most half of the
         source's time while the sweep has work.
-    R2  Give up. The block with the farthest next use goes (Belady 1966). Of those that nobody needs, the
-        highest offset: the next newcomer probably begins at 0. What lies in a look-ahead or is being handed
-        out never goes.
+    R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
+        is about to be given never goes.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where that one's next block
         and its own can't both be in the ring, beside the look-ahead of those who are out of reach: a front
         that leaves a pack behind costs a pass of its own. ``strict=False`` turns this off.
-    R4  Somebody always moves. On the line that ``image`` readers walk, the hindmost of a pack has nobody
-        behind it, so R3 never holds it. Look-aheads cover at most half of the ring, so R2 always finds
-        something.
+    R4  Somebody always moves. On a line the last of a pack has nobody behind it, so R3 never holds it. On
+        the circle each can have one behind it: should those at the front wait for one another in a ring,
+        the one of them whose block is nearest ahead of the head goes on at once, R3 or not.
     R5  Patience. Who has taken nothing for ``patience`` seconds, although nothing that it asked for is
         outstanding, is dormant: it holds nothing and nobody. Its next ask makes it live again.
 
 Invariants
     1. At most K blocks are resident or on loan to a read.
-    2. Under R3 a front is at most K blocks ahead of the last live consumer in reach.
+    2. Under R3 a front is at most K blocks ahead of the last live consumer in reach, but for R4.
     3. All look-aheads together cover at most K // 2 blocks.
     4. A decision is made only while no read is under way, so "absent" means that nobody fetches it.
 
 What is not done, and why
     Readers that jump (``counts`` is False) are served by detours and hold nobody: nothing about their future
     is known. A few slots (``reserve``) are kept free of the sweep for them, so that a probe is answered
-    while a pack fills the ring with what it needs. A decision sorts the points, O(C log C) for C consumers
-    and never O(blocks).
+    while a pack fills the ring with what it needs.
 
-Entry points: ``open``, ``close``, ``ask``, ``answered``, ``move``, ``filled`` are the events; ``decide`` is
-the decision. What a byte range is in blocks, and when a reader counts, is ``stream.py``'s.
+Cost: a decision takes O(log C) for what has moved, and at most O(C), C being the number of different blocks
+at which consumers stand or ask; never O(blocks). ``contrib/bench/decision_cost.py`` measures it.
+
+Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``move``, ``filled`` are the events;
+``decide`` is the decision. Where a consumer is on the circle is ``order.py``'s; what a byte range is in
+blocks, and when a reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once more, the
+naive way: change both.
 """
 
 import math
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterator
+from heapq import merge
 
 import attrs
 
+from fanoutfs.ring.farthest import Farthest, Victim
+from fanoutfs.ring.order import Ask, Order, Point, Spot
 from fanoutfs.ring.residency import Residency
 
 LOOK_AHEAD_RUNS = 4
@@ -91,43 +98,17 @@ class Rest:
     until: float = math.inf
 
 
-@attrs.define(eq=False)
-class Ask:
-    """A request that waits: the blocks from ``at`` to ``last`` (inclusive) are still to be handed out."""
-
-    point: "Point"
-    at: int
-    last: int
-    since: float
-    urgent: bool
-
-
-@attrs.define(eq=False)
-class Point:
-    """A consumer as the rules see it; blocks and seconds."""
-
-    id: int
-    block: int = 0
-    """The block of its next byte; N when it has everything."""
-    counts: bool = False
-    """It reads straight on: it may be waited for, looked ahead for, and paces."""
-    taken_at: float = -math.inf
-    asks: list[Ask] = attrs.field(factory=list, init=False)
-    reach: int = attrs.field(default=0, init=False)
-    """One past the last block that R3 lets it have; set by each decision."""
-    held_by: int | None = attrs.field(default=None, init=False)
-    """Whose place sets ``reach``, by id; None: nobody's."""
-    waits_for: int | None = attrs.field(default=None, init=False)
-    """Whom R3 made it wait for at the last decision, by id."""
-
-
 @attrs.frozen
 class _Want:
-    """The blocks from ``block``, which is absent, to before ``until`` are wanted for ``point``'s sake."""
+    """``most`` blocks from the real block ``block`` on, which is absent, are wanted for those at ``spot``.
+
+    ``spot`` is None for the sake of a reader that counts for nobody.
+    """
 
     block: int
-    until: int
-    point: Point
+    most: int
+    spot: Spot | None
+    detour: bool = False
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -141,35 +122,51 @@ class Rules:
     patience: float
     turn: float
     strict: bool = True
+    look_ahead_runs: int = LOOK_AHEAD_RUNS
     head: int = attrs.field(default=0, init=False)
     points: dict[int, Point] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
+    order: Order = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
-    _look: int = attrs.field(default=0, init=False)
-    _granule: int = attrs.field(default=1, init=False)
-    """Runs end at multiples of it; with ``_look`` set by each decision, for the events until the next."""
-    _holders: set[int] = attrs.field(factory=set, init=False)
-    """Whose way on the last decision made somebody wait for; others may move without a new one."""
-    _starved: bool = attrs.field(default=False, init=False)
-    """The last decision found no slot at all to take: all are about to be handed out."""
+    _urgent: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    _patient: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    """The asks that are overdue at once, and those that can wait a turn; the longest waiting first."""
+    _ahead: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    """The asks of counting consumers for more than the block where they stand."""
+    _asked: Counter[int] = attrs.field(factory=Counter, init=False)
+    """The real blocks at which asks are, with how many."""
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
+    # Set by a decision, for the events until the next.
+    _look: int = attrs.field(default=0, init=False)
+    _granule: int = attrs.field(default=1, init=False)
+    """Runs end at multiples of it."""
+    _packs: int | None = attrs.field(default=None, init=False)
+    _farthest: Farthest | None = attrs.field(default=None, init=False)
+    _held_up: bool = attrs.field(default=False, init=False)
+    """R3 made somebody wait: whoever moves may end that."""
+    _starved: bool = attrs.field(default=False, init=False)
+    """There was no slot at all to take: all are about to be given, or looked ahead for."""
+
     def __attrs_post_init__(self) -> None:
-        self.residency = Residency(self.slots)
+        self.residency = Residency(self.slots, self.blocks)
+        self.order = Order(self.blocks, self.patience)
         fits = self.slots >= self.blocks
         self.reserve = 0 if fits or self.slots < RESERVE_LEAST else max(1, self.slots // RESERVE_SHARE)
 
     # Events. Those that may change the decision answer True: the producer should be woken.
 
-    def open(self, point_id: int) -> Point:
-        """Enter a consumer; it holds nothing until it reads."""
-        point = self.points[point_id] = Point(point_id)
+    def open(self, point_id: int, start: int | None = None) -> Point:
+        """Enter a consumer: in-order, or wrapping from block ``start``. It holds nothing until it reads."""
+        first, end = (0, self.blocks) if start is None else (start, start + self.blocks)
+        point = self.points[point_id] = Point(point_id, first, end)
         return point
 
     def close(self, point: Point) -> bool:
         """Take a consumer out; what only it needed is free."""
         assert not point.asks
         del self.points[point.id]
+        self.order.close(point)
         return point.counts
 
     def ask(self, point: Point, first: int, last: int, now: float, *, fresh: bool) -> Ask:
@@ -177,30 +174,51 @@ class Rules:
         urgent = fresh or not point.counts or first < point.block
         ask = Ask(point, first, last, now, urgent)
         point.asks.append(ask)
+        (self._urgent if urgent else self._patient)[ask] = None
+        if point.counts and last > point.block:
+            self._ahead[ask] = None
+        self._asked[first % self.blocks] += 1
+        self.order.changed(point)
         return ask
+
+    def advance(self, ask: Ask, at: int) -> None:
+        """Note that a request was given its blocks before ``at``."""
+        self._unask(ask.at)
+        ask.at = at
+        self._asked[at % self.blocks] += 1
 
     def answered(self, ask: Ask, now: float) -> bool:
         """Take out a request that was answered or given up; True when its block's slot was waited for."""
-        ask.point.asks.remove(ask)
-        ask.point.taken_at = now
-        ask.point.waits_for = None
+        point = ask.point
+        point.asks.remove(ask)
+        for asks in (self._urgent, self._patient, self._ahead):
+            asks.pop(ask, None)
+        self._unask(ask.at)
+        point.taken_at = now
+        self.order.changed(point)
         return self._starved
+
+    def _unask(self, at: int) -> None:
+        block = at % self.blocks
+        self._asked[block] -= 1
+        if not self._asked[block]:
+            del self._asked[block]
 
     def move(self, point: Point, block: int, *, counts: bool, now: float) -> bool:
         """Set where a consumer is and whether it counts; it has just taken something.
 
-        Answers True when a run that is absent comes into its look-ahead, or one behind it comes free that
-        somebody is held back for. Only when it goes over a border between runs, so as not to decide all the
+        Answers True when a run that is absent comes into its look-ahead, or somebody is held up for whom
+        it may have made room. Only when it goes over a border between runs, so as not to decide all the
         time for one block.
         """
         before, counted = point.block, point.counts
         point.block, point.counts, point.taken_at = block, counts, now
-        if before // self._granule == block // self._granule and counts == counted and block < self.blocks:
-            return False
+        self.order.changed(point)
         if counts != counted:
             return True
-        end = self._window_end(block)
-        return point.id in self._holders or self.residency.first_absent(block, end) is not None
+        if before // self._granule == block // self._granule and block < point.end:
+            return False
+        return self._held_up or self._absent(block, self._window_end(block, point.end)) is not None
 
     def filled(self, read: Read, seconds: float) -> None:
         """Enter what was read as resident; ``seconds`` is the source's time that it took."""
@@ -212,170 +230,229 @@ class Rules:
             self._detour_debt = max(0.0, self._detour_debt - seconds)
             self.head = read.blocks.stop % self.blocks
 
+    # Questions
+
     def dormant(self, point: Point, now: float) -> bool:
         """R5: it has taken nothing for too long, and not because of us."""
-        return not point.asks and now >= point.taken_at + self.patience
+        return self.order.dormant(point, now)
 
     def held(self, now: float) -> int:
         """Count the resident blocks that a live consumer still needs."""
-        moving = self._moving(now)
-        if not moving:
-            return 0
-        first = moving[0].block
-        return sum(max(0, end - max(start, first)) for start, end in self.residency.arcs())
+        self.order.settle(now)
+        needed = self.order.needed()
+        return sum(
+            max(0, min(end, stop) - max(start, begin))
+            for start, end in self.residency.arcs()
+            for begin, stop in needed
+        )
 
-    # The decision.
+    def waits_for(self, point: Point, now: float) -> int | None:
+        """Give the id of a consumer for which R3 makes this one wait; None when it waits for the source."""
+        self._begin(now)
+        holder = self._holder(point.spot) if point.spot is not None and self._stuck(point.spot) else None
+        return None if holder is None else min(p.id for p in holder.points)
+
+    # The decision
 
     def decide(self, now: float) -> Read | Rest:
         """Say what to read next; what must go for it has gone when this returns."""
-        moving = self._moving(now)
-        self._look = self._look_ahead([p.block for p in moving])
-        self._granule = max(1, min(self.run, self._look // 2))
-        self._holders.clear()
-        self._starved = False
-        self._set_reach(moving)
-        wants = self._wanted(moving)
-        overdue, until = self._overdue(now)
-        wants.sort(key=lambda w: (w.block - self.head) % self.blocks)
-        sweep = [(want, False) for want in wants]
-        # What the sweep reads next anyway is no detour.
-        detours = [(want, True) for want in overdue if not (wants and wants[0].block == want.block)]
-        detours_first = self._detour_debt <= 0
-        for want, detour in detours + sweep if detours_first else sweep + detours:
-            read = self._read(want, moving, wants=[] if detour else wants, detour=detour)
-            if read is not None:
-                return read
-        for point in moving:
-            if point.waits_for is not None:
-                holder = self.points[point.waits_for]
-                if not holder.asks:
-                    until = min(until, holder.taken_at + self.patience)
+        self._begin(now)
+        self._held_up = self._starved = False
+        detours, until = self._overdue(now)
+        for want in self._in_turn(detours, self._wanted()):
+            decision = self._read(want)
+            if isinstance(decision, Read):
+                return decision
+            until = min(until, decision.until)
         return Rest(until)
 
-    def _moving(self, now: float) -> list[Point]:
-        """Give the live counting consumers that need more, the hindmost first."""
-        moving = [p for p in self.points.values() if p.counts and p.block < self.blocks]
-        return sorted((p for p in moving if not self.dormant(p, now)), key=lambda p: p.block)
-
-    def _look_ahead(self, at: list[int]) -> int:
-        """R1: the most blocks of look-ahead with which all of it together covers at most half the ring."""
+    def _begin(self, now: float) -> None:
+        """Bring up to date what a decision is made on."""
+        self.order.settle(now)
+        self._packs = self._farthest = None
         half = self.slots // 2
-        look = min(LOOK_AHEAD_RUNS * self.run, half)
-        while look > 0 and at:
-            if look + sum(min(look, b - a) for a, b in pairwise(at)) <= half:
-                break
+        look = min(self.look_ahead_runs * self.run, half)
+        while look > 0 and look * len(self.order.places) > half and self.order.covered(look) > half:
             look //= 2
-        return look
+        self._look = look
+        self._granule = max(1, min(self.run, look // 2))
 
-    def _window_end(self, block: int) -> int:
-        """One past the look-ahead of a point; on a border between runs, so that runs come whole."""
-        return min(self.blocks, (block + self._look) // self._granule * self._granule)
+    def _in_turn(self, detours: list[_Want], sweep: Iterator[_Want]) -> Iterator[_Want]:
+        """R1a: detours come first, unless they have had more of the source's time than the sweep."""
+        nearest = next(sweep, None)
+        if self._detour_debt <= 0 or nearest is None:
+            # What the sweep can read next is no detour.
+            if nearest is not None and any(want.block == nearest.block for want in detours):
+                yield nearest
+            yield from detours
+        if nearest is not None:
+            yield nearest
+            yield from sweep
+            yield from detours
 
-    def _wanted(self, moving: list[Point]) -> list[_Want]:
-        """R1: for each counting consumer the first absent block of its look-ahead and of each of its asks."""
-        wants = []
-        for point in moving:
-            spans = [(point.block, self._window_end(point.block))]
+    # What is wanted: R1, R1a
+
+    def _window_end(self, block: int, end: int) -> int:
+        """Give the end of the look-ahead of who stands at ``block`` and goes to ``end``, all unrolled.
+
+        It is on a border between runs, so that runs come whole.
+        """
+        ahead = block + self._look
+        lap = ahead // self.blocks * self.blocks
+        return min(end, lap + (ahead - lap) // self._granule * self._granule)
+
+    def _window(self, spot: Spot) -> int:
+        """Say how many blocks from its own on are looked ahead for at a spot."""
+        window = self._window_end(spot.block, spot.block + spot.need) - spot.block
+        return max(window, spot.block in self._asked)
+
+    def _absent(self, begin: int, end: int) -> int | None:
+        """Give the real number of the first absent block from ``begin`` to before ``end``, unrolled."""
+        lap = begin // self.blocks * self.blocks
+        block = self.residency.first_absent(begin - lap, end - lap)
+        return None if block is None else block % self.blocks
+
+    def _ahead_of_head(self, want: _Want) -> int:
+        return (want.block - self.head) % self.blocks
+
+    def _wanted(self) -> Iterator[_Want]:
+        """R1: give what is wanted, nearest ahead of the head first."""
+        asked = sorted(self._asked_beyond(), key=self._ahead_of_head)
+        return merge(self._looked_ahead_for(), asked, key=self._ahead_of_head)
+
+    def _looked_ahead_for(self) -> Iterator[_Want]:
+        """Give the first absent block of each look-ahead; of one that the head is in, on both its sides."""
+        straddling = [
+            want
+            for spot, distance in self.order.behind(self.head, self._look)
+            for want in self._want(spot, spot.block + distance, spot.block + self._window(spot))
+        ]
+        yield from sorted(straddling, key=self._ahead_of_head)
+        for spot in self.order.from_head(self.head):
+            to_head = (self.head - spot.block) % self.blocks or self.blocks
+            yield from self._want(spot, spot.block, spot.block + min(to_head, self._window(spot)))
+
+    def _asked_beyond(self) -> Iterator[_Want]:
+        """Give what counting consumers have asked for beyond their look-ahead."""
+        for ask in self._ahead:
+            spot = ask.point.spot
             # Asked for behind its point is what came late; that is for a detour.
-            spans += [(ask.at, ask.last + 1) for ask in point.asks if ask.at >= point.block]
-            for begin, end in spans:
-                until = min(end, point.reach)
-                if until < end and point.held_by is not None:
-                    self._holders.add(point.held_by)
-                block = self.residency.first_absent(begin, until)
-                if block is not None:
-                    wants.append(_Want(block, until, point))
-        return wants
-
-    def _set_reach(self, moving: list[Point]) -> None:
-        """R3: set how far each may go without leaving behind who is in reach of it."""
-        for point in self.points.values():
-            point.reach, point.held_by, point.waits_for = self.blocks, None, None
-        if not self.strict:
-            return
-        # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
-        packs = 1 + sum(b.block - a.block > self.slots for a, b in pairwise(moving))
-        room = max(1, self.slots - self.reserve - (packs - 1) * self._look)
-        hindmost = 0
-        for point in moving:
-            while point.block - moving[hindmost].block > self.slots:
-                hindmost += 1
-            if moving[hindmost].block == point.block:
+            if spot is None or ask.at < ask.point.block:
                 continue
-            point.reach = moving[hindmost].block + room
-            point.held_by = moving[hindmost].id
-            if any(ask.at >= point.reach for ask in point.asks):
-                point.waits_for = moving[hindmost].id
+            if ask.last >= ask.point.block + self._window(spot):
+                yield from self._want(spot, ask.at, ask.last + 1)
+
+    def _want(self, spot: Spot | None, begin: int, end: int, *, detour: bool = False) -> Iterator[_Want]:
+        """Give the first absent block from ``begin`` to before ``end``, unrolled, if there is one."""
+        block = self._absent(begin, end) if begin < end else None
+        if block is not None:
+            yield _Want(block, end - begin - (block - begin) % self.blocks, spot, detour)
 
     def _overdue(self, now: float) -> tuple[list[_Want], float]:
         """R1a: what was asked for and is past its time, longest first, and when the next will be."""
-        found, until = [], math.inf
-        for point in self.points.values():
-            for ask in point.asks:
-                block = self.residency.first_absent(ask.at, min(ask.last + 1, point.reach))
-                if block is None:
-                    continue
-                if not ask.urgent and now < ask.since + self.turn:
-                    until = min(until, ask.since + self.turn)
-                else:
-                    found.append((ask.since, _Want(block, ask.last + 1, point)))
-        found.sort(key=lambda entry: entry[0])
-        return [want for _, want in found], until
+        overdue, until = list(self._urgent), math.inf
+        for ask in self._patient:
+            if now < ask.since + self.turn:
+                until = ask.since + self.turn
+                break
+            overdue.append(ask)
+        overdue.sort(key=lambda ask: ask.since)
+        wants: dict[tuple[int, Spot | None], _Want] = {}
+        for ask in overdue:
+            ahead = ask.point.counts and ask.at >= ask.point.block
+            for want in self._want(ask.point.spot if ahead else None, ask.at, ask.last + 1, detour=True):
+                wants.setdefault((want.block, want.spot), want)
+        return list(wants.values()), until
 
-    def _read(self, want: _Want, moving: list[Point], *, wants: list[_Want], detour: bool) -> Read | None:
-        """Make room for a run that begins with the wanted block; None when R3 forbids it."""
-        first = want.block
-        stop = max([want.until, *(w.until for w in wants if w.block <= first)])
-        stop = min(stop, (first // self._granule + 1) * self._granule)
-        stop = self.residency.first_resident(first, max(stop, first + 1))
-        keep = 0 if detour else self.reserve
+    # What goes for it, and who waits: R2 to R4
+
+    def _read(self, want: _Want, *, forced: bool = False) -> Read | Rest:
+        """Make room for a run that begins with the wanted block; Rest when that has to wait."""
+        first, most = want.block, want.most
+        if want.spot is not None and not forced:
+            reach, holder = self._reach(want.spot)
+            ahead = (first - want.spot.block) % self.blocks
+            if holder is not None and ahead >= reach:
+                return self._wait(want, holder)
+            most = min(most, reach - ahead)
+        stop = min(first + most, (first // self._granule + 1) * self._granule, self.blocks)
+        stop = self.residency.first_resident(first, stop)
+        keep = 0 if want.detour else self.reserve
         slots: list[int] = []
         slot = self.residency.slot_of.get(first - 1, -1)
         while len(slots) < stop - first:
             if self.residency.free <= keep:
-                victim = self._victim(want.point, moving)
+                victim = self._victims().first()
                 if victim is None:
+                    self._starved = True
                     break
-                self.residency.remove(victim)
+                if not forced and (holder := self._holder_of(victim, want.spot)) is not None:
+                    return Read(first, tuple(slots), want.detour) if slots else self._wait(want, holder)
+                self._victims().give_up()
             else:
                 slot = self.residency.lend_slot(after=slot)
                 slots.append(slot)
-        return Read(first, tuple(slots), detour) if slots else None
+        return Read(first, tuple(slots), want.detour) if slots else Rest()
 
-    def _victim(self, sake: Point, moving: list[Point]) -> int | None:
-        """R2 and R3: the resident block to give up for ``sake``, or None when it has to wait."""
-        handed_out = {ask.at for p in self.points.values() for ask in p.asks}
-        unneeded = self._highest(moving[0].block if moving else self.blocks, handed_out)
-        if unneeded is not None:
-            return unneeded
-        victim, needer = None, None
-        for i, point in enumerate(moving):
-            above = moving[i + 1].block if i + 1 < len(moving) else self.blocks
-            block = self._highest(above, handed_out)
-            if block is None or block < self._window_end(point.block) or block < point.block:
-                continue
-            if victim is None or needer is None or block - point.block > victim - needer.block:
-                victim, needer = block, point
-        if victim is None or needer is None:
-            self._starved = True
+    def _wait(self, want: _Want, holder: Spot) -> Read | Rest:
+        """Hold up who wants this, unless R4 says that it goes on all the same."""
+        if want.spot is not None and self._in_ring_of_waits(want.spot):
+            return self._read(want, forced=True)
+        self._held_up = True
+        return Rest(self.order.wakes_at(holder))
+
+    def _victims(self) -> Farthest:
+        if self._farthest is None:
+            self._farthest = Farthest(self.order, self.residency, self._window, self._asked)
+        return self._farthest
+
+    def _reach(self, spot: Spot) -> tuple[int, Spot | None]:
+        """R3: say how many blocks from its own on a spot may have, and for whose sake no more."""
+        hindmost = self.order.hindmost(spot.block, self.slots) if self._paces() else None
+        if hindmost is None:
+            return self.blocks, None
+        if self._packs is None:
+            self._packs = self.order.packs(self.slots)
+        # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
+        room = max(1, self.slots - self.reserve - (self._packs - 1) * self._look)
+        return room - hindmost[1], hindmost[0]
+
+    def _paces(self) -> bool:
+        return self.strict and self.slots < self.blocks
+
+    def _holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
+        """R3: give who needs the victim so that ``sake`` has to wait, or None."""
+        needer = victim.needer
+        if needer is None or not self._paces():
             return None
-        if self._holds(needer, victim, sake):
-            sake.waits_for = needer.id
-            self._holders |= {needer.id, moving[0].id}
-            return None
-        return victim
+        if sake is None:
+            holds = self.reserve > 0 and victim.next_use <= self.slots
+        else:
+            distance = (sake.block - needer.block) % self.blocks
+            holds = 0 < distance <= self.slots and victim.next_use < distance
+        return needer if holds else None
 
-    def _highest(self, below: int, handed_out: set[int]) -> int | None:
-        """Give the highest resident block below ``below`` that is not being handed out."""
-        block = self.residency.highest_below(below)
-        while block is not None and block in handed_out:
-            block = self.residency.highest_below(block)
-        return block
-
-    def _holds(self, needer: Point, block: int, sake: Point) -> bool:
-        """R3: say whether ``needer``'s need of ``block`` makes ``sake`` wait."""
-        if not self.strict:
+    def _stuck(self, spot: Spot) -> bool:
+        """Say whether somebody here waits for the very block at which it is."""
+        if spot.block not in self._asked or spot.block in self.residency.slot_of:
             return False
-        if not sake.counts:
-            return self.reserve > 0 and block - needer.block <= self.slots
-        return needer.block < sake.block <= needer.block + self.slots and block < sake.block
+        return any(ask.at == point.block for point in spot.points for ask in point.asks)
+
+    def _holder(self, spot: Spot) -> Spot | None:
+        """R3: give for whose sake a stuck spot has to wait, or None."""
+        reach, holder = self._reach(spot)
+        if holder is not None and reach <= 0:
+            return holder
+        if self.residency.free > self.reserve:
+            return None
+        victim = self._victims().first()
+        return None if victim is None else self._holder_of(victim, spot)
+
+    def _in_ring_of_waits(self, spot: Spot) -> bool:
+        """R4: say whether, from one to the other whom it waits for, the way leads back to this spot."""
+        seen: set[Spot] = set()
+        at: Spot | None = spot
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = self._holder(at) if self._stuck(at) else None
+        return at is spot

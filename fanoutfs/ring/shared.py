@@ -16,7 +16,8 @@ import trio
 
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
 from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.rules import Ask, Point, Read, Rest, Rules
+from fanoutfs.ring.order import Ask, Point
+from fanoutfs.ring.rules import Read, Rest, Rules
 
 Buffer = bytes | bytearray | memoryview
 
@@ -55,9 +56,9 @@ class Ring:
 
     # Consumers
 
-    def open(self, point_id: int) -> Point:
-        """Enter a consumer."""
-        return self.rules.open(point_id)
+    def open(self, point_id: int, start: int | None = None) -> Point:
+        """Enter a consumer: in-order, or wrapping from byte ``start``, a multiple of the block's size."""
+        return self.rules.open(point_id, None if start is None else start // self.block)
 
     def close(self, point: Point) -> None:
         """Take a consumer out. Those of its requests that still wait end with ReaderGoneError first."""
@@ -69,11 +70,19 @@ class Ring:
         self.rules.close(point)
         self._work.set()
 
-    def move(self, point: Point, position: int, *, counts: bool) -> None:
-        """Tell where a consumer's next byte lies, in bytes; wakes the producer when that gives it work."""
-        block = self.rules.blocks if position >= self.size else position // self.block
-        if self.rules.move(point, block, counts=counts, now=self.clock()):
+    def move(self, point: Point, place: int, *, counts: bool) -> None:
+        """Tell where a consumer's next byte lies; wakes the producer when that gives it work.
+
+        A *place* is a byte of the consumer's way: it counts on past ``size`` when the way goes round.
+        """
+        if self.rules.move(point, self._block_of(place), counts=counts, now=self.clock()):
             self._work.set()
+
+    def _block_of(self, place: int) -> int:
+        """Give the unrolled block in which a place lies."""
+        if place < self.size:
+            return place // self.block
+        return self.rules.blocks + (place - self.size) // self.block
 
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
         """Give the bytes if all of their blocks are resident and none of the bytes is bad, else None.
@@ -91,12 +100,14 @@ class Ring:
             return self.memory.view[start : start + size]
         return self._span(first, slot, begin, size)
 
-    async def read(self, point: Point, offset: int, size: int, *, fresh: bool) -> Buffer:
+    async def read(self, point: Point, place: int, size: int, *, fresh: bool) -> Buffer:
         """Give the bytes, waiting for what is not there yet; a checkpoint only when it has to wait.
 
+        ``place`` is where on the consumer's way they begin; they don't go over the end of the image.
         Cancelled: the request is taken out, nothing is left. Raises SourceBrokeError, SourceHungError,
         ReaderGoneError or ClosingError.
         """
+        offset = place % self.size
         found = self.read_nowait(offset, size)
         if found is not None:
             return found
@@ -106,27 +117,30 @@ class Ring:
             # What could not be read before this request came is tried again for it.
             self.rules.residency.remove(block)
             del self._bad[block]
-        last = (offset + size - 1) // self.block
-        ask = self.rules.ask(point, offset // self.block, last, self.clock(), fresh=fresh)
+        first, last = self._block_of(place), self._block_of(place + size - 1)
+        ask = self.rules.ask(point, first, last, self.clock(), fresh=fresh)
         try:
             await self._resident(ask)
             found = self._take(offset, size)
             if found is None:
-                found = await self._gather(ask, offset, size)
+                found = await self._gather(ask, place, size)
             return found
         finally:
             if ask in point.asks and self.rules.answered(ask, self.clock()):
                 self._work.set()
 
-    async def _gather(self, ask: Ask, offset: int, size: int) -> bytearray:
+    async def _gather(self, ask: Ask, place: int, size: int) -> bytearray:
         """Copy block by block, as they come: for a request over blocks that are never there together."""
         gathered = bytearray(size)
+        offset = place % self.size
         done = 0
         while done < size:
-            before, ask.at = ask.at, (offset + done) // self.block
-            if ask.point.block == before != ask.at:
-                # What was copied is no longer needed, and must not hold those in front.
-                self.move(ask.point, offset + done, counts=ask.point.counts)
+            before, at = ask.at, self._block_of(place + done)
+            if at != before:
+                self.rules.advance(ask, at)
+                if ask.point.block == before:
+                    # What was copied is no longer needed, and must not hold those in front.
+                    self.move(ask.point, place + done, counts=ask.point.counts)
             await self._resident(ask)
             part = min(size - done, self.block - (offset + done) % self.block)
             found = self._take(offset + done, part)
@@ -137,7 +151,7 @@ class Ring:
 
     async def _resident(self, ask: Ask) -> None:
         """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
-        while ask.at not in self.rules.residency.slot_of:
+        while not self._is_resident(ask):
             waiting = Waiting(ask, trio.Event())
             self._waiting.append(waiting)
             self._work.set()
@@ -149,6 +163,9 @@ class Ring:
                     self._all_answered.set()
             if waiting.error is not None:
                 raise waiting.error
+
+    def _is_resident(self, ask: Ask) -> bool:
+        return ask.at % self.rules.blocks in self.rules.residency.slot_of
 
     def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:
         """Give bytes that lie in several blocks: as one view where the slots adjoin, else copied together."""
@@ -216,7 +233,7 @@ class Ring:
         self.reading_since = None
         self._bad.update(bad)
         for waiting in self._waiting:
-            if waiting.ask.at in self.rules.residency.slot_of:
+            if self._is_resident(waiting.ask):
                 waiting.woken.set()
 
     # Those who watch over the waiting

@@ -10,7 +10,7 @@ some_blocks = st.sets(st.integers(0, BLOCKS - 1))
 
 
 def with_resident(blocks: set[int], order: list[int]) -> Residency:
-    residency = Residency(BLOCKS)
+    residency = Residency(BLOCKS, BLOCKS)
     for block in sorted(blocks, key=order.index):
         residency.add(block, residency.lend_slot(after=-1))
     return residency
@@ -61,7 +61,7 @@ def test_no_two_blocks_share_a_slot(resident: set[int], order: list[int]) -> Non
 
 def test_blocks_read_in_one_run_get_adjoining_slots() -> None:
     """A run's slots adjoin where free ones do, so that a read over several blocks needs no copy."""
-    residency = Residency(8)
+    residency = Residency(8, 100)
     slot = -1
     slots = [slot := residency.lend_slot(after=slot) for _ in range(8)]
 
@@ -70,7 +70,7 @@ def test_blocks_read_in_one_run_get_adjoining_slots() -> None:
 
 def test_a_returned_slot_is_free_again() -> None:
     """What a read did not fill can be lent again."""
-    residency = Residency(1)
+    residency = Residency(1, 100)
     residency.return_slot(residency.lend_slot(after=-1))
 
     assert residency.free == 1

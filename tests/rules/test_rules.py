@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from fanoutfs.ring.rules import Point, Read, Rest, Rules
+from fanoutfs.ring.order import Point
+from fanoutfs.ring.rules import Read, Rest, Rules
 
 PATIENCE, TURN = 10.0, 2.0
 
@@ -172,12 +173,12 @@ def test_the_front_waits_for_one_in_reach_behind_it() -> None:
             rules.move(front, front.block + 1, counts=True, now=0.0)
     rules.ask(front, front.block, front.block, 0.0, fresh=False)
 
-    decision = rules.decide(0.0)
+    decision = rules.decide(TURN)
 
     assert front.block <= rules.slots
     assert set(range(front.block)) <= resident(rules)
     assert decision == Rest(PATIENCE)
-    assert front.waits_for == 1
+    assert rules.waits_for(front, TURN) == 1
 
 
 def test_pace_free_lets_the_front_go() -> None:
@@ -214,7 +215,7 @@ def test_after_patience_one_that_takes_nothing_holds_nobody() -> None:
         rules.move(front, at, counts=True, now=1.0)
     rules.ask(front, 15, 15, 1.0, fresh=False)
 
-    assert rules.decide(1.0) == Rest(PATIENCE)
+    assert rules.decide(1.0 + TURN) == Rest(PATIENCE)
     assert rules.dormant(stopped, PATIENCE) is True
     assert isinstance(rules.decide(PATIENCE), Read)
 
@@ -328,14 +329,17 @@ def test_what_was_asked_for_is_read_and_not_all_that_lies_before_it() -> None:
 
 def test_a_pack_leaves_room_for_the_look_ahead_of_those_out_of_reach() -> None:
     """A front goes less far ahead of its pack when somebody far behind needs slots for its own look-ahead."""
-    rules = make_rules(blocks=1000, slots=64, run=4)
-    reader(rules, 1, 100)
-    front = reader(rules, 2, 140)
-    rules.decide(0.0)
-    alone = front.reach
-    late = reader(rules, 3, 0)
-    rules.decide(0.0)
 
-    assert alone == 100 + 64 - rules.reserve
-    assert front.reach == alone - 8
-    assert late.reach == 1000
+    def front_gets_to(*others: int) -> int:
+        rules = make_rules(blocks=1000, slots=64, run=4)
+        front = reader(rules, 1, 100)
+        for number, at in enumerate((100, *others), 2):
+            reader(rules, number, at)
+        for _ in range(200):
+            fill(rules)
+            if front.block in resident(rules):
+                rules.move(front, front.block + 1, counts=True, now=0.0)
+        return front.block
+
+    assert front_gets_to() == 100 + 64 - make_rules(slots=64).reserve
+    assert front_gets_to(500) == front_gets_to() - 16

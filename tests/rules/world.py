@@ -4,7 +4,8 @@ import math
 
 import attrs
 
-from fanoutfs.ring.rules import Ask, Point, Read, Rest, Rules
+from fanoutfs.ring.order import Ask, Point
+from fanoutfs.ring.rules import Read, Rest, Rules
 
 
 @attrs.define(eq=False)

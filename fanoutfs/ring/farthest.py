@@ -1,0 +1,131 @@
+"""R2: which resident block has the farthest next use (Belady 1966). Pure.
+
+Theory
+    The next use of a block is the distance to it from the nearest spot at or behind it that still needs it;
+    infinite when no spot does. Between one spot and the next, blocks farther on have the farther next use,
+    also where some spots' ways end in between: each end that is passed leaves a needer farther behind. So
+    only the highest resident block of each *gap* between two spots can be the one.
+
+    To have no circle here, a spot whose way goes over the end of the image enters twice: at its place, with
+    its way up to N, and as a *ghost* at its place minus N, with what it needs behind that end::
+
+        ghost                 |0                                 N|
+          x···················|··········>           x············|
+
+    The gaps are looked at widest first, and only until none that is left can hold a block farther than the
+    best that was found. So this costs O(spots) once in a decision that needs a slot, most of it a sort, and
+    then a few bisections for each slot.
+
+What never goes
+    A block in the look-ahead of the spot that uses it next (those farther behind have a look-ahead that ends
+    earlier), and a block that a waiting request is about to be given.
+
+When blocks have the same next use the highest goes first: the next newcomer probably begins at 0.
+"""
+
+import math
+from collections.abc import Callable, Container
+from heapq import heappop, heappush
+from itertools import accumulate, chain, compress
+from operator import lt, sub
+
+import attrs
+
+from fanoutfs.ring.order import Order, Spot
+from fanoutfs.ring.residency import Residency
+
+
+@attrs.frozen
+class Victim:
+    """A block that may go, and the spot that uses it next, ``next_use`` blocks on; None: nobody does."""
+
+    block: int
+    needer: Spot | None
+    next_use: float
+
+
+@attrs.define(eq=False)
+class Farthest:
+    """The resident blocks that may go, farthest next use first; made for one decision."""
+
+    order: Order
+    residency: Residency
+    window: Callable[[Spot], int]
+    """How many blocks of look-ahead a spot has."""
+    kept: Container[int]
+    """Blocks about to be given."""
+    _widths: list[float] = attrs.field(init=False)
+    """More than any next use in each spot's gap, and, last, in the one before the first spot."""
+    _gaps: list[int] = attrs.field(init=False)
+    """The gaps not yet looked at, the most promising last; that before the first spot is -1."""
+    _found: list[tuple[float, int, int]] = attrs.field(factory=list, init=False)
+    """A heap of (minus the next use, minus the block, its gap)."""
+    _ghosts: list[int] = attrs.field(factory=list, init=False)
+    """Where the ghosts are, the nearest to the line first."""
+    _needed_to: list[int] = attrs.field(factory=list, init=False)
+    """One past what the ghosts need of the line, and then what they and the spots up to each do."""
+
+    def __attrs_post_init__(self) -> None:
+        places, at = self.order.places, self.order.at
+        widths: list[float] = list(map(sub, [*places[1:], self.order.blocks], places))
+        if self.order.wrapping:
+            needs = [at[place].need for place in places]
+            for gap in compress(range(len(places)), map(lt, needs, widths)):
+                widths[gap] = math.inf
+        self._widths = [*widths, math.inf]
+        self._gaps = sorted(range(-1, len(places)), key=self._widths.__getitem__)
+
+    def first(self) -> Victim | None:
+        """Give the block that goes next, or None when all that is resident has to stay."""
+        places = self.order.places
+        while self._gaps and (not self._found or self._widths[self._gaps[-1]] >= -self._found[0][0]):
+            gap = self._gaps.pop()
+            self._look(gap, places[gap + 1] if gap + 1 < len(places) else self.order.blocks)
+        if not self._found:
+            return None
+        next_use, block, gap = self._found[0]
+        return Victim(-block, self._needer(-block, gap)[0], -next_use)
+
+    def give_up(self) -> None:
+        """Remove the block that ``first`` named from the residency; its slot is free."""
+        _, block, gap = heappop(self._found)
+        self.residency.remove(-block)
+        self._look(gap, -block)
+
+    def _look(self, gap: int, below: int) -> None:
+        """Enter the highest block of the gap that is below ``below`` and may go."""
+        block = self.residency.highest_below(below)
+        while block is not None and block in self.kept:
+            block = self.residency.highest_below(block)
+        if block is None or (gap >= 0 and block < self.order.places[gap]):
+            return
+        needer, begin = self._needer(block, gap)
+        if needer is None:
+            heappush(self._found, (-math.inf, -block, gap))
+        elif block - begin >= self.window(needer):
+            heappush(self._found, (begin - block, -block, gap))
+
+    def _needer(self, block: int, gap: int) -> tuple[Spot | None, int]:
+        """Give the spot that uses a block of the gap next, and where that stands on the line."""
+        places, at = self.order.places, self.order.at
+        if gap >= 0 and places[gap] + at[places[gap]].need > block:
+            return at[places[gap]], places[gap]
+        # On a line each needs all that is ahead of it; beyond here somebody wraps.
+        if not self.order.wrapping or block >= self._needed_up_to(gap):
+            return None, 0
+        behind = places[gap::-1] if gap >= 0 else []
+        for begin in chain(behind, self._ghosts):
+            spot = at[begin % self.order.blocks]
+            if begin + spot.need > block:
+                return spot, begin
+        raise AssertionError("the block is needed by nobody, against the books")
+
+    def _needed_up_to(self, gap: int) -> int:
+        """Give one past the last block of the line that ghosts, and spots up to the gap's own, need."""
+        if not self._needed_to:
+            places, at, blocks = self.order.places, self.order.at, self.order.blocks
+            self._ghosts = sorted((spot.block - blocks for spot in self.order.wrapping), reverse=True)
+            ghosts_to = max(begin + at[begin % blocks].need for begin in self._ghosts)
+            ends = [place + at[place].need for place in places]
+            self._needed_to = list(accumulate(ends, max, initial=ghosts_to))
+        return self._needed_to[gap + 1]

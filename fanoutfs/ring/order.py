@@ -1,0 +1,202 @@
+"""Who stands where on the circle: the live consumers that count, in the order of their places. Pure.
+
+A consumer's way is told in *unrolled* blocks: an ``image`` reader goes from its offset to N, the number of
+the image's blocks; a wrapping one that began at s goes from s to s + N. The real block is the remainder by N.
+A *spot* is a real block at which at least one live counting consumer stands. All that the rules ask of the
+consumers they ask of the spots, for those at one spot differ only in how far they have to go.
+
+Keeping it cheap: events only note who has changed; ``settle`` puts these few in their new places before a
+decision, by bisection. Dormancy is found by a queue that holds each live consumer once, with a time before
+which it can't be dormant. So settling costs what has changed, not how many there are.
+
+Invariants, after ``settle(now)``: a consumer is at a spot if and only if it counts, needs more, and is not
+dormant at ``now``; spots are sorted and not empty; ``need`` is the most that one of those at it needs.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import pairwise
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Ask:
+    """A request that waits: the blocks from ``at`` to ``last`` (inclusive, unrolled) are still to come."""
+
+    point: "Point"
+    at: int
+    last: int
+    since: float
+    urgent: bool
+
+
+@attrs.define(eq=False)
+class Point:
+    """A consumer as the rules see it; unrolled blocks, and seconds."""
+
+    id: int
+    block: int
+    """The block of its next byte; ``end`` when it has everything."""
+    end: int
+    """One past the last block that it needs."""
+    counts: bool = False
+    """It reads straight on: it may be waited for, looked ahead for, and paces."""
+    taken_at: float = -math.inf
+    asks: list[Ask] = attrs.field(factory=list, init=False)
+    spot: "Spot | None" = attrs.field(default=None, init=False)
+    """Where it was when the order was last settled; None: nowhere."""
+    queued: bool = attrs.field(default=False, init=False)
+    """It is in the queue of those who may become dormant."""
+
+
+@attrs.define(eq=False)
+class Spot:
+    """A real block where live counting consumers stand; never empty."""
+
+    block: int
+    points: set[Point] = attrs.field(factory=set, init=False)
+    need: int = attrs.field(default=0, init=False)
+    """How many blocks, from its own on, the one who goes farthest still needs."""
+
+
+@attrs.define(eq=False)
+class Order:
+    """The spots round the circle."""
+
+    blocks: int
+    """How many the image has: the length of the circle."""
+    patience: float
+    """Seconds."""
+    places: list[int] = attrs.field(factory=list, init=False)
+    """The blocks of the spots, sorted."""
+    at: dict[int, Spot] = attrs.field(factory=dict, init=False)
+    """The spot at a block."""
+    wrapping: set[Spot] = attrs.field(factory=set, init=False)
+    """The spots from which somebody goes on over the end of the image."""
+    _changed: dict[Point, None] = attrs.field(factory=dict, init=False)
+    _queue: list[tuple[float, int, Point]] = attrs.field(factory=list, init=False)
+
+    def changed(self, point: Point) -> None:
+        """Note that a consumer moved, took, asked, or began or ceased to count."""
+        self._changed[point] = None
+
+    def close(self, point: Point) -> None:
+        """Take a consumer out for good."""
+        point.end = point.block
+        self._changed[point] = None
+
+    def dormant(self, point: Point, now: float) -> bool:
+        """R5: it has taken nothing for too long, and not because of us."""
+        return not point.asks and now >= point.taken_at + self.patience
+
+    def settle(self, now: float) -> None:
+        """Put everybody in their place, as of ``now``."""
+        self._find_dormant(now)
+        touched: set[Spot] = set()
+        for point in self._changed:
+            live = point.counts and point.block < point.end and not self.dormant(point, now)
+            block = point.block % self.blocks if live else None
+            old = point.spot
+            if old is not None and old.block != block:
+                old.points.remove(point)
+                point.spot = None
+                touched.add(old)
+            if block is not None:
+                spot = self.at.get(block)
+                if spot is None:
+                    spot = self.at[block] = Spot(block)
+                    insort(self.places, block)
+                spot.points.add(point)
+                point.spot = spot
+                touched.add(spot)
+                if not point.queued:
+                    point.queued = True
+                    heappush(self._queue, (point.taken_at + self.patience, point.id, point))
+        self._changed.clear()
+        for spot in touched:
+            self.wrapping.discard(spot)
+            if spot.points:
+                spot.need = max([point.end - point.block for point in spot.points])
+                if spot.block + spot.need > self.blocks:
+                    self.wrapping.add(spot)
+            else:
+                del self.at[spot.block]
+                del self.places[bisect_left(self.places, spot.block)]
+
+    def _find_dormant(self, now: float) -> None:
+        """Note as changed whoever has become dormant since the last time."""
+        due = []
+        while self._queue and self._queue[0][0] <= now:
+            due.append(heappop(self._queue)[2])
+        for point in due:
+            if point.spot is None or self.dormant(point, now):
+                point.queued = False
+                self._changed[point] = None
+            else:
+                earliest = now if point.asks else point.taken_at
+                heappush(self._queue, (earliest + self.patience, point.id, point))
+
+    def wakes_at(self, spot: Spot) -> float:
+        """Say when, in seconds, the first of those here will be dormant if it takes nothing."""
+        return min((p.taken_at + self.patience for p in spot.points if not p.asks), default=math.inf)
+
+    def from_head(self, head: int) -> Iterator[Spot]:
+        """Give the spots going round from the first at or after ``head``."""
+        first = bisect_left(self.places, head)
+        for i in range(first - len(self.places), first):
+            yield self.at[self.places[i]]
+
+    def behind(self, block: int, most: int) -> Iterator[tuple[Spot, int]]:
+        """Give the spots less than ``most`` blocks behind ``block``, the nearest first, with the distance."""
+        first = bisect_left(self.places, block) - 1
+        for i in range(first, first - len(self.places), -1):
+            place = self.places[i]
+            distance = (block - place) % self.blocks
+            if distance >= most or distance == 0:
+                return
+            yield self.at[place], distance
+
+    def hindmost(self, block: int, reach: int) -> tuple[Spot, int] | None:
+        """Give the last spot at most ``reach`` blocks behind ``block`` that will need it, and how far."""
+        begin = bisect_left(self.places, (block - reach) % self.blocks)
+        for i in range(begin - len(self.places), begin):
+            place = self.places[i]
+            distance = (block - place) % self.blocks
+            if distance == 0 or distance > reach:
+                return None
+            if self.at[place].need > distance:
+                return self.at[place], distance
+        return None
+
+    def covered(self, look: int) -> int:
+        """Say how many blocks lie less than ``look`` ahead of some spot; more near the end of the image."""
+        if not self.places:
+            return 0
+        after_last = min(look, self.blocks - self.places[-1] + self.places[0])
+        return after_last + sum([min(look, b - a) for a, b in pairwise(self.places)])
+
+    def needed(self) -> list[tuple[int, int]]:
+        """Give the stretches (first, one past the last) that somebody still needs, in order, disjoint."""
+        ways = sorted(
+            [(0, spot.block + spot.need - self.blocks) for spot in self.wrapping]
+            + [(block, min(block + self.at[block].need, self.blocks)) for block in self.places]
+        )
+        stretches: list[tuple[int, int]] = []
+        for begin, end in ways:
+            if stretches and begin <= stretches[-1][1]:
+                stretches[-1] = stretches[-1][0], max(stretches[-1][1], end)
+            else:
+                stretches.append((begin, end))
+        return stretches
+
+    def packs(self, reach: int) -> int:
+        """Count the packs: rows of spots, each at most ``reach`` behind the next and on its way to it."""
+        if not self.places:
+            return 0
+        rows = sum([b - a > reach or self.at[a].need <= b - a for a, b in pairwise(self.places)])
+        first, last = self.places[0], self.places[-1]
+        around = self.blocks - last + first
+        return max(1, rows + (around > reach or self.at[last].need <= around))
