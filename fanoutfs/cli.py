@@ -16,7 +16,7 @@ def _size(_context: click.Context, parameter: click.Parameter, value: str | None
     try:
         return None if value is None else parse_size(value)
     except UsageError as error:
-        raise UsageError(f"--{parameter.name}: {error}") from error
+        raise UsageError(f"--{str(parameter.name).replace('_', '-')}: {error}") from error
 
 
 @click.group(
@@ -47,6 +47,8 @@ def commands() -> None:
               help="Readers get an error when the source takes longer than this.")  # fmt: skip
 @click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
               help="strict: readers near one another stay together; free: none waits.")  # fmt: skip
+@click.option("--read-rate", callback=_size, metavar="SIZE",
+              help="Read at most so much of the source in a second.")  # fmt: skip
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
 @click.option("--log", type=click.Path(path_type=Path), metavar="FILE", help="Log there, not to syslog.")

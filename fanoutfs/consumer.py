@@ -1,4 +1,9 @@
-"""One reader of the image: its stream, its point in the ring, and what it has had."""
+"""One reader of the image: its stream, its point in the ring, and what it has had.
+
+Its *offset* is a byte of the file that it reads, its *place* a byte of its way round the image: they are the
+same for a reader of ``image``; for one of ``carousel`` the place is the offset plus where the turn began,
+counting on past the image's end.
+"""
 
 import attrs
 
@@ -16,16 +21,32 @@ class Consumer:
     id: int
     pid: int
     command: str
+    turn_from: int | None = None
+    """The byte of the image where its turn begins, a multiple of the block's size; None: it is in-order."""
     delivered: int = attrs.field(default=0, init=False)
     """Bytes handed out, re-reads included."""
     stream: Stream = attrs.field(init=False)
     point: Point = attrs.field(init=False)
-    start: int | None = attrs.field(default=None, init=False)
-    """Offset of the first read; None before it."""
+    start: int | None = attrs.field(init=False)
+    """The byte of the image at which it began; None before an in-order reader's first read."""
+    _origin: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.stream = Stream()
-        self.point = self.ring.open(self.id)
+        self.start = self.turn_from
+        self._origin = self.turn_from or 0
+        self.point = self.ring.open(self.id, self.turn_from)
+
+    @property
+    def position(self) -> int:
+        """Where on the image its next byte lies; the image's size when an in-order reader has had all."""
+        place = self._origin + self.stream.position
+        return place if self.turn_from is None else place % self.ring.size
+
+    @property
+    def left(self) -> int:
+        """Bytes from its position to the end of its file."""
+        return self.ring.size - self.stream.position
 
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
         """Give bytes that come next in order and are resident, else None, with nothing changed.
@@ -35,26 +56,31 @@ class Consumer:
         stream = self.stream
         if offset != stream.position or not stream.straight:
             return None
-        found = self.ring.read_nowait(offset, size)
+        at = self._origin + offset
+        if at >= self.ring.size:
+            at -= self.ring.size
+        elif at + size > self.ring.size:
+            return None
+        found = self.ring.read_nowait(at, size)
         if found is not None:
             stream.position = offset + size
             self.delivered += size
-            self.ring.move(self.point, stream.position, counts=True)
+            self.ring.move(self.point, self._origin + stream.position, counts=True)
         return found
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give ``size`` bytes at ``offset``, both within the image.
+        """Give ``size`` bytes at ``offset``, both within the file.
 
         A checkpoint only when it has to wait. The result is good until the next checkpoint. Raises what
         ``Ring.read`` raises. Cancelled: the stream stays where it was.
         """
         stream = self.stream
+        fresh = stream.begin(offset, size, head=self.ring.head if self.turn_from is None else 0)
         if self.start is None:
             self.start = offset
-        fresh = stream.begin(offset, size)
         self._move()
         try:
-            found = await self.ring.read(self.point, offset, size, fresh=fresh)
+            found = await self._read(self._origin + offset, size, fresh=fresh)
         except FanoutError:
             # A reader that gets an error goes on behind it, if it goes on.
             stream.took(offset, size)
@@ -65,8 +91,19 @@ class Consumer:
         self._move()
         return found
 
+    async def _read(self, place: int, size: int, *, fresh: bool) -> Buffer:
+        """Read at a place; what goes over the image's end is read in two and copied together."""
+        to_end = self.ring.size - place % self.ring.size
+        if size <= to_end:
+            return await self.ring.read(self.point, place, size, fresh=fresh)
+        before = bytes(await self.ring.read(self.point, place, to_end, fresh=fresh))
+        if self._origin + self.stream.position == place:
+            # What was copied is no longer needed, and must not hold those in front.
+            self.ring.move(self.point, place + to_end, counts=self.stream.counts)
+        return before + bytes(await self.ring.read(self.point, place + to_end, size - to_end, fresh=False))
+
     def _move(self) -> None:
-        self.ring.move(self.point, self.stream.position, counts=self.stream.counts)
+        self.ring.move(self.point, self._origin + self.stream.position, counts=self.stream.counts)
 
     def close(self) -> None:
         """Leave the ring; what only this reader needed is free."""

@@ -8,6 +8,7 @@ import trio
 from fanoutfs.ring.rules import Read
 from fanoutfs.ring.shared import Ring
 from fanoutfs.source.contract import Source
+from fanoutfs.source.rate import Rate
 from fanoutfs.source.salvage import BadRanges, read_or_salvage
 from fanoutfs.statistics import Statistics
 
@@ -21,6 +22,7 @@ class Producer:
     source: Source
     ring: Ring
     statistics: Statistics
+    rate: Rate = attrs.field(factory=Rate)
 
     async def run(self) -> None:
         """Read what the rules ask for, for ever.
@@ -29,7 +31,10 @@ class Producer:
         while a read is under way: its thread is left alone with the slots it was lent.
         """
         while True:
+            # Before the decision, so that it is made on what readers want when the source is read.
+            await trio.sleep(self.rate.wait(self.ring.clock()))
             read = await self.ring.next_read()
+            self.rate.began(self.ring.clock(), len(read.slots) * self.ring.block)
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.ring.filled(read, bad)
             for block, ranges in bad.items():

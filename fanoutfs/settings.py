@@ -19,6 +19,13 @@ _UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
 PAGE = 4096
 """A block is a whole number of these: O_DIRECT wants memory and length so aligned on every disk in use."""
 
+RUN = 8 * MIB
+"""Most bytes of one read of the source: long enough for any disk's full rate, short enough that who waits
+for a detour behind it does not notice."""
+
+SLOW_RUN = 0.1
+"""Where the source is read slower on purpose, a read is at most so many seconds long, for the same reason."""
+
 LARGEST_BLOCK = 64 * MIB
 """A block is the least that is read for a probe of 512 bytes; beyond this nobody gains."""
 
@@ -62,6 +69,8 @@ class Settings:
     turn: float = attrs.field(default=2.0, validator=_positive)
     source_timeout: float = attrs.field(default=60.0, validator=_positive)
     pace: Pace = "strict"
+    read_rate: int | None = None
+    """Most bytes per second that are read of the source; None: as fast as it goes."""
     allow_other: bool = False
     options: tuple[str, ...] = ()
     log: Path | None = None
@@ -78,6 +87,11 @@ class Settings:
                 f"--ring {self.ring} is too small: it must hold two blocks of {self.block} bytes; "
                 "make the ring larger or --block smaller"
             )
+
+    def run(self) -> int:
+        """Give the most blocks in one read of the source."""
+        longest = RUN if self.read_rate is None else min(RUN, int(self.read_rate * SLOW_RUN))
+        return max(1, longest // self.block)
 
     def slots(self, size: int, available: int) -> int:
         """Give how many blocks the ring holds, for an image and an available memory of so many bytes."""

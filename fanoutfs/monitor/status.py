@@ -1,7 +1,8 @@
 """The status document: one snapshot of a mount, as JSON and as text for people.
 
-Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies, ``waiting`` is
-null, "source" (its block is being read, or will be) or the id of the reader that it waits for.
+Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies and ``left`` how
+many there are from it to the end of its file, ``waiting`` is null, "source" (its block is being read, or will
+be) or the id of the reader that it waits for.
 """
 
 import json
@@ -50,11 +51,12 @@ def _reader(ring: Ring, consumer: Consumer) -> dict[str, Any]:
         waiting = "source" if holder is None else holder
     return {
         "id": consumer.id,
-        "kind": "image",
+        "kind": "image" if consumer.turn_from is None else "carousel",
         "pid": consumer.pid,
         "command": consumer.command,
         "start": consumer.start,
-        "position": consumer.stream.position,
+        "position": consumer.position,
+        "left": consumer.left,
         "delivered": consumer.delivered,
         "live": not ring.rules.dormant(point, ring.clock()),
         "sequential": consumer.stream.counts,
@@ -94,7 +96,7 @@ def _describe_reader(reader: dict[str, Any], size: int) -> str:
         state = "waits for the source"
     elif reader["waiting"] is not None:
         state = f"waits for reader {reader['waiting']}"
-    elif reader["position"] >= size:
+    elif reader["left"] == 0:
         state = "has all of it"
     elif not reader["live"]:
         state = "dormant"

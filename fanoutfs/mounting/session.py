@@ -25,19 +25,16 @@ from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
-from fanoutfs.settings import MIB, Settings
+from fanoutfs.settings import Settings
 from fanoutfs.sink import kernel
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.filesystem import Filesystem
 from fanoutfs.sink.reaper import Reaper
 from fanoutfs.source.contract import Source
+from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
 
 log = logging.getLogger(__name__)
-
-RUN = 8 * MIB
-"""Most bytes of one read of the source: long enough for any disk's full rate, short enough that who waits
-for a detour behind it does not notice."""
 
 MIN_TASKS, MAX_TASKS = 16, 100_000
 """pyfuse3's own limit of 99 tasks would let 99 parked reads keep out everything, RELEASE included."""
@@ -61,7 +58,7 @@ def build_ring(settings: Settings, size: int) -> Ring:
     rules = Rules(
         blocks=-(-size // settings.block),
         slots=settings.slots(size, available_memory()),
-        run=max(1, RUN // settings.block),
+        run=settings.run(),
         patience=settings.patience,
         turn=settings.turn,
         strict=settings.pace == "strict",
@@ -88,7 +85,7 @@ class Session:
 
     def status(self) -> bytes:
         """Render the status document."""
-        consumers = [handle.consumer for handle in self.filesystem.images]
+        consumers = [handle.consumer for handle in self.filesystem.readers]
         gauges = {
             "handles": len(consumers),
             "waiting": len(self.ring.waiting()),
@@ -116,7 +113,7 @@ class Session:
             async with trio.open_nursery() as nursery:
                 self.drop_behind.nursery = nursery
                 nursery.start_soon(self._end_on_signal, nursery)
-                nursery.start_soon(Producer(self.source, self.ring, self.statistics).run)
+                nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
                 nursery.start_soon(Reaper(self.ring, self.filesystem, self.settings.source_timeout).run)
                 nursery.start_soon(self._main, nursery)
                 try:
@@ -138,6 +135,10 @@ class Session:
         if unasked:
             raise UnusableError(f"the kernel ended the mount on {self.point} unasked; was it aborted?")
         log.info("%s is unmounted", self.point)
+
+    def _rate(self) -> Rate:
+        limit = self.settings.read_rate
+        return Rate() if limit is None else Rate(limit)
 
     async def _tune(self, descriptor: int) -> None:
         """Tune the kernel's side; after INIT, whose reply sets the read-ahead to what libfuse was offered."""

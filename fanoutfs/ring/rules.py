@@ -45,8 +45,8 @@ Invariants
 
 What is not done, and why
     Readers that jump (``counts`` is False) are served by detours and hold nobody: nothing about their future
-    is known. A few slots (``reserve``) are kept free of the sweep for them, so that a probe is answered
-    while a pack fills the ring with what it needs.
+    is known. Under R3 a few slots (``reserve``) are kept free of the sweep for them, so that a probe is
+    answered while a pack fills the ring with what it needs.
 
 Cost: a decision takes O(log C) for what has moved, and at most O(C), C being the number of different blocks
 at which consumers stand or ask; never O(blocks). ``contrib/bench/decision_cost.py`` measures it.
@@ -151,8 +151,8 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         self.residency = Residency(self.slots, self.blocks)
         self.order = Order(self.blocks, self.patience)
-        fits = self.slots >= self.blocks
-        self.reserve = 0 if fits or self.slots < RESERVE_LEAST else max(1, self.slots // RESERVE_SHARE)
+        spares = self._paces() and self.slots >= RESERVE_LEAST
+        self.reserve = max(1, self.slots // RESERVE_SHARE) if spares else 0
 
     # Events. Those that may change the decision answer True: the producer should be woken.
 
@@ -418,6 +418,7 @@ class Rules:
         return room - hindmost[1], hindmost[0]
 
     def _paces(self) -> bool:
+        """R3 is in force: somebody may have to wait for somebody else."""
         return self.strict and self.slots < self.blocks
 
     def _holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:

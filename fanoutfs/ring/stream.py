@@ -4,7 +4,7 @@ A reader's requests may overlap, come out of order (read-ahead, several threads,
 of order. Its *position* is the end of what it has had without a gap since it last jumped; pieces beyond are
 kept until the gap closes. A request far from the position is a *jump*: the position moves there and the
 stream starts anew. A reader *counts* from its second adjoining read on, or from the first when that is at
-offset 0: until then nothing is known about where it goes.
+offset 0 or at the write head: until then nothing is known about where it goes.
 
 Bytes throughout. Pure.
 """
@@ -44,8 +44,11 @@ class Stream:
     _asked: int = attrs.field(default=0, init=False)
     _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
 
-    def begin(self, offset: int, size: int) -> bool:
-        """Enter a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump."""
+    def begin(self, offset: int, size: int, head: int = 0) -> bool:
+        """Enter a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump.
+
+        ``head``: where the producer's write head is.
+        """
         if self.begun and self.position - BEHIND <= offset <= self.position + AHEAD:
             if offset in (self.position, self._asked):
                 self._adjoining += 1
@@ -58,7 +61,7 @@ class Stream:
         self._pieces.clear()
         self._adjoining = 1
         self._asked = offset + size
-        self.counts = self.straight = offset == 0
+        self.counts = self.straight = offset in (0, head)
         return True
 
     def took(self, offset: int, size: int) -> None:

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from fanoutfs.settings import MIB
-from fanoutfs.sink.files import ImageHandle
+from fanoutfs.sink.files import ReaderHandle
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class DropBehind:
     descriptor: int | None = None
     nursery: trio.Nursery | None = None
 
-    def passed(self, handle: ImageHandle) -> None:
+    def passed(self, handle: ReaderHandle) -> None:
         """Note that a cached reader has moved on; drops what it left behind when that is worth a call."""
         if self.descriptor is None or self.nursery is None:
             return
@@ -53,7 +53,7 @@ class DropBehind:
             self.nursery.start_soon(self._drop, handle, handle.dropped, length)
             handle.dropped += length
 
-    async def _drop(self, handle: ImageHandle, offset: int, length: int) -> None:
+    async def _drop(self, handle: ReaderHandle, offset: int, length: int) -> None:
         try:
             await trio.to_thread.run_sync(self._notify, handle.inode, offset, length, abandon_on_cancel=True)
         finally:

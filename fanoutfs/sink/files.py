@@ -30,9 +30,16 @@ FOLDER = File(b".fanoutfs", 2, stat.S_IFDIR | 0o755)
 IMAGE = File(b"image", 3, stat.S_IFREG | 0o400)
 STATUS = File(b"status", 4, stat.S_IFREG | 0o444)
 HEAD = File(b"head", 5, stat.S_IFREG | 0o444)
+CAROUSEL = File(b"carousel", 6, stat.S_IFREG | 0o400)
 
-TREE = {ROOT: (IMAGE, FOLDER), FOLDER: (STATUS, HEAD)}
+TREE = {ROOT: (IMAGE, CAROUSEL, FOLDER), FOLDER: (STATUS, HEAD)}
 """What is in which folder, in the order of a listing."""
+
+VIEWS = (IMAGE, CAROUSEL)
+"""The files that show the image: each open one is a consumer."""
+
+START = b"user.fanoutfs.start"
+"""The extended attribute of an open carousel: the byte of the image at which it began, in decimal."""
 
 FOLDERS = {file.number: file for file in TREE}
 
@@ -75,8 +82,8 @@ class TextHandle:
 
 
 @attrs.define(eq=False)
-class ImageHandle:
-    """An open image: one consumer, read through the page cache of ``inode`` if ``cached``."""
+class ReaderHandle:
+    """An open image or carousel: one consumer, read through the page cache of ``inode`` if ``cached``."""
 
     consumer: Consumer
     inode: pyfuse3.InodeT
@@ -102,10 +109,15 @@ class ImageHandle:
 
 @attrs.define(eq=False)
 class Node:
-    """One inode number that the kernel knows; status and head come with their snapshot."""
+    """One inode number that the kernel knows; status and head come with their snapshot.
+
+    ``turn_from`` is where a carousel's turn begins, fixed by its first open: an inode has one page cache and
+    one set of attributes, so that a second open of it, through /proc/self/fd, say, has to be the same turn.
+    """
 
     file: File
     text: bytes = b""
+    turn_from: int | None = None
 
 
 @attrs.frozen

@@ -24,7 +24,7 @@ from fanoutfs.errors import ClosingError, TooManyReadersError
 from fanoutfs.ring.shared import Buffer, Ring
 from fanoutfs.sink import files, process
 from fanoutfs.sink.dropbehind import DropBehind
-from fanoutfs.sink.files import Handle, ImageHandle, Node, TextHandle
+from fanoutfs.sink.files import Handle, Node, ReaderHandle, TextHandle
 from fanoutfs.sink.guard import guarded
 
 log = logging.getLogger(__name__)
@@ -66,9 +66,9 @@ class Filesystem(pyfuse3.Operations):
         self.nodes = {file.number: Node(file) for file in files.TREE}
 
     @property
-    def images(self) -> list[ImageHandle]:
-        """The open handles of image."""
-        return [handle for handle in self.handles.values() if isinstance(handle, ImageHandle)]
+    def readers(self) -> list[ReaderHandle]:
+        """The open handles of image and carousel."""
+        return [handle for handle in self.handles.values() if isinstance(handle, ReaderHandle)]
 
     def init(self) -> None:
         """Note that the kernel's INIT has come; its reply goes out when this returns."""
@@ -108,14 +108,17 @@ class Filesystem(pyfuse3.Operations):
         return data
 
     @guarded
-    async def getxattr(self, _inode: int, _name: bytes, _ctx: pyfuse3.RequestContext) -> bytes:
-        """There are none; ENOSYS would be remembered for the whole mount."""
-        raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+    async def getxattr(self, inode: int, name: bytes, _ctx: pyfuse3.RequestContext) -> bytes:
+        """Give where an open carousel began. ENOSYS would be remembered for the whole mount."""
+        turn_from = self._node(inode).turn_from
+        if name != files.START or turn_from is None:
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        return b"%d" % turn_from
 
     @guarded
-    async def listxattr(self, _inode: int, _ctx: pyfuse3.RequestContext) -> list[bytes]:
-        """There are none."""
-        return []
+    async def listxattr(self, inode: int, _ctx: pyfuse3.RequestContext) -> list[bytes]:
+        """Name the one that an open carousel has."""
+        return [] if self._node(inode).turn_from is None else [files.START]
 
     # Folders
 
@@ -142,7 +145,7 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def open(self, inode: pyfuse3.InodeT, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        """Open a file. O_DIRECT on image goes past the page cache, everything else through it."""
+        """Open a file. O_DIRECT on image or carousel goes past the page cache, all else through it."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         if self.closing:
@@ -152,16 +155,24 @@ class Filesystem(pyfuse3.Operations):
             raise TooManyReadersError("too many files are open")
         node = self._node(inode)
         number = next(self._numbers)
-        if node.file is files.IMAGE:
+        if node.file in files.VIEWS:
             direct = bool(flags & os.O_DIRECT) or self._cached_full()
-            consumer = Consumer(self.ring, number, ctx.pid, process.read(ctx.pid, "comm").rstrip("\n"))
-            self.handles[number] = ImageHandle(consumer, inode, cached=not direct)
+            if node.file is files.CAROUSEL and node.turn_from is None:
+                node.turn_from = self.ring.head
+            command = process.read(ctx.pid, "comm").rstrip("\n")
+            consumer = Consumer(self.ring, number, ctx.pid, command, node.turn_from)
+            self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
         else:
             direct = False
             self.handles[number] = TextHandle(node.text)
         # keep_cache: an open that drops the cache of an inode with a read in flight hangs; a fresh inode's
         # cache is empty anyway.
-        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=direct, keep_cache=True)
+        return pyfuse3.FileInfo(
+            fh=pyfuse3.FileHandleT(number),
+            direct_io=direct,
+            keep_cache=True,
+            nonseekable=node.file is files.CAROUSEL,
+        )
 
     @guarded
     async def read(self, fh: int, off: int, size: int) -> Buffer:  # type: ignore[override]
@@ -178,7 +189,7 @@ class Filesystem(pyfuse3.Operations):
             found = await handle.read(off, size)
         if len(found) != size:
             raise AssertionError(f"a read of {size} at {off} of {handle.size} would have given {len(found)}")
-        if isinstance(handle, ImageHandle) and handle.cached:
+        if isinstance(handle, ReaderHandle) and handle.cached:
             self.drop_behind.passed(handle)
         return found
 
@@ -200,7 +211,7 @@ class Filesystem(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.ESTALE) from None
 
     def _size(self, node: Node) -> int:
-        return self.ring.size if node.file is files.IMAGE else len(node.text)
+        return self.ring.size if node.file in files.VIEWS else len(node.text)
 
     def _entry(self, file: files.File) -> pyfuse3.EntryAttributes:
         """Give what LOOKUP answers, with a fresh inode for a file, entered in ``nodes``."""
@@ -218,7 +229,7 @@ class Filesystem(pyfuse3.Operations):
         return entry
 
     def _cached_full(self) -> bool:
-        if sum(handle.cached for handle in self.images) < self.cached_limit:
+        if sum(handle.cached for handle in self.readers) < self.cached_limit:
             return False
         if not self._told_limit:
             self._told_limit = True

@@ -50,7 +50,7 @@ class Reaper:
     def look(self) -> None:
         """Give back the reads of readers told to die, and those that a hanging source keeps too long."""
         self.ring.source_hangs(self.source_timeout)
-        pids = {handle.consumer.id: handle.consumer.pid for handle in self.filesystem.images}
+        pids = {handle.consumer.id: handle.consumer.pid for handle in self.filesystem.readers}
         now = self.ring.clock()
         for waiting in self.ring.waiting():
             pid = pids.get(waiting.ask.point.id)

@@ -10,18 +10,18 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MIB, PAGE
 from fanoutfs.sink.dropbehind import CHUNK, MARGIN, NOTIFICATION, DropBehind
-from fanoutfs.sink.files import ImageHandle
+from fanoutfs.sink.files import ReaderHandle
 
 SIZE = 1024 * MIB
 
 
-def make_handle() -> ImageHandle:
+def make_handle() -> ReaderHandle:
     rules = Rules(blocks=1024, slots=2, run=1, patience=10.0, turn=2.0)
     ring = Ring(size=SIZE, block=MIB, rules=rules, memory=Memory(2, PAGE))
-    return ImageHandle(Consumer(ring, 1, 0, "test"), 77, cached=True)
+    return ReaderHandle(Consumer(ring, 1, 0, "test"), 77, cached=True)
 
 
-async def sent(handle: ImageHandle, reads: list[tuple[int, int]]) -> list[tuple[int, int]]:
+async def sent(handle: ReaderHandle, reads: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Let a reader read, and give the (offset, length) pairs that the kernel is told to drop."""
     told, descriptor = os.pipe()
     for offset, size in reads:

@@ -284,7 +284,7 @@ async def test_a_wrong_length_is_an_error_and_never_a_short_read(
 ) -> None:
     """Through the page cache a short reply is a silent end of file."""
     opened = await open_image(filesystem)
-    monkeypatch.setattr(files.ImageHandle, "read", lambda *_: _give(b"short"))
+    monkeypatch.setattr(files.ReaderHandle, "read", lambda *_: _give(b"short"))
 
     with pytest.raises(pyfuse3.FUSEError) as failure:
         await filesystem.read(opened.fh, 0, 4096)
@@ -306,7 +306,7 @@ async def test_a_broken_source_is_its_readers_error(
     async def broken(*_: object) -> bytes:
         raise SourceBrokeError("the source can't be read at byte 0")
 
-    monkeypatch.setattr(files.ImageHandle, "read", broken)
+    monkeypatch.setattr(files.ReaderHandle, "read", broken)
     with pytest.raises(pyfuse3.FUSEError) as failure:
         await filesystem.read(opened.fh, 0, 4096)
 
