@@ -31,8 +31,9 @@ class Producer:
         while a read is under way: its thread is left alone with the slots it was lent.
         """
         while True:
-            # Before the decision, so that it is made on what readers want when the source is read.
-            await trio.sleep(self.rate.wait(self.ring.clock()))
+            if (pause := self.rate.wait(self.ring.clock())) > 0:
+                # Before the decision, so that it is made on what readers want when the source is read.
+                await trio.sleep(pause)
             read = await self.ring.next_read()
             self.rate.began(self.ring.clock(), len(read.slots) * self.ring.block)
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)

@@ -68,7 +68,7 @@ class Farthest:
     def __attrs_post_init__(self) -> None:
         places, at = self.order.places, self.order.at
         widths: list[float] = list(map(sub, [*places[1:], self.order.blocks], places))
-        if self.order.wrapping:
+        if self.order.uneven:
             needs = [at[place].need for place in places]
             for gap in compress(range(len(places)), map(lt, needs, widths)):
                 widths[gap] = math.inf
@@ -110,8 +110,8 @@ class Farthest:
         places, at = self.order.places, self.order.at
         if gap >= 0 and places[gap] + at[places[gap]].need > block:
             return at[places[gap]], places[gap]
-        # On a line each needs all that is ahead of it; beyond here somebody wraps.
-        if not self.order.wrapping or block >= self._needed_up_to(gap):
+        # Where each needs all up to the end of the image, the gap's own spot would.
+        if not self.order.uneven or block >= self._needed_up_to(gap):
             return None, 0
         behind = places[gap::-1] if gap >= 0 else []
         for begin in chain(behind, self._ghosts):
@@ -124,8 +124,9 @@ class Farthest:
         """Give one past the last block of the line that ghosts, and spots up to the gap's own, need."""
         if not self._needed_to:
             places, at, blocks = self.order.places, self.order.at, self.order.blocks
-            self._ghosts = sorted((spot.block - blocks for spot in self.order.wrapping), reverse=True)
-            ghosts_to = max(begin + at[begin % blocks].need for begin in self._ghosts)
+            around = [spot.block for spot in self.order.uneven if spot.block + spot.need > blocks]
+            self._ghosts = sorted((block - blocks for block in around), reverse=True)
+            ghosts_to = max((begin + at[begin % blocks].need for begin in self._ghosts), default=0)
             ends = [place + at[place].need for place in places]
             self._needed_to = list(accumulate(ends, max, initial=ghosts_to))
         return self._needed_to[gap + 1]

@@ -74,8 +74,10 @@ class Order:
     """The blocks of the spots, sorted."""
     at: dict[int, Spot] = attrs.field(factory=dict, init=False)
     """The spot at a block."""
-    wrapping: set[Spot] = attrs.field(factory=set, init=False)
-    """The spots from which somebody goes on over the end of the image."""
+    hungry: list[int] = attrs.field(factory=list, init=False)
+    """The blocks, sorted, of the spots that may have an absent block in their look-ahead."""
+    uneven: set[Spot] = attrs.field(factory=set, init=False)
+    """The spots whose farthest way does not end where the image does, but before that or beyond."""
     _changed: dict[Point, None] = attrs.field(factory=dict, init=False)
     _queue: list[tuple[float, int, Point]] = attrs.field(factory=list, init=False)
 
@@ -117,14 +119,26 @@ class Order:
                     heappush(self._queue, (point.taken_at + self.patience, point.id, point))
         self._changed.clear()
         for spot in touched:
-            self.wrapping.discard(spot)
+            self.uneven.discard(spot)
+            self.sated(spot)
             if spot.points:
                 spot.need = max([point.end - point.block for point in spot.points])
-                if spot.block + spot.need > self.blocks:
-                    self.wrapping.add(spot)
+                insort(self.hungry, spot.block)
+                if spot.block + spot.need != self.blocks:
+                    self.uneven.add(spot)
             else:
                 del self.at[spot.block]
                 del self.places[bisect_left(self.places, spot.block)]
+
+    def sated(self, spot: Spot) -> None:
+        """Note that a spot's look-ahead is all resident: it stays so until somebody comes, goes or asks."""
+        i = bisect_left(self.hungry, spot.block)
+        if i < len(self.hungry) and self.hungry[i] == spot.block:
+            del self.hungry[i]
+
+    def look_again(self) -> None:
+        """Note that anybody's look-ahead may have an absent block: what it covers has changed."""
+        self.hungry = self.places.copy()
 
     def _find_dormant(self, now: float) -> None:
         """Note as changed whoever has become dormant since the last time."""
@@ -143,11 +157,10 @@ class Order:
         """Say when, in seconds, the first of those here will be dormant if it takes nothing."""
         return min((p.taken_at + self.patience for p in spot.points if not p.asks), default=math.inf)
 
-    def from_head(self, head: int) -> Iterator[Spot]:
-        """Give the spots going round from the first at or after ``head``."""
-        first = bisect_left(self.places, head)
-        for i in range(first - len(self.places), first):
-            yield self.at[self.places[i]]
+    def hungry_from(self, head: int) -> list[Spot]:
+        """Give the hungry spots going round from the first at or after ``head``."""
+        first = bisect_left(self.hungry, head)
+        return [self.at[place] for place in self.hungry[first:] + self.hungry[:first]]
 
     def behind(self, block: int, most: int) -> Iterator[tuple[Spot, int]]:
         """Give the spots less than ``most`` blocks behind ``block``, the nearest first, with the distance."""
@@ -158,6 +171,11 @@ class Order:
             if distance >= most or distance == 0:
                 return
             yield self.at[place], distance
+
+    def next_after(self, place: int) -> int:
+        """Say how many blocks on from the spot at ``place`` the next one is; round to itself at most."""
+        i = bisect_left(self.places, place) + 1
+        return (self.places[i % len(self.places)] - place) % self.blocks or self.blocks
 
     def hindmost(self, block: int, reach: int) -> tuple[Spot, int] | None:
         """Give the last spot at most ``reach`` blocks behind ``block`` that will need it, and how far."""
@@ -181,7 +199,7 @@ class Order:
     def needed(self) -> list[tuple[int, int]]:
         """Give the stretches (first, one past the last) that somebody still needs, in order, disjoint."""
         ways = sorted(
-            [(0, spot.block + spot.need - self.blocks) for spot in self.wrapping]
+            [(0, end) for spot in self.uneven if (end := spot.block + spot.need - self.blocks) > 0]
             + [(block, min(block + self.at[block].need, self.blocks)) for block in self.places]
         )
         stretches: list[tuple[int, int]] = []

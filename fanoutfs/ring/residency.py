@@ -25,10 +25,10 @@ class Residency:
     slot_of: dict[int, int] = attrs.field(factory=dict, init=False)
     _starts: list[int] = attrs.field(factory=list, init=False)
     _ends: list[int] = attrs.field(factory=list, init=False)
-    _free: set[int] = attrs.field(init=False)
+    _free: dict[int, None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._free = set(range(self.slots))
+        self._free = dict.fromkeys(range(self.slots))
 
     @property
     def free(self) -> int:
@@ -46,14 +46,14 @@ class Residency:
         """
         slot = after + 1
         if slot in self._free:
-            self._free.remove(slot)
+            del self._free[slot]
         else:
-            slot = self._free.pop()
+            slot, _ = self._free.popitem()
         return slot
 
     def return_slot(self, slot: int) -> None:
         """Give a lent slot back unfilled."""
-        self._free.add(slot)
+        self._free[slot] = None
 
     def add(self, block: int, slot: int) -> None:
         """Enter ``block``, absent until now, as resident in the lent ``slot``."""
@@ -75,7 +75,7 @@ class Residency:
 
     def remove(self, block: int) -> None:
         """Give ``block`` up; its slot is free."""
-        self._free.add(self.slot_of.pop(block))
+        self._free[self.slot_of.pop(block)] = None
         i = bisect_right(self._starts, block) - 1
         start, end = self._starts[i], self._ends[i]
         if start == block and end == block + 1:

@@ -51,10 +51,10 @@ What is not done, and why
 Cost: a decision takes O(log C) for what has moved, and at most O(C), C being the number of different blocks
 at which consumers stand or ask; never O(blocks). ``contrib/bench/decision_cost.py`` measures it.
 
-Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``move``, ``filled`` are the events;
-``decide`` is the decision. Where a consumer is on the circle is ``order.py``'s; what a byte range is in
-blocks, and when a reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once more, the
-naive way: change both.
+Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``move``, ``filled`` and ``forget`` are
+the events; ``decide`` is the decision. Where a consumer is on the circle is ``order.py``'s; what a byte range
+is in blocks, and when a reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once
+more, the naive way: change both.
 """
 
 import math
@@ -230,6 +230,11 @@ class Rules:
             self._detour_debt = max(0.0, self._detour_debt - seconds)
             self.head = read.blocks.stop % self.blocks
 
+    def forget(self, block: int) -> None:
+        """Take a resident block out that is not good: who wants it waits until it was read anew."""
+        self.residency.remove(block)
+        self.order.look_again()
+
     # Questions
 
     def dormant(self, point: Point, now: float) -> bool:
@@ -274,8 +279,10 @@ class Rules:
         look = min(self.look_ahead_runs * self.run, half)
         while look > 0 and look * len(self.order.places) > half and self.order.covered(look) > half:
             look //= 2
-        self._look = look
-        self._granule = max(1, min(self.run, look // 2))
+        if look != self._look:
+            self._look = look
+            self._granule = max(1, min(self.run, look // 2))
+            self.order.look_again()
 
     def _in_turn(self, detours: list[_Want], sweep: Iterator[_Want]) -> Iterator[_Want]:
         """R1a: detours come first, unless they have had more of the source's time than the sweep."""
@@ -302,9 +309,19 @@ class Rules:
         return min(end, lap + (ahead - lap) // self._granule * self._granule)
 
     def _window(self, spot: Spot) -> int:
-        """Say how many blocks from its own on are looked ahead for at a spot."""
-        window = self._window_end(spot.block, spot.block + spot.need) - spot.block
-        return max(window, spot.block in self._asked)
+        """Say how many blocks from its own on are looked ahead for at a spot.
+
+        Who has waited at the front for what came just now is about to take it: the look-ahead begins
+        behind that. Else the head would leave for the next pack, and come back a turn later, whenever the
+        look-ahead shrinks.
+        """
+        at = spot.block
+        end = at + spot.need
+        if at in self._asked and at in self.residency.slot_of:
+            came = self.residency.first_absent(at, at + self.run) or at + self.run
+            if self.order.next_after(at) > came - at:
+                return self._window_end(came, end) - at
+        return max(self._window_end(at, end) - at, at in self._asked)
 
     def _absent(self, begin: int, end: int) -> int | None:
         """Give the real number of the first absent block from ``begin`` to before ``end``, unrolled."""
@@ -324,13 +341,17 @@ class Rules:
         """Give the first absent block of each look-ahead; of one that the head is in, on both its sides."""
         straddling = [
             want
-            for spot, distance in self.order.behind(self.head, self._look)
+            for spot, distance in self.order.behind(self.head, self.run + self._look)
             for want in self._want(spot, spot.block + distance, spot.block + self._window(spot))
         ]
         yield from sorted(straddling, key=self._ahead_of_head)
-        for spot in self.order.from_head(self.head):
+        for spot in self.order.hungry_from(self.head):
+            window = self._window(spot)
             to_head = (self.head - spot.block) % self.blocks or self.blocks
-            yield from self._want(spot, spot.block, spot.block + min(to_head, self._window(spot)))
+            wants = list(self._want(spot, spot.block, spot.block + min(to_head, window)))
+            if not wants and window <= to_head:
+                self.order.sated(spot)
+            yield from wants
 
     def _asked_beyond(self) -> Iterator[_Want]:
         """Give what counting consumers have asked for beyond their look-ahead."""

@@ -115,7 +115,7 @@ class Ring:
             raise ClosingError("the mount is being taken down")
         for block in self._bad_in(offset, size):
             # What could not be read before this request came is tried again for it.
-            self.rules.residency.remove(block)
+            self.rules.forget(block)
             del self._bad[block]
         first, last = self._block_of(place), self._block_of(place + size - 1)
         ask = self.rules.ask(point, first, last, self.clock(), fresh=fresh)
