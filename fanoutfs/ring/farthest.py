@@ -27,7 +27,7 @@ import math
 from collections.abc import Callable, Container
 from heapq import heappop, heappush
 from itertools import accumulate, chain, compress
-from operator import lt, sub
+from operator import add, lt, sub
 
 import attrs
 
@@ -60,10 +60,9 @@ class Farthest:
     """The gaps not yet looked at, the most promising last; that before the first spot is -1."""
     _found: list[tuple[float, int, int]] = attrs.field(factory=list, init=False)
     """A heap of (minus the next use, minus the block, its gap)."""
-    _ghosts: list[int] = attrs.field(factory=list, init=False)
-    """Where the ghosts are, the nearest to the line first."""
     _needed_to: list[int] = attrs.field(factory=list, init=False)
-    """One past what the ghosts need of the line, and then what they and the spots up to each do."""
+    """One past what the ghosts need of the line, and then what they and the spots up to each do; empty where
+    each needs all up to the end of the image."""
 
     def __attrs_post_init__(self) -> None:
         places, at = self.order.places, self.order.at
@@ -72,6 +71,9 @@ class Farthest:
             needs = [at[place].need for place in places]
             for gap in compress(range(len(places)), map(lt, needs, widths)):
                 widths[gap] = math.inf
+            ends = list(map(add, places, needs))
+            ghosts_end = max(0, max(ends) - self.order.blocks)
+            self._needed_to = list(accumulate(ends, max, initial=ghosts_end))
         self._widths = [*widths, math.inf]
         self._gaps = sorted(range(-1, len(places)), key=self._widths.__getitem__)
 
@@ -110,23 +112,12 @@ class Farthest:
         places, at = self.order.places, self.order.at
         if gap >= 0 and places[gap] + at[places[gap]].need > block:
             return at[places[gap]], places[gap]
-        # Where each needs all up to the end of the image, the gap's own spot would.
-        if not self.order.uneven or block >= self._needed_up_to(gap):
+        if not self._needed_to or block >= self._needed_to[gap + 1]:
             return None, 0
         behind = places[gap::-1] if gap >= 0 else []
-        for begin in chain(behind, self._ghosts):
+        ghosts = (place - self.order.blocks for place in reversed(places))
+        for begin in chain(behind, ghosts):
             spot = at[begin % self.order.blocks]
             if begin + spot.need > block:
                 return spot, begin
         raise AssertionError("the block is needed by nobody, against the books")
-
-    def _needed_up_to(self, gap: int) -> int:
-        """Give one past the last block of the line that ghosts, and spots up to the gap's own, need."""
-        if not self._needed_to:
-            places, at, blocks = self.order.places, self.order.at, self.order.blocks
-            around = [spot.block for spot in self.order.uneven if spot.block + spot.need > blocks]
-            self._ghosts = sorted((block - blocks for block in around), reverse=True)
-            ghosts_to = max((begin + at[begin % blocks].need for begin in self._ghosts), default=0)
-            ends = [place + at[place].need for place in places]
-            self._needed_to = list(accumulate(ends, max, initial=ghosts_to))
-        return self._needed_to[gap + 1]

@@ -157,10 +157,11 @@ class Order:
         """Say when, in seconds, the first of those here will be dormant if it takes nothing."""
         return min((p.taken_at + self.patience for p in spot.points if not p.asks), default=math.inf)
 
-    def hungry_from(self, head: int) -> list[Spot]:
-        """Give the hungry spots going round from the first at or after ``head``."""
+    def hungry_from(self, head: int) -> Iterator[Spot]:
+        """Give the hungry spots going round from ``head``; they may be sated meanwhile."""
         first = bisect_left(self.hungry, head)
-        return [self.at[place] for place in self.hungry[first:] + self.hungry[:first]]
+        for place in self.hungry[first:] + self.hungry[:first]:
+            yield self.at[place]
 
     def behind(self, block: int, most: int) -> Iterator[tuple[Spot, int]]:
         """Give the spots less than ``most`` blocks behind ``block``, the nearest first, with the distance."""
