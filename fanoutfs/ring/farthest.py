@@ -60,6 +60,8 @@ class Farthest:
     """The gaps not yet looked at, the most promising last; that before the first spot is -1."""
     _found: list[tuple[float, int, int]] = attrs.field(factory=list, init=False)
     """A heap of (minus the next use, minus the block, its gap)."""
+    _next: list[Victim] = attrs.field(factory=list, init=False)
+    """Those named already."""
     _needed_to: list[int] = attrs.field(factory=list, init=False)
     """One past what the ghosts need of the line, and then what they and the spots up to each do; empty where
     each needs all up to the end of the image."""
@@ -77,22 +79,27 @@ class Farthest:
         self._widths = [*widths, math.inf]
         self._gaps = sorted(range(-1, len(places)), key=self._widths.__getitem__)
 
-    def first(self) -> Victim | None:
-        """Give the block that goes next, or None when all that is resident has to stay."""
+    def first(self, count: int) -> list[Victim]:
+        """Give the ``count`` blocks that go next, fewer when all else that is resident has to stay."""
+        while len(self._next) < count and (victim := self._another()):
+            self._next.append(victim)
+        return self._next[:count]
+
+    def give_up(self) -> None:
+        """Remove the first of them from the residency; its slot is free."""
+        self.residency.remove(self._next.pop(0).block)
+
+    def _another(self) -> Victim | None:
+        """Give the block that goes after those named."""
         places = self.order.places
         while self._gaps and (not self._found or self._widths[self._gaps[-1]] >= -self._found[0][0]):
             gap = self._gaps.pop()
             self._look(gap, places[gap + 1] if gap + 1 < len(places) else self.order.blocks)
         if not self._found:
             return None
-        next_use, block, gap = self._found[0]
-        return Victim(-block, self._needer(-block, gap)[0], -next_use)
-
-    def give_up(self) -> None:
-        """Remove the block that ``first`` named from the residency; its slot is free."""
-        _, block, gap = heappop(self._found)
-        self.residency.remove(-block)
-        self._look(gap, -block)
+        next_use, minus_block, gap = heappop(self._found)
+        self._look(gap, -minus_block)
+        return Victim(-minus_block, self._needer(-minus_block, gap)[0], -next_use)
 
     def _look(self, gap: int, below: int) -> None:
         """Enter the highest block of the gap that is below ``below`` and may go."""

@@ -28,9 +28,9 @@ The rules
     R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
         is about to be given never goes.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
-        behind, who still needs it: the one in front waits. Nor does it go on to where that one's next block
-        and its own can't both be in the ring, beside the look-ahead of those who are out of reach: a front
-        that leaves a pack behind costs a pass of its own. ``strict=False`` turns this off.
+        behind, whose way leads to it: the one in front waits. Nor does it go on to where the next block of
+        the one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
+        reach: a front that leaves a pack behind costs a pass of its own. ``strict=False`` turns this off.
     R4  Somebody always moves. On a line the last of a pack has nobody behind it, so R3 never holds it. On
         the circle each can have one behind it: should those at the front wait for one another in a ring,
         the one of them whose block is nearest ahead of the head goes on at once, R3 or not.
@@ -402,17 +402,20 @@ class Rules:
         slots: list[int] = []
         slot = self.residency.slot_of.get(first - 1, -1)
         while len(slots) < stop - first:
-            if self.residency.free <= keep:
-                victim = self._victims().first()
-                if victim is None:
-                    self._starved = True
+            lacking = max(0, keep + 1 - self.residency.free)
+            victims = self._victims().first(lacking)
+            if len(victims) < lacking:
+                self._starved = True
+                break
+            holders = [] if forced else [self._holder_of(victim, want.spot) for victim in victims]
+            if (holder := next(filter(None, holders), None)) is not None:
+                if slots:
                     break
-                if not forced and (holder := self._holder_of(victim, want.spot)) is not None:
-                    return Read(first, tuple(slots), want.detour) if slots else self._wait(want, holder)
+                return self._wait(want, holder)
+            for _ in victims:
                 self._victims().give_up()
-            else:
-                slot = self.residency.lend_slot(after=slot)
-                slots.append(slot)
+            slot = self.residency.lend_slot(after=slot)
+            slots.append(slot)
         return Read(first, tuple(slots), want.detour) if slots else Rest()
 
     def _wait(self, want: _Want, holder: Spot) -> Read | Rest:
@@ -451,7 +454,8 @@ class Rules:
             holds = self.reserve > 0 and victim.next_use <= self.slots
         else:
             distance = (sake.block - needer.block) % self.blocks
-            holds = 0 < distance <= self.slots and victim.next_use < distance
+            behind = 0 < distance <= self.slots and distance < needer.need
+            holds = behind and victim.next_use < distance
         return needer if holds else None
 
     def _stuck(self, spot: Spot) -> bool:
@@ -465,10 +469,8 @@ class Rules:
         reach, holder = self._reach(spot)
         if holder is not None and reach <= 0:
             return holder
-        if self.residency.free > self.reserve:
-            return None
-        victim = self._victims().first()
-        return None if victim is None else self._holder_of(victim, spot)
+        victims = self._victims().first(max(0, self.reserve + 1 - self.residency.free))
+        return next(filter(None, (self._holder_of(victim, spot) for victim in victims)), None)
 
     def _in_ring_of_waits(self, spot: Spot) -> bool:
         """R4: say whether, from one to the other whom it waits for, the way leads back to this spot."""
