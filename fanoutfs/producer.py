@@ -30,13 +30,16 @@ class Producer:
         An error of the source becomes state of the ring (bad ranges), never an exception here. Cancelled
         while a read is under way: its thread is left alone with the slots it was lent.
         """
+        clock = self.ring.clock
         while True:
-            if (pause := self.rate.wait(self.ring.clock())) > 0:
+            if (pause := self.rate.wait(clock())) > 0:
                 # Before the decision, so that it is made on what readers want when the source is read.
                 await trio.sleep(pause)
             read = await self.ring.next_read()
-            self.rate.began(self.ring.clock(), len(read.slots) * self.ring.block)
+            began = clock()
+            self.rate.began(began, len(read.slots) * self.ring.block)
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
+            self.statistics.seconds += pause + clock() - began
             self.ring.filled(read, bad)
             for block, ranges in bad.items():
                 for begin, end in ranges:

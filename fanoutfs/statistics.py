@@ -5,8 +5,15 @@ import attrs
 
 @attrs.define(eq=False)
 class Statistics:
-    """Counters of the source; written by the producer's thread, one read at a time."""
+    """Counters of the source; written by the producer, one read at a time."""
 
     bytes_read: int = 0
     reads: int = 0
     errors: int = 0
+    seconds: float = 0.0
+    """Time that the source took, with the pauses that ``--read-rate`` asks for."""
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second while the source is read; 0 before it was."""
+        return self.bytes_read / self.seconds if self.seconds > 0 else 0.0

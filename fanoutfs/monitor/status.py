@@ -2,7 +2,8 @@
 
 Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies and ``left`` how
 many there are from it to the end of its file, ``waiting`` is null, "source" (its block is being read, or will
-be) or the id of the reader that it waits for.
+be) or the id of the reader that it waits for. ``sweep_in`` is about how many seconds the sweep needs to come
+to a reader that waits for the source, at the source's rate until now; till then it lives on detours.
 """
 
 import json
@@ -38,17 +39,20 @@ def snapshot(
             "arcs": [[a * ring.block, min(b * ring.block, ring.size)] for a, b in rules.residency.arcs()],
         },
         "head": ring.head,
-        "readers": [_reader(ring, consumer) for consumer in consumers],
+        "readers": [_reader(ring, consumer, statistics.rate) for consumer in consumers],
         "gauges": gauges,
     }
 
 
-def _reader(ring: Ring, consumer: Consumer) -> dict[str, Any]:
+def _reader(ring: Ring, consumer: Consumer, rate: float) -> dict[str, Any]:
     point = consumer.point
     waiting: str | int | None = None
+    sweep_in: float | None = None
     if point.asks:
         holder = ring.rules.waits_for(point, ring.clock())
         waiting = "source" if holder is None else holder
+        if holder is None and rate:
+            sweep_in = round(ring.rules.ahead_of_head(point.asks[0].at) * ring.block / rate, 1)
     return {
         "id": consumer.id,
         "kind": "image" if consumer.turn_from is None else "carousel",
@@ -61,6 +65,7 @@ def _reader(ring: Ring, consumer: Consumer) -> dict[str, Any]:
         "live": not ring.rules.dormant(point, ring.clock()),
         "sequential": consumer.stream.counts,
         "waiting": waiting,
+        "sweep_in": sweep_in,
     }
 
 
@@ -94,6 +99,8 @@ def _describe_reader(reader: dict[str, Any], size: int) -> str:
         state = "has not read yet"
     elif reader["waiting"] == "source":
         state = "waits for the source"
+        if reader["sweep_in"] is not None and reader["sweep_in"] >= 1:
+            state += f", the sweep comes in about {reader['sweep_in']:.0f} s"
     elif reader["waiting"] is not None:
         state = f"waits for reader {reader['waiting']}"
     elif reader["left"] == 0:

@@ -251,6 +251,10 @@ class Rules:
             for begin, stop in needed
         )
 
+    def ahead_of_head(self, block: int) -> int:
+        """Say how many blocks the head has to go to come to a block, real or unrolled."""
+        return (block - self.head) % self.blocks
+
     def waits_for(self, point: Point, now: float) -> int | None:
         """Give the id of a consumer for which R3 makes this one wait; None when it waits for the source."""
         self._begin(now)
@@ -330,7 +334,7 @@ class Rules:
         return None if block is None else block % self.blocks
 
     def _ahead_of_head(self, want: _Want) -> int:
-        return (want.block - self.head) % self.blocks
+        return self.ahead_of_head(want.block)
 
     def _wanted(self) -> Iterator[_Want]:
         """R1: give what is wanted, nearest ahead of the head first."""
