@@ -8,7 +8,7 @@ counting on past the image's end.
 import attrs
 
 from fanoutfs.errors import FanoutError
-from fanoutfs.ring.order import Point
+from fanoutfs.ring.point import Point
 from fanoutfs.ring.shared import Buffer, Ring
 from fanoutfs.ring.stream import Stream
 

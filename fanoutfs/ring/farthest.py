@@ -54,9 +54,9 @@ class Farthest:
     """How many blocks of look-ahead a spot has."""
     kept: Container[int]
     """Blocks about to be given."""
-    _widths: list[float] = attrs.field(init=False)
+    _widths: list[float] = attrs.field(factory=list, init=False)
     """More than any next use in each spot's gap, and, last, in the one before the first spot."""
-    _gaps: list[int] = attrs.field(init=False)
+    _gaps: list[int] = attrs.field(factory=list, init=False)
     """The gaps not yet looked at, the most promising last; that before the first spot is -1."""
     _found: list[tuple[float, int, int]] = attrs.field(factory=list, init=False)
     """A heap of (minus the next use, minus the block, its gap)."""
@@ -66,7 +66,20 @@ class Farthest:
     """One past what the ghosts need of the line, and then what they and the spots up to each do; empty where
     each needs all up to the end of the image."""
 
-    def __attrs_post_init__(self) -> None:
+    def first(self, count: int) -> list[Victim]:
+        """Give the ``count`` blocks that go next, fewer when all else that is resident has to stay."""
+        if count and not self._widths:
+            self._measure()
+        while len(self._next) < count and (victim := self._another()):
+            self._next.append(victim)
+        return self._next[:count]
+
+    def give_up(self) -> None:
+        """Remove the first of them from the residency; its slot is free."""
+        self.residency.remove(self._next.pop(0).block)
+
+    def _measure(self) -> None:
+        """Put the gaps in the order in which they are worth a look."""
         places, at = self.order.places, self.order.at
         widths: list[float] = list(map(sub, [*places[1:], self.order.blocks], places))
         if self.order.uneven:
@@ -78,16 +91,6 @@ class Farthest:
             self._needed_to = list(accumulate(ends, max, initial=ghosts_end))
         self._widths = [*widths, math.inf]
         self._gaps = sorted(range(-1, len(places)), key=self._widths.__getitem__)
-
-    def first(self, count: int) -> list[Victim]:
-        """Give the ``count`` blocks that go next, fewer when all else that is resident has to stay."""
-        while len(self._next) < count and (victim := self._another()):
-            self._next.append(victim)
-        return self._next[:count]
-
-    def give_up(self) -> None:
-        """Remove the first of them from the residency; its slot is free."""
-        self.residency.remove(self._next.pop(0).block)
 
     def _another(self) -> Victim | None:
         """Give the block that goes after those named."""

@@ -1,7 +1,5 @@
 """Who stands where on the circle: the live consumers that count, in the order of their places. Pure.
 
-A consumer's way is told in *unrolled* blocks: an ``image`` reader goes from its offset to N, the number of
-the image's blocks; a wrapping one that began at s goes from s to s + N. The real block is the remainder by N.
 A *spot* is a real block at which at least one live counting consumer stands. All that the rules ask of the
 consumers they ask of the spots, for those at one spot differ only in how far they have to go.
 
@@ -21,35 +19,7 @@ from itertools import pairwise
 
 import attrs
 
-
-@attrs.define(eq=False)
-class Ask:
-    """A request that waits: the blocks from ``at`` to ``last`` (inclusive, unrolled) are still to come."""
-
-    point: "Point"
-    at: int
-    last: int
-    since: float
-    urgent: bool
-
-
-@attrs.define(eq=False)
-class Point:
-    """A consumer as the rules see it; unrolled blocks, and seconds."""
-
-    id: int
-    block: int
-    """The block of its next byte; ``end`` when it has everything."""
-    end: int
-    """One past the last block that it needs."""
-    counts: bool = False
-    """It reads straight on: it may be waited for, looked ahead for, and paces."""
-    taken_at: float = -math.inf
-    asks: list[Ask] = attrs.field(factory=list, init=False)
-    spot: "Spot | None" = attrs.field(default=None, init=False)
-    """Where it was when the order was last settled; None: nowhere."""
-    queued: bool = attrs.field(default=False, init=False)
-    """It is in the queue of those who may become dormant."""
+from fanoutfs.ring.point import Point
 
 
 @attrs.define(eq=False)

@@ -58,14 +58,15 @@ more, the naive way: change both.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
 
 import attrs
 
-from fanoutfs.ring.farthest import Farthest, Victim
-from fanoutfs.ring.order import Ask, Order, Point, Spot
+from fanoutfs.ring.farthest import Farthest
+from fanoutfs.ring.order import Order, Spot
+from fanoutfs.ring.pace import Pace
+from fanoutfs.ring.point import Ask, Asks, Point
 from fanoutfs.ring.residency import Residency
 
 LOOK_AHEAD_RUNS = 4
@@ -128,21 +129,15 @@ class Rules:
     residency: Residency = attrs.field(init=False)
     order: Order = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
-    _urgent: dict[Ask, None] = attrs.field(factory=dict, init=False)
-    _patient: dict[Ask, None] = attrs.field(factory=dict, init=False)
-    """The asks that are overdue at once, and those that can wait a turn; the longest waiting first."""
-    _ahead: dict[Ask, None] = attrs.field(factory=dict, init=False)
-    """The asks of counting consumers for more than the block where they stand."""
-    _asked: Counter[int] = attrs.field(factory=Counter, init=False)
-    """The real blocks at which asks are, with how many."""
+    _paces: bool = attrs.field(init=False)
+    _asks: Asks = attrs.field(init=False)
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
     # Set by a decision, for the events until the next.
     _look: int = attrs.field(default=0, init=False)
     _granule: int = attrs.field(default=1, init=False)
     """Runs end at multiples of it."""
-    _packs: int | None = attrs.field(default=None, init=False)
-    _farthest: Farthest | None = attrs.field(default=None, init=False)
+    _pace: Pace = attrs.field(init=False)
     _held_up: bool = attrs.field(default=False, init=False)
     """R3 made somebody wait: whoever moves may end that."""
     _starved: bool = attrs.field(default=False, init=False)
@@ -151,7 +146,10 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         self.residency = Residency(self.slots, self.blocks)
         self.order = Order(self.blocks, self.patience)
-        spares = self._paces() and self.slots >= RESERVE_LEAST
+        self._asks = Asks(self.blocks, self.turn)
+        # In a ring that holds all of the image nobody has to wait for another.
+        self._paces = self.strict and self.slots < self.blocks
+        spares = self._paces and self.slots >= RESERVE_LEAST
         self.reserve = max(1, self.slots // RESERVE_SHARE) if spares else 0
 
     # Events. Those that may change the decision answer True: the producer should be woken.
@@ -173,36 +171,20 @@ class Rules:
         """Enter a request that has to wait for a block; ``fresh``: the first since an open or a jump."""
         urgent = fresh or not point.counts or first < point.block
         ask = Ask(point, first, last, now, urgent)
-        point.asks.append(ask)
-        (self._urgent if urgent else self._patient)[ask] = None
-        if point.counts and last > point.block:
-            self._ahead[ask] = None
-        self._asked[first % self.blocks] += 1
+        self._asks.enter(ask)
         self.order.changed(point)
         return ask
 
     def advance(self, ask: Ask, at: int) -> None:
         """Note that a request was given its blocks before ``at``."""
-        self._unask(ask.at)
-        ask.at = at
-        self._asked[at % self.blocks] += 1
+        self._asks.advance(ask, at)
 
     def answered(self, ask: Ask, now: float) -> bool:
         """Take out a request that was answered or given up; True when its block's slot was waited for."""
-        point = ask.point
-        point.asks.remove(ask)
-        for asks in (self._urgent, self._patient, self._ahead):
-            asks.pop(ask, None)
-        self._unask(ask.at)
-        point.taken_at = now
-        self.order.changed(point)
+        self._asks.remove(ask)
+        ask.point.taken_at = now
+        self.order.changed(ask.point)
         return self._starved
-
-    def _unask(self, at: int) -> None:
-        block = at % self.blocks
-        self._asked[block] -= 1
-        if not self._asked[block]:
-            del self._asked[block]
 
     def move(self, point: Point, block: int, *, counts: bool, now: float) -> bool:
         """Set where a consumer is and whether it counts; it has just taken something.
@@ -258,7 +240,7 @@ class Rules:
     def waits_for(self, point: Point, now: float) -> int | None:
         """Give the id of a consumer for which R3 makes this one wait; None when it waits for the source."""
         self._begin(now)
-        holder = self._holder(point.spot) if point.spot is not None and self._stuck(point.spot) else None
+        holder = None if point.spot is None else self._pace.holder(point.spot)
         return None if holder is None else min(p.id for p in holder.points)
 
     # The decision
@@ -278,7 +260,6 @@ class Rules:
     def _begin(self, now: float) -> None:
         """Bring up to date what a decision is made on."""
         self.order.settle(now)
-        self._packs = self._farthest = None
         half = self.slots // 2
         look = min(self.look_ahead_runs * self.run, half)
         while look > 0 and look * len(self.order.places) > half and self.order.covered(look) > half:
@@ -287,6 +268,15 @@ class Rules:
             self._look = look
             self._granule = max(1, min(self.run, look // 2))
             self.order.look_again()
+        self._pace = Pace(
+            order=self.order,
+            residency=self.residency,
+            victims=Farthest(self.order, self.residency, self._window, self._asks.at),
+            slots=self.slots,
+            reserve=self.reserve,
+            look=look,
+            strict=self._paces,
+        )
 
     def _in_turn(self, detours: list[_Want], sweep: Iterator[_Want]) -> Iterator[_Want]:
         """R1a: detours come first, unless they have had more of the source's time than the sweep."""
@@ -321,11 +311,11 @@ class Rules:
         """
         at = spot.block
         end = at + spot.need
-        if at in self._asked and at in self.residency.slot_of:
+        if at in self._asks.at and at in self.residency.slot_of:
             came = self.residency.first_absent(at, at + self.run) or at + self.run
             if self.order.next_after(at) > came - at:
                 return self._window_end(came, end) - at
-        return max(self._window_end(at, end) - at, at in self._asked)
+        return max(self._window_end(at, end) - at, at in self._asks.at)
 
     def _absent(self, begin: int, end: int) -> int | None:
         """Give the real number of the first absent block from ``begin`` to before ``end``, unrolled."""
@@ -359,7 +349,7 @@ class Rules:
 
     def _asked_beyond(self) -> Iterator[_Want]:
         """Give what counting consumers have asked for beyond their look-ahead."""
-        for ask in self._ahead:
+        for ask in self._asks.beyond:
             spot = ask.point.spot
             # Asked for behind its point is what came late; that is for a detour.
             if spot is None or ask.at < ask.point.block:
@@ -375,13 +365,7 @@ class Rules:
 
     def _overdue(self, now: float) -> tuple[list[_Want], float]:
         """R1a: what was asked for and is past its time, longest first, and when the next will be."""
-        overdue, until = list(self._urgent), math.inf
-        for ask in self._patient:
-            if now < ask.since + self.turn:
-                until = ask.since + self.turn
-                break
-            overdue.append(ask)
-        overdue.sort(key=lambda ask: ask.since)
+        overdue, until = self._asks.overdue(now)
         wants: dict[tuple[int, Spot | None], _Want] = {}
         for ask in overdue:
             ahead = ask.point.counts and ask.at >= ask.point.block
@@ -395,7 +379,7 @@ class Rules:
         """Make room for a run that begins with the wanted block; Rest when that has to wait."""
         first, most = want.block, want.most
         if want.spot is not None and not forced:
-            reach, holder = self._reach(want.spot)
+            reach, holder = self._pace.reach(want.spot)
             ahead = (first - want.spot.block) % self.blocks
             if holder is not None and ahead >= reach:
                 return self._wait(want, holder)
@@ -407,80 +391,24 @@ class Rules:
         slot = self.residency.slot_of.get(first - 1, -1)
         while len(slots) < stop - first:
             lacking = max(0, keep + 1 - self.residency.free)
-            victims = self._victims().first(lacking)
+            victims = self._pace.victims.first(lacking)
             if len(victims) < lacking:
                 self._starved = True
                 break
-            holders = [] if forced else [self._holder_of(victim, want.spot) for victim in victims]
+            holders = [] if forced else [self._pace.holder_of(victim, want.spot) for victim in victims]
             if (holder := next(filter(None, holders), None)) is not None:
                 if slots:
                     break
                 return self._wait(want, holder)
             for _ in victims:
-                self._victims().give_up()
+                self._pace.victims.give_up()
             slot = self.residency.lend_slot(after=slot)
             slots.append(slot)
         return Read(first, tuple(slots), want.detour) if slots else Rest()
 
     def _wait(self, want: _Want, holder: Spot) -> Read | Rest:
         """Hold up who wants this, unless R4 says that it goes on all the same."""
-        if want.spot is not None and self._in_ring_of_waits(want.spot):
+        if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
             return self._read(want, forced=True)
         self._held_up = True
         return Rest(self.order.wakes_at(holder))
-
-    def _victims(self) -> Farthest:
-        if self._farthest is None:
-            self._farthest = Farthest(self.order, self.residency, self._window, self._asked)
-        return self._farthest
-
-    def _reach(self, spot: Spot) -> tuple[int, Spot | None]:
-        """R3: say how many blocks from its own on a spot may have, and for whose sake no more."""
-        hindmost = self.order.hindmost(spot.block, self.slots) if self._paces() else None
-        if hindmost is None:
-            return self.blocks, None
-        if self._packs is None:
-            self._packs = self.order.packs(self.slots)
-        # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
-        room = max(1, self.slots - self.reserve - (self._packs - 1) * self._look)
-        return room - hindmost[1], hindmost[0]
-
-    def _paces(self) -> bool:
-        """R3 is in force: somebody may have to wait for somebody else."""
-        return self.strict and self.slots < self.blocks
-
-    def _holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
-        """R3: give who needs the victim so that ``sake`` has to wait, or None."""
-        needer = victim.needer
-        if needer is None or not self._paces():
-            return None
-        if sake is None:
-            holds = self.reserve > 0 and victim.next_use <= self.slots
-        else:
-            distance = (sake.block - needer.block) % self.blocks
-            behind = 0 < distance <= self.slots and distance < needer.need
-            holds = behind and victim.next_use < distance
-        return needer if holds else None
-
-    def _stuck(self, spot: Spot) -> bool:
-        """Say whether somebody here waits for the very block at which it is."""
-        if spot.block not in self._asked or spot.block in self.residency.slot_of:
-            return False
-        return any(ask.at == point.block for point in spot.points for ask in point.asks)
-
-    def _holder(self, spot: Spot) -> Spot | None:
-        """R3: give for whose sake a stuck spot has to wait, or None."""
-        reach, holder = self._reach(spot)
-        if holder is not None and reach <= 0:
-            return holder
-        victims = self._victims().first(max(0, self.reserve + 1 - self.residency.free))
-        return next(filter(None, (self._holder_of(victim, spot) for victim in victims)), None)
-
-    def _in_ring_of_waits(self, spot: Spot) -> bool:
-        """R4: say whether, from one to the other whom it waits for, the way leads back to this spot."""
-        seen: set[Spot] = set()
-        at: Spot | None = spot
-        while at is not None and at not in seen:
-            seen.add(at)
-            at = self._holder(at) if self._stuck(at) else None
-        return at is spot

@@ -16,7 +16,7 @@ import trio
 
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
 from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.order import Ask, Point
+from fanoutfs.ring.point import Ask, Point
 from fanoutfs.ring.rules import Read, Rest, Rules
 
 Buffer = bytes | bytearray | memoryview

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fanoutfs.ring.order import Point
+from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Read, Rest, Rules
 
 PATIENCE, TURN = 10.0, 2.0

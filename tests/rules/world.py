@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from fanoutfs.ring.order import Ask, Point
+from fanoutfs.ring.point import Ask, Point
 from fanoutfs.ring.rules import Read, Rest, Rules
 
 

@@ -1,0 +1,90 @@
+"""R3 and R4: who waits for whom. Pure.
+
+A consumer is *behind* another when its way leads to it; *in reach* when it is at most K blocks behind, K
+being the ring's slots. The one in front has to wait where going on would give up what one in reach behind
+it still needs, and where its own next block and that one's next can't both be in the ring.
+
+On a line somebody is the hindmost and waits for nobody. On the circle each may have one behind it: a *ring of
+waits*, in which all wait and nothing would ever move. Whoever waits has one for whom it waits; so to follow
+these from one to the next finds the ring, and whoever is in one need not wait.
+"""
+
+import attrs
+
+from fanoutfs.ring.farthest import Farthest, Victim
+from fanoutfs.ring.order import Order, Spot
+from fanoutfs.ring.residency import Residency
+
+
+@attrs.define(eq=False, kw_only=True)
+class Pace:
+    """Who has to wait, for one decision."""
+
+    order: Order
+    residency: Residency
+    victims: Farthest
+    slots: int
+    reserve: int
+    """Slots that the sweep leaves free."""
+    look: int
+    """Blocks of look-ahead of each consumer."""
+    strict: bool
+    _packs: int | None = attrs.field(default=None, init=False)
+
+    def reach(self, spot: Spot) -> tuple[int, Spot | None]:
+        """Say how many blocks from its own on a spot may have, and for whose sake no more."""
+        hindmost = self.order.hindmost(spot.block, self.slots) if self.strict else None
+        if hindmost is None:
+            return self.order.blocks, None
+        if self._packs is None:
+            self._packs = self.order.packs(self.slots)
+        # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
+        room = max(1, self.slots - self.reserve - (self._packs - 1) * self.look)
+        return room - hindmost[1], hindmost[0]
+
+    def holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
+        """Give who needs the victim so that ``sake`` has to wait, or None.
+
+        A reader that counts for nobody (None) has the reserve, and waits for anybody in reach of the block.
+        """
+        needer = victim.needer
+        if needer is None or not self.strict:
+            return None
+        if sake is None:
+            holds = self.reserve > 0 and victim.next_use <= self.slots
+        else:
+            distance = (sake.block - needer.block) % self.order.blocks
+            behind = 0 < distance <= self.slots and distance < needer.need
+            holds = behind and victim.next_use < distance
+        return needer if holds else None
+
+    def holder(self, spot: Spot) -> Spot | None:
+        """Give for whose sake those who wait at a spot do so; None: for the source, or none waits."""
+        ahead = self._asked_ahead(spot)
+        if ahead is None:
+            return None
+        reach, holder = self.reach(spot)
+        if holder is not None and reach <= ahead:
+            return holder
+        victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
+        return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
+
+    def _asked_ahead(self, spot: Spot) -> int | None:
+        """Say how far ahead the nearest absent block is that somebody at a spot waits for."""
+        blocks, slot_of = self.order.blocks, self.residency.slot_of
+        aheads = (
+            ask.at - point.block
+            for point in spot.points
+            for ask in point.asks
+            if ask.at >= point.block and ask.at % blocks not in slot_of
+        )
+        return min(aheads, default=None)
+
+    def in_ring_of_waits(self, spot: Spot) -> bool:
+        """R4: say whether, from one to the other whom it waits for, the way leads back to this spot."""
+        seen: set[Spot] = set()
+        at: Spot | None = spot
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = self.holder(at)
+        return at is spot

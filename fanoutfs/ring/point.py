@@ -1,0 +1,98 @@
+"""A consumer and its requests as the rules see them. Pure.
+
+A consumer's way is told in *unrolled* blocks: an ``image`` reader goes from its offset to N, the number of
+the image's blocks; a wrapping one that began at s goes from s to s + N. The real block is the remainder by N.
+"""
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from fanoutfs.ring.order import Spot
+
+
+@attrs.define(eq=False)
+class Ask:
+    """A request that waits: the blocks from ``at`` to ``last`` (inclusive, unrolled) are still to come."""
+
+    point: "Point"
+    at: int
+    last: int
+    since: float
+    urgent: bool
+
+
+@attrs.define(eq=False)
+class Point:
+    """A consumer as the rules see it; unrolled blocks, and seconds."""
+
+    id: int
+    block: int
+    """The block of its next byte; ``end`` when it has everything."""
+    end: int
+    """One past the last block that it needs."""
+    counts: bool = False
+    """It reads straight on: it may be waited for, looked ahead for, and paces."""
+    taken_at: float = -math.inf
+    asks: list[Ask] = attrs.field(factory=list, init=False)
+    spot: "Spot | None" = attrs.field(default=None, init=False)
+    """Where it was when the order was last settled; None: nowhere."""
+    queued: bool = attrs.field(default=False, init=False)
+    """It is in the queue of those who may become dormant."""
+
+
+@attrs.define(eq=False)
+class Asks:
+    """The book of all requests that wait; the longest waiting first."""
+
+    blocks: int
+    """How many the image has."""
+    turn: float
+    """Seconds after which one that can wait is overdue."""
+    at: Counter[int] = attrs.field(factory=Counter, init=False)
+    """The real blocks at which requests are, with how many."""
+    beyond: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    """Those of counting consumers for more than the block where they stand."""
+    _urgent: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    _patient: dict[Ask, None] = attrs.field(factory=dict, init=False)
+
+    def enter(self, ask: Ask) -> None:
+        """Enter a request that has to wait."""
+        point = ask.point
+        point.asks.append(ask)
+        (self._urgent if ask.urgent else self._patient)[ask] = None
+        if point.counts and ask.last > point.block:
+            self.beyond[ask] = None
+        self.at[ask.at % self.blocks] += 1
+
+    def advance(self, ask: Ask, at: int) -> None:
+        """Note that a request was given its blocks before ``at``."""
+        self._leave(ask.at)
+        ask.at = at
+        self.at[at % self.blocks] += 1
+
+    def remove(self, ask: Ask) -> None:
+        """Take out a request that was answered or given up."""
+        ask.point.asks.remove(ask)
+        for asks in (self._urgent, self._patient, self.beyond):
+            asks.pop(ask, None)
+        self._leave(ask.at)
+
+    def _leave(self, at: int) -> None:
+        block = at % self.blocks
+        self.at[block] -= 1
+        if not self.at[block]:
+            del self.at[block]
+
+    def overdue(self, now: float) -> tuple[list[Ask], float]:
+        """R1a: give those that are past their time, and when (seconds) the next one will be."""
+        found, until = list(self._urgent), math.inf
+        for ask in self._patient:
+            if now < ask.since + self.turn:
+                until = ask.since + self.turn
+                break
+            found.append(ask)
+        return sorted(found, key=lambda ask: ask.since), until
