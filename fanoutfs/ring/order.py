@@ -148,16 +148,25 @@ class Order:
         i = bisect_left(self.places, place) + 1
         return (self.places[i % len(self.places)] - place) % self.blocks or self.blocks
 
-    def hindmost(self, block: int, reach: int) -> tuple[Spot, int] | None:
-        """Give the last spot at most ``reach`` blocks behind ``block`` that will need it, and how far."""
-        begin = bisect_left(self.places, (block - reach) % self.blocks)
+    def is_behind(self, one: Spot, other: Spot, reach: int) -> bool:
+        """Say whether one spot is at most ``reach`` blocks behind the other.
+
+        Round the circle each is behind the other. What tells is the way: one is behind when its own leads to
+        the other, or when the other's does not lead to it, who then has been there already.
+        """
+        distance = (other.block - one.block) % self.blocks
+        leads = one.need > distance or other.need <= self.blocks - distance
+        return 0 < distance <= reach and leads
+
+    def hindmost(self, spot: Spot, reach: int) -> Spot | None:
+        """Give the last spot of those at most ``reach`` blocks behind this one."""
+        begin = bisect_left(self.places, (spot.block - reach) % self.blocks)
         for i in range(begin - len(self.places), begin):
-            place = self.places[i]
-            distance = (block - place) % self.blocks
-            if distance == 0 or distance > reach:
+            other = self.at[self.places[i]]
+            if other is spot:
                 return None
-            if self.at[place].need > distance:
-                return self.at[place], distance
+            if self.is_behind(other, spot, reach):
+                return other
         return None
 
     def covered(self, look: int) -> int:
@@ -182,10 +191,11 @@ class Order:
         return stretches
 
     def packs(self, reach: int) -> int:
-        """Count the packs: rows of spots, each at most ``reach`` behind the next and on its way to it."""
-        if not self.places:
-            return 0
-        rows = sum([b - a > reach or self.at[a].need <= b - a for a, b in pairwise(self.places)])
-        first, last = self.places[0], self.places[-1]
-        around = self.blocks - last + first
-        return max(1, rows + (around > reach or self.at[last].need <= around))
+        """Count the packs: rows of spots, each at most ``reach`` behind the next."""
+        at = self.at
+        rows = [
+            b - a > reach or (at[a].need <= b - a and not self.is_behind(at[a], at[b], reach))
+            for a, b in pairwise(self.places)
+        ]
+        around = bool(rows) and self.is_behind(at[self.places[-1]], at[self.places[0]], reach)
+        return max(1, sum(rows) + (not around))

@@ -1,8 +1,8 @@
 """R3 and R4: who waits for whom. Pure.
 
-A consumer is *behind* another when its way leads to it; *in reach* when it is at most K blocks behind, K
-being the ring's slots. The one in front has to wait where going on would give up what one in reach behind
-it still needs, and where its own next block and that one's next can't both be in the ring.
+A consumer is *in reach* of one in front when it is at most K blocks behind it, K being the ring's slots; which
+of two is behind, ``Order.is_behind`` says. The one in front has to wait where going on would give up what one
+in reach behind it still needs, and where its own next block and that one's can't both be in the ring.
 
 On a line somebody is the hindmost and waits for nobody. On the circle each may have one behind it: a *ring of
 waits*, in which all wait and nothing would ever move. Whoever waits has one for whom it waits; so to follow
@@ -33,14 +33,14 @@ class Pace:
 
     def reach(self, spot: Spot) -> tuple[int, Spot | None]:
         """Say how many blocks from its own on a spot may have, and for whose sake no more."""
-        hindmost = self.order.hindmost(spot.block, self.slots) if self.strict else None
+        hindmost = self.order.hindmost(spot, self.slots) if self.strict else None
         if hindmost is None:
             return self.order.blocks, None
         if self._packs is None:
             self._packs = self.order.packs(self.slots)
         # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
         room = max(1, self.slots - self.reserve - (self._packs - 1) * self.look)
-        return room - hindmost[1], hindmost[0]
+        return room - (spot.block - hindmost.block) % self.order.blocks, hindmost
 
     def holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
         """Give who needs the victim so that ``sake`` has to wait, or None.
@@ -54,8 +54,7 @@ class Pace:
             holds = self.reserve > 0 and victim.next_use <= self.slots
         else:
             distance = (sake.block - needer.block) % self.order.blocks
-            behind = 0 < distance <= self.slots and distance < needer.need
-            holds = behind and victim.next_use < distance
+            holds = victim.next_use < distance and self.order.is_behind(needer, sake, self.slots)
         return needer if holds else None
 
     def holder(self, spot: Spot) -> Spot | None:

@@ -28,8 +28,8 @@ The rules
     R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
         is about to be given never goes.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
-        behind, whose way leads to it: the one in front waits. Nor does it go on to where the next block of
-        the one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
+        behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
+        one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
         reach: a front that leaves a pack behind costs a pass of its own. ``strict=False`` turns this off.
     R4  Somebody always moves. On a line the last of a pack has nobody behind it, so R3 never holds it. On
         the circle each can have one behind it: should those at the front wait for one another in a ring,
