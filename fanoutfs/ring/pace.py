@@ -1,7 +1,7 @@
 """R3 and R4: who waits for whom. Pure.
 
-A consumer is *in reach* of one in front when it is at most K blocks behind it, K being the ring's slots; which
-of two is behind, ``Order.is_behind`` says. The one in front has to wait where going on would give up what one
+A consumer is *in reach* of one in front when it is at most K blocks behind it, K being the slots; which of
+two is behind, ``Order.is_behind`` says. The one in front has to wait where going on would give up what one
 in reach behind it still needs, and where its own next block and that one's can't both be in the ring.
 
 On a line somebody is the hindmost and waits for nobody. On the circle each may have one behind it: a *ring of
