@@ -53,31 +53,30 @@ class Pace:
         if sake is None:
             holds = self.reserve > 0 and victim.next_use <= self.slots
         else:
-            distance = (sake.block - needer.block) % self.order.blocks
-            holds = victim.next_use < distance and self.order.is_behind(needer, sake, self.slots)
+            blocks = self.order.blocks
+            distance = (sake.block - needer.block) % blocks
+            between = victim.next_use < distance <= self.slots
+            had_it = (victim.block - sake.block) % blocks >= sake.need
+            holds = between and (needer.need > distance or had_it)
         return needer if holds else None
 
     def holder(self, spot: Spot) -> Spot | None:
         """Give for whose sake those who wait at a spot do so; None: for the source, or none waits."""
-        ahead = self._asked_ahead(spot)
-        if ahead is None:
-            return None
-        reach, holder = self.reach(spot)
-        if holder is not None and reach <= ahead:
-            return holder
-        victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
-        return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
-
-    def _asked_ahead(self, spot: Spot) -> int | None:
-        """Say how far ahead the nearest absent block is that somebody at a spot waits for."""
         blocks, slot_of = self.order.blocks, self.residency.slot_of
-        aheads = (
+        asked = [
             ask.at - point.block
             for point in spot.points
             for ask in point.asks
-            if ask.at >= point.block and ask.at % blocks not in slot_of
-        )
-        return min(aheads, default=None)
+            if ask.at % blocks not in slot_of
+        ]
+        if not asked:
+            return None
+        reach, holder = self.reach(spot)
+        aheads = [ahead for ahead in asked if ahead >= 0]
+        if holder is not None and aheads and min(aheads) >= reach:
+            return holder
+        victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
+        return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
 
     def in_ring_of_waits(self, spot: Spot) -> bool:
         """R4: say whether, from one to the other whom it waits for, the way leads back to this spot."""

@@ -368,8 +368,7 @@ class Rules:
         overdue, until = self._asks.overdue(now)
         wants: dict[tuple[int, Spot | None], _Want] = {}
         for ask in overdue:
-            ahead = ask.point.counts and ask.at >= ask.point.block
-            for want in self._want(ask.point.spot if ahead else None, ask.at, ask.last + 1, detour=True):
+            for want in self._want(ask.point.spot, ask.at, ask.last + 1, detour=True):
                 wants.setdefault((want.block, want.spot), want)
         return list(wants.values()), until
 
@@ -381,9 +380,11 @@ class Rules:
         if want.spot is not None and not forced:
             reach, holder = self._pace.reach(want.spot)
             ahead = (first - want.spot.block) % self.blocks
-            if holder is not None and ahead >= reach:
-                return self._wait(want, holder)
-            most = min(most, reach - ahead)
+            # What is farther ahead than its way goes lies behind: it was asked for late.
+            if holder is not None and ahead < want.spot.need:
+                if ahead >= reach:
+                    return self._wait(want, holder)
+                most = min(most, reach - ahead)
         stop = min(first + most, (first // self._granule + 1) * self._granule, self.blocks)
         stop = self.residency.first_resident(first, stop)
         keep = 0 if want.detour else self.reserve
