@@ -9,6 +9,7 @@ import click
 
 from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.settings import Settings, parse_size
+from fanoutfs.simulate.command import simulate_command
 
 
 def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -81,6 +82,9 @@ def umount_command(mountpoint: Path) -> None:
     from fanoutfs.mounting.stop import umount  # noqa: PLC0415 (as above)
 
     umount(mountpoint)
+
+
+commands.add_command(simulate_command)
 
 
 def main() -> NoReturn:

@@ -14,7 +14,7 @@ MIB = 1024 * KIB
 
 Pace = Literal["strict", "free"]
 
-_UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
+_UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB, "T": 1024**4, "P": 1024**5}
 
 PAGE = 4096
 """A block is a whole number of these: O_DIRECT wants memory and length so aligned on every disk in use."""
@@ -31,11 +31,11 @@ LARGEST_BLOCK = 64 * MIB
 
 
 def parse_size(text: str) -> int:
-    """Give the bytes that ``text`` names: a number with K, M, G or T (powers of 1024) behind it or nothing.
+    """Give the bytes that ``text`` names: a number, and behind it K, M, G, T, P (powers of 1024) or nothing.
 
     Raises UsageError for anything else, zero included.
     """
-    found = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE | re.ASCII)
+    found = re.fullmatch(r"\s*(\d+)\s*([KMGTP]?)(?:i?B)?\s*", text, re.IGNORECASE | re.ASCII)
     if found is None or int(found[1]) == 0:
         raise UsageError(f"{text!r} is not a size; write it as 512K, 64M or 2G")
     return int(found[1]) * _UNITS[found[2].upper()]
@@ -44,8 +44,8 @@ def parse_size(text: str) -> int:
 def format_size(count: int) -> str:
     """Write ``count`` bytes as people read them, in the largest unit that keeps a digit before the point."""
     size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < KIB or unit == "TiB":
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if size < KIB or unit == "PiB":
             break
         size /= KIB
     return f"{count} B" if unit == "B" else f"{size:.4g} {unit}"

@@ -1,0 +1,146 @@
+"""Readers that nothing tells apart any more, as one.
+
+Readers of one kind (same order, same rate, nothing special ahead) that take the same block at the same time
+do the same from there on, but for where each ends. The rules would see several points at one place, of which
+the one that needs most needs all that the others need. So its point stands for them all, and the others leave
+when they have had their share. This is what makes ten thousand readers cheap.
+"""
+
+from bisect import bisect_left
+from collections.abc import Hashable
+from heapq import heappop, heappush
+
+import attrs
+
+from fanoutfs.ring.point import Ask, Point
+from fanoutfs.simulate.scenario import Reader, Stall
+
+
+@attrs.define(eq=False)
+class Member:
+    """One reader in the model; ``waited`` and ``longest`` are what it brought along into its cohort."""
+
+    reader: Reader
+    number: int
+    start: int = 0
+    """Block that it began with."""
+    due: int = 0
+    """How many blocks its cohort has taken when this one has had all."""
+    finished: float | None = None
+    """Seconds since the scenario began; None: it left before."""
+    waited: float = 0.0
+    longest: float = 0.0
+    waited_before: float = 0.0
+    waits_before: int = 0
+
+
+@attrs.define(eq=False)
+class Waits:
+    """How long a cohort has waited, and the longest since any of its earlier waits."""
+
+    total: float = 0.0
+    count: int = 0
+    _serials: list[int] = attrs.field(factory=list, init=False)
+    _lengths: list[float] = attrs.field(factory=list, init=False)
+    """Those waits after which no longer one came; so the lengths fall."""
+
+    def add(self, seconds: float) -> None:
+        """Enter one wait."""
+        while self._lengths and self._lengths[-1] <= seconds:
+            self._lengths.pop()
+            self._serials.pop()
+        self._serials.append(self.count)
+        self._lengths.append(seconds)
+        self.total += seconds
+        self.count += 1
+
+    def longest_since(self, serial: int) -> float:
+        """Give the longest wait among those from the ``serial``-th on; 0 when there was none."""
+        i = bisect_left(self._serials, serial)
+        return self._lengths[i] if i < len(self._lengths) else 0.0
+
+
+@attrs.define(eq=False)
+class Cohort:
+    """Readers at one place, and the point of the one that goes farthest."""
+
+    point: Point
+    first: Reader
+    """The reader that it began with; none of the others differs from it in what is still to come."""
+    seconds: float
+    """What a whole block takes it."""
+    taken: int = 0
+    """Blocks, since this cohort was made."""
+    since: float = 0.0
+    """From when on it waits, if it does."""
+    ask: Ask | None = None
+    """What it waits for; None also when it stands beside another one whose point and ask are its own."""
+    beside: list["Cohort"] = attrs.field(factory=list)
+    """Those who came to where this one waits, need no more than it, and will go on with it."""
+    gone: bool = False
+    last_due: int = 0
+    kind: Hashable = attrs.field(init=False)
+    """Only cohorts of one kind may join."""
+    waits: Waits = attrs.field(factory=Waits)
+    _stalls: tuple[Stall, ...] = attrs.field(init=False)
+    _members: list[tuple[int, int, Member]] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._stalls = self.first.stalls
+        special = self._stalls or self.first.leaves is not None
+        self.kind = self if special else (self.first.order, self.seconds)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def remaining(self) -> int:
+        """How many blocks the one that goes farthest still needs."""
+        return self.last_due - self.taken
+
+    def members(self) -> list[Member]:
+        """Give those in it, in no order."""
+        return [member for _, _, member in self._members]
+
+    def enter(self, member: Member, remaining: int) -> None:
+        """Take in a reader that needs so many more blocks."""
+        member.due = self.taken + remaining
+        member.waited_before, member.waits_before = self.waits.total, self.waits.count
+        self.last_due = max(self.last_due, member.due)
+        heappush(self._members, (member.due, member.number, member))
+
+    def settle(self, member: Member) -> None:
+        """Enter in a reader's own book how long it has waited in this cohort."""
+        member.waited += self.waits.total - member.waited_before
+        member.longest = max(member.longest, self.waits.longest_since(member.waits_before))
+        member.waited_before, member.waits_before = self.waits.total, self.waits.count
+
+    def finished(self) -> list[Member]:
+        """Take out those that have had everything."""
+        found = []
+        while self._members and self._members[0][0] <= self.taken:
+            found.append(heappop(self._members)[2])
+        return found
+
+    def stalls_now(self, now: float, block: int) -> Stall | None:
+        """Take out the stall that begins now, if one does, for blocks of so many bytes."""
+        for stall in self._stalls:
+            by_time = stall.at is not None and now >= stall.at
+            by_place = stall.position is not None and self.taken * block >= stall.position
+            if by_time or by_place:
+                self._stalls = tuple(other for other in self._stalls if other is not stall)
+                return stall
+        return None
+
+    def absorb(self, other: "Cohort") -> Point:
+        """Take in all of ``other``, which is gone then; gives the point that is needed no longer."""
+        for member in other.members():
+            other.settle(member)
+        spare = other.point
+        if other.remaining > self.remaining:
+            spare, self.point = self.point, other.point
+        for member in other.members():
+            self.enter(member, member.due - other.taken)
+        other.gone = True
+        self.ask = self.point.asks[0] if self.point.asks else None
+        return spare

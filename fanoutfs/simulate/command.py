@@ -1,0 +1,67 @@
+"""`fanoutfs simulate`: options in, a table out. What it needs is imported when it runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fanoutfs.errors import UsageError
+
+READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order": "order"}
+"""The options that describe readers, and what each is called in an entry of a trace's readers."""
+
+
+@click.command("simulate")
+@click.argument("trace", required=False, type=click.Path(path_type=Path), metavar="[TRACE.yaml]")
+@click.option("--size", metavar="SIZE", help="Of the image.")
+@click.option("--ring", metavar="SIZE[,SIZE...]", help="Of the ring; several give a row each.")
+@click.option(
+    "--block", metavar="SIZE", help="What is read and kept at a time [1M, or what can be modelled]."
+)
+@click.option("--source-rate", metavar="SIZE", help="Bytes per second of the source [100M].")
+@click.option(
+    "--seek-time", metavar="TIME", help="Cost of each read that does not adjoin the one before [0]."
+)
+@click.option("--readers", metavar="COUNT", help="How many come [1].")
+@click.option("--every", metavar="TIME", help="From one to the next, as 90, 5m or 2h [0].")
+@click.option("--reader-rate", metavar="SIZE", help="Bytes per second that each can take [unlimited].")
+@click.option("--order", metavar="image|carousel", help="Which file they read [image].")
+@click.option("--pace", metavar="strict|free", help="As for mount [strict].")
+@click.option("--turn", metavar="TIME", help="As for mount [2].")
+@click.option("--patience", metavar="TIME", help="As for mount [10].")
+@click.option("--picture", type=click.Path(path_type=Path), metavar="FILE.svg|FILE.png",
+              help="Draw who was where when, for a single ring.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Everything, each reader by itself.")
+def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool, **given: str | None) -> None:
+    """Say what a mount would do: how often the source is read, who waits, and for how long."""
+    from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
+    from fanoutfs.simulate.report import document, table  # noqa: PLC0415
+    from fanoutfs.simulate.trace import load, scenarios  # noqa: PLC0415
+
+    entries = _entries({} if trace is None else load(trace), given)
+    found = scenarios(entries)
+    if picture is not None and len(found) > 1:
+        raise UsageError("--picture: name a single ring for it")
+    if picture is not None:
+        from fanoutfs.simulate.picture import draw, ready  # noqa: PLC0415
+
+        ready(picture)
+    outcomes = [simulate(scenario, record=picture is not None) for scenario in found]
+    if picture is not None:
+        draw(outcomes[0], picture)
+    click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
+
+
+def _entries(entries: dict[str, Any], given: dict[str, str | None]) -> dict[str, Any]:
+    """Give a trace's entries with the options in their place; those on readers make a trace's readers."""
+    said = {name: value for name, value in given.items() if value is not None}
+    reader = {entry: said.pop(option) for option, entry in READERS.items() if option in said}
+    entries = entries | {name.replace("_", "-"): value for name, value in said.items()}
+    if reader:
+        if "readers" in entries:
+            raise UsageError(
+                "the trace says who reads; leave out --readers, --every, --reader-rate and --order"
+            )
+        entries["readers"] = [reader]
+    return entries

@@ -1,0 +1,98 @@
+"""How finely a scenario is modelled: a petabyte in blocks of 1 MiB would be a thousand million of them.
+
+A coarse block stands for many real ones, and what a real mount does run by run happens in one go. So that the
+proportions stay right, what belongs to a run is scaled with it (``scale``):
+
+- ``turn``: who waits off the sweep gets a run per turn; a larger run in a larger turn is the same rate.
+- the time and the number of seeks: a run stands for many, each of which would cost one.
+- the first block after an open is not read at once: of a coarse block only a small part would be.
+
+Readers that differ in nothing but their rates a little could never go on as one (``cohort.py``). So where
+many rates meet a coarse model, they are rounded, to steps of about two percent.
+"""
+
+import math
+
+import attrs
+
+from fanoutfs.errors import UsageError
+from fanoutfs.settings import LARGEST_BLOCK, MIB, format_size
+from fanoutfs.simulate.scenario import Scenario
+
+WORK = 100_000
+"""Blocks that all readers together take in one run of the model: some seconds."""
+
+LEAST_BLOCKS = 400
+"""Of the image: a reader's place is known to a quarter of a percent."""
+
+LEAST_SLOTS = 32
+"""Of the ring: its look-ahead of four runs of one block is an eighth of it."""
+
+
+MOST_RATES = 64
+"""More rates than this are rounded in a coarse model."""
+
+RATE_STEPS = 32
+"""Rates that are left between one and its double: each is at most 1.1 percent off."""
+
+
+@attrs.frozen
+class Grain:
+    """The model's measures, in blocks but for ``block`` itself, which is in bytes."""
+
+    block: int
+    blocks: int
+    slots: int
+    run: int
+    scale: float
+    """How many of the mount's runs one run of the model stands for."""
+    many_rates: bool = False
+
+    @property
+    def coarse(self) -> bool:
+        """Whether a block is larger than any mount's."""
+        return self.scale > 1
+
+    @property
+    def rounds(self) -> bool:
+        """Whether rates are rounded."""
+        return self.coarse and self.many_rates
+
+    def seconds(self, rate: float | None) -> float:
+        """Give what a block takes a reader of that many bytes per second."""
+        if rate is None:
+            return 0.0
+        if self.rounds:
+            rate = 2 ** (round(math.log2(rate) * RATE_STEPS) / RATE_STEPS)
+        return self.block / rate
+
+
+def grain(scenario: Scenario) -> Grain:
+    """Give the block size for a scenario: its own, else 1 MiB, doubled while that is too much work.
+
+    Raises UsageError when the ring does not hold two blocks.
+    """
+    block = scenario.block or _chosen(scenario)
+    if scenario.ring < 2 * block:
+        raise UsageError(f"ring {format_size(scenario.ring)} must hold two blocks of {format_size(block)}")
+    blocks = -(-scenario.size // block)
+    run = max(1, scenario.run // block)
+    as_mounted = scenario.block is not None and block <= LARGEST_BLOCK
+    return Grain(
+        block=block,
+        blocks=blocks,
+        slots=max(2, min(scenario.ring // block, blocks)),
+        run=run,
+        many_rates=len({reader.rate for reader in scenario.readers}) > MOST_RATES,
+        scale=1.0 if as_mounted else max(1.0, run * block / scenario.run),
+    )
+
+
+def _chosen(scenario: Scenario) -> int:
+    block = MIB
+    while len(scenario.readers) * (scenario.size // block) > WORK:
+        coarser = 2 * block
+        if scenario.size // coarser < LEAST_BLOCKS or scenario.ring // coarser < LEAST_SLOTS:
+            break
+        block = coarser
+    return block

@@ -1,0 +1,128 @@
+"""What a run of the model came to: for people as a table, for programs as a document."""
+
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from fanoutfs.settings import format_size
+from fanoutfs.simulate.model import Finish, Outcome
+
+MOST_ROWS = 24
+"""More readers than this are summarised."""
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Write the outcomes for people: one row per ring, and of a single ring one row per reader as well."""
+    scenario = outcomes[0].scenario
+    readers = scenario.readers
+    lines = [f"image {format_size(scenario.size)}, {len(readers)} reader{'s' * (len(readers) != 1)}", ""]
+    head = ("ring", "source read", "passes", "seeks", "memory", "all done", "longest copy", "longest wait")
+    lines += _aligned([head, *(_row(outcome) for outcome in outcomes)])
+    if len(outcomes) == 1:
+        lines += ["", *_aligned(_readers(outcomes[0].readers))]
+    if any(outcome.grain.coarse for outcome in outcomes):
+        lines += ["", *(_coarse(outcome) for outcome in outcomes if outcome.grain.coarse)]
+    return "\n".join(lines)
+
+
+def document(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Give the outcomes as JSON can hold them: bytes and seconds; each reader by itself."""
+    return [
+        {
+            "size": o.scenario.size,
+            "ring": o.scenario.ring,
+            "block": o.grain.block,
+            "coarse": o.grain.coarse,
+            "rates_rounded": o.grain.rounds,
+            "source_bytes": o.source_bytes,
+            "passes": o.passes,
+            "seeks": o.seeks,
+            "memory": o.memory,
+            "seconds": o.seconds,
+            "readers": [
+                {
+                    "came": r.came,
+                    "start": r.start,
+                    "took": r.took,
+                    "waited": r.waited,
+                    "longest_wait": r.longest,
+                }
+                for r in o.readers
+            ],
+        }
+        for o in outcomes
+    ]
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a time as people read it, in the two largest units that matter."""
+    if seconds < 1:
+        return f"{seconds:.2g} s"
+    if seconds < 60:  # noqa: PLR2004 (seconds of a minute)
+        return f"{seconds:.3g} s"
+    minutes, hours, days = round(seconds / 60), round(seconds / 3600), 86400
+    if minutes < 60:  # noqa: PLR2004 (minutes of an hour)
+        whole = round(seconds)
+        return f"{whole // 60} min {whole % 60:02} s"
+    if seconds < 2 * days:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{hours // 24} d {hours % 24:02} h"
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    took = [r.took for r in outcome.readers if r.took is not None]
+    return (
+        format_size(outcome.scenario.ring),
+        format_size(outcome.source_bytes),
+        f"{outcome.passes:.2f}",
+        str(outcome.seeks),
+        format_size(outcome.memory),
+        format_seconds(outcome.seconds),
+        format_seconds(max(took)) if took else "-",
+        format_seconds(max(r.longest for r in outcome.readers)),
+    )
+
+
+def _coarse(outcome: Outcome) -> str:
+    ring, block = format_size(outcome.scenario.ring), format_size(outcome.grain.block)
+    turn = format_seconds(outcome.scenario.turn * outcome.grain.scale)
+    rates = ", rates rounded to 2 %" if outcome.grain.rounds else ""
+    return f"ring {ring}: modelled in blocks of {block}{rates}; a wait of up to {turn} is many small ones"
+
+
+def _readers(readers: tuple[Finish, ...]) -> list[tuple[str, ...]]:
+    head = ("came at", "began at byte", "took", "waited in all", "longest wait")
+    if len(readers) <= MOST_ROWS:
+        return [
+            ("reader", *head),
+            *(
+                (
+                    str(number),
+                    format_seconds(r.came),
+                    format_size(r.start),
+                    "left" if r.took is None else format_seconds(r.took),
+                    format_seconds(r.waited),
+                    format_seconds(r.longest),
+                )
+                for number, r in enumerate(readers, 1)
+            ),
+        ]
+    columns = {
+        "took": [r.took for r in readers if r.took is not None],
+        "waited in all": [r.waited for r in readers],
+        "longest wait": [r.longest for r in readers],
+    }
+    return [
+        ("", "least", "median", "most"),
+        *(
+            (name, *(format_seconds(of(values)) for of in (min, median, max)))
+            for name, values in columns.items()
+            if values
+        ),
+    ]
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

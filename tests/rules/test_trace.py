@@ -1,0 +1,160 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanoutfs.errors import UnusableError, UsageError
+from fanoutfs.settings import MIB
+from fanoutfs.simulate.scenario import Reader, Scenario, Stall
+from fanoutfs.simulate.trace import load, parse_seconds, scenarios
+
+GIB = 1024 * MIB
+
+
+def written(folder: Path, text: str) -> Path:
+    trace = folder / "trace.yaml"
+    trace.write_text(text)
+    return trace
+
+
+def test_a_trace_says_all_that_a_scenario_has(tmp_path: Path) -> None:
+    """Sizes, times, readers in groups, their stalls and when they leave."""
+    trace = written(
+        tmp_path,
+        """
+        size: 64G
+        ring: [4G, 8G]
+        block: 1M
+        run: 4M
+        source-rate: 150M
+        seek-time: 0.01
+        patience: 1m
+        turn: 3s
+        pace: free
+        readers:
+          - {count: 2, every: 5m, rate: 20M}
+          - at: 1h
+            order: carousel
+            rate: unlimited
+            stalls: [{at: 2h, for: 1m}, {position: 1G, for: 90}]
+            leaves: 3h
+        """,
+    )
+    expected = Scenario(
+        size=64 * GIB,
+        ring=4 * GIB,
+        block=MIB,
+        run=4 * MIB,
+        source_rate=150.0 * MIB,
+        seek_time=0.01,
+        patience=60.0,
+        turn=3.0,
+        pace="free",
+        readers=(
+            Reader(rate=20.0 * MIB),
+            Reader(at=300.0, rate=20.0 * MIB),
+            Reader(
+                at=3600.0,
+                order="carousel",
+                stalls=(Stall(at=7200.0, seconds=60.0), Stall(position=GIB, seconds=90.0)),
+                leaves=10800.0,
+            ),
+        ),
+    )
+    found = scenarios(load(trace))
+    assert [4 * GIB, 8 * GIB] == [scenario.ring for scenario in found]
+    assert expected == found[0]
+
+
+def test_who_says_nothing_gets_one_reader_and_the_mounts_settings() -> None:
+    """Size and ring are enough."""
+    assert [Scenario(size=GIB, ring=64 * MIB, readers=(Reader(),))] == scenarios(
+        {"size": "1G", "ring": "64M"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(5, 5.0), (0.5, 0.5), ("90", 90.0), ("1.5s", 1.5), ("5m", 300.0), ("2H", 7200.0), ("1d", 86400.0)],
+)
+def test_times_are_read_as_people_write_them(value: object, seconds: float) -> None:
+    """Seconds, or with s, m, h or d behind."""
+    assert seconds == parse_seconds(value)
+
+
+@pytest.mark.parametrize("value", ["", "-1", "5x", "1m30s", None, True, math.nan, math.inf, [1]])
+def test_nonsense_is_no_time(value: object) -> None:
+    """What can't be meant is wrong usage, not a guess."""
+    with pytest.raises(UsageError, match="is not a time"):
+        parse_seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"size": None}, "size: 'None' is not a size"),
+        ({"ring": "4G,x"}, "ring: 'x' is not a size"),
+        ({"ring": True}, "ring: 'True' is not a size"),
+        ({"rings": "4G"}, "rings is not known; there are: size, ring,"),
+        ({1: 2}, "1 is not known"),
+        ({"pace": "loose"}, "pace: 'loose' is not one of strict, free"),
+        ({"turn": 0}, "turn: wants seconds above zero"),
+        ({"readers": 12}, "readers: wants a list, each entry on a line that begins with -, not 12"),
+        ({"readers": []}, "readers: nobody reads"),
+        ({"readers": ["dd"]}, "readers: 1: wants entries, not 'dd'"),
+        ({"readers": [{}, {"rate": "fast"}]}, "readers: 2.rate: 'fast' is not a size"),
+        ({"readers": [{"count": 0}]}, "readers: 1.count: 0 is not a number of readers from 1 to 100000"),
+        ({"readers": [{"count": 60_000}] * 2}, "readers: more than 100000 readers"),
+        ({"readers": [{"at": 5, "leaves": 4}]}, "readers: 1 leaves before it comes"),
+        ({"readers": [{"stalls": [{"for": 1}]}]}, "readers: 1.stalls: 1 wants for: and one of at: (a time)"),
+        (
+            {"readers": [{"stalls": [{"at": 1, "for": 0}]}]},
+            "readers: 1.stalls: 1.for: wants seconds above zero",
+        ),
+    ],
+)
+def test_an_entry_that_cant_be_meant_is_named(wrong: dict[Any, Any], said: str) -> None:
+    """One line: where, what, and what to write in its place."""
+    with pytest.raises(UsageError) as caught:
+        scenarios({"size": "1G", "ring": "64M"} | wrong)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trace_without_a_size_or_a_ring_is_wrong_usage() -> None:
+    """There is no image to guess it from."""
+    with pytest.raises(UsageError, match="say ring, as ring: 64G in the trace or --ring 64G"):
+        scenarios({"size": "1G"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("size: [1", "trace.yaml, line 1: expected ',' or ']'"),
+        ("size: 1G\n ring: 2", "trace.yaml, line 2: "),
+        ("just words", "trace.yaml: wants lines such as size: 64G"),
+        ("", "trace.yaml: wants lines such as size: 64G"),
+        ("!!python/object:os.system {}", "trace.yaml, line 1: could not determine a constructor"),
+    ],
+)
+def test_what_is_no_trace_is_wrong_usage(tmp_path: Path, text: str, said: str) -> None:
+    """The file and, where there is one, the line are named."""
+    with pytest.raises(UsageError) as caught:
+        load(written(tmp_path, text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trace_that_is_not_there_is_unusable(tmp_path: Path) -> None:
+    """The words are right; the file is not."""
+    with pytest.raises(UnusableError, match=r"gone\.yaml: no such file or directory"):
+        load(tmp_path / "gone.yaml")
+
+
+def test_a_trace_that_is_no_text_is_wrong_usage(tmp_path: Path) -> None:
+    """An image given by mistake."""
+    trace = tmp_path / "disk.img"
+    trace.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UsageError, match=r"disk\.img"):
+        load(trace)
