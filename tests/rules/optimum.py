@@ -1,0 +1,156 @@
+"""Belady's offline optimum, LRU and the rules on one trace: equal readers in order, some distance apart.
+
+In each unit of time every reader that has begun and is not through takes one block; reader i begins at block
+0 at the time i times the distance. The optimum is demand paging that knows the trace (Belady 1966: of what is
+there, what is used last goes); it is told nothing by the rules and knows nothing of them.
+
+``python -m tests.rules.optimum`` prints the table for eight readers an eighth of the image apart.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+import attrs
+
+from fanoutfs.ring.point import Point
+from fanoutfs.ring.rules import Rest, Rules
+
+
+@attrs.frozen
+class Situation:
+    """Equal readers of one image; blocks, and blocks of distance."""
+
+    readers: int
+    apart: int
+    blocks: int
+    slots: int
+
+    def trace(self) -> list[int]:
+        """Every use of a block, in the order in which they happen."""
+        times = range((self.readers - 1) * self.apart + self.blocks)
+        places = [[time - i * self.apart for i in range(self.readers)] for time in times]
+        return [block for row in places for block in row if 0 <= block < self.blocks]
+
+
+def optimum(trace: Sequence[int], slots: int) -> int:
+    """Count the misses of Belady's rule."""
+    next_use = [math.inf] * len(trace)
+    seen: dict[int, int] = {}
+    for i in reversed(range(len(trace))):
+        next_use[i] = seen.get(trace[i], math.inf)
+        seen[trace[i]] = i
+    cached: dict[int, float] = {}
+    farthest: list[tuple[float, int]] = []
+    misses = 0
+    for block, use in zip(trace, next_use, strict=True):
+        if block not in cached:
+            misses += 1
+            if len(cached) == slots:
+                goes = heappop(farthest)
+                while cached.get(goes[1]) != -goes[0]:
+                    goes = heappop(farthest)
+                del cached[goes[1]]
+        cached[block] = use
+        heappush(farthest, (-use, block))
+    return misses
+
+
+def fewest_of_all(trace: Sequence[int], slots: int) -> int:
+    """Count the misses of the best of all ways to give up blocks, by trying every one."""
+    reached: dict[frozenset[int], int] = {frozenset(): 0}
+    for block in trace:
+        after: dict[frozenset[int], int] = {}
+        for cached, misses in reached.items():
+            if block in cached:
+                ways = [(cached, misses)]
+            elif len(cached) < slots:
+                ways = [(cached | {block}, misses + 1)]
+            else:
+                ways = [(cached - {goes} | {block}, misses + 1) for goes in cached]
+            for way, count in ways:
+                after[way] = min(count, after.get(way, count))
+        reached = after
+    return min(reached.values())
+
+
+def least_recently_used(trace: Sequence[int], slots: int) -> int:
+    """Count the misses of a page cache that knows the past alone."""
+    cached: OrderedDict[int, None] = OrderedDict()
+    misses = 0
+    for block in trace:
+        if block in cached:
+            cached.move_to_end(block)
+        else:
+            misses += 1
+            if len(cached) == slots:
+                cached.popitem(last=False)
+            cached[block] = None
+    return misses
+
+
+@attrs.define(eq=False)
+class _Drive:
+    """The rules with readers that all go at one rate, on a source that is always fast enough."""
+
+    rules: Rules
+    now: float = 0.0
+    read: int = 0
+
+    def produce(self) -> None:
+        while not isinstance(decision := self.rules.decide(self.now), Rest):
+            self.rules.filled(decision, 0.0)
+            self.read += len(decision.slots)
+
+    def take(self, point: Point) -> None:
+        if point.block not in self.rules.residency.slot_of:
+            ask = self.rules.ask(point, point.block, point.block, self.now, fresh=False)
+            self.produce()
+            self.rules.answered(ask, self.now)
+        assert point.block in self.rules.residency.slot_of
+        self.rules.move(point, point.block + 1, counts=True, now=self.now)
+
+
+def of_the_rules(situation: Situation) -> int:
+    """Count the blocks that the rules read, pace free, in runs of one block and with one block of look-ahead."""
+    rules = Rules(
+        blocks=situation.blocks,
+        slots=situation.slots,
+        run=1,
+        patience=1e9,
+        turn=1e9,
+        strict=False,
+        look_ahead_runs=1,
+    )
+    drive = _Drive(rules)
+    points: list[Point] = []
+    for time in range((situation.readers - 1) * situation.apart + situation.blocks):
+        drive.now = float(time)
+        if time == len(points) * situation.apart and len(points) < situation.readers:
+            points.append(rules.open(len(points)))
+            rules.move(points[-1], 0, counts=True, now=drive.now)
+        drive.produce()
+        for point in points:
+            if point.block < situation.blocks:
+                drive.take(point)
+    return drive.read
+
+
+def main() -> None:
+    """Print what eight equal readers read, in passes."""
+    blocks = 4000
+    print("ring   optimum    rules      LRU")
+    for part in (8, 4, 2):
+        situation = Situation(8, blocks // 8, blocks, blocks // part)
+        trace = situation.trace()
+        ways = (
+            optimum(trace, situation.slots),
+            of_the_rules(situation),
+            least_recently_used(trace, situation.slots),
+        )
+        print(f"S/{part}  " + "  ".join(f"{count / blocks:6.3f} S" for count in ways))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Readers far apart, each at its own target's pace: what the rules read against the least that can be."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.rules.optimum import Situation, fewest_of_all, least_recently_used, of_the_rules, optimum
+
+BLOCKS = 800
+SITUATIONS = [
+    Situation(8, BLOCKS // 8, BLOCKS, BLOCKS // 8),
+    Situation(8, BLOCKS // 8, BLOCKS, BLOCKS // 4),
+    Situation(8, BLOCKS // 8, BLOCKS, BLOCKS // 2),
+    Situation(4, BLOCKS // 4, BLOCKS, BLOCKS // 20),
+    Situation(4, BLOCKS // 4, BLOCKS, BLOCKS // 2),
+    Situation(3, BLOCKS // 5, BLOCKS, BLOCKS // 10),
+    Situation(2, BLOCKS // 2, BLOCKS, BLOCKS // 4),
+    Situation(5, BLOCKS // 16, BLOCKS, BLOCKS // 5),
+    Situation(16, BLOCKS // 16, BLOCKS, BLOCKS // 3),
+]
+
+
+@given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 4))
+def test_beladys_rule_is_the_best_of_all_ways(trace: list[int], slots: int) -> None:
+    """On traces small enough to try every way to give up blocks, none has fewer misses."""
+    assert optimum(trace, slots) == fewest_of_all(trace, slots)
+
+
+@pytest.mark.parametrize(
+    ("part", "passes", "lru"),
+    [(8, 6.2675, 8.0), (4, 4.765, 7.75), (2, 2.51, 6.5)],
+)
+def test_eight_readers_an_eighth_apart_need_so_many_passes(part: int, passes: float, lru: float) -> None:
+    """What is possible for them with a ring of an eighth, a quarter and a half; LRU is far from it."""
+    trace = Situation(8, BLOCKS // 8, BLOCKS, BLOCKS // part).trace()
+
+    assert optimum(trace, BLOCKS // part) / BLOCKS == passes
+    assert least_recently_used(trace, BLOCKS // part) / BLOCKS == lru
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+def test_without_pace_the_rules_read_what_the_optimum_reads(situation: Situation) -> None:
+    """Within 2 %, though they know neither who will come nor that all go at one rate."""
+    least = optimum(situation.trace(), situation.slots)
+
+    assert least <= of_the_rules(situation) <= 1.02 * least
