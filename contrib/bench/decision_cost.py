@@ -1,0 +1,129 @@
+"""What one decision of the rules costs: up to 1,000 readers, a full ring of 100,000 slots.
+
+Readers take a run at a time, whoever the dice choose; decisions are made when the rules say that it is worth
+it, and after each read, as the producer does. Processor time of the decision alone, in milliseconds.
+"""
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from itertools import product
+
+import attrs
+
+from contrib.bench.harness import Row, finish
+from fanoutfs.ring.point import Ask, Point
+from fanoutfs.ring.rules import Rest, Rules
+
+BLOCKS, SLOTS, RUN = 10_000_000, 100_000, 8
+READERS = (1, 10, 100, 1000)
+BAR = 0.5
+SOURCE_SECONDS = 0.001
+"""Of one read; so short that nobody becomes dormant while we measure."""
+
+
+@attrs.define(eq=False)
+class Load:
+    """Readers at work on the rules."""
+
+    rules: Rules
+    now: float = 0.0
+    waiting: dict[int, Ask] = attrs.field(factory=dict, init=False)
+    milliseconds: list[float] = attrs.field(factory=list, init=False)
+
+    def fill(self, place: int, count: int) -> None:
+        """Make the ring hold ``count`` blocks from a place on, but for what the rules keep free."""
+        residency = self.rules.residency
+        for block in range(place, place + count):
+            if residency.free <= self.rules.reserve:
+                return
+            if block % BLOCKS not in residency.slot_of:
+                residency.add(block % BLOCKS, residency.lend_slot(after=-1))
+
+    def step(self, point: Point) -> None:
+        """Let a reader take what is there of a run, or ask for its next block."""
+        slots = self.rules.residency.slot_of
+        if point.block % BLOCKS not in slots:
+            if point.id not in self.waiting:
+                block = point.block
+                self.waiting[point.id] = self.rules.ask(point, block, block, self.now, fresh=False)
+                self.produce()
+            return
+        ask = self.waiting.pop(point.id, None)
+        worthwhile = ask is not None and self.rules.answered(ask, self.now)
+        for block in range(point.block, point.block + RUN):
+            if block % BLOCKS not in slots:
+                break
+            worthwhile |= self.rules.move(point, block + 1, counts=True, now=self.now)
+        if worthwhile:
+            self.produce()
+
+    def produce(self) -> None:
+        """Decide and read until the rules rest."""
+        while True:
+            before = time.thread_time()
+            decision = self.rules.decide(self.now)
+            self.milliseconds.append((time.thread_time() - before) * 1000)
+            if isinstance(decision, Rest):
+                return
+            self.now += SOURCE_SECONDS
+            self.rules.filled(decision, SOURCE_SECONDS)
+
+
+def costs(readers: int, decisions: int, *, strict: bool, pack: bool, wrapping: bool) -> list[float]:
+    """Give the milliseconds of so many decisions, once the ring is full."""
+    rules = Rules(blocks=BLOCKS, slots=SLOTS, run=RUN, patience=10.0, turn=2.0, strict=strict)
+    load = Load(rules)
+    dice = random.Random(readers)  # the same situation each time
+    between = (SLOTS // 2 if pack else BLOCKS) // readers
+    points = []
+    for number in range(readers):
+        place = (BLOCKS // 3 if pack else 0) + number * between + dice.randrange(between)
+        point = rules.open(number, start=place) if wrapping else rules.open(number)
+        rules.move(point, place, counts=True, now=load.now)
+        points.append(point)
+    for point in points:
+        load.fill(point.block, SLOTS if pack else -(-SLOTS // readers))
+    load.produce()
+    load.milliseconds.clear()
+    while len(load.milliseconds) < decisions:
+        load.step(dice.choice(points))
+    return load.milliseconds[:decisions]
+
+
+def situations() -> Iterator[tuple[str, dict[str, bool]]]:
+    """Give each situation's name and what makes it."""
+    for wrapping, pack, strict in product((False, True), (False, True), (True, False)):
+        name = f"{'wrapping' if wrapping else 'in order'}, {'pack' if pack else 'spread'}"
+        yield (
+            f"{name}, pace {'strict' if strict else 'free'}",
+            {
+                "wrapping": wrapping,
+                "pack": pack,
+                "strict": strict,
+            },
+        )
+
+
+def main() -> None:
+    """Measure and answer."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--decisions", type=int, default=1000, help="of each situation [%(default)s]")
+    chosen = parser.parse_args()
+    rows = []
+    for name, kind in situations():
+        for readers in READERS:
+            found = costs(readers, chosen.decisions, **kind)
+            median = statistics.median(found)
+            bar = f"at most {BAR} ms" if readers == max(READERS) else ""
+            figure = f"{median:.3f} ms (worst {max(found):.2f})"
+            rows.append(Row(f"{readers:4} {name}", figure, bar, not bar or median <= BAR))
+    finish("one decision, median of processor time", rows)
+
+
+if __name__ == "__main__":
+    main()
