@@ -1,83 +1,143 @@
 """The rules against a naive world, on whatever Hypothesis thinks of."""
 
-from hypothesis import given
+import os
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 
-BLOCKS = 24
+EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "100"))
+"""How many worlds each test looks at; some thousands when the rules have changed."""
+
+Event = tuple[str, int, int]
+
 rings = st.builds(
     Rules,
-    blocks=st.just(BLOCKS),
-    slots=st.integers(2, 12),
-    run=st.integers(1, 4),
+    blocks=st.integers(8, 40),
+    slots=st.integers(2, 44),
+    run=st.integers(1, 8),
     patience=st.just(10.0),
     turn=st.just(2.0),
     strict=st.booleans(),
 )
-events = st.lists(
-    st.tuples(
-        st.sampled_from(["join", "probe", "leave", "jump", "step", "step", "step", "produce", "wait"]),
-        st.integers(0, BLOCKS - 1),
-        st.integers(0, 7),
-    ),
-    max_size=80,
-)
+in_order = ["join", "join", "probe", "jump", "again"]
+circle = ["wrap", "wrap"]
+always = ["step", "step", "step", "pair", "stroll", "round", "begin", "end", "produce", "slow"]
+rare = ["leave", "stall", "wait", "spoil"]
+
+
+def events(kinds: list[str], most: int = 100) -> st.SearchStrategy[list[Event]]:
+    event = st.tuples(st.sampled_from(kinds), st.integers(0, 39), st.integers(0, 7))
+    # Lists of a drawn length: left to itself Hypothesis prefers a handful, in which little happens.
+    return st.integers(0, most).flatmap(lambda n: st.lists(event, min_size=n, max_size=n))
 
 
 def act(world: World, what: str, place: int, who: int) -> None:
+    if world.walkers:
+        number = list(world.walkers)[who % len(world.walkers)]
+        act_of_one(world, what, number, place % world.rules.blocks)
     if what == "join":
-        world.join(0, counts=True)
+        world.join()
+    elif what == "wrap":
+        world.wrap()
     elif what == "probe":
-        world.join(place, counts=False)
+        world.step(world.join(place % world.rules.blocks).point.id)
+    else:
+        act_of_source(world, what, place)
+
+
+def act_of_source(world: World, what: str, place: int) -> None:
+    if what in ("begin", "slow"):
+        world.begin()
+    if what in ("end", "slow"):
+        world.end(place / 10)
     elif what == "produce":
         world.produce()
     elif what == "wait":
-        world.now += place / 3
-    elif world.walkers:
-        number = list(world.walkers)[who % len(world.walkers)]
-        if what == "leave":
-            world.leave(number)
-        elif what == "jump":
-            world.jump(number, place)
-        else:
+        world.wait(place / 3)
+    elif what == "spoil":
+        world.spoil(place)
+
+
+def act_of_one(world: World, what: str, number: int, place: int) -> None:
+    if what == "leave":
+        world.leave(number)
+    elif what == "jump":
+        world.jump(number, place)
+    elif what == "again":
+        world.again(number, 1 + place)
+    elif what == "stall":
+        world.stall(number, 1 + place % 2)
+    elif what == "stroll":
+        for _ in range(place):
             world.step(number)
+            world.produce()
+    elif what == "round":
+        for other in world.walkers:
+            world.step(other)
+        world.produce()
+    elif what in ("step", "pair"):
+        world.step(number, 2 if what == "pair" else 1)
 
 
-@given(rings, events)
-def test_everybody_gets_every_block_of_its_way_once_and_in_order(
-    rules: Rules, happens: list[tuple[str, int, int]]
+def happen(world: World, happens: list[Event]) -> None:
+    for what, place, who in happens:
+        act(world, what, place, who)
+
+
+def check_all_had(world: World) -> None:
+    for walker in world.walkers.values():
+        assert walker.had == list(range(walker.began, walker.end))
+
+
+@settings(max_examples=EXAMPLES)
+@given(rings, events(in_order + always + rare), st.integers(1, 2))
+def test_in_order_everybody_gets_every_block_of_its_way_once_and_in_order(
+    rules: Rules, happens: list[Event], size: int
 ) -> None:
     """Joining, leaving, stopping and jumping readers: whoever goes on gets to the end, nobody waits for ever.
 
-    The world checks at each decision that what went had the farthest next use, and that no slot was lost.
+    The world checks each decision against a look at every block and every reader.
     """
     world = World(rules)
-    for what, place, who in happens:
-        act(world, what, place, who)
-    starts = {number: (w.point.block, len(w.had)) for number, w in world.walkers.items()}
+    happen(world, happens)
 
-    world.finish()
+    world.finish(size=size)
 
-    for number, (block, had) in starts.items():
-        assert world.walkers[number].had[had:] == list(range(block, BLOCKS))
+    check_all_had(world)
 
 
+@settings(max_examples=EXAMPLES)
+@given(rings, events(in_order + always + rare), st.sets(st.integers(0, 7)))
+def test_those_who_stop_for_good_keep_nobody(rules: Rules, happens: list[Event], stopped: set[int]) -> None:
+    """Whoever goes on gets to the end, though others never take anything again."""
+    world = World(rules)
+    happen(world, happens)
+    numbers = list(world.walkers)
+    goers = [number for i, number in enumerate(numbers) if i not in stopped]
+
+    world.finish(goers)
+
+    assert all(world.walkers[number].done for number in goers)
+
+
+@settings(max_examples=EXAMPLES)
 @given(st.integers(2, 12), st.integers(1, 4), st.lists(st.integers(0, 4), max_size=300))
 def test_a_pack_that_starts_together_is_served_by_one_pass(slots: int, run: int, steps: list[int]) -> None:
     """Five readers from 0 on, at whatever speeds: every block is read exactly once while nobody sleeps."""
-    world = World(Rules(blocks=BLOCKS, slots=slots, run=run, patience=1e9, turn=1e9))
+    blocks = 24
+    world = World(Rules(blocks=blocks, slots=slots, run=run, patience=1e9, turn=1e9))
     for _ in range(5):
-        world.join(0, counts=True)
-    numbers = list(world.walkers)
+        world.step(world.join().point.id)
     for who in steps:
-        world.step(numbers[who])
+        world.step(1 + who)
         world.produce()
 
     world.finish()
 
-    assert sorted(world.reads) == list(range(BLOCKS))
+    assert sorted(world.reads) == list(range(blocks))
 
 
 def test_a_latecomer_does_not_tear_a_pack_apart() -> None:
@@ -88,14 +148,14 @@ def test_a_latecomer_does_not_tear_a_pack_apart() -> None:
     world = World(Rules(blocks=256, slots=64, run=4, patience=1e9, turn=1e9))
     steps = {1: 6, 2: 2, 3: 1, 4: 6}
     for _ in range(3):
-        world.join(0, counts=True)
-    while world.walkers[3].point.block < 256:
+        world.join()
+    while not world.walkers[3].done:
         for number in world.walkers:
             for _ in range(steps[number]):
                 world.step(number)
             world.produce()
-        if world.joined == 3 and world.walkers[3].point.block == 16:
-            world.join(0, counts=True)
+        if world.joined == 3 and world.walkers[3].place == 16:
+            world.join()
 
     world.finish()
 
