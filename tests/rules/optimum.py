@@ -113,7 +113,7 @@ class _Drive:
 
 
 def of_the_rules(situation: Situation) -> int:
-    """Count the blocks that the rules read, pace free, in runs of one block and with one block of look-ahead."""
+    """Count the blocks that the rules read, pace free, in runs of one block and with as much look-ahead."""
     rules = Rules(
         blocks=situation.blocks,
         slots=situation.slots,

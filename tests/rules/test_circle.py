@@ -1,0 +1,195 @@
+"""Readers that go round: examples, each of which the rules once got wrong or easily could."""
+
+import math
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fanoutfs.ring.point import Point
+from fanoutfs.ring.rules import Read, Rest, Rules
+from tests.rules.world import World
+
+PATIENCE, TURN = 10.0, 2.0
+
+
+def make_rules(blocks: int, slots: int, run: int = 1) -> Rules:
+    return Rules(blocks=blocks, slots=slots, run=run, patience=PATIENCE, turn=TURN)
+
+
+def reader(rules: Rules, at: int, start: int | None = None) -> Point:
+    """One that counts and stands at ``at``: in-order, or wrapping from ``start``."""
+    point = rules.open(len(rules.points), start=start)
+    rules.move(point, at, counts=True, now=0.0)
+    return point
+
+
+def wait(rules: Rules, point: Point, block: int) -> None:
+    rules.ask(point, block, block, 0.0, fresh=False)
+
+
+def put(rules: Rules, blocks: Iterable[int]) -> None:
+    for block in blocks:
+        rules.residency.add(block, rules.residency.lend_slot(after=-1))
+
+
+def decide(rules: Rules, now: float = 0.0) -> tuple[Read | Rest, set[int]]:
+    """Give the decision, and what went for it."""
+    before = set(rules.residency.slot_of)
+    decision = rules.decide(now)
+    return decision, before - set(rules.residency.slot_of)
+
+
+def test_one_in_its_second_lap_does_not_hide_what_those_behind_it_need() -> None:
+    """R2: beyond its end, blocks are kept for who comes from farther behind; what nobody needs goes."""
+    rules = make_rules(blocks=20, slots=8)
+    behind = reader(rules, at=2)
+    reader(rules, start=6, at=25)
+    put(rules, [0, *range(10, 17)])
+    wait(rules, behind, 2)
+
+    _, gone = decide(rules)
+
+    assert gone - {15, 16} == {0}
+    assert 10 <= min(gone - {0}, default=math.inf)
+
+
+def test_behind_one_in_its_second_lap_the_highest_that_nobody_needs_goes_first() -> None:
+    """R2: a gap that is needed in part only has blocks that nobody needs, at its upper end."""
+    rules = make_rules(blocks=10, slots=8, run=2)
+    reader(rules, start=0, at=9)
+    second_lap = reader(rules, start=6, at=12)
+    put(rules, [0, 1, 3, 4, 5, 6, 7, 8])
+    wait(rules, second_lap, 12)
+
+    _, gone = decide(rules)
+
+    assert gone == {7, 8}
+
+
+def test_nothing_goes_for_a_read_that_does_not_happen() -> None:
+    """Blocks go only together with the decision to read; what waits leaves no free slot for others."""
+    rules = make_rules(blocks=14, slots=11, run=2)
+    reader(rules, start=0, at=5)
+    reader(rules, start=0, at=11)
+    front = reader(rules, start=12, at=13)
+    rules.ask(front, 13, 13, 0.0, fresh=True)
+    put(rules, [0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 12])
+
+    decision, gone = decide(rules)
+
+    assert isinstance(decision, Read) or not gone
+    assert not (10 in gone and isinstance(decision, Read) and decision.first == 13)
+
+
+def test_the_last_on_a_line_waits_for_nobody() -> None:
+    """R4: one ahead of it is not behind it over the end of the image, however short the way round."""
+    rules = make_rules(blocks=18, slots=11)
+    reader(rules, at=11)
+    last = reader(rules, at=3)
+    put(rules, [*range(4, 8), *range(11, 18)])
+    wait(rules, last, 3)
+
+    decision, gone = decide(rules)
+
+    assert isinstance(decision, Read)
+    assert (decision.first, gone) == (3, {16, 17})
+
+
+def test_all_in_a_ring_of_waits_need_not_wait() -> None:
+    """R4: of three, each in reach of the next and waiting, the nearest ahead of the head goes on at once."""
+    rules = make_rules(blocks=12, slots=6)
+    points = [reader(rules, start=at, at=at) for at in (0, 4, 8)]
+    put(rules, [1, 2, 5, 6, 9, 10])
+    for point in points:
+        wait(rules, point, point.block)
+    rules.head = 3
+
+    decision, gone = decide(rules)
+
+    assert isinstance(decision, Read)
+    assert decision.first == 4
+    assert gone <= {2, 6, 10, 1, 5, 9}
+
+
+def test_one_who_can_move_on_is_waited_for() -> None:
+    """R4 is for rings of waits alone: who has its next block there is no part of one."""
+    rules = make_rules(blocks=12, slots=6)
+    first, second, moving = (reader(rules, start=at, at=at) for at in (0, 4, 8))
+    put(rules, [5, 6, 8, 9, 10, 11])
+    wait(rules, first, 0)
+    wait(rules, second, 4)
+
+    assert rules.waits_for(first, 0.0) == moving.id
+
+
+@pytest.mark.xfail(strict=True, reason="its ask counts as a probe's, which waits for its own needs: for ever")
+def test_the_last_of_a_pack_gets_what_it_asks_for_behind_its_place() -> None:
+    """A page that the kernel has lost is asked for again when the ring is full of what that reader needs."""
+    rules = make_rules(blocks=24, slots=6)
+    last, front = reader(rules, at=1), reader(rules, at=7)
+    put(rules, range(1, 7))
+    wait(rules, front, 7)
+    rules.ask(last, 0, 0, 0.0, fresh=False)
+
+    decision, _ = decide(rules)
+
+    assert isinstance(decision, Read)
+    assert (decision.first, decision.detour) == (0, True)
+
+
+@pytest.mark.parametrize("wraps", [False, True], ids=["in order", "wrapping"])
+@pytest.mark.parametrize(("slots", "run"), [(20, 1), (40, 4), (100, 4)])
+def test_a_wrapping_front_goes_round_without_leaving_a_slow_one_behind(
+    slots: int, run: int, *, wraps: bool
+) -> None:
+    """The one in front waits at the end of the image as anywhere: one pass from when it joined."""
+    world = World(Rules(blocks=400, slots=slots, run=run, patience=1e9, turn=1e9))
+    slow = world.wrap() if wraps else world.join()
+    world.step(slow.point.id)
+    while len(world.reads) < 200:
+        world.step(slow.point.id)
+        world.produce()
+    travelled = len(world.reads)
+    fast = world.wrap()
+    while not (slow.done and fast.done):
+        for number in (slow.point.id, *[fast.point.id] * 3):
+            world.step(number)
+            world.produce()
+
+    assert len(world.reads) == travelled + 400
+
+
+speeds = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6)), min_size=1, max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(speeds, st.integers(2, 20), st.integers(1, 4), st.integers(0, 1 << 32))
+def test_wrapping_readers_cost_one_pass_from_when_the_last_one_joins(
+    joins: list[tuple[int, int]], slots: int, run: int, seed: int
+) -> None:
+    """Whenever they join and however fast they are: what the head had travelled by then, and the image once.
+
+    Less than a ring may be read twice: for one that joined just before the end of the image, and went round.
+    """
+    blocks, dice = 60, random.Random(seed)
+    world = World(Rules(blocks=blocks, slots=slots, run=run, patience=1e9, turn=1e9))
+    speed: dict[int, int] = {}
+    travelled = 0
+    waiting = sorted(joins)
+    while waiting or not all(walker.done for walker in world.walkers.values()):
+        resting = all(walker.done for walker in world.walkers.values())
+        while waiting and (len(world.reads) >= waiting[0][0] or resting):
+            walker = world.wrap()
+            speed[walker.point.id] = waiting.pop(0)[1]
+            world.step(walker.point.id)
+            travelled = len(world.reads)
+            resting = False
+        for number in dice.sample(sorted(speed), len(speed)):
+            for _ in range(speed[number] * dice.randrange(2)):
+                world.step(number)
+        world.produce()
+
+    assert len(world.reads) <= travelled + blocks + slots
