@@ -32,6 +32,9 @@ class Load:
     now: float = 0.0
     waiting: dict[int, Ask] = attrs.field(factory=dict, init=False)
     milliseconds: list[float] = attrs.field(factory=list, init=False)
+    """What each decision took."""
+    steps: int = attrs.field(default=0, init=False)
+    """How often a reader took a run or asked; all that happened since the last decision is its to settle."""
 
     def fill(self, place: int, count: int) -> None:
         """Make the ring hold ``count`` blocks from a place on, but for what the rules keep free."""
@@ -45,6 +48,7 @@ class Load:
     def step(self, point: Point) -> None:
         """Let a reader take what is there of a run, or ask for its next block."""
         slots = self.rules.residency.slot_of
+        self.steps += 1
         if point.block % BLOCKS not in slots:
             if point.id not in self.waiting:
                 block = point.block
@@ -72,12 +76,14 @@ class Load:
             self.rules.filled(decision, SOURCE_SECONDS)
 
 
-def costs(readers: int, decisions: int, *, strict: bool, pack: bool, wrapping: bool) -> list[float]:
-    """Give the milliseconds of so many decisions, once the ring is full."""
-    rules = Rules(blocks=BLOCKS, slots=SLOTS, run=RUN, patience=10.0, turn=2.0, strict=strict)
+def make_load(
+    readers: int, *, strict: bool = True, pack: bool = False, wrapping: bool = False, slots: int = SLOTS
+) -> Load:
+    """Place so many readers and fill the ring."""
+    rules = Rules(blocks=BLOCKS, slots=slots, run=RUN, patience=10.0, turn=2.0, strict=strict)
     load = Load(rules)
     dice = random.Random(readers)  # the same situation each time
-    between = (SLOTS // 2 if pack else BLOCKS) // readers
+    between = (slots // 2 if pack else BLOCKS) // readers
     points = []
     for number in range(readers):
         place = (BLOCKS // 3 if pack else 0) + number * between + dice.randrange(between)
@@ -85,12 +91,18 @@ def costs(readers: int, decisions: int, *, strict: bool, pack: bool, wrapping: b
         rules.move(point, place, counts=True, now=load.now)
         points.append(point)
     for point in points:
-        load.fill(point.block, SLOTS if pack else -(-SLOTS // readers))
+        load.fill(point.block, slots if pack else -(-slots // readers))
     load.produce()
     load.milliseconds.clear()
+    return load
+
+
+def work(load: Load, decisions: int) -> None:
+    """Let readers go on, whoever the dice choose, for so many decisions."""
+    dice = random.Random(decisions)
+    points = list(load.rules.points.values())
     while len(load.milliseconds) < decisions:
         load.step(dice.choice(points))
-    return load.milliseconds[:decisions]
 
 
 def situations() -> Iterator[tuple[str, dict[str, bool]]]:
@@ -117,10 +129,12 @@ def main() -> None:
     rows = []
     for name, kind in situations():
         for readers in READERS:
-            found = costs(readers, chosen.decisions, **kind)
-            median = statistics.median(found)
+            load = make_load(readers, **kind)
+            work(load, chosen.decisions)
+            median, worst = statistics.median(load.milliseconds), max(load.milliseconds)
+            between = load.steps / len(load.milliseconds)
             bar = f"at most {BAR} ms" if readers == max(READERS) else ""
-            figure = f"{median:.3f} ms (worst {max(found):.2f})"
+            figure = f"{median:.3f} ms (worst {worst:.2f}; {between:.1f} reads between)"
             rows.append(Row(f"{readers:4} {name}", figure, bar, not bar or median <= BAR))
     finish("one decision, median of processor time", rows)
 

@@ -2,14 +2,18 @@
 
 import os
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 
-EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "25"))
 """How many worlds each test looks at; some thousands when the rules have changed."""
+
+# Worlds are built by many draws and take long when they are long: neither says anything about the rules.
+slow = (HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large)
+many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=slow)
 
 Event = tuple[str, int, int]
 
@@ -87,12 +91,15 @@ def happen(world: World, happens: list[Event]) -> None:
         act(world, what, place, who)
 
 
-def check_all_had(world: World) -> None:
+def check_to_the_end(rules: Rules, happens: list[Event], size: int) -> None:
+    world = World(rules)
+    happen(world, happens)
+    world.finish(size=size)
     for walker in world.walkers.values():
         assert walker.had == list(range(walker.began, walker.end))
 
 
-@settings(max_examples=EXAMPLES)
+@many
 @given(rings, events(in_order + always + rare), st.integers(1, 2))
 def test_in_order_everybody_gets_every_block_of_its_way_once_and_in_order(
     rules: Rules, happens: list[Event], size: int
@@ -101,16 +108,29 @@ def test_in_order_everybody_gets_every_block_of_its_way_once_and_in_order(
 
     The world checks each decision against a look at every block and every reader.
     """
-    world = World(rules)
-    happen(world, happens)
-
-    world.finish(size=size)
-
-    check_all_had(world)
+    check_to_the_end(rules, happens, size)
 
 
-@settings(max_examples=EXAMPLES)
-@given(rings, events(in_order + always + rare), st.sets(st.integers(0, 7)))
+@many
+@given(rings, events(circle + always + rare), st.integers(1, 2))
+def test_wrapping_everybody_gets_every_block_of_its_turn_once_and_in_order(
+    rules: Rules, happens: list[Event], size: int
+) -> None:
+    """The same for readers that go round, also where each has the next in reach, and all would wait."""
+    check_to_the_end(rules, happens, size)
+
+
+@many
+@given(rings, events(in_order + circle + always + rare), st.integers(1, 2))
+def test_readers_of_both_kinds_do_not_get_into_each_others_way(
+    rules: Rules, happens: list[Event], size: int
+) -> None:
+    """In-order and wrapping readers together: each gets to its own end."""
+    check_to_the_end(rules, happens, size)
+
+
+@many
+@given(rings, events(in_order + circle + always + rare), st.sets(st.integers(0, 7)))
 def test_those_who_stop_for_good_keep_nobody(rules: Rules, happens: list[Event], stopped: set[int]) -> None:
     """Whoever goes on gets to the end, though others never take anything again."""
     world = World(rules)
@@ -123,7 +143,7 @@ def test_those_who_stop_for_good_keep_nobody(rules: Rules, happens: list[Event],
     assert all(world.walkers[number].done for number in goers)
 
 
-@settings(max_examples=EXAMPLES)
+@many
 @given(st.integers(2, 12), st.integers(1, 4), st.lists(st.integers(0, 4), max_size=300))
 def test_a_pack_that_starts_together_is_served_by_one_pass(slots: int, run: int, steps: list[int]) -> None:
     """Five readers from 0 on, at whatever speeds: every block is read exactly once while nobody sleeps."""
