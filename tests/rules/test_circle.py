@@ -125,7 +125,6 @@ def test_one_who_can_move_on_is_waited_for() -> None:
     assert rules.waits_for(first, 0.0) == moving.id
 
 
-@pytest.mark.xfail(strict=True, reason="its ask counts as a probe's, which waits for its own needs: for ever")
 def test_the_last_of_a_pack_gets_what_it_asks_for_behind_its_place() -> None:
     """A page that the kernel has lost is asked for again when the ring is full of what that reader needs."""
     rules = make_rules(blocks=24, slots=6)

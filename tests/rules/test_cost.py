@@ -10,6 +10,7 @@ import pytest
 from contrib.bench.decision_cost import make_load, work
 from fanoutfs.ring.rules import Read, Rest, Rules
 
+
 def calls(readers: int, slots: int, *, strict: bool, wrapping: bool) -> float:
     """Give the median of the calls, of Python's functions and of C's, that each of some decisions makes."""
     load = make_load(readers, slots=slots, strict=strict, wrapping=wrapping)
