@@ -346,43 +346,51 @@ class Inspection:
 
     # R3
 
-    def behind(self, who: Walker, front: Walker) -> int:
-        """How many blocks ``who`` is behind ``front``; 0 when it is not.
-
-        Round the circle each is behind the other. One that is to come to where the other is, and will not be
-        met by it, is behind it alone: so on a line nobody is behind the last.
-        """
-        lag, lead = self.round(who, front), self.round(front, who)
-        leads_there = who.place + lag < who.end
-        comes_back = front.place + lead < front.end
-        return lag if leads_there or not comes_back else 0
-
     def round(self, who: Walker, front: Walker) -> int:
         """How many blocks ``front`` is ahead of ``who``, going round the circle."""
         return (front.place - who.place) % self.rules.blocks
 
+    def leads_to(self, who: Walker, place: int) -> bool:
+        """Say whether somebody's way leads over a block."""
+        return (place - who.place) % self.rules.blocks < who.end - who.place
+
+    def in_reach(self, who: Walker, front: Walker) -> bool:
+        """Say whether one is at most K blocks behind another, whichever of them is in front."""
+        return 0 < self.round(who, front) <= self.rules.slots
+
     def keeps(self, block: int, front: Walker) -> bool:
-        """Say whether who uses the block next is in reach behind and it lies between."""
+        """R3: who uses the block next is in reach behind, and it lies between.
+
+        Round the circle each is behind the other. So one whose way does not lead to where the other is, is
+        behind it only if that one has had the block: on a line nobody is behind the last.
+        """
         next_use = self.next_use(block)
         for who in self.points:
-            lag = self.behind(who, front)
-            uses_next = (block - who.place) % self.rules.blocks == next_use < who.end - who.place
-            if uses_next and next_use < lag <= self.rules.slots:
+            uses_next = self.leads_to(who, block) and (block - who.place) % self.rules.blocks == next_use
+            between = uses_next and next_use < self.round(who, front) and self.in_reach(who, front)
+            if between and (self.leads_to(who, front.place) or not self.leads_to(front, block)):
                 return True
         return False
 
     def kept_from(self, front: Walker, gone: set[int]) -> bool:
         """R3: one of the blocks that went was not to go for this one's sake."""
-        if not self.rules.strict or not front.counts or front.request_is_late:
+        return self.rules.strict and front in self.points and any(self.keeps(block, front) for block in gone)
+
+    def held_back(self, walker: Walker) -> bool:
+        """R3 may have a say: somebody in reach is behind it, or keeps something from it."""
+        if not self.rules.strict:
             return False
-        return any(self.keeps(block, front) for block in gone)
+        return any(self.keeps(block, walker) for block in self.before) or any(
+            self.leads_to(who, walker.place) or not self.leads_to(walker, who.place)
+            for who in self.points
+            if self.in_reach(who, walker)
+        )
 
     # R4
 
     def stuck(self, walker: Walker) -> bool:
-        """Say whether it waits for the very block at which it is."""
-        request = walker.request
-        return request is not None and request.at == walker.place and self.real(request.at) not in self.before
+        """Say whether it waits for a block that is not there."""
+        return walker.request is not None and self.real(walker.request.at) not in self.before
 
     def in_ring_of_waits(self, walker: Walker) -> bool:
         """Say whether the way from one to those whom it may have to wait for can lead back to this one."""
@@ -391,7 +399,7 @@ class Inspection:
         while ways:
             front = ways.pop()
             for who in self.points:
-                if not self.stuck(who) or not 0 < self.round(who, front) <= self.rules.slots:
+                if not self.stuck(who) or not self.in_reach(who, front):
                     continue
                 if who is walker:
                     return True
@@ -463,12 +471,6 @@ class Inspection:
         """Too little of what is there may go: it is looked ahead for, or about to be given."""
         may_go = self.before - self.looked_ahead_for() - self.asked
         return len(may_go) + self.free_before <= self.rules.reserve
-
-    def held_back(self, walker: Walker) -> bool:
-        """R3 may have a say: somebody is in reach behind it."""
-        if not self.rules.strict:
-            return False
-        return any(0 < self.behind(who, walker) <= self.rules.slots for who in self.points)
 
     # R1a
 
