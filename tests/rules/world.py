@@ -8,6 +8,7 @@ asked again only when they said that it is worthwhile, somebody asked or left, o
 
 import math
 from collections.abc import Iterable
+from copy import deepcopy
 
 import attrs
 
@@ -206,7 +207,9 @@ class World:
         self.under_way = None
         self.awake = True
         self.now += seconds
+        head = self.rules.head if read.detour else read.blocks.stop % self.rules.blocks
         self.rules.filled(read, seconds)
+        assert self.rules.head == head, "the sweep moves the head, a detour leaves it"
         self.reads += read.blocks
         if read.detour:
             self.debt += seconds
@@ -273,6 +276,11 @@ class World:
             self.produce()
             assert len(self.reads) <= most, f"{most} blocks should have been enough"
             if not any(moved) and len(self.reads) == before:
+                # The rules are a plain book: what they would say if they were asked is easily tried.
+                unasked = deepcopy(self.rules).decide(self.now)
+                assert isinstance(unasked, Rest), (
+                    "somebody waits, and the rules did not say that it could go on"
+                )
                 until = self.rests_until
                 assert until < math.inf, "nobody moves and nothing ever will"
                 assert until > self.now
