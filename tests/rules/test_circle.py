@@ -164,7 +164,7 @@ def test_a_wrapping_front_goes_round_without_leaving_a_slow_one_behind(
 speeds = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6)), min_size=1, max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(speeds, st.integers(2, 20), st.integers(1, 4), st.integers(0, 1 << 32))
 def test_wrapping_readers_cost_one_pass_from_when_the_last_one_joins(
     joins: list[tuple[int, int]], slots: int, run: int, seed: int

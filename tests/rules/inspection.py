@@ -1,0 +1,231 @@
+"""One decision of the rules, looked at block by block and reader by reader.
+
+Nothing here is clever: what the rules work out with sorted lists is worked out anew by loops over every block
+and every reader, from the words of the rules alone. The letters are those of the head of ``rules.py``.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import attrs
+
+from fanoutfs.ring.rules import Read, Rest, Rules
+from tests.rules.walker import Walker
+
+if TYPE_CHECKING:
+    from tests.rules.world import World
+
+
+@attrs.define(eq=False)
+class Inspection:
+    """One decision, looked at block by block and reader by reader."""
+
+    world: "World"
+    before: set[int]
+    decision: Read | Rest
+    rules: Rules = attrs.field(init=False)
+    now: float = attrs.field(init=False)
+    free_before: int = attrs.field(init=False)
+    points: list[Walker] = attrs.field(init=False)
+    """The live counting readers that need more: those for whom the rules keep anything."""
+    asked: set[int] = attrs.field(init=False)
+    """What waiting readers are about to be handed."""
+
+    def __attrs_post_init__(self) -> None:
+        self.rules = self.world.rules
+        self.now = self.world.now
+        self.free_before = self.rules.slots - len(self.before)
+        walkers = self.world.walkers.values()
+        self.points = [w for w in walkers if w.counts and not w.done and self.world.live(w)]
+        self.asked = {self.real(w.request.at) for w in walkers if w.request is not None}
+
+    def real(self, block: int) -> int:
+        return block % self.rules.blocks
+
+    def check(self) -> None:
+        """All that must hold for each decision."""
+        after = set(self.rules.residency.slot_of)
+        lent = self.decision.slots if isinstance(self.decision, Read) else ()
+        taken = [*self.rules.residency.slot_of.values(), *lent]
+        assert after <= self.before
+        assert len(taken) == len(set(taken)), "a slot is used twice"
+        assert len(taken) + self.rules.residency.free == self.rules.slots, "a slot is lost"
+        gone = self.before - after
+        assert not gone & self.asked, "about to be handed out"
+        self.check_farthest(gone, after)
+        if isinstance(self.decision, Rest):
+            self.check_rest(self.decision)
+        else:
+            self.check_read(self.decision)
+            sakes = self.sakes(self.decision)
+            assert sakes, "nobody wants it"
+            good = [w for w in sakes if not self.kept_from(w, gone) or self.in_ring_of_waits(w)]
+            assert good, "R3: somebody in reach behind needs it"
+
+    # R2
+
+    def next_use(self, block: int) -> float:
+        """How many blocks the nearest who needs it has to go before it."""
+        ways = [(block - w.place) % self.rules.blocks for w in self.points]
+        return min(
+            (way for way, w in zip(ways, self.points, strict=True) if w.place + way < w.end), default=math.inf
+        )
+
+    def check_farthest(self, gone: set[int], after: set[int]) -> None:
+        for block in gone:
+            for kept in after - self.asked - self.looked_ahead_for():
+                assert self.next_use(kept) <= self.next_use(block), "R2"
+                assert self.next_use(kept) < math.inf or kept < block, "R2: the highest first"
+
+    def looked_ahead_for(self) -> set[int]:
+        """Give what may lie in a look-ahead, at the most."""
+        return {self.real(block) for walker in self.points for block in self.window(walker)}
+
+    # R3
+
+    def round(self, who: Walker, front: Walker) -> int:
+        """How many blocks ``front`` is ahead of ``who``, going round the circle."""
+        return (front.place - who.place) % self.rules.blocks
+
+    def leads_to(self, who: Walker, place: int) -> bool:
+        """Say whether somebody's way leads over a block."""
+        return (place - who.place) % self.rules.blocks < who.end - who.place
+
+    def in_reach(self, who: Walker, front: Walker) -> bool:
+        """Say whether one is at most K blocks behind another, whichever of them is in front."""
+        return 0 < self.round(who, front) <= self.rules.slots
+
+    def keeps(self, block: int, front: Walker) -> bool:
+        """R3: who uses the block next is in reach behind, and it lies between.
+
+        Round the circle each is behind the other. So one whose way does not lead to where the other is, is
+        behind it only if that one has had the block: on a line nobody is behind the last.
+        """
+        next_use = self.next_use(block)
+        for who in self.points:
+            uses_next = self.leads_to(who, block) and (block - who.place) % self.rules.blocks == next_use
+            between = uses_next and next_use < self.round(who, front) and self.in_reach(who, front)
+            if between and (self.leads_to(who, front.place) or not self.leads_to(front, block)):
+                return True
+        return False
+
+    def kept_from(self, front: Walker, gone: set[int]) -> bool:
+        """R3: one of the blocks that went was not to go for this one's sake."""
+        return self.rules.strict and front in self.points and any(self.keeps(block, front) for block in gone)
+
+    def held_back(self, walker: Walker) -> bool:
+        """R3 may have a say: somebody in reach is behind it, or keeps something from it."""
+        if not self.rules.strict:
+            return False
+        return any(self.keeps(block, walker) for block in self.before) or any(
+            self.leads_to(who, walker.place) or not self.leads_to(walker, who.place)
+            for who in self.points
+            if self.in_reach(who, walker)
+        )
+
+    # R4
+
+    def stuck(self, walker: Walker) -> bool:
+        """Say whether it waits for a block that is not there."""
+        return walker.request is not None and self.real(walker.request.at) not in self.before
+
+    def in_ring_of_waits(self, walker: Walker) -> bool:
+        """Say whether the way from one to those whom it may have to wait for can lead back to this one."""
+        seen: list[Walker] = []
+        ways = [walker] if self.stuck(walker) else []
+        while ways:
+            front = ways.pop()
+            for who in self.points:
+                if not self.stuck(who) or not self.in_reach(who, front):
+                    continue
+                if who is walker:
+                    return True
+                if who not in seen:
+                    seen.append(who)
+                    ways.append(who)
+        return False
+
+    # R1
+
+    def window(self, walker: Walker) -> range:
+        """Give the most that its look-ahead can be; it begins behind what is about to be given."""
+        most = min(self.rules.look_ahead_runs * self.rules.run, self.rules.slots // 2)
+        if self.real(walker.place) in self.asked & self.before:
+            most += self.rules.run
+        return range(walker.place, min(walker.end, walker.place + most))
+
+    def asked_by(self, walker: Walker) -> list[int]:
+        """Give what it has asked for and is not there, unrolled."""
+        request = walker.request
+        if request is None:
+            return []
+        wanted = range(request.at, request.last + 1)
+        return [block for block in wanted if self.real(block) not in self.before]
+
+    def sakes(self, read: Read) -> list[Walker]:
+        """For whom this can be."""
+        found = []
+        for walker in self.world.walkers.values():
+            wanted = set(self.asked_by(walker))
+            if walker in self.points and not read.detour:
+                wanted |= set(self.window(walker))
+            if read.first in {self.real(block) for block in wanted}:
+                found.append(walker)
+        return found
+
+    def check_read(self, read: Read) -> None:
+        assert 1 <= len(read.slots) <= self.rules.run
+        assert 0 <= read.first < read.blocks.stop <= self.rules.blocks
+        assert not set(read.blocks) & self.before, "it is there"
+        if read.detour:
+            self.check_detour(read)
+        else:
+            self.check_nearest(read)
+
+    def check_nearest(self, read: Read) -> None:
+        """R1: what is wanted and nearer to the head was not passed over but for R3's sake."""
+        head = self.rules.head
+        for block in self.free_to_be_read():
+            assert (read.first - head) % self.rules.blocks <= (block - head) % self.rules.blocks, "R1"
+
+    def free_to_be_read(self) -> list[int]:
+        """Give what is wanted by those for whom R3 has nothing to say, when something may go."""
+        if self.starved():
+            return []
+        found = []
+        for walker in self.points:
+            if not self.held_back(walker):
+                found += self.asked_by(walker)[:1] if not walker.request_is_late else []
+                found += [b for b in self.surely_looked_ahead(walker) if self.real(b) not in self.before]
+        return found
+
+    def surely_looked_ahead(self, walker: Walker) -> range:
+        """Give its look-ahead but for the last blocks, where runs may end."""
+        rules = self.rules
+        return range(walker.place, min(walker.end, walker.place + rules._look - rules._granule + 1))
+
+    def starved(self) -> bool:
+        """Too little of what is there may go: it is looked ahead for, or about to be given."""
+        may_go = self.before - self.looked_ahead_for() - self.asked
+        return len(may_go) + self.free_before <= self.rules.reserve
+
+    # R1a
+
+    def check_detour(self, read: Read) -> None:
+        overdue = set()
+        for walker in self.world.walkers.values():
+            request = walker.request
+            if request is not None and (request.urgent or self.now >= request.since + self.rules.turn):
+                overdue |= {self.real(block) for block in self.asked_by(walker)}
+        assert read.first in overdue, "a detour is for one who has waited its turn"
+        if self.world.debt > 0:
+            assert not self.free_to_be_read(), "the sweep's half of the time"
+
+    # Deadlock
+
+    def check_rest(self, rest: Rest) -> None:
+        assert rest.until > self.now, "it would be asked again at once, for ever"
+        waiting = [w for w in self.world.walkers.values() if w.request is not None]
+        absent = [w for w in waiting if w.request is not None and self.real(w.request.at) not in self.before]
+        movers = [w for w in self.points if w not in waiting]
+        assert movers or not absent or len(waiting) > len(absent), "R4: all wait for one another"

@@ -1,0 +1,45 @@
+"""A reader of the naive world, and what it waits for."""
+
+import math
+
+import attrs
+
+from fanoutfs.ring.point import Ask, Point
+
+
+@attrs.define(eq=False)
+class Request:
+    """What a reader waits for: blocks ``at`` to ``last``, unrolled; a straggler's lie behind its place."""
+
+    ask: Ask
+    at: int
+    last: int
+    since: float
+    urgent: bool
+    straggler: bool = False
+
+
+@attrs.define(eq=False)
+class Walker:
+    """A reader of the world; ``had`` is every block that it was given since it began or jumped, in order."""
+
+    point: Point
+    place: int
+    end: int
+    wraps: bool
+    counts: bool = False
+    fresh: bool = True
+    taken_at: float = -math.inf
+    request: Request | None = None
+    had: list[int] = attrs.field(factory=list)
+    began: int = 0
+
+    @property
+    def request_is_late(self) -> bool:
+        """What it asks for lies behind its place."""
+        return self.request is not None and self.request.straggler
+
+    @property
+    def done(self) -> bool:
+        """It has had everything."""
+        return self.place >= self.end
