@@ -1,6 +1,7 @@
 """The frame of a measurement: its options, its rounds, and its answer as a table and an exit code."""
 
 import argparse
+import math
 import signal
 import statistics
 import sys
@@ -27,18 +28,22 @@ class Options:
     fanoutfs: Path
 
 
-def options(description: str | None, *, size: str, rounds: int = 1, ring: str = "64M") -> Options:
-    """Read the command line. From here on SIGTERM, too, undoes what was made."""
+def options(description: str | None, *, size: str, rounds: int = 1, ring: str | None = "64M") -> Options:
+    """Read the command line. From here on SIGTERM, too, undoes what was made.
+
+    Without a ``ring`` there is no such option: the measurement is about rings of its own.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     beside = Path(sys.executable).parent / "fanoutfs"
     parser.add_argument("--rounds", type=int, default=rounds, help="how often [%(default)s]")
     parser.add_argument("--size", type=_size, default=size, help="of the image [%(default)s]")
-    parser.add_argument("--ring", default=ring, help="memory for fanoutfs's ring [%(default)s]")
+    if ring is not None:
+        parser.add_argument("--ring", default=ring, help="memory for fanoutfs's ring [%(default)s]")
     parser.add_argument("--fanoutfs", type=Path, default=beside, help="what is measured [%(default)s]")
     signal.signal(signal.SIGTERM, _leave)
-    return Options(**vars(parser.parse_args()))
+    return Options(**{"ring": "", **vars(parser.parse_args())})
 
 
 def _size(text: str) -> int:
@@ -60,6 +65,19 @@ class Row:
     figure: str
     bar: str
     holds: bool
+
+
+def at_most(what: str, figures: Sequence[float], bar: float, unit: str = "") -> Row:
+    """Hold the median of several rounds against the most that it may be; infinite: only say what it is."""
+    found = statistics.median(figures)
+    spread = f" ({min(figures):.3f} to {max(figures):.3f})" if len(figures) > 1 else ""
+    limit = f"at most {bar:.3f}{unit}" if math.isfinite(bar) else ""
+    return Row(what, f"{found:.3f}{unit}{spread}", limit, found <= bar)
+
+
+def all_of(what: str, found: Sequence[bool]) -> Row:
+    """Hold against the bar that something is so each time."""
+    return Row(what, f"{sum(found)} of {len(found)}", "all", all(found))
 
 
 def finish(title: str, rows: Sequence[Row]) -> NoReturn:

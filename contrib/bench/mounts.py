@@ -35,10 +35,25 @@ class Mount:
         """The virtual file."""
         return self.mountpoint / "image"
 
+    @property
+    def carousel(self) -> Path:
+        """The same from the write head round."""
+        return self.mountpoint / "carousel"
+
     def status(self) -> dict[str, Any]:
         """Ask fanoutfs what it is doing."""
         command = [str(self.program), "status", "--json", str(self.mountpoint)]
         document: dict[str, Any] = json.loads(subprocess.check_output(command, timeout=PATIENCE))
+        return document
+
+    def head(self) -> int:
+        """Give where the producer is, in bytes; cheap enough to be asked all the time."""
+        return int(subprocess.check_output(["cat", self.mountpoint / ".fanoutfs" / "head"]))
+
+    def look(self) -> dict[str, Any]:
+        """Give what status does, cheaper and without a limit: for use under an alarm."""
+        written = subprocess.check_output(["cat", self.mountpoint / ".fanoutfs" / "status"])
+        document: dict[str, Any] = json.loads(written)
         return document
 
     def minor(self) -> str | None:
@@ -68,15 +83,25 @@ class Mount:
 
 
 @contextlib.contextmanager
-def fanout_mount(fanoutfs: Path, source: Path, ring: str) -> Iterator[Mount]:
-    """Mount a source with fanoutfs; its log is shown when something goes wrong."""
+def fanout_mount(fanoutfs: Path, source: Path, ring: str, *words: str) -> Iterator[Mount]:
+    """Mount a source with fanoutfs, with more options; its log is shown when something goes wrong."""
     with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-") as workplace:
         log = Path(workplace) / "log"
         mount = Mount(Path(workplace).resolve() / "mountpoint", fanoutfs)
         mount.mountpoint.mkdir()
         try:
-            paths = [str(path) for path in (log, source, mount.mountpoint)]
-            subprocess.run([fanoutfs, "mount", "--ring", ring, "--log", *paths], check=True, timeout=PATIENCE)
+            command: list[str | Path] = [
+                fanoutfs,
+                "mount",
+                "--ring",
+                ring,
+                *words,
+                "--log",
+                log,
+                source,
+                mount.mountpoint,
+            ]
+            subprocess.run(command, check=True, timeout=PATIENCE)
             mount.pid = int(mount.status()["pid"])
             yield mount
         except BaseException:

@@ -1,0 +1,83 @@
+"""A source as slow as a disk: a loop device of which the processes of one cgroup read at most 100 MiB/s.
+
+The limit is the kernel's (blkio.throttle, cgroup version 1), so fanoutfs, dd and nbdkit meet the same one.
+Where there is no such cgroup fanoutfs limits itself with --read-rate, and what reads the device without
+fanoutfs can't be measured.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from contrib.bench.images import LoopDevice, loop_device
+from contrib.bench.mounts import Mount, fanout_mount
+from fanoutfs.settings import MIB
+
+RATE = 100 * MIB  # bytes per second
+BLKIO = Path("/sys/fs/cgroup/blkio")
+MEMORY = Path("/sys/fs/cgroup/memory")
+LIMIT = "blkio.throttle.read_bps_device"
+
+
+@contextlib.contextmanager
+def control_group(controller: Path, setting: str, value: str) -> Iterator[Path]:
+    """Make a cgroup with one setting; what was put into it must have ended when the with statement does."""
+    group = controller / f"fanoutfs-bench-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / setting).write_text(value)
+        yield group
+    finally:
+        for attempt in range(100):  # a process that has ended leaves its cgroup a moment later
+            try:
+                group.rmdir()
+                break
+            except OSError:
+                if attempt == 99:
+                    raise
+                time.sleep(0.05)
+
+
+def within(groups: Sequence[Path], command: Sequence[str | Path]) -> list[str | Path]:
+    """Write down a command that puts itself into cgroups first."""
+    script = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups) + 'exec "$@"'
+    return ["sh", "-c", script, "sh", *command]
+
+
+@attrs.frozen
+class LimitedSource:
+    """A loop device, and the cgroup whose processes it is slow for; None where there are none."""
+
+    device: LoopDevice
+    group: Path | None
+    before: int
+
+    def bytes_read(self) -> int:
+        """Give what the kernel has read of it since this was made, in bytes."""
+        return self.device.bytes_read() - self.before
+
+
+@contextlib.contextmanager
+def limited_source(file: Path) -> Iterator[LimitedSource]:
+    """Attach a file as a device that is read at RATE."""
+    with loop_device(file) as device, contextlib.ExitStack() as stack:
+        group = None
+        if (BLKIO / LIMIT).exists():
+            number = (Path("/sys/block") / device.path.name / "dev").read_text().strip()
+            group = stack.enter_context(control_group(BLKIO, LIMIT, f"{number} {RATE}"))
+        yield LimitedSource(device, group, device.bytes_read())
+
+
+@contextlib.contextmanager
+def limited_mount(fanoutfs: Path, source: LimitedSource, ring: str, *words: str) -> Iterator[Mount]:
+    """Mount a limited source; the daemon reads it at RATE."""
+    if source.group is None:
+        words += ("--read-rate", str(RATE))
+    with fanout_mount(fanoutfs, source.device.path, ring, *words) as mount:
+        if source.group is not None:
+            (source.group / "cgroup.procs").write_text(str(mount.pid))
+        yield mount

@@ -1,0 +1,56 @@
+"""Two dd of a slow source, then a carousel, a dd and a carousel: nobody is left without a byte for long."""
+
+import math
+from pathlib import Path
+
+from contrib.bench.crew import DD, Report, stage
+from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from contrib.bench.images import folder, pattern_image
+from contrib.bench.limited import RATE
+
+JOINS = (("image", 0.0), ("image", 0.0), ("carousel", 0.3), ("image", 0.5), ("carousel", 0.8))
+"""What each reads, and where in the image the head is when it begins."""
+
+BAR = 2.0
+OWN = 1.05  # passes of its own time that a carousel may take
+TURN = 2.0  # seconds; fanoutfs's default
+SLACK = 1.0  # seconds beyond it
+
+
+def run(chosen: Options, file: Path) -> tuple[float, list[Report]]:
+    """Give what was read of the source, to its size, and what came of the readers."""
+    wait_for_quiet()
+    with stage(chosen, file) as on:
+        readers = [on.crew.ready(on.mount.mountpoint / name, *DD) for name, _ in JOINS]
+        for (_, join), reader in zip(JOINS, readers, strict=True):
+            on.wait_for_head(join)
+            reader.go()
+        reports = on.crew.wait()
+        return on.share(), reports
+
+
+def main() -> None:
+    """Measure and answer."""
+    chosen = options(__doc__, size="512M", rounds=3, ring="51M")
+    with folder() as ram:
+        file = pattern_image(ram / "source", chosen.size)
+        runs = [run(chosen, file) for _ in range(chosen.rounds)]
+    one_pass = chosen.size / RATE
+    rows = [
+        all_of("copies that equal the source", [report.right for _, reports in runs for report in reports]),
+        at_most("read of the device, to its size", [share for share, _ in runs], BAR),
+    ]
+    for number, (name, join) in enumerate(JOINS):
+        mine = [reports[number] for _, reports in runs]
+        passes = [report.seconds / one_pass for report in mine]
+        gaps = [report.longest_gap() for report in mine]
+        own = OWN if name == "carousel" else math.inf
+        rows += [
+            at_most(f"{name} at {join}: passes that it took", passes, own),
+            at_most(f"{name} at {join}: longest time without a byte", gaps, TURN + SLACK, " s"),
+        ]
+    finish(f"dd and carousels that come late to a slow source, ring {chosen.ring}", rows)
+
+
+if __name__ == "__main__":
+    main()

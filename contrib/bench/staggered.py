@@ -1,0 +1,140 @@
+"""Four dd of a slow source, 1.25 s apart: of fanoutfs, of the device itself, of nbdkit's cache, of carousels.
+
+Each has 64 MiB of memory: fanoutfs as its ring, the dd of the device as what their cgroup may have (their page
+cache included), nbdkit as its cache, beside which those who read it have another 64 MiB. Where nbdkit
+(Debian: nbdkit, libnbd-bin) or the cgroups of version 1 are missing, their lines are.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+
+from contrib.bench.crew import DD, Crew, crew, stage
+from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from contrib.bench.images import folder, pattern_image
+from contrib.bench.limited import MEMORY, control_group, limited_source, within
+from fanoutfs.settings import parse_size
+
+READERS = 4
+APART = 1.25  # seconds
+
+
+@attrs.frozen
+class Outcome:
+    """What four readers came to."""
+
+    share: float
+    seconds: float
+    right: list[bool]
+
+
+def in_turn(made: Crew, file: Path, share: Callable[[], float], *groups: Path) -> Outcome:
+    """Start four dd one after the other and wait for the last."""
+    readers = [made.ready(file, *DD, groups=groups) for _ in range(READERS)]
+    start = time.monotonic()
+    for number, reader in enumerate(readers):
+        time.sleep(max(0.0, start + number * APART - time.monotonic()))
+        reader.go()
+    reports = made.wait()
+    seconds = max(report.end for report in reports) - start
+    return Outcome(share(), seconds, [report.right for report in reports])
+
+
+def with_fanoutfs(chosen: Options, file: Path, name: str) -> Outcome:
+    """Read a virtual file of fanoutfs."""
+    with stage(chosen, file) as on:
+        return in_turn(on.crew, on.mount.mountpoint / name, on.share)
+
+
+def plainly(chosen: Options, file: Path) -> Outcome:
+    """Read the device."""
+    with (
+        limited_source(file) as source,
+        control_group(MEMORY, "memory.limit_in_bytes", chosen.ring) as memory,
+        crew(file, None) as made,
+    ):
+        assert source.group is not None
+        return in_turn(
+            made, source.device.path, lambda: source.bytes_read() / chosen.size, source.group, memory
+        )
+
+
+@contextlib.contextmanager
+def nbdkit_mount(device: Path, workplace: Path, cache: int, group: Path) -> Iterator[Path]:
+    """Show a device as a file through nbdfuse and nbdkit's cache filter."""
+    file = workplace / "disk"
+    file.touch()
+    server = ["nbdkit", "--single", "--exit-with-parent", "--readonly", "--filter=cache", "file", str(device)]
+    server += ["cache=none", "cache-on-read=true", f"cache-max-size={cache}"]
+    # The cache is a file in TMPDIR that has no name; nbdkit fills and empties it.
+    environment = {**os.environ, "TMPDIR": str(workplace)}
+    command = within([group], ["nbdfuse", "--readonly", file, "--command", *server])
+    process = subprocess.Popen(command, env=environment)
+    try:
+        while file.stat().st_size == 0 and process.poll() is None:
+            time.sleep(0.05)
+        yield file
+    finally:
+        subprocess.run(["umount", file], check=False)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            subprocess.run(["umount", "--lazy", file], check=False)
+            process.kill()
+            process.wait()
+
+
+def with_nbdkit(chosen: Options, file: Path) -> Outcome:
+    """Read what nbdkit shows."""
+    with (
+        folder() as workplace,
+        limited_source(file) as source,
+        control_group(MEMORY, "memory.limit_in_bytes", chosen.ring) as memory,
+    ):
+        assert source.group is not None
+        with (
+            nbdkit_mount(source.device.path, workplace, parse_size(chosen.ring), source.group) as shown,
+            crew(file, None) as made,
+        ):
+            return in_turn(made, shown, lambda: source.bytes_read() / chosen.size, memory)
+
+
+def main() -> None:
+    """Measure and answer."""
+    chosen = options(__doc__, size="512M", rounds=3)
+    ways: dict[str, tuple[Callable[[], Outcome], float, float]]
+    infinite = float("inf")
+    with folder() as ram:
+        file = pattern_image(ram / "source", chosen.size)
+        ways = {
+            "dd of image": (lambda: with_fanoutfs(chosen, file, "image"), 2.1, 11.5),
+            "dd of carousel": (lambda: with_fanoutfs(chosen, file, "carousel"), 1.77, 9.4),
+        }
+        if MEMORY.is_dir():
+            ways["dd of the device"] = (lambda: plainly(chosen, file), infinite, infinite)
+            if shutil.which("nbdkit") and shutil.which("nbdfuse"):
+                ways["dd of nbdkit's cache"] = (lambda: with_nbdkit(chosen, file), infinite, infinite)
+        outcomes: dict[str, list[Outcome]] = {name: [] for name in ways}
+        for _ in range(chosen.rounds):
+            for name, (way, _, _) in ways.items():
+                wait_for_quiet()
+                outcomes[name].append(way())
+    rows: list[Row] = []
+    for name, (_, share, seconds) in ways.items():
+        found = outcomes[name]
+        rows += [
+            at_most(f"{name}: read of the device, to its size", [each.share for each in found], share),
+            at_most(f"{name}: until the last has it", [each.seconds for each in found], seconds, " s"),
+            all_of(f"{name}: copies that equal it", [right for each in found for right in each.right]),
+        ]
+    finish(f"{READERS} readers, {APART} s apart, of a slow source, memory {chosen.ring}", rows)
+
+
+if __name__ == "__main__":
+    main()
