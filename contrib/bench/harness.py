@@ -83,7 +83,10 @@ def all_of(what: str, found: Sequence[bool]) -> Row:
 def finish(title: str, rows: Sequence[Row]) -> NoReturn:
     """Print the table; exit 0 when every bar holds, else 1."""
     table = [("", "figure", "bar", "")]
-    table += [(row.what, row.figure, row.bar, "holds" if row.holds else "FALLS SHORT") for row in rows]
+    said = {True: "holds", False: "FALLS SHORT"}
+    table += [
+        (row.what, row.figure, row.bar, said[row.holds] if row.bar or not row.holds else "") for row in rows
+    ]
     widths = [max(len(line[column]) for line in table) for column in range(4)]
     print(title)
     for line in table:

@@ -1,19 +1,12 @@
 """Eight dd at once of a loop device: each copy is right, and the kernel counts one pass over the device."""
 
-from pathlib import Path
-
 from contrib.bench.harness import Row, finish, options
 from contrib.bench.images import folder, loop_device, pattern_image
 from contrib.bench.mounts import fanout_mount
-from contrib.bench.readers import run_together
+from contrib.bench.readers import compared, run_together
 
 WAYS = ((), ("bs=1M",), ("bs=4M", "iflag=direct"), ("bs=1000003",))  # each twice
 BAR = 1.02
-
-
-def compared(image: Path, source: Path, words: tuple[str, ...]) -> list[str | Path]:
-    """Write down a dd whose output cmp holds against the source; a dd that fails is too short for cmp."""
-    return ["sh", "-c", 'source=$1; shift; dd "$@" | cmp - "$source"', "sh", source, f"if={image}", *words]
 
 
 def main() -> None:

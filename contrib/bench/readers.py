@@ -112,3 +112,8 @@ def alarm(seconds: float = HANGS) -> Iterator[None]:
 def dd(source: Path, *words: str) -> list[str | Path]:
     """Write down a dd that throws away what it reads."""
     return ["dd", f"if={source}", "of=/dev/null", *words]
+
+
+def compared(image: Path, source: Path, words: tuple[str, ...]) -> list[str | Path]:
+    """Write down a dd whose output cmp holds against the source; a dd that fails is too short for cmp."""
+    return ["sh", "-c", 'source=$1; shift; dd "$@" | cmp - "$source"', "sh", source, f"if={image}", *words]

@@ -1,8 +1,8 @@
 """Four dd of a slow source, 1.25 s apart: of fanoutfs, of the device itself, of nbdkit's cache, of carousels.
 
-Each has 64 MiB of memory: fanoutfs as its ring, the dd of the device as what their cgroup may have (their page
-cache included), nbdkit as its cache, beside which those who read it have another 64 MiB. Where nbdkit
-(Debian: nbdkit, libnbd-bin) or the cgroups of version 1 are missing, their lines are.
+Each has 64 MiB of memory: fanoutfs as its ring, the dd of the device as what their cgroup may have (their
+page cache included), nbdkit as its cache, beside which it and those who read it have another 64 MiB. Where
+nbdkit (Debian: nbdkit, libnbd-bin) or the cgroups of version 1 are missing, their lines are.
 """
 
 import contextlib
@@ -66,15 +66,15 @@ def plainly(chosen: Options, file: Path) -> Outcome:
 
 
 @contextlib.contextmanager
-def nbdkit_mount(device: Path, workplace: Path, cache: int, group: Path) -> Iterator[Path]:
+def nbdkit_mount(device: Path, workplace: Path, cache: int, *groups: Path) -> Iterator[Path]:
     """Show a device as a file through nbdfuse and nbdkit's cache filter."""
     file = workplace / "disk"
     file.touch()
     server = ["nbdkit", "--single", "--exit-with-parent", "--readonly", "--filter=cache", "file", str(device)]
-    server += ["cache=none", "cache-on-read=true", f"cache-max-size={cache}"]
+    server += ["cache-on-read=true", f"cache-max-size={cache}"]
     # The cache is a file in TMPDIR that has no name; nbdkit fills and empties it.
     environment = {**os.environ, "TMPDIR": str(workplace)}
-    command = within([group], ["nbdfuse", "--readonly", file, "--command", *server])
+    command = within(groups, ["nbdfuse", "--readonly", file, "--command", *server])
     process = subprocess.Popen(command, env=environment)
     try:
         while file.stat().st_size == 0 and process.poll() is None:
@@ -92,14 +92,15 @@ def nbdkit_mount(device: Path, workplace: Path, cache: int, group: Path) -> Iter
 
 def with_nbdkit(chosen: Options, file: Path) -> Outcome:
     """Read what nbdkit shows."""
+    cache = parse_size(chosen.ring)
     with (
-        folder() as workplace,
         limited_source(file) as source,
-        control_group(MEMORY, "memory.limit_in_bytes", chosen.ring) as memory,
+        control_group(MEMORY, "memory.limit_in_bytes", str(2 * cache)) as memory,
+        folder() as workplace,
     ):
         assert source.group is not None
         with (
-            nbdkit_mount(source.device.path, workplace, parse_size(chosen.ring), source.group) as shown,
+            nbdkit_mount(source.device.path, workplace, cache, source.group, memory) as shown,
             crew(file, None) as made,
         ):
             return in_turn(made, shown, lambda: source.bytes_read() / chosen.size, memory)
