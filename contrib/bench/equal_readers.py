@@ -3,7 +3,7 @@
 What is read of the source, for rings of a quarter and of half of the image, is held against the offline
 optimum: the fewest reads with which all requests, known beforehand, can be served from such a ring. The
 readers are paced by the clock, so that they keep their distances. The image is large, so that look-ahead
-(32 MiB for each) is small beside the ring, and a hole, so that it takes no memory; its bytes are not looked at.
+(32 MiB for each) is small beside the ring, and a hole that takes no memory; its bytes are not looked at.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""How long a newcomer waits for its first byte, at the start and at the end, beside three dd of a slow source.
+"""How long a newcomer waits for its first byte, at the start or the end, beside three dd of a slow source.
 
 `dd bs=4096 count=1` and `tail -c 4096`, timed as a whole, processes and all, in turn as the three go on.
 """

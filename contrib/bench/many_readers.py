@@ -1,7 +1,7 @@
 """Two hundred dd at once on one mount: all get the right bytes, and meanwhile the mount answers others.
 
-Another process looks the image up (stat), asks for the file system's size (statfs), opens the image and
-closes it, again and again; the worst of each is told. Two hundred dd and as many cmp on a few processors make
+Another process asks for the file system's size (statfs), looks the image up (stat), opens it and closes it,
+again and again; the worst of each is told. Two hundred dd and as many cmp on a few processors make
 any process wait, so it says also how late the other process woke up from its sleeps.
 """
 
@@ -21,7 +21,7 @@ BAR = 2.0  # seconds, for the worst answer
 PROBE = """
 import json, os, sys, threading, time
 image = sys.argv[1]
-worst = dict.fromkeys(("sleep", "stat", "statfs", "open", "close"), 0.0)
+worst = dict.fromkeys(("sleep", "statfs", "stat", "open", "close"), 0.0)
 count = 0
 def timed(name, call, *words):
     before = time.monotonic()
@@ -35,8 +35,8 @@ while not asked.is_set():
     before = time.monotonic()
     time.sleep(0.02)
     worst["sleep"] = max(worst["sleep"], time.monotonic() - before - 0.02)
+    timed("statfs", os.statvfs, os.path.dirname(image))
     timed("stat", os.stat, image)
-    timed("statfs", os.statvfs, image)
     timed("close", os.close, timed("open", os.open, image, os.O_RDONLY))
     count += 1
 print(json.dumps({"count": count, "worst": worst}))

@@ -1,7 +1,7 @@
 """Four dd of a slow source, 1.25 s apart: of fanoutfs, of the device itself, of nbdkit's cache, of carousels.
 
 Each has 64 MiB of memory: fanoutfs as its ring, the dd of the device as what their cgroup may have (their
-page cache included), nbdkit as its cache, beside which it and those who read it have another 64 MiB. Where
+page cache included), nbdkit as its cache, beside which it has 128 MiB, and those who read it 64 MiB. Where
 nbdkit (Debian: nbdkit, libnbd-bin) or the cgroups of version 1 are missing, their lines are.
 """
 
