@@ -24,9 +24,9 @@ LIMIT = "blkio.throttle.read_bps_device"
 
 
 @contextlib.contextmanager
-def control_group(controller: Path, setting: str, value: str) -> Iterator[Path]:
+def control_group(controller: Path, name: str, setting: str, value: str) -> Iterator[Path]:
     """Make a cgroup with one setting; what was put into it must have ended when the with statement does."""
-    group = controller / f"fanoutfs-bench-{os.getpid()}"
+    group = controller / f"fanoutfs-bench-{name}-{os.getpid()}"
     group.mkdir()
     try:
         (group / setting).write_text(value)
@@ -40,6 +40,11 @@ def control_group(controller: Path, setting: str, value: str) -> Iterator[Path]:
                 if attempt == 99:
                     raise
                 time.sleep(0.05)
+
+
+def memory_group(name: str, size: int) -> contextlib.AbstractContextManager[Path]:
+    """Make a cgroup of processes that together have so many bytes, their page cache included."""
+    return control_group(MEMORY, name, "memory.limit_in_bytes", str(size))
 
 
 def within(groups: Sequence[Path], command: Sequence[str | Path]) -> list[str | Path]:
@@ -68,7 +73,7 @@ def limited_source(file: Path) -> Iterator[LimitedSource]:
         group = None
         if (BLKIO / LIMIT).exists():
             number = (Path("/sys/block") / device.path.name / "dev").read_text().strip()
-            group = stack.enter_context(control_group(BLKIO, LIMIT, f"{number} {RATE}"))
+            group = stack.enter_context(control_group(BLKIO, "source", LIMIT, f"{number} {RATE}"))
         yield LimitedSource(device, group, device.bytes_read())
 
 

@@ -18,7 +18,7 @@ import attrs
 from contrib.bench.crew import DD, Crew, crew, stage
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, pattern_image
-from contrib.bench.limited import MEMORY, control_group, limited_source, within
+from contrib.bench.limited import MEMORY, limited_source, memory_group, within
 from fanoutfs.settings import parse_size
 
 READERS = 4
@@ -56,7 +56,7 @@ def plainly(chosen: Options, file: Path) -> Outcome:
     """Read the device."""
     with (
         limited_source(file) as source,
-        control_group(MEMORY, "memory.limit_in_bytes", chosen.ring) as memory,
+        memory_group("readers", parse_size(chosen.ring)) as memory,
         crew(file, None) as made,
     ):
         assert source.group is not None
@@ -71,7 +71,7 @@ def nbdkit_mount(device: Path, workplace: Path, cache: int, *groups: Path) -> It
     file = workplace / "disk"
     file.touch()
     server = ["nbdkit", "--single", "--exit-with-parent", "--readonly", "--filter=cache", "file", str(device)]
-    server += ["cache-on-read=true", f"cache-max-size={cache}"]
+    server += ["fadvise=random", "cache-on-read=true", f"cache-max-size={cache}"]
     # The cache is a file in TMPDIR that has no name; nbdkit fills and empties it.
     environment = {**os.environ, "TMPDIR": str(workplace)}
     command = within(groups, ["nbdfuse", "--readonly", file, "--command", *server])
@@ -95,12 +95,13 @@ def with_nbdkit(chosen: Options, file: Path) -> Outcome:
     cache = parse_size(chosen.ring)
     with (
         limited_source(file) as source,
-        control_group(MEMORY, "memory.limit_in_bytes", str(2 * cache)) as memory,
+        memory_group("server", 3 * cache) as served,
+        memory_group("readers", cache) as memory,
         folder() as workplace,
     ):
         assert source.group is not None
         with (
-            nbdkit_mount(source.device.path, workplace, cache, source.group, memory) as shown,
+            nbdkit_mount(source.device.path, workplace, cache, source.group, served) as shown,
             crew(file, None) as made,
         ):
             return in_turn(made, shown, lambda: source.bytes_read() / chosen.size, memory)
