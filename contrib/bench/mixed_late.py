@@ -41,13 +41,14 @@ def main() -> None:
         at_most("read of the device, to its size", [share for share, _ in runs], BAR),
     ]
     for number, (name, join) in enumerate(JOINS):
+        who = f"{number + 1}, {name} at {join}"
         mine = [reports[number] for _, reports in runs]
         passes = [report.seconds / one_pass for report in mine]
         gaps = [report.longest_gap() for report in mine]
         own = OWN if name == "carousel" else math.inf
         rows += [
-            at_most(f"{name} at {join}: passes that it took", passes, own),
-            at_most(f"{name} at {join}: longest time without a byte", gaps, TURN + SLACK, " s"),
+            at_most(f"{who}: passes that it took", passes, own),
+            at_most(f"{who}: longest time without a byte", gaps, TURN + SLACK, " s"),
         ]
     finish(f"dd and carousels that come late to a slow source, ring {chosen.ring}", rows)
 
