@@ -146,11 +146,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(chosen: Options, file: Path, *words: str) -> Iterator[Stage]:
-    """Mount a file behind a limited device, with more options of mount."""
+def stage(chosen: Options, file: Path, *words: str, steady: bool = False) -> Iterator[Stage]:
+    """Mount a file behind a limited device, with more options of mount; ``steady``: see limited.py."""
     with (
         limited_source(file) as source,
-        limited_mount(chosen.fanoutfs, source, chosen.ring, *words) as mount,
+        limited_mount(chosen.fanoutfs, source, chosen.ring, *words, steady=steady) as mount,
         crew(file, mount) as made,
     ):
         yield Stage(source, mount, made, chosen.size)

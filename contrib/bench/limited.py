@@ -1,8 +1,10 @@
 """A source as slow as a disk: a loop device of which the processes of one cgroup read at most 100 MiB/s.
 
-The limit is the kernel's (blkio.throttle, cgroup version 1), so fanoutfs, dd and nbdkit meet the same one.
-Where there is no such cgroup fanoutfs limits itself with --read-rate, and what reads the device without
-fanoutfs can't be measured.
+The limit is the kernel's (blkio.throttle, cgroup version 1), so fanoutfs, dd and nbdkit meet the same one. It
+works in bursts: 10 MiB at the speed of memory, then nothing for the rest of a tenth of a second. A disk is
+steadier than that, so a mount can be made to limit itself with --read-rate in place of it, which spreads its
+reads. That is also what is done where there is no such cgroup; what reads the device without fanoutfs can't be
+measured there.
 """
 
 import contextlib
@@ -42,6 +44,11 @@ def control_group(controller: Path, name: str, setting: str, value: str) -> Iter
                 time.sleep(0.05)
 
 
+def can_limit() -> bool:
+    """Say whether this machine has the cgroups that limit what isn't fanoutfs, too."""
+    return (BLKIO / LIMIT).exists() and MEMORY.is_dir()
+
+
 def memory_group(name: str, size: int) -> contextlib.AbstractContextManager[Path]:
     """Make a cgroup of processes that together have so many bytes, their page cache included."""
     return control_group(MEMORY, name, "memory.limit_in_bytes", str(size))
@@ -78,11 +85,14 @@ def limited_source(file: Path) -> Iterator[LimitedSource]:
 
 
 @contextlib.contextmanager
-def limited_mount(fanoutfs: Path, source: LimitedSource, ring: str, *words: str) -> Iterator[Mount]:
-    """Mount a limited source; the daemon reads it at RATE."""
-    if source.group is None:
+def limited_mount(
+    fanoutfs: Path, source: LimitedSource, ring: str, *words: str, steady: bool = False
+) -> Iterator[Mount]:
+    """Mount a limited source; the daemon reads it at RATE, in bursts or steadily."""
+    group = None if steady else source.group
+    if group is None:
         words += ("--read-rate", str(RATE))
     with fanout_mount(fanoutfs, source.device.path, ring, *words) as mount:
-        if source.group is not None:
-            (source.group / "cgroup.procs").write_text(str(mount.pid))
+        if group is not None:
+            (group / "cgroup.procs").write_text(str(mount.pid))
         yield mount

@@ -6,11 +6,13 @@ nbdkit (Debian: nbdkit, libnbd-bin) or the cgroups of version 1 are missing, the
 """
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -18,7 +20,7 @@ import attrs
 from contrib.bench.crew import DD, Crew, crew, stage
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, pattern_image
-from contrib.bench.limited import MEMORY, limited_source, memory_group, within
+from contrib.bench.limited import can_limit, limited_source, memory_group, within
 from fanoutfs.settings import parse_size
 
 READERS = 4
@@ -46,9 +48,9 @@ def in_turn(made: Crew, file: Path, share: Callable[[], float], *groups: Path) -
     return Outcome(share(), seconds, [report.right for report in reports])
 
 
-def with_fanoutfs(chosen: Options, file: Path, name: str) -> Outcome:
-    """Read a virtual file of fanoutfs."""
-    with stage(chosen, file) as on:
+def with_fanoutfs(chosen: Options, file: Path, name: str, *, steady: bool = False) -> Outcome:
+    """Read a virtual file of fanoutfs; ``steady``: see limited.py."""
+    with stage(chosen, file, steady=steady) as on:
         return in_turn(on.crew, on.mount.mountpoint / name, on.share)
 
 
@@ -110,23 +112,22 @@ def with_nbdkit(chosen: Options, file: Path) -> Outcome:
 def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M", rounds=3)
-    ways: dict[str, tuple[Callable[[], Outcome], float, float]]
-    infinite = float("inf")
+    ways: dict[str, tuple[Callable[[Options, Path], Outcome], float, float]] = {
+        "dd of image, steady source": (partial(with_fanoutfs, name="image", steady=True), 2.1, 11.5),
+        "dd of image": (partial(with_fanoutfs, name="image"), 2.1, 11.5),
+        "dd of carousel": (partial(with_fanoutfs, name="carousel"), 1.77, 9.4),
+    }
+    if can_limit():
+        ways["dd of the device"] = (plainly, math.inf, math.inf)
+        if shutil.which("nbdkit") and shutil.which("nbdfuse"):
+            ways["dd of nbdkit's cache"] = (with_nbdkit, math.inf, math.inf)
     with folder() as ram:
         file = pattern_image(ram / "source", chosen.size)
-        ways = {
-            "dd of image": (lambda: with_fanoutfs(chosen, file, "image"), 2.1, 11.5),
-            "dd of carousel": (lambda: with_fanoutfs(chosen, file, "carousel"), 1.77, 9.4),
-        }
-        if MEMORY.is_dir():
-            ways["dd of the device"] = (lambda: plainly(chosen, file), infinite, infinite)
-            if shutil.which("nbdkit") and shutil.which("nbdfuse"):
-                ways["dd of nbdkit's cache"] = (lambda: with_nbdkit(chosen, file), infinite, infinite)
         outcomes: dict[str, list[Outcome]] = {name: [] for name in ways}
         for _ in range(chosen.rounds):
             for name, (way, _, _) in ways.items():
                 wait_for_quiet()
-                outcomes[name].append(way())
+                outcomes[name].append(way(chosen, file))
     rows: list[Row] = []
     for name, (_, share, seconds) in ways.items():
         found = outcomes[name]
