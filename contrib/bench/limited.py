@@ -3,8 +3,8 @@
 The limit is the kernel's (blkio.throttle, cgroup version 1), so fanoutfs, dd and nbdkit meet the same one. It
 works in bursts: 10 MiB at the speed of memory, then nothing for the rest of a tenth of a second. A disk is
 steadier than that, so a mount can be made to limit itself with --read-rate in place of it, which spreads its
-reads. That is also what is done where there is no such cgroup; what reads the device without fanoutfs can't be
-measured there.
+reads. That is also what is done where there is no such cgroup; what reads the device without fanoutfs can't
+be measured there.
 """
 
 import contextlib
