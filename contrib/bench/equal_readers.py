@@ -53,7 +53,7 @@ def main() -> None:
         for part, optimum in OPTIMA:
             runs = [run(chosen, file, chosen.size // part) for _ in range(chosen.rounds)]
             reports = [report for _, reports in runs for report in reports]
-            late = max(report.seconds for report in reports) - chosen.size / RATE
+            late = max(0.0, *(report.seconds - chosen.size / RATE for report in reports))
             whole = all(report.right for report in reports)
             rows += [
                 at_most(
