@@ -33,37 +33,6 @@ def is_paced(mounted: Mount) -> bool:
     return int(mounted.status()["gauges"]["waiting"]) > 0
 
 
-@both_ways
-def test_a_reader_killed_between_two_reads(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """SIGKILL of a reader frees at once what waited for it, however long the patience."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--patience", FOR_EVER)
-    victim = hold(spawn, mounted.image, work / "victim", 2 * MIB, direct=direct)
-    other = dd(spawn, mounted.image, work / "other")
-    victim.process.kill()
-    finish(other)
-    assert_same(source, work / "other")
-    wait_until(mounted.is_idle, "the dead reader is forgotten")
-
-
-@both_ways
-def test_a_reader_killed_while_it_waits(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """SIGKILL of a reader whose read waits for another one ends it within seconds; the other one goes on."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--patience", FOR_EVER)
-    behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=True)
-    waiting = dd(spawn, mounted.image, work / "waiting", direct=direct)
-    wait_until(lambda: is_paced(mounted), "the front reader waits")
-    waiting.kill()
-    assert goes_soon(waiting)
-    behind.finish()
-    assert_same(source, behind.copy)
-
-
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_a_waiting_reader_interrupted(
     by: signal.Signals, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
@@ -78,24 +47,6 @@ def test_a_waiting_reader_interrupted(
     assert goes_soon(waiting)
     behind.finish()
     assert_same(source, behind.copy)
-
-
-@both_ways
-def test_a_stopped_reader(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """A reader stopped by SIGSTOP holds the others for the patience only, and ends right when it goes on."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--patience", 1)
-    stopped = hold(spawn, mounted.image, work / "stopped", 2 * MIB, direct=direct)
-    stopped.process.send_signal(signal.SIGSTOP)
-    others = [dd(spawn, mounted.image, work / str(number), direct=bool(number)) for number in range(2)]
-    for number, other in enumerate(others):
-        finish(other, timeout=20)
-        assert_same(source, work / str(number))
-    stopped.process.send_signal(signal.SIGCONT)
-    stopped.finish()
-    assert_same(source, stopped.copy)
 
 
 def test_a_reader_stopped_in_the_middle_of_its_reads(
@@ -116,24 +67,6 @@ def test_a_reader_stopped_in_the_middle_of_its_reads(
         assert_same(source, work / str(number))
     finish(stopped)
     assert_same(source, work / "stopped")
-
-
-@both_ways
-def test_an_image_opened_and_never_read(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """A handle that has not read yet holds nobody, not even for the patience, and nothing."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--patience", FOR_EVER)
-    handle = os.open(mounted.image, os.O_RDONLY | (os.O_DIRECT if direct else 0))
-    try:
-        finish(dd(spawn, mounted.image, work / "copy"), timeout=20)
-        assert_same(source, work / "copy")
-        wait_until(lambda: len(mounted.status()["readers"]) == 1, "only the silent handle is left")
-        assert mounted.status()["gauges"]["slots_held"] == 0
-        check_pattern(os.pread(handle, MIB, 0), 0)
-    finally:
-        os.close(handle)
 
 
 def test_a_handle_that_looked_at_the_end_only(

@@ -1,6 +1,5 @@
 """Sources that fail while they are read: an error at that place, never short or wrong bytes."""
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from tests.mount.support import faults
 from tests.mount.support.commands import Process, finish, run
 from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern
 from tests.mount.support.mounts import Mount
+from tests.mount.support.readers import read_in_pieces
 
 pytestmark = pytest.mark.mount
 
@@ -21,31 +21,6 @@ BAD = (BAD_AT, 4096)
 SHRUNK = 5 * MIB
 WARNINGS = [r"source|reading|EIO"]
 Spawn = Callable[..., Process]
-both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
-
-
-def read_in_pieces(image: Path, way: int, step: int = MIB) -> dict[int, str]:
-    """Read the whole image piece by piece; return where it failed and how, having checked all else.
-
-    As with any file, a read that fails in its middle may give what comes before; the next one tells.
-    """
-    failures = {}
-    handle = os.open(image, os.O_RDONLY | way)
-    try:
-        for start in range(0, SIZE, step):
-            offset, end = start, min(start + step, SIZE)
-            while offset < end:
-                try:
-                    data = os.pread(handle, end - offset, offset)
-                except OSError as error:
-                    failures[offset] = errno.errorcode[error.errno or 0]
-                    break
-                assert data
-                check_pattern(data, offset)
-                offset += len(data)
-    finally:
-        os.close(handle)
-    return failures
 
 
 def errors(mounted: Mount) -> int:
@@ -53,23 +28,12 @@ def errors(mounted: Mount) -> int:
     return int(mounted.status()["source"]["errors"])
 
 
-@both_ways
-@pytest.mark.tool("nbdfuse", "nbdkit")
-def test_a_bad_place(way: int, mount: MountFactory, faulty: FaultFactory) -> None:
-    """A read over the bad place is EIO, all others are right, and the status counts it."""
-    mounted = mount(faulty(SIZE, [BAD]).path)
-    mounted.expected += WARNINGS
-    (place,) = read_in_pieces(mounted.image, way).items()
-    assert place in {(BAD_AT, "EIO"), (BAD_AT // MIB * MIB, "EIO")}
-    assert errors(mounted) > 0
-
-
 @pytest.mark.tool("nbdfuse", "nbdkit")
 def test_the_bytes_beside_a_bad_place(mount: MountFactory, faulty: FaultFactory) -> None:
     """Only the bad sectors themselves are lost: a direct read up to them and one behind them are right."""
     mounted = mount(faulty(SIZE, [BAD]).path)
     mounted.expected += WARNINGS
-    failures = read_in_pieces(mounted.image, os.O_DIRECT, step=4096)
+    failures = read_in_pieces(mounted.image, SIZE, os.O_DIRECT, step=4096)
     assert {BAD_AT: "EIO"} == failures
 
 
@@ -101,18 +65,6 @@ def test_ddrescue_saves_the_rest(mount: MountFactory, faulty: FaultFactory, work
     check_pattern(saved[:BAD_AT], 0)
     after = BAD_AT + BAD[1]
     check_pattern(saved[after:], after)
-
-
-@both_ways
-def test_a_source_that_shrinks(way: int, mount: MountFactory, tmp_path: Path) -> None:
-    """What was cut off is EIO, not an early end; what is left is right; the mount stays."""
-    source = write_pattern(tmp_path / "source.img", SIZE)
-    mounted = mount(source, "--ring", "2M")
-    mounted.expected += WARNINGS
-    os.truncate(source, SHRUNK)
-    failures = read_in_pieces(mounted.image, way)
-    assert dict.fromkeys(range(SHRUNK, SIZE, MIB), "EIO") == failures
-    assert 1 <= errors(mounted) <= 4 * len(failures)
 
 
 def test_a_source_that_comes_back(mount: MountFactory, tmp_path: Path, work: Path) -> None:
@@ -152,7 +104,7 @@ def test_a_block_device_that_shrinks(mount: MountFactory, loop: LoopFactory, tmp
     mounted = mount(loop(backing), "--ring", "2M")
     mounted.expected += WARNINGS
     os.truncate(backing, SHRUNK)
-    failures = read_in_pieces(mounted.image, os.O_DIRECT)
+    failures = read_in_pieces(mounted.image, SIZE, os.O_DIRECT)
     assert dict.fromkeys(range(SHRUNK, SIZE, MIB), "EIO") == failures
 
 

@@ -47,35 +47,6 @@ def test_a_signal_to_the_daemon_of_a_reader(
     assert reader.finish(code=None).returncode != 0
 
 
-def test_a_signal_while_a_reader_waits(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """SIGTERM answers a read that waits for another reader: with its bytes or an error, not for ever."""
-    mounted = mount(pattern_image(SIZE), "--ring", "2M", "--patience", 300)
-    mounted.expected.append("reader|handle|closing|unmount")
-    hold(spawn, mounted.image, work / "behind", MIB, direct=True)
-    waiting = spawn("dd", f"if={mounted.image}", f"of={work / 'waiting'}", "bs=1M", "iflag=direct")
-    wait_until(lambda: mounted.status()["gauges"]["waiting"] > 0, "the front reader waits")
-    os.kill(mounted.pid, signal.SIGTERM)
-    assert finish(waiting, timeout=20, code=None).returncode != 0
-    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended", timeout=20)
-    assert not mounted.is_mounted()
-
-
-@both_ways
-def test_the_daemon_killed_under_a_reader(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """After `kill -9` of the daemon a reader gets an error, never a short success; the next mount works."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--ring", "2M")
-    reader = hold(spawn, mounted.image, work / "copy", 2 * MIB, direct=direct)
-    mounted.kill()
-    assert reader.finish(code=None).returncode != 0
-    again = mount(source, point=mounted.point)
-    assert_same(source, again.image)
-
-
 def test_the_daemon_killed_while_a_reader_waits(
     mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:

@@ -2,17 +2,15 @@
 
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import Process, finish
-from tests.mount.support.images import MIB, assert_same, check_pattern
+from tests.mount.support.commands import Process
+from tests.mount.support.images import MIB, check_pattern
 from tests.mount.support.mounts import Mount
 
 pytestmark = pytest.mark.mount
@@ -63,36 +61,3 @@ def test_reads_at_random(way: int, length: int, mounted: Mount) -> None:
     places = [chance.randrange(SIZE - length) for _ in range(40)]
     assert slowest(mounted.image, way, places, length) < AT_ONCE
     assert mounted.source_bytes() <= 8 * len(places) * MIB
-
-
-@both_ways
-@pytest.mark.parametrize("begins", [2 * MIB, 0], ids=["after a start in order", "from the first"])
-def test_a_reader_that_jumps_about_for_ever_paces_nobody(
-    way: int, begins: int, mounted: Mount, spawn: Spawn, work: Path
-) -> None:
-    """A reader that goes on jumping ahead of where it once read straight on does not hold a `dd`."""
-    chance, over = random.Random(begins), threading.Event()
-
-    def jump_about() -> int:
-        reads = 0
-        handle = os.open(mounted.image, os.O_RDONLY | way)
-        try:
-            for place in range(0, begins, MIB // 2):
-                check_pattern(os.pread(handle, MIB // 2, place), place)
-            while not over.wait(0.02):
-                place = chance.randrange(4 * MIB, 14 * MIB)
-                check_pattern(os.pread(handle, 4096, place), place)
-                reads += 1
-        finally:
-            os.close(handle)
-        return reads
-
-    with ThreadPoolExecutor(1) as pool:
-        jumping = pool.submit(jump_about)
-        try:
-            copying = spawn("dd", f"if={mounted.image}", f"of={work / 'copy'}", "bs=1M", "iflag=direct")
-            finish(copying, timeout=20)
-        finally:
-            over.set()
-        assert jumping.result() > 0
-    assert_same(mounted.source, work / "copy")

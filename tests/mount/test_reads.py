@@ -166,16 +166,6 @@ def test_splice_into_a_pipe(image: Path, way: int) -> None:
     check_pattern(data, 0)
 
 
-@both_ways
-def test_two_handles_of_one_inode(image: Path, way: int) -> None:
-    """An image opened again through /proc/self/fd, cached or direct, reads as right as the first handle."""
-    with opened(image) as first, opened(f"/proc/self/fd/{first}", way) as second:
-        for offset in range(0, SIZE, MIB):
-            check_pattern(os.pread(first, MIB, offset), offset)
-            check_pattern(os.pread(second, MIB // 2, SIZE - MIB - offset // 2), SIZE - MIB - offset // 2)
-        assert pattern(0, 100) == os.pread(second, 100, 0)
-
-
 def test_a_duplicated_descriptor_closed_early(image: Path) -> None:
     """Closing one of two duplicates, as a shell does, does not end the reader."""
     with opened(image) as descriptor:

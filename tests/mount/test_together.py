@@ -10,7 +10,7 @@ from tests.mount.support import loops
 from tests.mount.support.commands import Process, finish, wait_until
 from tests.mount.support.images import MIB, assert_same
 from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import at_once, hold
+from tests.mount.support.readers import at_once, dd, hold
 
 pytestmark = pytest.mark.mount
 
@@ -18,11 +18,6 @@ SIZE = 24 * MIB + 1234
 DEVICE = 192 * MIB
 FORMS = ("", "bs=1M", "bs=4M iflag=direct", "bs=1000003")
 Spawn = Callable[..., Process]
-
-
-def dd(image: Path, copy: Path, form: str) -> list[str]:
-    """Return a dd command as people type it."""
-    return ["dd", f"if={image}", f"of={copy}", "status=none", *form.split()]
 
 
 def twenty(mounted: Mount, work: Path) -> list[list[str]]:
@@ -79,39 +74,6 @@ def test_eight_dd_of_a_block_device_read_it_once(
     run_together(mounted, spawn, commands)
     read = loops.bytes_read(device) - before
     assert DEVICE <= read <= 1.02 * DEVICE
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_late_dd_less_than_the_ring_behind(
-    form: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """A reader that joins less than the ring behind the first shares its pass."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--ring", "8M")
-    first = hold(spawn, mounted.image, work / "first", 3 * MIB, direct=True)
-    late = spawn(*dd(mounted.image, work / "late", form))
-    wait_until(lambda: len(readers_with_bytes(mounted)) == 2, "the late dd has begun")
-    first.finish()
-    finish(late)
-    assert_same(source, work / "first")
-    assert_same(source, work / "late")
-    assert SIZE <= mounted.source_bytes() <= 1.05 * SIZE
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_late_dd_far_behind(
-    form: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
-    """A reader that joins when the beginning has left the ring is right, and so is the first."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--ring", "4M")
-    first = hold(spawn, mounted.image, work / "first", 15 * MIB, direct=True)
-    late = spawn(*dd(mounted.image, work / "late", form))
-    first.finish()
-    finish(late)
-    assert_same(source, work / "first")
-    assert_same(source, work / "late")
-    assert SIZE < mounted.source_bytes() <= 2 * SIZE
 
 
 def test_readers_at_different_places(

@@ -32,6 +32,11 @@ def write_pattern(path: Path, size: int) -> Path:
     return path
 
 
+def turned(size: int, start: int) -> bytes:
+    """Return a pattern image of `size` bytes as a turn from `start` gives it."""
+    return pattern(start, size - start) + pattern(0, start)
+
+
 def check_pattern(data: bytes, offset: int) -> None:
     """Fail when `data` is not what stands at `offset` in a pattern image, naming the first wrong byte."""
     expected = pattern(offset, len(data))

@@ -35,6 +35,11 @@ class Mount:
         """The virtual file."""
         return self.point / "image"
 
+    @property
+    def carousel(self) -> Path:
+        """The virtual file that is one turn."""
+        return self.point / "carousel"
+
     def status(self) -> dict[str, Any]:
         """Return one snapshot of the daemon's state."""
         answer: dict[str, Any] = json.loads((self.point / ".fanoutfs" / "status").read_text())

@@ -1,5 +1,6 @@
 """Readers that can be held in the middle, and readers that start at the same instant."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from tests.mount.support.commands import DYING, Argument, Done, Process, finish
+from tests.mount.support.images import MIB, check_pattern
 
 # Copies `first` bytes, says so, waits for a line, then copies the rest.
 HELD = """
@@ -77,6 +79,35 @@ def at_once(spawn: Spawn, commands: Sequence[Sequence[Argument]]) -> list[Proces
         os.close(gate)
         os.close(opener)
     return processes
+
+
+def dd(image: Path, copy: Path, form: str = "bs=1M") -> list[str]:
+    """Return a dd command as people type it."""
+    return ["dd", f"if={image}", f"of={copy}", "status=none", *form.split()]
+
+
+def read_in_pieces(image: Path, size: int, way: int, step: int = MIB) -> dict[int, str]:
+    """Read a whole pattern image piece by piece; return where it failed and how, having checked all else.
+
+    As with any file, a read that fails in its middle may give what comes before; the next one tells.
+    """
+    failures = {}
+    handle = os.open(image, os.O_RDONLY | way)
+    try:
+        for start in range(0, size, step):
+            offset, end = start, min(start + step, size)
+            while offset < end:
+                try:
+                    data = os.pread(handle, end - offset, offset)
+                except OSError as error:
+                    failures[offset] = errno.errorcode[error.errno or 0]
+                    break
+                assert data
+                check_pattern(data, offset)
+                offset += len(data)
+    finally:
+        os.close(handle)
+    return failures
 
 
 def goes_soon(process: Process) -> bool:

@@ -1,0 +1,401 @@
+"""The stories of docs/semantics.md, in its order: each is a test of the same title."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory, PatternFactory
+from tests.mount.support.commands import Process, finish, has_ended, wait_until
+from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern
+from tests.mount.support.mounts import Mount
+from tests.mount.support.readers import dd, goes_soon, hold, read_in_pieces
+
+pytestmark = pytest.mark.mount
+
+PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
+SIZE = 24 * MIB + 1234
+FOR_EVER = 300  # seconds of patience that no test here can wait for
+AT_ONCE = 1.0  # seconds; below --turn (2 s), which is for readers that go straight on
+SOON = 1.8  # the same where a program has to start first
+Spawn = Callable[..., Process]
+both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
+
+
+def is_paced(mounted: Mount) -> bool:
+    """Tell whether a read waits, as the status says."""
+    return int(mounted.status()["gauges"]["waiting"]) > 0
+
+
+def with_bytes(mounted: Mount) -> int:
+    """Count the readers that have had something."""
+    return sum(1 for reader in mounted.status()["readers"] if reader["delivered"])
+
+
+def flags(*, direct: bool) -> int:
+    """Return the flags that open a file this way."""
+    return os.O_RDONLY | (os.O_DIRECT if direct else 0)
+
+
+@pytest.mark.parametrize("form", ["", "bs=4M iflag=direct"], ids=["cached", "direct"])
+@pytest.mark.parametrize(("ahead", "ring", "most"), [(3, "8M", 1.05), (15, "4M", 2.25)], ids=["near", "far"])
+def test_a_late_reader(
+    ahead: int,
+    ring: str,
+    most: float,
+    form: str,
+    mount: MountFactory,
+    pattern_image: PatternFactory,
+    spawn: Spawn,
+    work: Path,
+) -> None:
+    """It is served at once; less than the ring behind it shares the pass, farther it costs about another one.
+
+    On a busy machine the kernel now and then asks again for a page whose block has left so small a ring.
+    """
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", ring, "--patience", FOR_EVER)
+    first = hold(spawn, mounted.image, work / "first", ahead * MIB, direct=True)
+    late = spawn(*dd(mounted.image, work / "late", form))
+    wait_until(lambda: with_bytes(mounted) == 2, "the late dd has had something", timeout=SOON)
+    first.finish()
+    finish(late)
+    assert_same(source, work / "first")
+    assert_same(source, work / "late")
+    assert SIZE <= mounted.source_bytes() <= most * SIZE
+
+
+@pytest.mark.parametrize("pace", ["strict", "free"])
+def test_a_slow_reader_and_fast_ones(
+    pace: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """The fast ones keep its pace, for one pass in all; with a free pace they are done before it."""
+    source, ring = pattern_image(SIZE), 8 * MIB
+    mounted = mount(source, "--ring", ring, "--pace", pace)
+    copies = [work / str(number) for number in range(2)]
+    with mounted.image.open("rb", buffering=0) as slow:
+        check_pattern(slow.read(MIB), 0)
+        fast = [spawn(*dd(mounted.image, copy, "bs=1M iflag=direct")) for copy in copies]
+        if pace == "free":
+            for process in fast:
+                finish(process)
+        else:
+            wait_until(lambda: with_bytes(mounted) == 3, "the fast ones have begun")
+        for offset in range(MIB, SIZE, MIB):
+            time.sleep(0.02)
+            if pace == "strict":
+                positions = [reader["position"] for reader in mounted.status()["readers"]]
+                # Up to two read-aheads of 1 MiB are on their way to it.
+                assert max(positions) <= offset + ring + 2 * MIB
+            check_pattern(slow.read(MIB), offset)
+    for process, copy in zip(fast, copies, strict=True):
+        if pace == "strict":
+            finish(process)
+        assert_same(source, copy)
+    if pace == "strict":
+        assert SIZE <= mounted.source_bytes() <= 1.05 * SIZE
+
+
+@both_ways
+def test_a_stopped_reader(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Stopped by SIGSTOP it holds the others for the patience only, and ends right when it goes on."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", 1)
+    stopped = hold(spawn, mounted.image, work / "stopped", 2 * MIB, direct=direct)
+    stopped.process.send_signal(signal.SIGSTOP)
+    forms = ("bs=1M", "bs=1M iflag=direct")
+    others = [spawn(*dd(mounted.image, work / str(n), form)) for n, form in enumerate(forms)]
+    for number, other in enumerate(others):
+        finish(other, timeout=20)
+        assert_same(source, work / str(number))
+    stopped.process.send_signal(signal.SIGCONT)
+    stopped.finish()
+    assert_same(source, stopped.copy)
+
+
+@both_ways
+def test_a_killed_reader(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """One that waits for another dies within seconds; one that others wait for frees them at once."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=direct)
+    form = "bs=1M iflag=direct" if direct else "bs=1M"
+    waiting = spawn(*dd(mounted.image, work / "waiting", form))
+    wait_until(lambda: is_paced(mounted), "the front reader waits")
+    waiting.kill()
+    assert goes_soon(waiting)
+    other = spawn(*dd(mounted.image, work / "other", form))
+    wait_until(lambda: is_paced(mounted), "the next one waits, too")
+    behind.process.kill()
+    finish(other)
+    assert_same(source, work / "other")
+    wait_until(mounted.is_idle, "the dead readers are forgotten")
+
+
+@both_ways
+@pytest.mark.parametrize("name", ["image", "carousel"])
+def test_a_handle_that_is_opened_and_never_read(
+    direct: bool, name: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """It holds nobody, not even for the patience, and nothing; read after all, it is right."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    handle = os.open(mounted.point / name, flags(direct=direct))
+    try:
+        finish(spawn(*dd(mounted.image, work / "copy")), timeout=20)
+        assert_same(source, work / "copy")
+        wait_until(lambda: len(mounted.status()["readers"]) == 1, "only the silent handle is left")
+        assert mounted.status()["gauges"]["slots_held"] == 0
+        check_pattern(os.read(handle, MIB), 0)
+    finally:
+        os.close(handle)
+
+
+@both_ways
+@pytest.mark.parametrize("back", [3 * MIB, 14 * MIB], ids=["a step", "a jump"])
+def test_a_reader_that_seeks_back(
+    back: int, direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """It is answered at once and reads on to a right end, and so does a `dd` beside it."""
+    source, there = pattern_image(SIZE), 16 * MIB
+    mounted = mount(source, "--patience", 1)
+    handle = os.open(mounted.image, flags(direct=direct))
+    try:
+        for offset in range(0, there, MIB):
+            check_pattern(os.pread(handle, MIB, offset), offset)
+        beside = spawn(*dd(mounted.image, work / "beside", "bs=1M iflag=direct"))
+        began = time.monotonic()
+        check_pattern(os.pread(handle, MIB, there - back), there - back)
+        assert time.monotonic() - began < AT_ONCE
+        for offset in range(there - back + MIB, SIZE, MIB):
+            check_pattern(os.pread(handle, MIB, offset), offset)
+    finally:
+        os.close(handle)
+    finish(beside)
+    assert_same(source, work / "beside")
+    assert mounted.source_bytes() <= 2 * SIZE + back + 4 * MIB
+
+
+@both_ways
+@pytest.mark.parametrize("begins", [2 * MIB, 0], ids=["after a start in order", "from the first"])
+def test_a_reader_that_jumps_about(
+    begins: int, direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Though it goes on jumping ahead of where it once read straight on, it does not hold a `dd`."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER)
+    chance, over = random.Random(begins), threading.Event()
+
+    def jump_about() -> float:
+        slowest = 0.0
+        handle = os.open(mounted.image, flags(direct=direct))
+        try:
+            for place in range(0, begins, MIB // 2):
+                check_pattern(os.pread(handle, MIB // 2, place), place)
+            while not over.wait(0.02):
+                place = chance.randrange(4 * MIB, 14 * MIB)
+                began = time.monotonic()
+                check_pattern(os.pread(handle, 4096, place), place)
+                slowest = max(slowest, time.monotonic() - began)
+        finally:
+            os.close(handle)
+        return slowest
+
+    with ThreadPoolExecutor(1) as pool:
+        jumping = pool.submit(jump_about)
+        try:
+            finish(spawn(*dd(mounted.image, work / "copy", "bs=1M iflag=direct")), timeout=20)
+        finally:
+            over.set()
+        assert 0.0 < jumping.result() < AT_ONCE
+    assert_same(source, work / "copy")
+
+
+@both_ways
+def test_the_same_name_opened_twice(direct: bool, mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """Two names are two readers; the open file opened again is right, from the page cache that they share."""
+    mounted = mount(pattern_image(SIZE))
+    first, second = (os.open(mounted.image, flags(direct=direct)) for _ in range(2))
+    try:
+        again = os.open(f"/proc/self/fd/{first}", os.O_RDONLY)
+        try:
+            for offset in range(0, 8 * MIB, MIB):
+                check_pattern(os.pread(first, MIB, offset), offset)
+                check_pattern(os.pread(second, MIB, offset), offset)
+                check_pattern(os.pread(again, MIB // 2, offset), offset)
+                check_pattern(os.pread(again, MIB // 2, SIZE - offset - MIB), SIZE - offset - MIB)
+            assert pattern(0, 100) == os.pread(again, 100, 0)
+            shown = mounted.status()["readers"]
+        finally:
+            os.close(again)
+    finally:
+        os.close(first)
+        os.close(second)
+    had = [reader["delivered"] for reader in shown]
+    assert 3 == len(had)
+    assert min(had[:2]) >= 8 * MIB
+    if not direct:
+        # Half of what it read was there; what it read ahead at the image's end is its own.
+        assert had[2] < 8 * MIB + 8 * MIB
+
+
+def shell_form() -> str:
+    """Return the block of shell lines that the page shows for the carousel."""
+    (block,) = re.findall(r"^```\n(exec 3<.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+@pytest.mark.tool("losetup", "getfattr")
+@pytest.mark.parametrize("begins", [0, 9 * MIB], ids=["at the beginning", "in the middle"])
+@pytest.mark.parametrize("onto", ["file", "disk"])
+def test_a_turn_of_the_carousel(
+    begins: int,
+    onto: str,
+    mount: MountFactory,
+    pattern_image: PatternFactory,
+    loop: LoopFactory,
+    spawn: Spawn,
+    work: Path,
+) -> None:
+    """The page's own lines make a right copy, wherever the turn begins; it costs what it has missed."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "4M")
+    first = hold(spawn, mounted.image, work / "first", begins, direct=True) if begins else None
+    target = copy = work / "copy"
+    if onto == "disk":
+        copy.touch()
+        os.truncate(copy, SIZE // MIB * MIB + MIB)
+        target = loop(copy)
+    script = shell_form().replace("/mnt/fanout", str(mounted.point)).replace("TARGET", str(target))
+    turning = spawn("bash", "-ec", script)
+    start = 0
+    if first is not None:
+        wait_until(lambda: with_bytes(mounted) == 2, "the turn has begun")
+        (start,) = [turn["start"] for turn in mounted.status()["readers"] if turn["kind"] == "carousel"]
+        assert begins <= start <= begins + 4 * MIB
+        first.finish()
+        assert_same(source, first.copy)
+    finish(turning)
+    if onto == "disk":
+        subprocess.run(["blockdev", "--flushbufs", str(target)], check=True)
+        os.truncate(copy, SIZE)
+    assert_same(source, copy)
+    assert SIZE <= mounted.source_bytes() <= start + 1.05 * SIZE
+
+
+def test_a_source_that_others_use_too(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Two `dd` together get the image at the rate that is allowed; a third has it from the ring at once."""
+    source, rate = pattern_image(4 * MIB + 1234), 4 * MIB
+    mounted = mount(source, "--ring", "8M", "--read-rate", rate)
+    began = time.monotonic()
+    for process in [spawn(*dd(mounted.image, work / str(number))) for number in range(2)]:
+        finish(process)
+    took = time.monotonic() - began
+    assert (source.stat().st_size - MIB) / rate <= took <= 2 * source.stat().st_size / rate + AT_ONCE
+    began = time.monotonic()
+    finish(spawn(*dd(mounted.image, work / "2")))
+    assert time.monotonic() - began < AT_ONCE
+    for number in range(3):
+        assert_same(source, work / str(number))
+    assert source.stat().st_size == mounted.source_bytes()
+
+
+@both_ways
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_a_bad_place_on_the_disk(direct: bool, mount: MountFactory, faulty: FaultFactory) -> None:
+    """A read over the bad place is EIO, all others are right, and the status counts it."""
+    bad = 9 * MIB + MIB // 2
+    mounted = mount(faulty(SIZE, [(bad, 4096)]).path)
+    mounted.expected.append(r"the source can't be read from byte")
+    (place,) = read_in_pieces(mounted.image, SIZE, flags(direct=direct)).items()
+    assert place in {(bad, "EIO"), (bad // MIB * MIB, "EIO")}
+    assert mounted.status()["source"]["errors"] > 0
+    assert f"from byte {bad} to before {bad + 4096}" in mounted.log.read_text()
+
+
+@both_ways
+def test_a_source_that_shrinks(direct: bool, mount: MountFactory, tmp_path: Path) -> None:
+    """What was cut off is EIO, not an early end; what is left is right; the mount stays."""
+    left = 5 * MIB
+    source = write_pattern(tmp_path / "source.img", SIZE)
+    mounted = mount(source, "--ring", "2M")
+    mounted.expected.append(r"the source can't be read from byte")
+    os.truncate(source, left)
+    failures = read_in_pieces(mounted.image, SIZE, flags(direct=direct))
+    assert dict.fromkeys(range(left, SIZE, MIB), "EIO") == failures
+    assert 1 <= mounted.status()["source"]["errors"] <= 4 * len(failures)
+
+
+@pytest.mark.tool("nbdfuse", "nbdkit")
+def test_a_source_that_hangs(mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path) -> None:
+    """Who waits gets EIO after the source's timeout; when the source answers again, so does the mount."""
+    served = faulty(SIZE)
+    mounted = mount(served.path, "--source-timeout", 1)
+    served.server.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        failed = finish(spawn(*dd(mounted.image, work / "copy", "bs=1M iflag=direct")), code=1)
+        assert 1.0 <= time.monotonic() - began < 5.0
+        assert b"Input/output error" in failed.stderr
+        assert mounted.is_mounted()
+    finally:
+        served.server.send_signal(signal.SIGCONT)
+    assert {} == read_in_pieces(mounted.image, SIZE, 0)
+
+
+@both_ways
+def test_the_daemon_is_killed(
+    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """After `kill -9` of the daemon a reader gets an error, never a short success; the next mount works."""
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--ring", "2M")
+    reader = hold(spawn, mounted.image, work / "copy", 2 * MIB, direct=direct)
+    mounted.kill()
+    assert reader.finish(code=None).returncode != 0
+    again = mount(source, point=mounted.point)
+    assert_same(source, again.image)
+
+
+def refuses(mounted: Mount) -> bool:
+    """Tell whether an open is refused."""
+    try:
+        mounted.image.open("rb", buffering=0).close()
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("hurry", [False, True], ids=["told once", "told twice"])
+def test_the_daemon_is_told_to_end(
+    hurry: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Opens are refused, a read that waits gets EIO in two seconds or at a second signal; then it is gone."""
+    mounted = mount(pattern_image(SIZE), "--ring", "2M", "--patience", FOR_EVER)
+    hold(spawn, mounted.image, work / "behind", MIB, direct=True)
+    waiting = spawn(*dd(mounted.image, work / "waiting", "bs=1M iflag=direct"))
+    wait_until(lambda: is_paced(mounted), "the front reader waits")
+    began = time.monotonic()
+    os.kill(mounted.pid, signal.SIGTERM)
+    wait_until(lambda: refuses(mounted), "opens are refused")
+    if hurry:
+        os.kill(mounted.pid, signal.SIGTERM)
+    failed = finish(waiting, timeout=20, code=1)
+    assert b"Input/output error" in failed.stderr
+    assert (time.monotonic() - began < 2.0) == hurry
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended", timeout=20)
+    assert not mounted.is_mounted()
