@@ -5,8 +5,7 @@ import inspect
 import json
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable
-from types import SimpleNamespace
+from collections.abc import Awaitable
 from typing import Any
 
 import pyfuse3
@@ -15,50 +14,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import SourceBrokeError
-from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.rules import Rules
-from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import PAGE
 from fanoutfs.sink import files
-from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.filesystem import FIRST_FRESH_INODE, MOST_HANDLES, Filesystem
-
-SIZE = 10 * PAGE + 7
-CONTENT = bytes(i % 251 for i in range(SIZE))
-WHO: Any = SimpleNamespace(pid=os.getpid(), uid=0, gid=0, umask=0)
-ROOT = pyfuse3.ROOT_INODE
-
-
-def make_filesystem() -> Filesystem:
-    rules = Rules(blocks=11, slots=4, run=2, patience=10.0, turn=2.0)
-    ring = Ring(size=SIZE, block=PAGE, rules=rules, memory=Memory(4, PAGE), clock=trio.current_time)
-    return Filesystem(ring=ring, drop_behind=DropBehind(), status=lambda: b'{"readers": []}\n')
-
-
-async def produce(ring: Ring) -> None:
-    while True:
-        read = await ring.next_read()
-        await trio.sleep(0.001)
-        for block, slot in zip(read.blocks, read.slots, strict=True):
-            piece = CONTENT[block * PAGE : (block + 1) * PAGE]
-            ring.memory.slot(slot)[: len(piece)] = piece
-        ring.filled(read, {})
-
-
-@pytest.fixture
-async def filesystem(autojump_clock: MockClock) -> AsyncIterator[Filesystem]:
-    """Make a file system over CONTENT, with its producer; at the end nothing waits."""
-    made = make_filesystem()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(produce, made.ring)
-        yield made
-        nursery.cancel_scope.cancel()
-    assert made.ring.waiting() == []
-
-
-async def open_image(filesystem: Filesystem, flags: int = os.O_RDONLY) -> pyfuse3.FileInfo:
-    entry = await filesystem.lookup(ROOT, b"image", WHO)
-    return await filesystem.open(entry.st_ino, flags, WHO)
+from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, make_filesystem, open_image
 
 
 async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem) -> None:
@@ -229,7 +188,7 @@ HANDLERS: dict[str, tuple[Any, ...]] = {
 }
 
 
-NEED_NOTHING = {"flush", "releasedir", "getxattr", "listxattr"}
+NEED_NOTHING = {"flush", "releasedir"}
 """Handlers whose answer is always the same."""
 
 

@@ -67,6 +67,27 @@ def test_the_ring_is_an_eighth_of_memory_or_what_was_asked_and_at_most_the_image
     assert settings(ring=ring).slots(size, available) == slots
 
 
+@pytest.mark.parametrize(
+    ("block", "read_rate", "blocks"),
+    [
+        (MIB, None, 8),
+        (MIB, 1 << 40, 8),
+        (MIB, 80 * MIB, 8),
+        (MIB, 79 * MIB, 7),
+        (MIB, 20 * MIB, 2),
+        (MIB, MIB, 1),
+        (MIB, 1, 1),
+        (64 * MIB, None, 1),
+        (64 * 1024, 5 * MIB, 8),
+    ],
+)
+def test_a_run_is_8_mib_or_a_tenth_of_a_second_where_the_rate_is_limited(
+    block: int, read_rate: int | None, blocks: int
+) -> None:
+    """In whole blocks, and one block at least: who waits for a detour waits for the run before it."""
+    assert settings(block=block, read_rate=read_rate).run() == blocks
+
+
 def test_an_unknown_mount_option_is_named() -> None:
     """libfuse would refuse it without a word."""
     with pytest.raises(UsageError, match="max_read=1"):

@@ -28,9 +28,10 @@ class Rig:
     blocks_read: list[int] = attrs.field(factory=list)
     opened: int = 0
 
-    def open(self) -> Consumer:
+    def open(self, turn_from: int | None = None) -> Consumer:
+        """Open the image, or, with the byte at which its turn begins, a carousel."""
         self.opened += 1
-        return Consumer(self.ring, self.opened, 0, "test")
+        return Consumer(self.ring, self.opened, 0, "test", turn_from)
 
     async def produce(self) -> None:
         ring = self.ring
@@ -42,6 +43,16 @@ class Rig:
                 ring.memory.slot(slot)[: len(piece)] = piece
             self.blocks_read += read.blocks
             ring.filled(read, {block: self.bad[block] for block in read.blocks if block in self.bad})
+
+
+async def read_all(consumer: Consumer, piece: int) -> bytes:
+    """Read a file to its end in pieces of ``piece`` bytes, and close it."""
+    got = bytearray()
+    while found := await read(consumer, len(got), piece):
+        got += found
+        await trio.lowlevel.checkpoint()
+    consumer.close()
+    return bytes(got)
 
 
 async def read(consumer: Consumer, offset: int, size: int) -> Buffer:

@@ -6,19 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, ReaderGoneError, SourceBrokeError, SourceHungError
 from fanoutfs.settings import PAGE
-from tests.tasks.rig import make_rig, read
-
-
-async def read_all(consumer: Consumer, piece: int) -> bytes:
-    got = bytearray()
-    while found := await read(consumer, len(got), piece):
-        got += found
-        await trio.lowlevel.checkpoint()
-    consumer.close()
-    return bytes(got)
+from tests.tasks.rig import make_rig, read, read_all
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8, 64])

@@ -1,0 +1,45 @@
+"""A file system over CONTENT and what calls it, as pyfuse3 would, without a mount."""
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pyfuse3
+import trio
+
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.rules import Rules
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import PAGE
+from fanoutfs.sink.dropbehind import DropBehind
+from fanoutfs.sink.filesystem import Filesystem
+
+SIZE = 10 * PAGE + 7
+CONTENT = bytes(i % 251 for i in range(SIZE))
+WHO: Any = SimpleNamespace(pid=os.getpid(), uid=0, gid=0, umask=0)
+ROOT = pyfuse3.ROOT_INODE
+
+
+def make_filesystem() -> Filesystem:
+    rules = Rules(blocks=11, slots=4, run=2, patience=10.0, turn=2.0)
+    ring = Ring(size=SIZE, block=PAGE, rules=rules, memory=Memory(4, PAGE), clock=trio.current_time)
+    return Filesystem(ring=ring, drop_behind=DropBehind(), status=lambda: b'{"readers": []}\n')
+
+
+async def produce(ring: Ring) -> None:
+    while True:
+        read = await ring.next_read()
+        await trio.sleep(0.001)
+        for block, slot in zip(read.blocks, read.slots, strict=True):
+            piece = CONTENT[block * PAGE : (block + 1) * PAGE]
+            ring.memory.slot(slot)[: len(piece)] = piece
+        ring.filled(read, {})
+
+
+async def look_up(filesystem: Filesystem, name: bytes) -> pyfuse3.InodeT:
+    """Look a name in the root folder up; gives the inode that open takes."""
+    return (await filesystem.lookup(ROOT, name, WHO)).st_ino
+
+
+async def open_image(filesystem: Filesystem, flags: int = os.O_RDONLY) -> pyfuse3.FileInfo:
+    return await filesystem.open(await look_up(filesystem, b"image"), flags, WHO)

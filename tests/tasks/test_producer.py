@@ -1,0 +1,160 @@
+"""The producer with a source of its own, on trio's clock: what it reads, and how fast."""
+
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fanoutfs.errors import SourceBrokeError
+from fanoutfs.producer import Producer
+from fanoutfs.settings import PAGE
+from fanoutfs.source.rate import Rate
+from fanoutfs.statistics import Statistics
+from tests.tasks.rig import Rig, make_rig, read, read_all
+
+RUN = 2
+BLOCKS = 40
+
+
+@attrs.define(eq=False)
+class Kept:
+    """A source in memory that takes no time, with pages that can't be read."""
+
+    content: bytes
+    bad: frozenset[int] = frozenset()
+    path: str = "kept"
+    identity: str = "kept"
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        if any(page in self.bad for page in range(offset // PAGE, -(-(offset + length) // PAGE))):
+            raise OSError(errno.EIO, "bad")
+        for slot in slots:
+            piece = self.content[offset : offset + min(len(slot), length)]
+            slot[: len(piece)] = piece
+            offset, length = offset + len(piece), length - len(piece)
+
+    def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def producing(rig: Rig, rate: Rate, bad: frozenset[int] = frozenset()) -> AsyncIterator[Statistics]:
+    """Have a producer read the rig's content."""
+    statistics = Statistics()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Producer(Kept(rig.content, bad), rig.ring, statistics, rate).run)
+        yield statistics
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("size", [BLOCKS * PAGE, (BLOCKS - 1) * PAGE + 123])
+async def test_what_it_reads_is_the_source(size: int, autojump_clock: MockClock) -> None:
+    """To the last byte, once, in runs of two blocks."""
+    rig = make_rig(size, run=RUN)
+    async with producing(rig, Rate()) as statistics:
+        got = await read_all(rig.open(), PAGE)
+
+    assert got == rig.content
+    assert (statistics.bytes_read, statistics.reads, statistics.errors) == (size, BLOCKS // RUN, 0)
+
+
+@pytest.mark.parametrize("seconds_for_all", [0.5, 40.0])
+async def test_a_limited_source_gives_its_bytes_no_faster(
+    seconds_for_all: float, autojump_clock: MockClock
+) -> None:
+    """N bytes take (N - one run) / rate seconds: the first run waits for nothing."""
+    rig = make_rig(BLOCKS * PAGE, run=RUN)
+    async with producing(rig, Rate(BLOCKS * PAGE / seconds_for_all)):
+        begun = trio.current_time()
+        got = await read_all(rig.open(), PAGE)
+        took = trio.current_time() - begun
+
+    assert got == rig.content
+    assert took == pytest.approx(seconds_for_all * (BLOCKS - RUN) / BLOCKS)
+
+
+async def test_readers_near_one_another_share_the_rate(autojump_clock: MockClock) -> None:
+    """Four take as long as one: what is in the ring costs nothing."""
+    rig = make_rig(BLOCKS * PAGE, run=RUN)
+    async with producing(rig, Rate(BLOCKS * PAGE / 40.0)) as statistics:
+        begun = trio.current_time()
+        async with trio.open_nursery() as readers:
+            for piece in (512, PAGE, 3 * PAGE, 1000):
+                readers.start_soon(read_all, rig.open(), piece)
+        took = trio.current_time() - begun
+
+    assert statistics.bytes_read == BLOCKS * PAGE
+    assert took == pytest.approx(40.0 * (BLOCKS - RUN) / BLOCKS)
+
+
+async def test_detours_count_against_the_rate(autojump_clock: MockClock) -> None:
+    """Ten probes of a block each, one after the other, take as long as ten blocks do."""
+    rig = make_rig(BLOCKS * PAGE, run=RUN)
+    async with producing(rig, Rate(BLOCKS * PAGE / 40.0)):
+        begun = trio.current_time()
+        for i in range(10):
+            probe = rig.open()
+            await read(probe, (3 * i + 1) * PAGE, 10)
+            probe.close()
+        took = trio.current_time() - begun
+
+    assert took == pytest.approx(9.0)
+
+
+async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClock) -> None:
+    """Who waits long because the source is read slowly on purpose gets bytes, not an error."""
+    rig = make_rig(4 * PAGE, slots=2, run=1)
+    consumer = rig.open()
+    got = []
+
+    async def wait() -> None:
+        got.append(bytes(await read(consumer, PAGE, PAGE)))
+
+    async with producing(rig, Rate(PAGE / 100.0)), trio.open_nursery() as nursery:
+        await read(consumer, 0, PAGE)
+        nursery.start_soon(wait)
+        # Not a second of it while a thread reads: this clock does not wait for threads.
+        await trio.sleep(50.0)
+        assert len(rig.ring.waiting()) == 1
+        rig.ring.source_hangs(30.0)
+
+    assert got == [rig.content[PAGE : 2 * PAGE]]
+
+
+async def test_the_decision_is_made_when_the_source_may_be_read(autojump_clock: MockClock) -> None:
+    """Who comes while the producer waits for its rate is served next, if it is nearest ahead of the head."""
+    rig = make_rig(BLOCKS * PAGE, run=RUN)
+    async with producing(rig, Rate(2 * PAGE / 10.0)):
+        first, late = rig.open(), rig.open()
+        await read(first, 0, PAGE)
+        await trio.sleep(5.0)
+        first.close()
+        begun = trio.current_time()
+        await read(late, 20 * PAGE, PAGE)
+        took = trio.current_time() - begun
+
+    assert took == pytest.approx(5.0)
+
+
+async def test_a_bad_page_is_found_and_told(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run around it is there, it alone is an error, and the log names its bytes."""
+    rig = make_rig(BLOCKS * PAGE, run=RUN)
+    async with producing(rig, Rate(), frozenset([5])) as statistics:
+        consumer = rig.open()
+        assert bytes(await read(consumer, 4 * PAGE, PAGE)) == rig.content[4 * PAGE : 5 * PAGE]
+        with pytest.raises(SourceBrokeError):
+            await read(consumer, 5 * PAGE, 1)
+
+    assert statistics.errors >= 1
+    assert f"from byte {5 * PAGE} to before {6 * PAGE}" in caplog.text
+    caplog.clear()
