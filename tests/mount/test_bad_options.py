@@ -30,6 +30,12 @@ pytestmark = pytest.mark.mount
         ("--patience -1", "--patience"),
         ("--patience nan", "--patience"),
         ("--patience soon", "--patience"),
+        ("--read-rate 0", "--read-rate"),
+        ("--read-rate -1M", "--read-rate"),
+        ("--read-rate fast", "--read-rate"),
+        ("--read-rate 1.5M", "--read-rate"),
+        ("--read-rate inf", "--read-rate"),
+        ("--pace sometimes", "--pace"),
         ("--no-such-option", "--no-such-option"),
     ],
 )
