@@ -13,7 +13,7 @@ dormant at ``now``; spots are sorted and not empty; ``need`` is the most that on
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from heapq import heappop, heappush
 from itertools import pairwise
 
@@ -90,13 +90,13 @@ class Order:
         self._changed.clear()
         for spot in touched:
             self.uneven.discard(spot)
-            self.sated(spot)
+            self.starve(spot)
             if spot.points:
                 spot.need = max([point.end - point.block for point in spot.points])
-                insort(self.hungry, spot.block)
                 if spot.block + spot.need != self.blocks:
                     self.uneven.add(spot)
             else:
+                self.sated(spot)
                 del self.at[spot.block]
                 del self.places[bisect_left(self.places, spot.block)]
 
@@ -105,6 +105,11 @@ class Order:
         i = bisect_left(self.hungry, spot.block)
         if i < len(self.hungry) and self.hungry[i] == spot.block:
             del self.hungry[i]
+
+    def starve(self, spot: Spot) -> None:
+        """Note that something of a spot's look-ahead may have gone."""
+        self.sated(spot)
+        insort(self.hungry, spot.block)
 
     def look_again(self) -> None:
         """Note that anybody's look-ahead may have an absent block: what it covers has changed."""
@@ -169,12 +174,24 @@ class Order:
                 return other
         return None
 
-    def covered(self, look: int) -> int:
-        """Say how many blocks lie less than ``look`` ahead of some spot; more near the end of the image."""
-        if not self.places:
-            return 0
-        after_last = min(look, self.blocks - self.places[-1] + self.places[0])
-        return after_last + sum([min(look, b - a) for a, b in pairwise(self.places)])
+    def look_ahead(self, most: int, room: int, among: Container[int] | None = None) -> int:
+        """Give the largest look-ahead, ``most`` blocks at most, that fits ``room``, all spots' together.
+
+        Where the next spot is nearer than that the two overlap, and only the gap counts. ``among``: the
+        blocks of the spots that count; None: all do.
+        """
+        if most * len(self.places) <= room:
+            return most
+        places = self.places if among is None else [place for place in self.places if place in among]
+        if not places:
+            return most
+        gaps = [b - a for a, b in pairwise(places)]
+        gaps.append(self.blocks - places[-1] + places[0])
+        for left, gap in zip(range(len(gaps), 0, -1), sorted(gaps), strict=True):
+            if min(gap, most) * left > room:
+                return min(most, room // left)
+            room -= gap
+        return most
 
     def needed(self) -> list[tuple[int, int]]:
         """Give the stretches (first, one past the last) that somebody still needs, in order, disjoint."""

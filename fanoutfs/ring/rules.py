@@ -63,7 +63,7 @@ from heapq import merge
 
 import attrs
 
-from fanoutfs.ring.farthest import Farthest
+from fanoutfs.ring.farthest import Farthest, Victim
 from fanoutfs.ring.order import Order, Spot
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.point import Ask, Asks, Point
@@ -135,6 +135,8 @@ class Rules:
 
     # Set by a decision, for the events until the next.
     _look: int = attrs.field(default=0, init=False)
+    """Blocks of look-ahead; and how many of them never go."""
+    _guard: int = attrs.field(default=0, init=False)
     _granule: int = attrs.field(default=1, init=False)
     """Runs end at multiples of it."""
     _pace: Pace = attrs.field(init=False)
@@ -200,7 +202,8 @@ class Rules:
             return True
         if before // self._granule == block // self._granule and block < point.end:
             return False
-        return self._held_up or self._absent(block, self._window_end(block, point.end)) is not None
+        end = self._window_end(block, point.end, self._look)
+        return self._held_up or self._absent(block, end) is not None
 
     def filled(self, read: Read, seconds: float) -> None:
         """Enter what was read as resident; ``seconds`` is the source's time that it took."""
@@ -261,9 +264,9 @@ class Rules:
         """Bring up to date what a decision is made on."""
         self.order.settle(now)
         half = self.slots // 2
-        look = min(self.look_ahead_runs * self.run, half)
-        while look > 0 and look * len(self.order.places) > half and self.order.covered(look) > half:
-            look //= 2
+        most = min(self.look_ahead_runs * self.run, half)
+        self._guard = self.order.look_ahead(most, half)
+        look = self.order.look_ahead(most, half, self.residency.slot_of)
         if look != self._look:
             self._look = look
             self._granule = max(1, min(self.run, look // 2))
@@ -271,10 +274,10 @@ class Rules:
         self._pace = Pace(
             order=self.order,
             residency=self.residency,
-            victims=Farthest(self.order, self.residency, self._window, self._asks.at),
+            victims=Farthest(self.order, self.residency, self._guarded, self._asks.at),
             slots=self.slots,
             reserve=self.reserve,
-            look=look,
+            look=self._guard,
             strict=self._paces,
         )
 
@@ -293,17 +296,25 @@ class Rules:
 
     # What is wanted: R1, R1a
 
-    def _window_end(self, block: int, end: int) -> int:
+    def _window_end(self, block: int, end: int, look: int) -> int:
         """Give the end of the look-ahead of who stands at ``block`` and goes to ``end``, all unrolled.
 
         It is on a border between runs, so that runs come whole.
         """
-        ahead = block + self._look
+        ahead = block + look
         lap = ahead // self.blocks * self.blocks
         return min(end, lap + (ahead - lap) // self._granule * self._granule)
 
     def _window(self, spot: Spot) -> int:
-        """Say how many blocks from its own on are looked ahead for at a spot.
+        """Say how many blocks from its own on are looked ahead for at a spot."""
+        return self._window_of(spot, self._look)
+
+    def _guarded(self, spot: Spot) -> int:
+        """Say how many blocks from its own on never go for another's sake."""
+        return self._window_of(spot, self._guard)
+
+    def _window_of(self, spot: Spot, look: int) -> int:
+        """Say how many blocks a look-ahead is long.
 
         Who has waited at the front for what came just now is about to take it: the look-ahead begins
         behind that. Else the head would leave for the next pack, and come back a turn later, whenever the
@@ -314,8 +325,8 @@ class Rules:
         if at in self._asks.at and at in self.residency.slot_of:
             came = self.residency.first_absent(at, at + self.run) or at + self.run
             if self.order.next_after(at) > came - at:
-                return self._window_end(came, end) - at
-        return max(self._window_end(at, end) - at, at in self._asks.at)
+                return self._window_end(came, end, look) - at
+        return max(self._window_end(at, end, look) - at, at in self._asks.at)
 
     def _absent(self, begin: int, end: int) -> int | None:
         """Give the real number of the first absent block from ``begin`` to before ``end``, unrolled."""
@@ -393,7 +404,7 @@ class Rules:
         while len(slots) < stop - first:
             lacking = max(0, keep + 1 - self.residency.free)
             victims = self._pace.victims.first(lacking)
-            if len(victims) < lacking:
+            if len(victims) < lacking or (victims and self._harms(want, first + len(slots), victims)):
                 self._starved = True
                 break
             holders = [] if forced else [self._pace.holder_of(victim, want.spot) for victim in victims]
@@ -401,11 +412,20 @@ class Rules:
                 if slots:
                     break
                 return self._wait(want, holder)
-            for _ in victims:
+            for victim in victims:
                 self._pace.victims.give_up()
+                if victim.needer is not None:
+                    self.order.starve(victim.needer)
             slot = self.residency.lend_slot(after=slot)
             slots.append(slot)
         return Read(first, tuple(slots), want.detour) if slots else Rest()
+
+    def _harms(self, want: _Want, block: int, victims: list[Victim]) -> bool:
+        """R2: say whether a block of a look-ahead would be used later than what would go for it."""
+        if want.detour or want.spot is None or want.block in self._asks.at:
+            return False
+        use = (block - want.spot.block) % self.blocks
+        return any(victim.next_use <= use for victim in victims)
 
     def _wait(self, want: _Want, holder: Spot) -> Read | Rest:
         """Hold up who wants this, unless R4 says that it goes on all the same."""

@@ -306,14 +306,39 @@ def test_an_image_that_fits_the_ring_is_read_once_and_stays() -> None:
 
 
 @pytest.mark.parametrize("readers", [1, 2, 3, 8, 40])
-def test_look_aheads_cover_at_most_half_of_the_ring(readers: int) -> None:
+def test_what_never_goes_covers_at_most_half_of_the_ring(readers: int) -> None:
     """However many readers, wherever they are: the rest is there for what they share."""
     rules = make_rules(blocks=10_000, slots=16, run=4)
     for number in range(readers):
         reader(rules, number, number * 200)
     fill(rules)
 
-    assert len(resident(rules)) <= 8
+    assert sum(rules._guarded(spot) for spot in rules.order.at.values()) <= 8
+
+
+def test_one_that_waits_for_the_sweep_takes_no_look_ahead_from_the_others() -> None:
+    """A newcomer at 0 has nothing yet: the front goes on with all of its look-ahead, and keeps the head."""
+    rules = make_rules(blocks=1000, slots=16, run=4)
+    front = reader(rules, 1, 500)
+    rules.ask(front, 500, 500, 0.0, fresh=True)
+    first = rules.decide(0.0)
+    assert isinstance(first, Read)
+    rules.filled(first, 0.0)
+    late = reader(rules, 2, 0)
+    rules.ask(late, 0, 0, 0.0, fresh=False)
+
+    assert [500, 504] == [first.first, *(read.first for read in fill(rules, most=1))]
+
+
+def test_a_look_ahead_takes_no_slot_from_what_is_needed_sooner() -> None:
+    """Do no harm: beyond what never goes, a block is read ahead only for one that is used later."""
+    rules = make_rules(blocks=1000, slots=8, run=1, strict=False)
+    for number, at in enumerate((100, 200, 300, 400)):
+        reader(rules, number, at)
+
+    reads = fill(rules, most=100)
+
+    assert len(reads) == len({block for read in reads for block in read.blocks})
 
 
 def test_what_was_asked_for_is_read_and_not_all_that_lies_before_it() -> None:
