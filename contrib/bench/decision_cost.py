@@ -20,6 +20,9 @@ from fanoutfs.ring.rules import Rest, Rules
 BLOCKS, SLOTS, RUN = 10_000_000, 100_000, 8
 READERS = (1, 10, 100, 1000)
 BAR = 0.5
+PER_MOVED = 0.002
+"""Milliseconds more for each reader that has moved since the last decision: in a pack all have, several times."""
+
 SOURCE_SECONDS = 0.001
 """Of one read; so short that nobody becomes dormant while we measure."""
 
@@ -133,9 +136,10 @@ def main() -> None:
             work(load, chosen.decisions)
             median, worst = statistics.median(load.milliseconds), max(load.milliseconds)
             between = load.steps / len(load.milliseconds)
-            bar = f"at most {BAR} ms" if readers == max(READERS) else ""
+            most = BAR + PER_MOVED * readers if kind["pack"] else BAR
+            bar = f"at most {most} ms" if readers == max(READERS) else ""
             figure = f"{median:.3f} ms (worst {worst:.2f}; {between:.1f} reads between)"
-            rows.append(Row(f"{readers:4} {name}", figure, bar, not bar or median <= BAR))
+            rows.append(Row(f"{readers:4} {name}", figure, bar, not bar or median <= most))
     finish("one decision, median of processor time", rows)
 
 

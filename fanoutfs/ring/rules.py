@@ -26,7 +26,8 @@ The rules
         stays. The first block after an open or a jump is overdue at once. Detours get at most half of the
         source's time while the sweep has work.
     R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
-        is about to be given never goes.
+        is about to be given never goes; nor does anything for a block read ahead that is used later than it
+        (Cao, Felten, Karlin, Li 1995: do no harm).
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
         one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
@@ -40,7 +41,9 @@ The rules
 Invariants
     1. At most K blocks are resident or on loan to a read.
     2. Under R3 a front is at most K blocks ahead of the last live consumer in reach, but for R4.
-    3. All look-aheads together cover at most K // 2 blocks.
+    3. What never goes for being in a look-ahead is at most K // 2 blocks, and a run for each front that is
+       about to take what came. The look-ahead itself is divided among those who have their next block: who
+       waits has nothing of it, and takes nothing from those whom the sweep serves.
     4. A decision is made only while no read is under way, so "absent" means that nobody fetches it.
 
 What is not done, and why

@@ -118,6 +118,8 @@ class Node:
     file: File
     text: bytes = b""
     turn_from: int | None = None
+    told: int = 1
+    """How often the kernel was told its number."""
 
 
 @attrs.frozen

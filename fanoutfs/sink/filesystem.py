@@ -1,9 +1,7 @@
 """FUSE's requests, translated: handlers that look up, open, read and release, and decide nothing.
 
-Why every look-up of a file gives a fresh inode number: the kernel keeps one page cache per inode. With one
-inode for all, what one reader has read is served to the next without a word to us: no pacing, no counting,
-and nothing to tell when the ring may let go. So each open by name has an inode, and a page cache, of its own.
-``stat`` still shows one constant number, for GETATTR answers that; cp refuses to go on when it changes.
+Every look-up of a file gives a fresh inode number; ``inodes.py`` says why. ``stat`` still shows one constant
+number, for GETATTR answers that; cp refuses to go on when it changes.
 
 A look-up's reply is good for zero seconds, so that the next open asks again.
 """
@@ -26,13 +24,12 @@ from fanoutfs.sink import files, process
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.files import Handle, Node, ReaderHandle, TextHandle
 from fanoutfs.sink.guard import guarded
+from fanoutfs.sink.inodes import Inodes
 
 log = logging.getLogger(__name__)
 
 MOST_HANDLES = 4096
 """Opens beyond this get EMFILE: each may park a request, and pyfuse3 has a task per parked request."""
-
-FIRST_FRESH_INODE = 1 << 10
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -54,16 +51,12 @@ class Filesystem(pyfuse3.Operations):
     closing: bool = attrs.field(default=False, init=False)
     handler_bugs: int = attrs.field(default=0, init=False)
     handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
-    nodes: dict[int, Node] = attrs.field(init=False)
+    inodes: Inodes = attrs.field(factory=Inodes, init=False)
     _numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
-    _inodes: "itertools.count[int]" = attrs.field(
-        factory=lambda: itertools.count(FIRST_FRESH_INODE), init=False
-    )
     _told_limit: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         super().__init__()
-        self.nodes = {file.number: Node(file) for file in files.TREE}
 
     @property
     def readers(self) -> list[ReaderHandle]:
@@ -85,10 +78,9 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
-        """Drop the inodes that the kernel no longer knows. Each fresh one was told once."""
-        for inode, _count in inode_list:
-            if inode >= FIRST_FRESH_INODE:
-                self.nodes.pop(inode, None)
+        """Drop the inodes that the kernel no longer knows."""
+        for inode, count in inode_list:
+            self.inodes.forget(inode, count)
 
     @guarded
     async def getattr(self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
@@ -133,8 +125,7 @@ class Filesystem(pyfuse3.Operations):
         for i, file in enumerate(files.TREE[files.FOLDERS[fh]][start_id:], start_id + 1):
             entry = self._entry(file)
             if not pyfuse3.readdir_reply(token, file.name, entry, i):
-                if entry.st_ino >= FIRST_FRESH_INODE:
-                    del self.nodes[entry.st_ino]
+                self.inodes.forget(entry.st_ino, 1)
                 break
 
     @guarded
@@ -154,6 +145,7 @@ class Filesystem(pyfuse3.Operations):
             log.warning("an open is refused: %d files are open here, which is the most", MOST_HANDLES)
             raise TooManyReadersError("too many files are open")
         node = self._node(inode)
+        self.inodes.opened(node)
         number = next(self._numbers)
         if node.file in files.VIEWS:
             direct = bool(flags & os.O_DIRECT) or self._cached_full()
@@ -206,7 +198,7 @@ class Filesystem(pyfuse3.Operations):
 
     def _node(self, inode: int) -> Node:
         try:
-            return self.nodes[inode]
+            return self.inodes.nodes[inode]
         except KeyError:
             raise pyfuse3.FUSEError(errno.ESTALE) from None
 
@@ -214,19 +206,22 @@ class Filesystem(pyfuse3.Operations):
         return self.ring.size if node.file in files.VIEWS else len(node.text)
 
     def _entry(self, file: files.File) -> pyfuse3.EntryAttributes:
-        """Give what LOOKUP answers, with a fresh inode for a file, entered in ``nodes``."""
+        """Give what LOOKUP answers, with an inode of its own for a file."""
         if file in files.TREE:
             return files.attributes(file, 0, self.owner)
-        node = Node(file)
-        if file is files.STATUS:
-            node.text = self.status()
-        elif file is files.HEAD:
-            node.text = b"%d\n" % self.ring.head
-        entry = files.attributes(file, self._size(node), self.owner)
-        entry.st_ino = pyfuse3.InodeT(next(self._inodes))
+        inode = self.inodes.crowded(file) if file in files.VIEWS else None
+        if inode is None:
+            inode = self.inodes.enter(Node(file, self._text(file)))
+        entry = files.attributes(file, self._size(self._node(inode)), self.owner)
+        entry.st_ino = pyfuse3.InodeT(inode)
         entry.entry_timeout = entry.attr_timeout = 0
-        self.nodes[entry.st_ino] = node
         return entry
+
+    def _text(self, file: files.File) -> bytes:
+        """Make the snapshot that status or head shows; nothing for another file."""
+        if file is files.STATUS:
+            return self.status()
+        return b"%d\n" % self.ring.head if file is files.HEAD else b""
 
     def _cached_full(self) -> bool:
         if sum(handle.cached for handle in self.readers) < self.cached_limit:

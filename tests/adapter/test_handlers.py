@@ -16,7 +16,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.settings import PAGE
 from fanoutfs.sink import files
-from fanoutfs.sink.filesystem import FIRST_FRESH_INODE, MOST_HANDLES, Filesystem
+from fanoutfs.sink.filesystem import MOST_HANDLES, Filesystem
+from fanoutfs.sink.inodes import CROWD, FIRST_FRESH
 from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, make_filesystem, open_image
 
 
@@ -44,12 +45,12 @@ async def test_stat_shows_one_constant_inode_number(filesystem: Filesystem) -> N
 
 async def test_forgotten_inodes_are_gone(filesystem: Filesystem) -> None:
     """Nothing is kept for a name that the kernel no longer knows."""
-    before = dict(filesystem.nodes)
+    before = dict(filesystem.inodes.nodes)
     entry = await filesystem.lookup(ROOT, b"image", WHO)
 
     await filesystem.forget([(entry.st_ino, 1)])
 
-    assert filesystem.nodes == before
+    assert filesystem.inodes.nodes == before
     with pytest.raises(pyfuse3.FUSEError) as failure:
         await filesystem.getattr(entry.st_ino, WHO)
     assert failure.value.errno == errno.ESTALE
@@ -61,6 +62,22 @@ async def test_folders_survive_a_forget(filesystem: Filesystem) -> None:
     await filesystem.forget([(entry.st_ino, 1)])
 
     assert (await filesystem.getattr(entry.st_ino, WHO)).st_mode == files.FOLDER.mode
+
+
+async def test_a_crowd_that_looks_up_finds_one_inode_until_somebody_opens_it(filesystem: Filesystem) -> None:
+    """Each would drop what the others have just found: with one for all they get through, a stat as well."""
+    alone = [(await filesystem.lookup(ROOT, b"image", WHO)).st_ino for _ in range(CROWD)]
+    crowd = [(await filesystem.lookup(ROOT, b"image", WHO)).st_ino for _ in range(200)]
+    assert (CROWD, {alone[-1]}) == (len(set(alone)), set(crowd))
+
+    await filesystem.release((await filesystem.open(crowd[0], os.O_RDONLY, WHO)).fh)
+
+    after = (await filesystem.lookup(ROOT, b"image", WHO)).st_ino
+    assert after not in alone
+    await filesystem.forget([(inode, 1) for inode in {*alone[:-1], after}] + [(alone[-1], 200)])
+    assert alone[-1] in filesystem.inodes.nodes
+    await filesystem.forget([(alone[-1], 1)])
+    assert all(inode < FIRST_FRESH for inode in filesystem.inodes.nodes)
 
 
 @pytest.mark.parametrize(("parent", "name"), [(ROOT, b"Image"), (ROOT, b"status"), (2, b"image")])
@@ -173,7 +190,7 @@ async def test_an_untuned_kernel_gets_few_page_cache_readers(
 
 HANDLERS: dict[str, tuple[Any, ...]] = {
     "lookup": (ROOT, b"image", WHO),
-    "forget": ([(FIRST_FRESH_INODE, 1)],),
+    "forget": ([(FIRST_FRESH, 1)],),
     "getattr": (ROOT, WHO),
     "statfs": (WHO,),
     "getxattr": (ROOT, b"user.x", WHO),
@@ -181,7 +198,7 @@ HANDLERS: dict[str, tuple[Any, ...]] = {
     "opendir": (ROOT, WHO),
     "readdir": (ROOT, 0, None),
     "releasedir": (ROOT,),
-    "open": (FIRST_FRESH_INODE, os.O_RDONLY, WHO),
+    "open": (FIRST_FRESH, os.O_RDONLY, WHO),
     "read": (1, 0, 1),
     "flush": (1,),
     "release": (1,),
@@ -209,7 +226,7 @@ class Broken(dict[int, Any]):
     def _fail(self, *_: object) -> Any:
         raise ZeroDivisionError
 
-    __getitem__ = get = pop = __len__ = _fail
+    __getitem__ = __contains__ = get = pop = __len__ = _fail
 
 
 async def errno_of(request: Awaitable[object]) -> int | None:
@@ -226,7 +243,7 @@ async def test_a_bug_in_a_handler_costs_one_request(
 ) -> None:
     """Anything but FUSEError would end the session, and all readers with it: it is logged, and EIO."""
     filesystem = make_filesystem()
-    filesystem.nodes = filesystem.handles = Broken()
+    filesystem.inodes.nodes = filesystem.handles = Broken()
     monkeypatch.setattr(files, "TREE", Broken())
     monkeypatch.setattr(files, "find", lambda *_: 1 / 0)
     monkeypatch.setattr(pyfuse3, "StatvfsData", lambda: 1 / 0)
