@@ -21,7 +21,7 @@ BLOCKS, SLOTS, RUN = 10_000_000, 100_000, 8
 READERS = (1, 10, 100, 1000)
 BAR = 0.5
 PER_MOVED = 0.002
-"""Milliseconds more for each reader that has moved since the last decision: in a pack all have, several times."""
+"""Milliseconds more for each reader that has moved since the last decision: in a pack all have."""
 
 SOURCE_SECONDS = 0.001
 """Of one read; so short that nobody becomes dormant while we measure."""

@@ -42,8 +42,7 @@ Invariants
     1. At most K blocks are resident or on loan to a read.
     2. Under R3 a front is at most K blocks ahead of the last live consumer in reach, but for R4.
     3. What never goes for being in a look-ahead is at most K // 2 blocks, and a run for each front that is
-       about to take what came. The look-ahead itself is divided among those who have their next block: who
-       waits has nothing of it, and takes nothing from those whom the sweep serves.
+       about to take what came; ``ahead.py`` says how the look-ahead is divided.
     4. A decision is made only while no read is under way, so "absent" means that nobody fetches it.
 
 What is not done, and why
@@ -66,14 +65,12 @@ from heapq import merge
 
 import attrs
 
+from fanoutfs.ring.ahead import RUNS, LookAhead
 from fanoutfs.ring.farthest import Farthest, Victim
 from fanoutfs.ring.order import Order, Spot
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.point import Ask, Asks, Point
 from fanoutfs.ring.residency import Residency
-
-LOOK_AHEAD_RUNS = 4
-"""Look-ahead of one reader, in runs: one being taken, one ready, one being read, one to spare."""
 
 RESERVE_SHARE = 32
 """One slot in so many is kept for detours; a ring of fewer than RESERVE_LEAST slots spares none."""
@@ -126,22 +123,18 @@ class Rules:
     patience: float
     turn: float
     strict: bool = True
-    look_ahead_runs: int = LOOK_AHEAD_RUNS
+    look_ahead_runs: int = RUNS
     head: int = attrs.field(default=0, init=False)
     points: dict[int, Point] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
     order: Order = attrs.field(init=False)
+    ahead: LookAhead = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
     _paces: bool = attrs.field(init=False)
     _asks: Asks = attrs.field(init=False)
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
     # Set by a decision, for the events until the next.
-    _look: int = attrs.field(default=0, init=False)
-    """Blocks of look-ahead; and how many of them never go."""
-    _guard: int = attrs.field(default=0, init=False)
-    _granule: int = attrs.field(default=1, init=False)
-    """Runs end at multiples of it."""
     _pace: Pace = attrs.field(init=False)
     _held_up: bool = attrs.field(default=False, init=False)
     """R3 made somebody wait: whoever moves may end that."""
@@ -152,6 +145,8 @@ class Rules:
         self.residency = Residency(self.slots, self.blocks)
         self.order = Order(self.blocks, self.patience)
         self._asks = Asks(self.blocks, self.turn)
+        most = self.look_ahead_runs * self.run
+        self.ahead = LookAhead(self.order, self.residency, self._asks.at, self.run, most)
         # In a ring that holds all of the image nobody has to wait for another.
         self._paces = self.strict and self.slots < self.blocks
         spares = self._paces and self.slots >= RESERVE_LEAST
@@ -203,10 +198,9 @@ class Rules:
         self.order.changed(point)
         if counts != counted:
             return True
-        if before // self._granule == block // self._granule and block < point.end:
+        if before // self.ahead.granule == block // self.ahead.granule and block < point.end:
             return False
-        end = self._window_end(block, point.end, self._look)
-        return self._held_up or self._absent(block, end) is not None
+        return self._held_up or self._absent(block, self.ahead.end(block, point.end)) is not None
 
     def filled(self, read: Read, seconds: float) -> None:
         """Enter what was read as resident; ``seconds`` is the source's time that it took."""
@@ -266,21 +260,14 @@ class Rules:
     def _begin(self, now: float) -> None:
         """Bring up to date what a decision is made on."""
         self.order.settle(now)
-        half = self.slots // 2
-        most = min(self.look_ahead_runs * self.run, half)
-        self._guard = self.order.look_ahead(most, half)
-        look = self.order.look_ahead(most, half, self.residency.slot_of)
-        if look != self._look:
-            self._look = look
-            self._granule = max(1, min(self.run, look // 2))
-            self.order.look_again()
+        self.ahead.divide()
         self._pace = Pace(
             order=self.order,
             residency=self.residency,
-            victims=Farthest(self.order, self.residency, self._guarded, self._asks.at),
+            victims=Farthest(self.order, self.residency, self.ahead.guarded_of, self._asks.at),
             slots=self.slots,
             reserve=self.reserve,
-            look=self._guard,
+            look=self.ahead.guarded,
             strict=self._paces,
         )
 
@@ -298,38 +285,6 @@ class Rules:
             yield from detours
 
     # What is wanted: R1, R1a
-
-    def _window_end(self, block: int, end: int, look: int) -> int:
-        """Give the end of the look-ahead of who stands at ``block`` and goes to ``end``, all unrolled.
-
-        It is on a border between runs, so that runs come whole.
-        """
-        ahead = block + look
-        lap = ahead // self.blocks * self.blocks
-        return min(end, lap + (ahead - lap) // self._granule * self._granule)
-
-    def _window(self, spot: Spot) -> int:
-        """Say how many blocks from its own on are looked ahead for at a spot."""
-        return self._window_of(spot, self._look)
-
-    def _guarded(self, spot: Spot) -> int:
-        """Say how many blocks from its own on never go for another's sake."""
-        return self._window_of(spot, self._guard)
-
-    def _window_of(self, spot: Spot, look: int) -> int:
-        """Say how many blocks a look-ahead is long.
-
-        Who has waited at the front for what came just now is about to take it: the look-ahead begins
-        behind that. Else the head would leave for the next pack, and come back a turn later, whenever the
-        look-ahead shrinks.
-        """
-        at = spot.block
-        end = at + spot.need
-        if at in self._asks.at and at in self.residency.slot_of:
-            came = self.residency.first_absent(at, at + self.run) or at + self.run
-            if self.order.next_after(at) > came - at:
-                return self._window_end(came, end, look) - at
-        return max(self._window_end(at, end, look) - at, at in self._asks.at)
 
     def _absent(self, begin: int, end: int) -> int | None:
         """Give the real number of the first absent block from ``begin`` to before ``end``, unrolled."""
@@ -349,12 +304,12 @@ class Rules:
         """Give the first absent block of each look-ahead; of one that the head is in, on both its sides."""
         straddling = [
             want
-            for spot, distance in self.order.behind(self.head, self.run + self._look)
-            for want in self._want(spot, spot.block + distance, spot.block + self._window(spot))
+            for spot, distance in self.order.behind(self.head, self.run + self.ahead.blocks)
+            for want in self._want(spot, spot.block + distance, spot.block + self.ahead.of(spot))
         ]
         yield from sorted(straddling, key=self._ahead_of_head)
         for spot in self.order.hungry_from(self.head):
-            window = self._window(spot)
+            window = self.ahead.of(spot)
             to_head = (self.head - spot.block) % self.blocks or self.blocks
             wants = list(self._want(spot, spot.block, spot.block + min(to_head, window)))
             if not wants and window <= to_head:
@@ -368,7 +323,7 @@ class Rules:
             # Asked for behind its point is what came late; that is for a detour.
             if spot is None or ask.at < ask.point.block:
                 continue
-            if ask.last >= ask.point.block + self._window(spot):
+            if ask.last >= ask.point.block + self.ahead.of(spot):
                 yield from self._want(spot, ask.at, ask.last + 1)
 
     def _want(self, spot: Spot | None, begin: int, end: int, *, detour: bool = False) -> Iterator[_Want]:
@@ -399,7 +354,7 @@ class Rules:
                 if ahead >= reach:
                     return self._wait(want, holder)
                 most = min(most, reach - ahead)
-        stop = min(first + most, (first // self._granule + 1) * self._granule, self.blocks)
+        stop = min(first + most, (first // self.ahead.granule + 1) * self.ahead.granule, self.blocks)
         stop = self.residency.first_resident(first, stop)
         keep = 0 if want.detour else self.reserve
         slots: list[int] = []

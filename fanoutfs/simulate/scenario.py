@@ -4,7 +4,7 @@ from typing import Literal
 
 import attrs
 
-from fanoutfs.ring.rules import LOOK_AHEAD_RUNS
+from fanoutfs.ring.ahead import RUNS
 from fanoutfs.settings import MIB, RUN, Pace
 
 Order = Literal["image", "carousel"]
@@ -45,7 +45,7 @@ class Scenario:
     block: int | None = None
     """None: chosen by ``grain.py``."""
     run: int = RUN
-    look_ahead_runs: int = LOOK_AHEAD_RUNS
+    look_ahead_runs: int = RUNS
     source_rate: float = 100.0 * MIB
     seek_time: float = 0.0
     """Cost of a read of the source that does not adjoin the one before."""

@@ -201,8 +201,8 @@ class Inspection:
 
     def surely_looked_ahead(self, walker: Walker) -> range:
         """Give its look-ahead but for the last blocks, where runs may end."""
-        rules = self.rules
-        return range(walker.place, min(walker.end, walker.place + rules._look - rules._granule + 1))
+        ahead = self.rules.ahead
+        return range(walker.place, min(walker.end, walker.place + ahead.blocks - ahead.granule + 1))
 
     def starved(self) -> bool:
         """Too little of what is there may go: it is looked ahead for, or about to be given."""
