@@ -31,7 +31,8 @@ from operator import add, lt, sub
 
 import attrs
 
-from fanoutfs.ring.order import Order, Spot
+from fanoutfs.ring.order import Order
+from fanoutfs.ring.point import Spot
 from fanoutfs.ring.residency import Residency
 
 

@@ -19,17 +19,7 @@ from itertools import pairwise
 
 import attrs
 
-from fanoutfs.ring.point import Point
-
-
-@attrs.define(eq=False)
-class Spot:
-    """A real block where live counting consumers stand; never empty."""
-
-    block: int
-    points: set[Point] = attrs.field(factory=set, init=False)
-    need: int = attrs.field(default=0, init=False)
-    """How many blocks, from its own on, the one who goes farthest still needs."""
+from fanoutfs.ring.point import Point, Spot
 
 
 @attrs.define(eq=False)

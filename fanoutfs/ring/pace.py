@@ -12,7 +12,8 @@ these from one to the next finds the ring, and whoever is in one need not wait.
 import attrs
 
 from fanoutfs.ring.farthest import Farthest, Victim
-from fanoutfs.ring.order import Order, Spot
+from fanoutfs.ring.order import Order
+from fanoutfs.ring.point import Spot
 from fanoutfs.ring.residency import Residency
 
 

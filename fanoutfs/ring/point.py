@@ -1,4 +1,4 @@
-"""A consumer and its requests as the rules see them. Pure.
+"""A consumer, its spot and its requests as the rules see them. Pure.
 
 A consumer's way is told in *unrolled* blocks: an ``image`` reader goes from its offset to N, the number of
 the image's blocks; a wrapping one that began at s goes from s to s + N. The real block is the remainder by N.
@@ -6,12 +6,8 @@ the image's blocks; a wrapping one that began at s goes from s to s + N. The rea
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import attrs
-
-if TYPE_CHECKING:
-    from fanoutfs.ring.order import Spot
 
 
 @attrs.define(eq=False)
@@ -42,6 +38,16 @@ class Point:
     """Where it was when the order was last settled; None: nowhere."""
     queued: bool = attrs.field(default=False, init=False)
     """It is in the queue of those who may become dormant."""
+
+
+@attrs.define(eq=False)
+class Spot:
+    """A real block where live counting consumers stand; never empty."""
+
+    block: int
+    points: set[Point] = attrs.field(factory=set, init=False)
+    need: int = attrs.field(default=0, init=False)
+    """How many blocks, from its own on, the one who goes farthest still needs."""
 
 
 @attrs.define(eq=False)

@@ -67,9 +67,9 @@ import attrs
 
 from fanoutfs.ring.ahead import RUNS, LookAhead
 from fanoutfs.ring.farthest import Farthest, Victim
-from fanoutfs.ring.order import Order, Spot
+from fanoutfs.ring.order import Order
 from fanoutfs.ring.pace import Pace
-from fanoutfs.ring.point import Ask, Asks, Point
+from fanoutfs.ring.point import Ask, Asks, Point, Spot
 from fanoutfs.ring.residency import Residency
 
 RESERVE_SHARE = 32
