@@ -103,12 +103,13 @@ class Rest:
 class _Want:
     """``most`` blocks from the real block ``block`` on, which is absent, are wanted for those at ``spot``.
 
-    ``spot`` is None for the sake of a reader that counts for nobody.
+    ``spot`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead for.
     """
 
     block: int
     most: int
     spot: Spot | None
+    asked: bool = False
     detour: bool = False
 
 
@@ -297,7 +298,7 @@ class Rules:
 
     def _wanted(self) -> Iterator[_Want]:
         """R1: give what is wanted, nearest ahead of the head first."""
-        asked = sorted(self._asked_beyond(), key=self._ahead_of_head)
+        asked = sorted(self._asked_for(), key=self._ahead_of_head)
         return merge(self._looked_ahead_for(), asked, key=self._ahead_of_head)
 
     def _looked_ahead_for(self) -> Iterator[_Want]:
@@ -316,28 +317,28 @@ class Rules:
                 self.order.sated(spot)
             yield from wants
 
-    def _asked_beyond(self) -> Iterator[_Want]:
-        """Give what counting consumers have asked for beyond their look-ahead."""
+    def _asked_for(self) -> Iterator[_Want]:
+        """Give what counting consumers have asked for beyond the block where they stand."""
         for ask in self._asks.beyond:
-            spot = ask.point.spot
             # Asked for behind its point is what came late; that is for a detour.
-            if spot is None or ask.at < ask.point.block:
-                continue
-            if ask.last >= ask.point.block + self.ahead.of(spot):
-                yield from self._want(spot, ask.at, ask.last + 1)
+            if ask.point.spot is not None and ask.at >= ask.point.block:
+                yield from self._want(ask.point.spot, ask.at, ask.last + 1, asked=True)
 
-    def _want(self, spot: Spot | None, begin: int, end: int, *, detour: bool = False) -> Iterator[_Want]:
+    def _want(
+        self, spot: Spot | None, begin: int, end: int, *, asked: bool = False, detour: bool = False
+    ) -> Iterator[_Want]:
         """Give the first absent block from ``begin`` to before ``end``, unrolled, if there is one."""
         block = self._absent(begin, end) if begin < end else None
         if block is not None:
-            yield _Want(block, end - begin - (block - begin) % self.blocks, spot, detour)
+            most = end - begin - (block - begin) % self.blocks
+            yield _Want(block, most, spot, asked or block in self._asks.at, detour)
 
     def _overdue(self, now: float) -> tuple[list[_Want], float]:
         """R1a: what was asked for and is past its time, longest first, and when the next will be."""
         overdue, until = self._asks.overdue(now)
         wants: dict[tuple[int, Spot | None], _Want] = {}
         for ask in overdue:
-            for want in self._want(ask.point.spot, ask.at, ask.last + 1, detour=True):
+            for want in self._want(ask.point.spot, ask.at, ask.last + 1, asked=True, detour=True):
                 wants.setdefault((want.block, want.spot), want)
         return list(wants.values()), until
 
@@ -380,7 +381,7 @@ class Rules:
 
     def _harms(self, want: _Want, block: int, victims: list[Victim]) -> bool:
         """R2: say whether a block of a look-ahead would be used later than what would go for it."""
-        if want.detour or want.spot is None or want.block in self._asks.at:
+        if want.asked or want.spot is None:
             return False
         use = (block - want.spot.block) % self.blocks
         return any(victim.next_use <= use for victim in victims)

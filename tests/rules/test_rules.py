@@ -341,6 +341,21 @@ def test_a_look_ahead_takes_no_slot_from_what_is_needed_sooner() -> None:
     assert len(reads) == len({block for read in reads for block in read.blocks})
 
 
+def test_what_was_asked_for_is_read_whatever_has_to_go_for_it() -> None:
+    """Do no harm is for what is looked ahead for: a request over two blocks gets its second."""
+    rules = make_rules(blocks=15, slots=3, run=1, strict=False)
+    for block in (7, 10, 11):
+        rules.residency.add(block, rules.residency.lend_slot(after=-1))
+    reader(rules, 1, 10)
+    straddling = reader(rules, 2, 7)
+    rules.ask(straddling, 7, 8, 0.0, fresh=False)
+
+    decision = rules.decide(0.0)
+
+    assert isinstance(decision, Read)
+    assert (8, {7, 10}) == (decision.first, resident(rules))
+
+
 def test_what_was_asked_for_is_read_and_not_all_that_lies_before_it() -> None:
     """A reader with several requests at once, the farthest beyond its look-ahead: that is read next."""
     rules = make_rules(slots=4, run=4)
