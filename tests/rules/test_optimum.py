@@ -16,7 +16,6 @@ SITUATIONS = [
     Situation(3, BLOCKS // 5, BLOCKS, BLOCKS // 10),
     Situation(2, BLOCKS // 2, BLOCKS, BLOCKS // 4),
     Situation(5, BLOCKS // 16, BLOCKS, BLOCKS // 5),
-    Situation(12, BLOCKS // 20, BLOCKS, BLOCKS // 3),
 ]
 
 

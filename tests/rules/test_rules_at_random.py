@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 
-EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
 """How many worlds each test looks at; some thousands when the rules have changed."""
 
 # Worlds are built by many draws and take long when they are long: neither says anything about the rules.
