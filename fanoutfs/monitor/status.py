@@ -31,6 +31,7 @@ def snapshot(
             "bytes_read": statistics.bytes_read,
             "reads": statistics.reads,
             "errors": statistics.errors,
+            "reading": ring.reading_since is not None,
         },
         "ring": {
             "block_size": ring.block,

@@ -50,9 +50,10 @@ class Mount:
         return int(self.status()["source"]["bytes_read"])
 
     def is_idle(self) -> bool:
-        """Tell whether nobody reads and nothing is held."""
+        """Tell whether nobody reads, nothing is held, and the producer rests: the head stays where it is."""
         status = self.status()
-        return not status["readers"] and not any(status["gauges"].values())
+        busy = status["readers"] or status["source"]["reading"] or any(status["gauges"].values())
+        return not busy
 
     def is_mounted(self) -> bool:
         """Tell whether the kernel still has a mount here."""
