@@ -5,7 +5,6 @@ import mmap
 import os
 from pathlib import Path
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from fanoutfs.source import salvage
 from fanoutfs.source.positioned import PositionedSource
 from fanoutfs.source.salvage import read_or_salvage
 from fanoutfs.statistics import Statistics
+from tests.scratched import Scratched
 
 BLOCK = 4 * PAGE
 
@@ -128,33 +128,6 @@ def _cached(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-@attrs.define(eq=False)
-class Scratched:
-    """A source with bad pages: any read that touches one fails, as a disk's does."""
-
-    content: bytes
-    bad: frozenset[int]
-    path: str = "scratched"
-    identity: str = "scratched"
-    reads: int = 0
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
-        self.reads += 1
-        if any(page in self.bad for page in range(offset // PAGE, -(-(offset + length) // PAGE))):
-            raise OSError(errno.EIO, "scratched")
-        for slot in slots:
-            piece = self.content[offset : offset + min(len(slot), length)]
-            slot[: len(piece)] = piece
-            offset, length = offset + len(piece), length - len(piece)
-
-    def close(self) -> None:
-        pass
 
 
 @given(st.frozensets(st.integers(0, 12)), st.integers(1, 13 * PAGE))

@@ -1,10 +1,8 @@
 """The producer with a source of its own, on trio's clock: what it reads, and how fast."""
 
-import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -14,35 +12,11 @@ from fanoutfs.producer import Producer
 from fanoutfs.settings import PAGE
 from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
+from tests.scratched import Scratched
 from tests.tasks.rig import Rig, make_rig, read, read_all
 
 RUN = 2
 BLOCKS = 40
-
-
-@attrs.define(eq=False)
-class Kept:
-    """A source in memory that takes no time, with pages that can't be read."""
-
-    content: bytes
-    bad: frozenset[int] = frozenset()
-    path: str = "kept"
-    identity: str = "kept"
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
-        if any(page in self.bad for page in range(offset // PAGE, -(-(offset + length) // PAGE))):
-            raise OSError(errno.EIO, "bad")
-        for slot in slots:
-            piece = self.content[offset : offset + min(len(slot), length)]
-            slot[: len(piece)] = piece
-            offset, length = offset + len(piece), length - len(piece)
-
-    def close(self) -> None:
-        pass
 
 
 @asynccontextmanager
@@ -50,7 +24,7 @@ async def producing(rig: Rig, rate: Rate, bad: frozenset[int] = frozenset()) -> 
     """Have a producer read the rig's content."""
     statistics = Statistics()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Producer(Kept(rig.content, bad), rig.ring, statistics, rate).run)
+        nursery.start_soon(Producer(Scratched(rig.content, bad), rig.ring, statistics, rate).run)
         yield statistics
         nursery.cancel_scope.cancel()
 

@@ -1,0 +1,34 @@
+"""A source in memory that takes no time, for tests of any tier."""
+
+import errno
+
+import attrs
+
+from fanoutfs.settings import PAGE
+
+
+@attrs.define(eq=False)
+class Scratched:
+    """A source with bad pages: any read that touches one fails, as a disk's does."""
+
+    content: bytes
+    bad: frozenset[int] = frozenset()
+    path: str = "scratched"
+    identity: str = "scratched"
+    reads: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        self.reads += 1
+        if any(page in self.bad for page in range(offset // PAGE, -(-(offset + length) // PAGE))):
+            raise OSError(errno.EIO, "scratched")
+        for slot in slots:
+            piece = self.content[offset : offset + min(len(slot), length)]
+            slot[: len(piece)] = piece
+            offset, length = offset + len(piece), length - len(piece)
+
+    def close(self) -> None:
+        pass
