@@ -275,7 +275,8 @@ class Rules:
     def _in_turn(self, detours: list[_Want], sweep: Iterator[_Want]) -> Iterator[_Want]:
         """R1a: detours come first, unless they have had more of the source's time than the sweep."""
         nearest = next(sweep, None)
-        if self._detour_debt <= 0 or nearest is None:
+        first = self._detour_debt <= 0
+        if first:
             # What the sweep can read next is no detour.
             if nearest is not None and any(want.block == nearest.block for want in detours):
                 yield nearest
@@ -283,6 +284,7 @@ class Rules:
         if nearest is not None:
             yield nearest
             yield from sweep
+        if not first:
             yield from detours
 
     # What is wanted: R1, R1a
