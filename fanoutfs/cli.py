@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from fanoutfs.errors import FanoutError, UsageError
-from fanoutfs.settings import Settings, parse_size
+from fanoutfs.settings import MountSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
 
 
@@ -28,60 +29,92 @@ def commands() -> None:
     """Read a disk once, copy it to many."""
 
 
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of whoever becomes the producer."""
+    options = [
+        click.option("--ring", callback=_size, metavar="SIZE",
+                     help="Shared memory for the ring [an eighth of what is available]."),
+        click.option("--block", callback=_size, default="1M", show_default=True, metavar="SIZE",
+                     help="What is read and kept at a time."),
+        click.option("--patience", type=float, default=10.0, show_default=True, metavar="SECONDS",
+                     help="Others wait so long for a reader that takes nothing."),
+        click.option("--turn", type=float, default=2.0, show_default=True, metavar="SECONDS",
+                     help="A reader waits so long for the sweep before its block is read out of turn."),
+        click.option("--source-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS",
+                     help="Readers get an error when the source takes longer than this."),
+        click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
+                     help="strict: readers near one another stay together; free: none waits."),
+        click.option("--read-rate", callback=_size, metavar="SIZE",
+                     help="Read at most so much of the source in a second."),
+        click.option("--log", "log_path", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Log there, not to syslog."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @commands.command("mount")
 @click.argument("source")
 @click.argument("mountpoint", type=click.Path(path_type=Path))
 @click.option("-f", "--foreground", is_flag=True, help="Stay here, log to the terminal; Ctrl-C unmounts.")
-@click.option(
-    "--ring",
-    callback=_size,
-    metavar="SIZE",
-    help="Shared memory for the ring [an eighth of what is available].",
-)
-@click.option("--block", callback=_size, default="1M", show_default=True, metavar="SIZE",
-              help="What is read and kept at a time.")  # fmt: skip
-@click.option("--patience", type=float, default=10.0, show_default=True, metavar="SECONDS",
-              help="Others wait so long for a reader that takes nothing.")  # fmt: skip
-@click.option("--turn", type=float, default=2.0, show_default=True, metavar="SECONDS",
-              help="A reader waits so long for the sweep before its block is read out of turn.")  # fmt: skip
-@click.option("--source-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS",
-              help="Readers get an error when the source takes longer than this.")  # fmt: skip
-@click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
-              help="strict: readers near one another stay together; free: none waits.")  # fmt: skip
-@click.option("--read-rate", callback=_size, metavar="SIZE",
-              help="Read at most so much of the source in a second.")  # fmt: skip
+@_settings
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
-@click.option("--log", type=click.Path(path_type=Path), metavar="FILE", help="Log there, not to syslog.")
-def mount_command(*, foreground: bool, options: tuple[str, ...], **settings: object) -> None:
+def mount_command(
+    source: str,
+    mountpoint: Path,
+    *,
+    foreground: bool,
+    allow_other: bool,
+    options: tuple[str, ...],
+    log_path: Path | None,
+    **settings: Any,
+) -> None:
     """Show SOURCE, a disk or an image file, as MOUNTPOINT/image, for as many readers as you like."""
     from fanoutfs.mounting.start import mount  # noqa: PLC0415 (trio and pyfuse3 only where they are needed)
 
     split = tuple(option for group in options for option in group.split(",") if option)
-    log = mount(Settings(options=split, **settings), foreground=foreground)  # type: ignore[arg-type]
-    if log is not None:
-        click.echo(f"fanoutfs: there is no syslog here, the log is {log}", err=True)
+    started = mount(
+        source,
+        mountpoint,
+        Settings(**settings),
+        MountSettings(allow_other=allow_other, options=split),
+        log_path=log_path,
+        foreground=foreground,
+    )
+    if started.joined:
+        click.echo(
+            f"fanoutfs: {source} has a producer already; it serves the mount, with its own settings",
+            err=True,
+        )
+    elif started.log is not None:
+        click.echo(f"fanoutfs: there is no syslog here, the log is {started.log}", err=True)
 
 
 @commands.command("status")
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.argument("mountpoint", metavar="MOUNTPOINT|SOURCE", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The document itself.")
 def status_command(mountpoint: Path, *, as_json: bool) -> None:
-    """Show what a mount is doing: source, ring, readers."""
-    from fanoutfs.monitor.status import describe  # noqa: PLC0415 (as above)
-    from fanoutfs.mounting.stop import read_status  # noqa: PLC0415
+    """Show what a mount, or the producer of a source, is doing: source, ring, readers."""
+    from fanoutfs.monitor.read import status_of  # noqa: PLC0415 (as above)
+    from fanoutfs.monitor.status import describe  # noqa: PLC0415
 
-    document = read_status(mountpoint)
+    document = status_of(mountpoint)
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))
 
 
 @commands.command("umount")
 @click.argument("mountpoint", type=click.Path(path_type=Path))
 def umount_command(mountpoint: Path) -> None:
-    """Take a mount down; returns when its daemon has ended."""
+    """Take a mount down; returns when its daemon has ended, or goes on for copies alone."""
     from fanoutfs.mounting.stop import umount  # noqa: PLC0415 (as above)
 
-    umount(mountpoint)
+    if copies := umount(mountpoint):
+        plural = "copy" if copies == 1 else "copies"
+        click.echo(
+            f"fanoutfs: {mountpoint} is unmounted; its producer goes on for {copies} {plural}", err=True
+        )
 
 
 commands.add_command(simulate_command)

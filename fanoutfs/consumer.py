@@ -23,6 +23,8 @@ class Consumer:
     command: str
     turn_from: int | None = None
     """The byte of the image where its turn begins, a multiple of the block's size; None: it is in-order."""
+    target: None = attrs.field(default=None, init=False)
+    """Nobody knows what a program does with what it reads."""
     delivered: int = attrs.field(default=0, init=False)
     """Bytes handed out, re-reads included."""
     stream: Stream = attrs.field(init=False)
@@ -36,6 +38,16 @@ class Consumer:
         self.start = self.turn_from
         self._origin = self.turn_from or 0
         self.point = self.ring.open(self.id, self.turn_from)
+
+    @property
+    def kind(self) -> str:
+        """The name of the file that it reads."""
+        return "image" if self.turn_from is None else "carousel"
+
+    @property
+    def sequential(self) -> bool:
+        """Say whether it goes straight on, as far as that is known."""
+        return self.stream.counts
 
     @property
     def position(self) -> int:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -58,10 +57,8 @@ def _positive(_: object, attribute: "attrs.Attribute[float]", value: float) -> N
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """One mount's settings; bytes and seconds throughout."""
+    """A producer's settings; bytes and seconds throughout."""
 
-    source: str
-    mountpoint: Path
     ring: int | None = None
     """Bytes of shared memory; None: an eighth of what is available, at most the image."""
     block: int = MIB
@@ -71,9 +68,6 @@ class Settings:
     pace: Pace = "strict"
     read_rate: int | None = None
     """Most bytes per second that are read of the source; None: as fast as it goes."""
-    allow_other: bool = False
-    options: tuple[str, ...] = ()
-    log: Path | None = None
 
     def __attrs_post_init__(self) -> None:
         """Refuse what can't be meant, before anything is opened."""
@@ -98,3 +92,12 @@ class Settings:
         blocks = -(-size // self.block)
         ring = self.ring if self.ring is not None else max(available // 8, 2 * self.block)
         return max(2, min(ring // self.block, blocks))
+
+
+@attrs.frozen(kw_only=True)
+class MountSettings:
+    """What a mount has of its own."""
+
+    allow_other: bool = False
+    options: tuple[str, ...] = ()
+    """As for mount(8), one by one."""

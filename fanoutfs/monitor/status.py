@@ -3,27 +3,84 @@
 Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies and ``left`` how
 many there are from it to the end of its file, ``waiting`` is null, "source" (its block is being read, or will
 be) or the id of the reader that it waits for. ``sweep_in`` is about how many seconds the sweep needs to come
-to a reader that waits for the source, at the source's rate until now; till then it lives on detours.
+to a reader that waits for the source, at the source's rate until now; till then it lives on detours. A copy
+has a ``target`` besides.
 """
 
 import json
 import os
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
 
-from fanoutfs.consumer import Consumer
+from fanoutfs.ring.point import Point
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import format_size
 from fanoutfs.source.contract import Source
 from fanoutfs.statistics import Statistics
 
 
+class Shown(Protocol):
+    """What the status shows of a consumer of any kind."""
+
+    @property
+    def id(self) -> int:
+        """Its number, unlike any other's of this producer."""
+
+    @property
+    def pid(self) -> int:
+        """The process that opened the file, or copies."""
+
+    @property
+    def command(self) -> str:
+        """That process's name."""
+
+    @property
+    def kind(self) -> str:
+        """Which way out of the ring it has taken."""
+
+    @property
+    def target(self) -> str | None:
+        """What it writes to, when that is known."""
+
+    @property
+    def point(self) -> Point:
+        """What the rules know of it."""
+
+    @property
+    def start(self) -> int | None:
+        """The byte of the image at which it began."""
+
+    @property
+    def position(self) -> int:
+        """Where its next byte lies."""
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come."""
+
+    @property
+    def delivered(self) -> int:
+        """Bytes that it has had."""
+
+    @property
+    def sequential(self) -> bool:
+        """It goes straight on."""
+
+
 def snapshot(
-    source: Source, statistics: Statistics, ring: Ring, consumers: list[Consumer], gauges: dict[str, int]
+    source: Source,
+    statistics: Statistics,
+    ring: Ring,
+    consumers: Iterable[Shown],
+    gauges: dict[str, int],
+    mountpoint: Path | None,
 ) -> dict[str, Any]:
     """Give the document as plain data."""
     rules = ring.rules
     return {
         "pid": os.getpid(),
+        "mountpoint": None if mountpoint is None else str(mountpoint),
         "source": {
             "path": source.path,
             "identity": source.identity,
@@ -45,7 +102,7 @@ def snapshot(
     }
 
 
-def _reader(ring: Ring, consumer: Consumer, rate: float) -> dict[str, Any]:
+def _reader(ring: Ring, consumer: Shown, rate: float) -> dict[str, Any]:
     point = consumer.point
     waiting: str | int | None = None
     sweep_in: float | None = None
@@ -54,9 +111,9 @@ def _reader(ring: Ring, consumer: Consumer, rate: float) -> dict[str, Any]:
         waiting = "source" if holder is None else holder
         if holder is None and rate:
             sweep_in = round(ring.rules.ahead_of_head(point.asks[0].at) * ring.block / rate, 1)
-    return {
+    shown = {
         "id": consumer.id,
-        "kind": "image" if consumer.turn_from is None else "carousel",
+        "kind": consumer.kind,
         "pid": consumer.pid,
         "command": consumer.command,
         "start": consumer.start,
@@ -64,10 +121,11 @@ def _reader(ring: Ring, consumer: Consumer, rate: float) -> dict[str, Any]:
         "left": consumer.left,
         "delivered": consumer.delivered,
         "live": not ring.rules.dormant(point, ring.clock()),
-        "sequential": consumer.stream.counts,
+        "sequential": consumer.sequential,
         "waiting": waiting,
         "sweep_in": sweep_in,
     }
+    return shown if consumer.target is None else {**shown, "target": consumer.target}
 
 
 def render(document: dict[str, Any]) -> bytes:

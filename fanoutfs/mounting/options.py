@@ -1,14 +1,14 @@
 """What goes to libfuse as mount options. Only what is known to work: it says nothing of what it refuses."""
 
 from fanoutfs.errors import UsageError
-from fanoutfs.settings import Settings
+from fanoutfs.settings import MountSettings
 
 ALLOWED = ("ro", "nosuid", "nodev", "noexec", "noatime", "default_permissions", "allow_other")
 
 ALWAYS = ("ro", "nosuid", "nodev", "default_permissions", "subtype=fanoutfs")
 
 
-def mount_options(settings: Settings, source: str) -> set[str]:
+def mount_options(settings: MountSettings, source: str) -> set[str]:
     """Give the options for ``pyfuse3.init``; raises UsageError for one that is not in ALLOWED."""
     options = set(ALWAYS)
     for option in settings.options:

@@ -1,64 +1,106 @@
-"""From the command ``mount`` to a served mount: two processes, one of which stays."""
+"""From the command ``mount`` to a served mount: by a daemon of its own, or by the producer that is there."""
 
 import logging
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
+import attrs
 import trio
 
+from fanoutfs.coordinator import daemon, logs
+from fanoutfs.coordinator.claim import Claim
+from fanoutfs.coordinator.engine import Engine
+from fanoutfs.coordinator.find import claim_or_find
+from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.mounting import helper, logs, mountpoint
-from fanoutfs.mounting.claim import Claim
-from fanoutfs.mounting.helper import Line
+from fanoutfs.mounting import helper, mountpoint
 from fanoutfs.mounting.options import mount_options
-from fanoutfs.mounting.session import Session
-from fanoutfs.settings import Settings
+from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.source.contract import Source
 from fanoutfs.source.positioned import PositionedSource
 
 log = logging.getLogger(__name__)
 
-SWITCH_SECONDS = 0.0005
-"""How long the producer's thread waits for the interpreter before it insists. With Python's 5 ms it spent
-most of a fast source's time waiting; the event loop gives the interpreter up for microseconds only."""
+
+@attrs.frozen
+class Started:
+    """What the user should be told of a mount that answers."""
+
+    log: str | None = None
+    """The log's name, where it could not be known."""
+    joined: bool = False
+    """It is served by a producer that was there already, with that one's settings."""
 
 
-def mount(settings: Settings, *, foreground: bool) -> str | None:
+def mount(
+    source_path: str,
+    mountpoint_path: Path,
+    settings: Settings,
+    mount_settings: MountSettings,
+    *,
+    log_path: Path | None,
+    foreground: bool,
+) -> Started:
     """Mount, and return once the mount answers (leaving a daemon) or, in the foreground, once it has ended.
 
-    Gives the name of the log file where the user could not know it. Raises UsageError or UnusableError;
-    nothing is left mounted then.
+    Raises UsageError or UnusableError; nothing is left mounted then.
     """
-    mount_options(settings, settings.source)
-    point = mountpoint.absolute(settings.mountpoint)
+    mount_options(mount_settings, source_path)
+    point = mountpoint.absolute(mountpoint_path)
     mountpoint.prepare(point)
     point = point.resolve()
-    if settings.log is not None and settings.log.absolute().is_relative_to(point):
-        raise UnusableError(f"--log {settings.log} lies inside the mount; name a file elsewhere")
-    source = PositionedSource.open(settings.source)
+    if log_path is not None and log_path.absolute().is_relative_to(point):
+        raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
+    source = PositionedSource.open(source_path)
     if Path(source.path).is_relative_to(point):
         source.close()
-        raise UnusableError(f"the source {settings.source} lies inside the mount point; mount elsewhere")
-    server_line, helper_line = helper.lines()
+        raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
+    while True:
+        found = claim_or_find(source.identity, source_path)
+        if isinstance(found, Connection):
+            try:
+                return _by_the_producer(found, point, mount_settings, foreground=foreground)
+            except HungUpError:
+                # It was about to leave when we knocked.
+                continue
+        if foreground:
+            _in_foreground(found, source, settings, point, mount_settings, log_path)
+            return Started()
+        work = _Work(point, mount_settings)
+        line = daemon.start(found, source, settings, work.as_daemon, log_path)
+        return Started(log=helper.see_it_answer(line, point))
+
+
+def _by_the_producer(
+    producer: Connection, point: Path, settings: MountSettings, *, foreground: bool
+) -> Started:
+    """Have the producer mount its source, too; in the foreground stay until that is unmounted."""
+    producer.ask("mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options))
+    said = helper.what_it_answers(point)
+    producer.say("answers", answers=said)
+    helper.complain(point, said)
     if foreground:
-        _in_foreground(settings, source, point, server_line, helper_line)
-        return None
-    if os.fork() == 0:
-        helper_line.close()
-        _be_daemon(settings, source, point, server_line)
-    server_line.close()
-    source.close()
-    return helper.see_it_answer(helper_line, point)
+        try:
+            producer.hear()
+        except KeyboardInterrupt:
+            mountpoint.detach(point, lazy=False)
+    return Started(joined=True)
 
 
 def _in_foreground(
-    settings: Settings, source: Source, point: Path, server_line: Line, helper_line: Line
+    claim: Claim,
+    source: Source,
+    settings: Settings,
+    point: Path,
+    mount_settings: MountSettings,
+    log_path: Path | None,
 ) -> None:
+    server_line, helper_line = lines()
     child = os.fork()
     if child == 0:
+        claim.release()
         server_line.close()
         try:
             helper.see_it_answer(helper_line, point)
@@ -67,57 +109,36 @@ def _in_foreground(
             os._exit(1)
         os._exit(0)
     helper_line.close()
-    logs.configure(settings.log, foreground=True)
+    logs.configure(log_path, foreground=True)
     # A working directory inside the mount would be ours to serve.
     os.chdir("/")
+    work = _Work(point, mount_settings)
     try:
-        _serve(settings, source, point, server_line, answered=lambda: os.waitpid(child, 0))
+        daemon.serve(
+            claim,
+            source,
+            settings,
+            lambda engine: work.mount(engine, server_line, None, lambda: os.waitpid(child, 0)),
+        )
     finally:
         server_line.close()
 
 
-def _be_daemon(settings: Settings, source: Source, point: Path, line: Line) -> NoReturn:
-    """Serve as a daemon; never returns."""
-    code = 1
-    try:
-        log_path = settings.log and settings.log.absolute()
-        os.setsid()
-        os.chdir("/")
-        os.umask(0o077)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
-        told = logs.configure(log_path, foreground=False)
-        # libfuse explains itself on stderr, and the user still listens there until the mount answers.
-        _serve(settings, source, point, line, told=told, answered=lambda: os.dup2(null, 2))
-        code = 0
-    except FanoutError as error:
-        # Until the mount answers the user listens; after that only the log does.
-        if not line.tell(error=str(error), exit_code=error.exit_code):
-            log.error("%s", error)  # noqa: TRY400 (one line says it all)
-    except BaseException as error:
-        log.exception("the daemon ended")
-        line.tell(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
-        raise
-    finally:
-        logging.shutdown()
-        os._exit(code)
+@attrs.frozen
+class _Work:
+    """What an engine is started for by ``mount``."""
 
+    point: Path
+    settings: MountSettings
 
-def _serve(
-    settings: Settings,
-    source: Source,
-    point: Path,
-    line: Line,
-    *,
-    answered: Callable[[], object],
-    told: str | None = None,
-) -> None:
-    """Claim the source, mount, serve; ``answered`` is called once the helper has seen the mount answer."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    claim = Claim.take(source.identity, settings.source, point)
-    try:
-        session = Session(settings, source, point)
+    async def as_daemon(self, engine: Engine, line: Line, told: str | None) -> None:
+        """Mount; the user listens until the mount answers."""
+        await self.mount(engine, line, told, daemon.deaf)
+
+    async def mount(
+        self, engine: Engine, line: Line, told: str | None, answered: Callable[[], object]
+    ) -> None:
+        """Serve the mount until it ends; ``answered`` is called once the helper has seen it answer."""
 
         async def ready() -> None:
             line.tell(mounted=True, log=told)
@@ -125,12 +146,10 @@ def _serve(
             answered()
             said = message.get("answers", "its helper process has ended")
             if said:
-                raise UnusableError(f"{point} does not answer: {said}")
+                raise UnusableError(f"{self.point} does not answer: {said}")
+            ring = engine.ring
             log.info(
                 "%s is mounted on %s: %d bytes, ring of %d blocks of %d bytes",
-                source.path, point, source.size, session.ring.rules.slots, settings.block)  # fmt: skip
+                engine.source.path, self.point, ring.size, ring.rules.slots, ring.block)  # fmt: skip
 
-        trio.run(session.serve, ready)
-    finally:
-        claim.release()
-        source.close()
+        await engine.mount(self.point, self.settings, ready)

@@ -18,7 +18,7 @@ Theory
 
 What never goes
     A block in the look-ahead of the spot that uses it next (those farther behind have a look-ahead that ends
-    earlier), and a block that a waiting request is about to be given.
+    earlier), a block that a waiting request is about to be given, and one that is being copied out.
 
 When blocks have the same next use the highest goes first: the next newcomer probably begins at 0.
 """
@@ -55,8 +55,10 @@ class Farthest:
     residency: Residency
     window: Callable[[Spot], int]
     """How many blocks of look-ahead a spot has."""
-    kept: Container[int]
+    asked: Container[int]
     """Blocks about to be given."""
+    granted: Container[int]
+    """Blocks being copied out."""
     _widths: list[int] = attrs.field(factory=list, init=False)
     """More than any next use in each spot's gap, and, last, in the one before the first spot."""
     _gaps: list[int] = attrs.field(factory=list, init=False)
@@ -116,7 +118,7 @@ class Farthest:
     def _look(self, gap: int, below: int) -> None:
         """Enter the highest block of the gap that is below ``below`` and may go."""
         block = self.residency.highest_below(below)
-        while block is not None and block in self.kept:
+        while block is not None and (block in self.asked or block in self.granted):
             block = self.residency.highest_below(block)
         if block is None or (gap >= 0 and block < self.order.places[gap]):
             return

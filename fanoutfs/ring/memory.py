@@ -11,6 +11,7 @@ Memory is taken CHUNK by CHUNK as slots are first lent, and locked nowhere.
 """
 
 import ctypes
+import fcntl
 import logging
 import mmap
 import os
@@ -36,9 +37,39 @@ _libc.mmap.argtypes = (
     ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)  # fmt: skip
 
 
+F_SEAL_FUTURE_WRITE = 0x10
+"""linux/fcntl.h, Linux 5.1: the writable mapping that is there stays, and there will be no other."""
+
+
+def seal(fd: int) -> None:
+    """Let whoever gets this memfd only read it; what is mapped for writing already stays so."""
+    seals = F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+
+
+def _map_aligned(fd: int, size: int, protection: int) -> tuple[mmap.mmap, int]:
+    """Map a memfd at a multiple of HUGE_PAGE; gives the room around it, and where in that it begins.
+
+    Python's mmap takes no address: room is reserved, and the memfd put over an aligned part of it.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+    room = mmap.mmap(-1, size + HUGE_PAGE, flags=flags)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    begin = -address % HUGE_PAGE
+    fixed = mmap.MAP_SHARED | MAP_FIXED
+    if _libc.mmap(address + begin, size, protection, fixed, fd, 0) != address + begin:
+        error = ctypes.get_errno()
+        raise OSError(error, f"the ring can't be mapped: {os.strerror(error)}")
+    return room, begin
+
+
+def _rounded(size: int) -> int:
+    return -(-size // HUGE_PAGE) * HUGE_PAGE
+
+
 @attrs.define(eq=False)
 class Memory:
-    """K slots of ``block`` bytes, page-aligned, one after the other."""
+    """K slots of ``block`` bytes, page-aligned, one after the other; this process alone can write them."""
 
     slots: int
     block: int
@@ -53,23 +84,12 @@ class Memory:
     """Chunks that were made."""
 
     def __attrs_post_init__(self) -> None:
-        self._size = -(-self.slots * self.block // HUGE_PAGE) * HUGE_PAGE
-        self.fd = os.memfd_create("fanoutfs-ring", os.MFD_CLOEXEC)
+        self._size = _rounded(self.slots * self.block)
+        self.fd = os.memfd_create("fanoutfs-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, self._size)
-        # Python's mmap takes no address: room is reserved, and the memfd put over an aligned part of it.
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
-        self._room = mmap.mmap(-1, self._size + HUGE_PAGE, flags=flags)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(self._room))
-        self._begin = -address % HUGE_PAGE
-        self._map(address + self._begin)
+        self._room, self._begin = _map_aligned(self.fd, self._size, mmap.PROT_READ | mmap.PROT_WRITE)
+        seal(self.fd)
         self.view = memoryview(self._room)[self._begin : self._begin + self.slots * self.block]
-
-    def _map(self, address: int) -> None:
-        fixed = mmap.MAP_SHARED | MAP_FIXED
-        protection = mmap.PROT_READ | mmap.PROT_WRITE
-        if _libc.mmap(address, self._size, protection, fixed, self.fd, 0) != address:
-            error = ctypes.get_errno()
-            raise OSError(error, f"the ring can't be mapped: {os.strerror(error)}")
 
     def slot(self, slot: int) -> memoryview:
         """Give one slot, writable."""
@@ -94,5 +114,30 @@ class Memory:
 
     def close(self) -> None:
         """Close the descriptor. The mapping goes with its last view: a read may still be under way."""
+        os.close(self.fd)
+        self.view = memoryview(b"")
+
+
+@attrs.define(eq=False)
+class SeenMemory:
+    """The slots as a consumer in another process sees them: it can't write there."""
+
+    fd: int
+    """The memfd; this object's from now on."""
+    slots: int
+    block: int
+    view: memoryview = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        size = _rounded(self.slots * self.block)
+        room, begin = _map_aligned(self.fd, size, mmap.PROT_READ)
+        self.view = memoryview(room)[begin : begin + self.slots * self.block].toreadonly()
+
+    def slot(self, slot: int) -> memoryview:
+        """Give one slot."""
+        return self.view[slot * self.block : (slot + 1) * self.block]
+
+    def close(self) -> None:
+        """Let go of it; the mapping goes with its last view."""
         os.close(self.fd)
         self.view = memoryview(b"")

@@ -26,8 +26,8 @@ The rules
         stays. The first block after an open or a jump is overdue at once. Detours get at most half of the
         source's time while the sweep has work.
     R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
-        is about to be given never goes; nor does anything for a block read ahead that is used later than it
-        (Cao, Felten, Karlin, Li 1995: do no harm).
+        is about to be given or is being copied out never goes; nor does anything for a block read ahead that
+        is used later than it (Cao, Felten, Karlin, Li 1995: do no harm).
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
         one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
@@ -53,13 +53,14 @@ What is not done, and why
 Cost: a decision takes O(log C) for what has moved, and at most O(C), C being the number of different blocks
 at which consumers stand or ask; never O(blocks). ``contrib/bench/decision_cost.py`` measures it.
 
-Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``move``, ``filled`` and ``forget`` are
-the events; ``decide`` is the decision. Where a consumer is on the circle is ``order.py``'s; what a byte range
-is in blocks, and when a reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once
-more, the naive way: change both.
+Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``grant``, ``returned``, ``move``,
+``filled`` and ``forget`` are the events; ``decide`` is the decision. Where a consumer is on the circle is
+``order.py``'s; what a byte range is in blocks, and when a reader counts, is ``stream.py``'s. The tests'
+``world.py`` says all of this once more, the naive way: change both.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
 
@@ -131,6 +132,8 @@ class Rules:
     order: Order = attrs.field(init=False)
     ahead: LookAhead = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
+    granted: Counter[int] = attrs.field(factory=Counter, init=False)
+    """The real blocks that consumers are copying out of the ring, with how many do so."""
     _paces: bool = attrs.field(init=False)
     _asks: Asks = attrs.field(init=False)
     _detour_debt: float = attrs.field(default=0.0, init=False)
@@ -185,6 +188,19 @@ class Rules:
         self._asks.remove(ask)
         ask.point.taken_at = now
         self.order.changed(ask.point)
+        return self._starved
+
+    def grant(self, blocks: range) -> None:
+        """Note that a consumer copies these resident blocks, unrolled, out of the ring: they stay."""
+        self.granted.update(block % self.blocks for block in blocks)
+
+    def returned(self, blocks: range) -> bool:
+        """Take back what ``grant`` noted; True when a slot was waited for."""
+        for unrolled in blocks:
+            block = unrolled % self.blocks
+            self.granted[block] -= 1
+            if not self.granted[block]:
+                del self.granted[block]
         return self._starved
 
     def move(self, point: Point, block: int, *, counts: bool, now: float) -> bool:
@@ -265,7 +281,7 @@ class Rules:
         self._pace = Pace(
             order=self.order,
             residency=self.residency,
-            victims=Farthest(self.order, self.residency, self.ahead.guarded_of, self._asks.at),
+            victims=Farthest(self.order, self.residency, self.ahead.guarded_of, self._asks.at, self.granted),
             slots=self.slots,
             reserve=self.reserve,
             look=self.ahead.guarded,

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.ring.digest import Digests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.point import Ask, Point
 from fanoutfs.ring.rules import Read, Rest, Rules
@@ -41,13 +42,18 @@ class Ring:
     rules: Rules
     memory: Memory
     clock: Callable[[], float] = time.monotonic
+    digests: Digests = attrs.field(init=False)
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None when the source is left alone."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _waiting: list[Waiting] = attrs.field(factory=list, init=False)
+    _listeners: set[trio.Event] = attrs.field(factory=set, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.digests = Digests(self.memory)
 
     @property
     def head(self) -> int:
@@ -61,7 +67,10 @@ class Ring:
         return self.rules.open(point_id, None if start is None else start // self.block)
 
     def close(self, point: Point) -> None:
-        """Take a consumer out. Those of its requests that still wait end with ReaderGoneError first."""
+        """Take a consumer out, with nothing granted to it any more.
+
+        Those of its requests that still wait end with ReaderGoneError first.
+        """
         for waiting in self._waiting:
             if waiting.ask.point is point:
                 self._give_up(waiting, ReaderGoneError("its file was closed"))
@@ -149,6 +158,69 @@ class Ring:
             done += part
         return gathered
 
+    # Consumers that copy blocks out of the ring themselves: unrolled blocks in, slots out
+
+    def grant_nowait(self, point: Point, first: int, most: int) -> list[int]:
+        """Grant the blocks from ``first`` on that are resident and good, ``most`` at most: give their slots.
+
+        They stay in their slots until ``took`` or ``revoke``.
+        """
+        slots: list[int] = []
+        for unrolled in range(first, min(first + most, point.end)):
+            block = unrolled % self.rules.blocks
+            slot = self.rules.residency.slot_of.get(block)
+            if slot is None or block in self._bad:
+                break
+            slots.append(slot)
+        self.rules.grant(range(first, first + len(slots)))
+        return slots
+
+    async def grant(self, point: Point, first: int, most: int, *, fresh: bool) -> list[int]:
+        """Do as grant_nowait, but wait until there is at least one; a checkpoint only when it has to wait.
+
+        For a consumer that has nothing in hand: what it waits for here, nobody waits for it meanwhile.
+        Cancelled: nothing is granted. Raises what ``read`` raises.
+        """
+        if slots := self.grant_nowait(point, first, most):
+            return slots
+        if self._closing:
+            raise ClosingError("the producer is being ended")
+        block = first % self.rules.blocks
+        if block in self._bad:
+            self.rules.forget(block)
+            del self._bad[block]
+        ask = self.rules.ask(point, first, first, self.clock(), fresh=fresh)
+        try:
+            await self._resident(ask)
+            if bad := self._bad.get(block):
+                at = block * self.block
+                places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad)
+                raise SourceBrokeError(f"the source can't be read from byte {places}")
+            return self.grant_nowait(point, first, most)
+        finally:
+            if self.rules.answered(ask, self.clock()):
+                self._work.set()
+
+    def took(self, point: Point, blocks: range) -> None:
+        """Take granted blocks back that their consumer has copied; the first of what it has in hand."""
+        made_room = self.rules.returned(blocks)
+        if self.rules.move(point, blocks.stop, counts=True, now=self.clock()) or made_room:
+            self._work.set()
+
+    def revoke(self, blocks: range) -> None:
+        """Take granted blocks back though they were not copied."""
+        if self.rules.returned(blocks):
+            self._work.set()
+
+    def place_at(self, point: Point, block: int) -> None:
+        """Set where a consumer with nothing in hand stands, an unrolled block; it is live from now on."""
+        self.rules.move(point, block, counts=True, now=self.clock())
+        self._work.set()
+
+    def tell_of_next_fill(self, event: trio.Event) -> None:
+        """Set the event when blocks have come next."""
+        self._listeners.add(event)
+
     async def _resident(self, ask: Ask) -> None:
         """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
         while not self._is_resident(ask):
@@ -230,11 +302,15 @@ class Ring:
         """Take the slots back, filled; ``bad`` has per block the byte ranges in it that can't be read."""
         assert self.reading_since is not None
         self.rules.filled(read, self.clock() - self.reading_since)
+        self.digests.forget(read.slots)
         self.reading_since = None
         self._bad.update(bad)
         for waiting in self._waiting:
             if self._is_resident(waiting.ask):
                 waiting.woken.set()
+        for event in self._listeners:
+            event.set()
+        self._listeners.clear()
 
     # Those who watch over the waiting
 

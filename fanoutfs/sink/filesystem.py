@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import pyfuse3
@@ -42,6 +42,8 @@ class Filesystem(pyfuse3.Operations):
     drop_behind: DropBehind
     status: Callable[[], bytes]
     """Renders the status document, ready to be read."""
+    numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+    """Gives each consumer of the ring its number."""
     cached_limit: int = MOST_HANDLES
     """How many handles may use the page cache; fewer where max_background could not be raised."""
     owner: files.Owner = attrs.field(
@@ -52,7 +54,6 @@ class Filesystem(pyfuse3.Operations):
     handler_bugs: int = attrs.field(default=0, init=False)
     handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
     inodes: Inodes = attrs.field(factory=Inodes, init=False)
-    _numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     _told_limit: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -146,7 +147,7 @@ class Filesystem(pyfuse3.Operations):
             raise TooManyReadersError("too many files are open")
         node = self._node(inode)
         self.inodes.opened(node)
-        number = next(self._numbers)
+        number = next(self.numbers)
         if node.file in files.VIEWS:
             direct = bool(flags & os.O_DIRECT) or self._cached_full()
             if node.file is files.CAROUSEL and node.turn_from is None:

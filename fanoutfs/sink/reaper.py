@@ -35,11 +35,10 @@ def told_to_die(status: str) -> bool:
 
 @attrs.define(eq=False)
 class Reaper:
-    """Looks after those that wait in the ring: killed readers, and a source that hangs."""
+    """Looks after the readers of a mount that wait in the ring."""
 
     ring: Ring
     filesystem: Filesystem
-    source_timeout: float
 
     async def run(self) -> None:
         """Look every INTERVAL seconds, for ever."""
@@ -48,8 +47,7 @@ class Reaper:
             self.look()
 
     def look(self) -> None:
-        """Give back the reads of readers told to die, and those that a hanging source keeps too long."""
-        self.ring.source_hangs(self.source_timeout)
+        """Give back the reads of readers told to die."""
         pids = {handle.consumer.id: handle.consumer.pid for handle in self.filesystem.readers}
         now = self.ring.clock()
         for waiting in self.ring.waiting():

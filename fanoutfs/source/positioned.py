@@ -46,11 +46,7 @@ class PositionedSource:
         if size == 0:
             os.close(fd)
             raise UnusableError(f"the source {path} is empty; there is nothing to show")
-        if stat.S_ISBLK(status.st_mode):
-            identity = f"disk-{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-        else:
-            identity = f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
-        return cls(found, identity, size, fd, direct)
+        return cls(found, identity_of(status), size, fd, direct)
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
@@ -82,6 +78,13 @@ class PositionedSource:
     def close(self) -> None:
         """Close the source."""
         os.close(self._fd)
+
+
+def identity_of(status: os.stat_result) -> str:
+    """Give what is the same for a disk or file whatever path or link names it."""
+    if stat.S_ISBLK(status.st_mode):
+        return f"disk-{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+    return f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
 
 
 def _open_direct(path: str) -> tuple[int, bool]:

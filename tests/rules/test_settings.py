@@ -1,14 +1,12 @@
-from pathlib import Path
-
 import pytest
 
 from fanoutfs.errors import UsageError
 from fanoutfs.mounting.options import mount_options
-from fanoutfs.settings import MIB, Settings, format_size, parse_size
+from fanoutfs.settings import MIB, MountSettings, Settings, format_size, parse_size
 
 
 def settings(**changes: object) -> Settings:
-    return Settings(source="disk.img", mountpoint=Path("/mnt/x"), **changes)  # type: ignore[arg-type]
+    return Settings(**changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -91,14 +89,14 @@ def test_a_run_is_8_mib_or_a_tenth_of_a_second_where_the_rate_is_limited(
 def test_an_unknown_mount_option_is_named() -> None:
     """libfuse would refuse it without a word."""
     with pytest.raises(UsageError, match="max_read=1"):
-        mount_options(settings(options=("max_read=1",)), "/dev/sdb")
+        mount_options(MountSettings(options=("max_read=1",)), "/dev/sdb")
 
 
 def test_a_comma_in_the_sources_name_stays_one_option() -> None:
     """libfuse splits options at commas."""
-    assert r"fsname=/a\,b" in mount_options(settings(), "/a,b")
+    assert r"fsname=/a\,b" in mount_options(MountSettings(), "/a,b")
 
 
 def test_a_name_that_is_not_ascii_is_left_out() -> None:
     """pyfuse3 passes ASCII alone."""
-    assert "fsname=fanoutfs" in mount_options(settings(), "/bücher.img")
+    assert "fsname=fanoutfs" in mount_options(MountSettings(), "/bücher.img")

@@ -1,15 +1,15 @@
 """At most one producer per source: a lock that a crash can't leave behind.
 
 The lock is flock on a file named after the source's identity (device number, or device and inode), so that
-another path, or a link, finds the same lock. The kernel drops it with the process, however that ends. The
-file says who holds it. It is never removed: a lock on a file that is no longer there excludes nobody.
+another path, or a link, finds the same lock. The kernel drops it with the last process that holds it,
+however that ends; a fork's child holds it, too. The file is never removed: a lock on a file that is no
+longer there excludes nobody. Beside it lies the socket at which the producer is asked (``door.py``); only
+who holds the lock makes or removes that.
 """
 
 import fcntl
-import json
 import os
 from pathlib import Path
-from typing import Self
 
 import attrs
 
@@ -31,37 +31,30 @@ def runtime_folder() -> Path:
     return folder
 
 
+def door_of(identity: str) -> Path:
+    """Give the path of the socket at which the producer of a source is asked."""
+    return runtime_folder() / f"{identity}.door"
+
+
 @attrs.define(eq=False)
 class Claim:
-    """A held lock; ends with ``release`` or with the process."""
+    """The right to be the producer of a source; ends with ``release``, or with the processes that hold it."""
 
+    identity: str
     _fd: int
 
     @classmethod
-    def take(cls, identity: str, source: str, mountpoint: Path) -> Self:
-        """Claim the source; raises UnusableError naming the mount that has it."""
+    def take_nowait(cls, identity: str) -> "Claim | None":
+        """Claim a source; None when another process has it."""
         path = runtime_folder() / f"{identity}.lock"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(fd)
             os.close(fd)
-            raise UnusableError(
-                f"the source {source} is served on {holder} already; read it there, "
-                f"or take that down with: fanoutfs umount {holder}"
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"mountpoint": str(mountpoint), "pid": os.getpid()}).encode(), 0)
-        return cls(fd)
+            return None
+        return cls(identity, fd)
 
     def release(self) -> None:
-        """Give it up."""
+        """Let go of it, in this process."""
         os.close(self._fd)
-
-
-def _holder(fd: int) -> str:
-    try:
-        return str(json.loads(os.pread(fd, 4096, 0))["mountpoint"])
-    except (ValueError, KeyError):
-        return "a mount that is only just beginning"

@@ -1,0 +1,108 @@
+"""The process that an engine runs in: forked by the command that needs it, and on its own from then on."""
+
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import trio
+
+from fanoutfs.coordinator import logs
+from fanoutfs.coordinator.claim import Claim, door_of
+from fanoutfs.coordinator.door import Door, listen
+from fanoutfs.coordinator.engine import Engine
+from fanoutfs.coordinator.line import Line, lines
+from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.settings import Settings
+from fanoutfs.source.contract import Source
+
+log = logging.getLogger(__name__)
+
+SWITCH_SECONDS = 0.0005
+"""How long the producer's thread waits for the interpreter before it insists. With Python's 5 ms it spent
+most of a fast source's time waiting; the event loop gives the interpreter up for microseconds only."""
+
+Work = Callable[[Engine, Line, str | None], Awaitable[None]]
+"""What an engine is started for: gets the line to its starter, and the log's name if that should be told."""
+
+
+def start(claim: Claim, source: Source, settings: Settings, work: Work, log_path: Path | None) -> Line:
+    """Fork a daemon that is the source's producer from now on; gives the line to it.
+
+    Claim and source are the daemon's: they are closed here. What it says first is for ``hear_of_start``.
+    """
+    server_line, line = lines()
+    if os.fork() == 0:
+        line.close()
+        _be_daemon(claim, source, settings, work, log_path, server_line)
+    server_line.close()
+    source.close()
+    claim.release()
+    return line
+
+
+def hear_of_start(line: Line, what: str) -> dict[str, Any]:
+    """Wait until the daemon says that it is ready; raises what ended it: UnusableError or UsageError."""
+    message = line.hear()
+    if "error" in message:
+        error = FanoutError(message["error"])
+        error.exit_code = message["exit_code"]  # type: ignore[misc]  # this one's own
+        raise error
+    if not message:
+        raise UnusableError(f"the daemon ended before {what}; its log says why")
+    return message
+
+
+def serve(
+    claim: Claim, source: Source, settings: Settings, work: Callable[[Engine], Awaitable[None]]
+) -> None:
+    """Be the source's producer, in this process, until nobody needs it."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    path = door_of(claim.identity)
+    listener = listen(path)
+    try:
+        engine = Engine(settings, source)
+        trio.run(engine.run, lambda: work(engine), Door(engine, listener).serve)
+    finally:
+        path.unlink(missing_ok=True)
+        listener.close()
+        claim.release()
+        source.close()
+
+
+def _be_daemon(
+    claim: Claim, source: Source, settings: Settings, work: Work, log_path: Path | None, line: Line
+) -> NoReturn:
+    """Serve as a daemon; never returns."""
+    code = 1
+    try:
+        log_path = log_path and log_path.absolute()
+        os.setsid()
+        os.chdir("/")
+        os.umask(0o077)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        told = logs.configure(log_path, foreground=False)
+        serve(claim, source, settings, lambda engine: work(engine, line, told))
+        code = 0
+    except FanoutError as error:
+        # Until the engine is ready the user listens; after that only the log does.
+        if not line.tell(error=str(error), exit_code=error.exit_code):
+            log.error("%s", error)  # noqa: TRY400 (one line says it all)
+    except BaseException as error:
+        log.exception("the daemon ended")
+        line.tell(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
+        raise
+    finally:
+        logging.shutdown()
+        os._exit(code)
+
+
+def deaf() -> None:
+    """Let go of the terminal's stderr: libfuse explains itself there while the user still listens."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 2)
+    os.close(null)

@@ -1,0 +1,207 @@
+"""The door of an engine: a Unix socket at which consumers in other processes join, and at which it is asked.
+
+``wire.py`` has the words. Only the same user and root are let in, as the kernel says who they are
+(SO_PEERCRED, unix(7)). A visitor that hangs up has left, however it ended: what it held is free as soon as
+that is seen.
+"""
+
+import json
+import logging
+import os
+import socket
+import struct
+from pathlib import Path
+
+import attrs
+import trio
+
+from fanoutfs.coordinator.engine import Engine
+from fanoutfs.errors import FanoutError, UnusableError, UsageError
+from fanoutfs.settings import MountSettings
+from fanoutfs.sharing.lender import Lender
+from fanoutfs.sharing.wire import Message, packed, with_descriptors
+from fanoutfs.sink import process
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+"""Visitors that may knock in one instant."""
+
+LONGEST = 65536
+"""Bytes of a visitor's message."""
+
+_UCRED = struct.Struct("=iII")
+
+
+def listen(path: Path) -> socket.socket:
+    """Open the door; whoever holds the source's claim may, and what a dead one has left there is removed."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.bind(str(path))
+    listener.listen(BACKLOG)
+    return listener
+
+
+@attrs.define(eq=False)
+class Visitor:
+    """The engine's end of one connection."""
+
+    socket: trio.socket.SocketType
+    pid: int
+    uid: int
+    _begun: bytes = attrs.field(default=b"", init=False)
+
+    @classmethod
+    def of(cls, connected: trio.socket.SocketType) -> "Visitor":
+        """See who has come."""
+        pid, uid, _ = _UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        return cls(connected, pid, uid)
+
+    async def hear(self) -> Message | None:
+        """Wait for a message; None when it has hung up. Raises ValueError for what is none."""
+        while b"\n" not in self._begun:
+            try:
+                piece = await self.socket.recv(LONGEST)
+            except ConnectionResetError:
+                return None
+            if not piece:
+                return None
+            self._begun += piece
+            if len(self._begun) > LONGEST:
+                raise ValueError("its message is too long")
+        line, self._begun = self._begun.split(b"\n", 1)
+        message: Message = json.loads(line)
+        return message
+
+    async def say(self, word: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
+        """Send a message; one to a visitor that has left goes nowhere."""
+        left = packed({"word": word, **message})
+        ancillary = with_descriptors(fds)
+        try:
+            while left:
+                left = left[await self.socket.sendmsg([left], ancillary) :]
+                ancillary = []
+        except (BrokenPipeError, ConnectionResetError):
+            log.debug("a visitor has left before it was answered")
+
+
+@attrs.define(eq=False)
+class Door:
+    """Serves an engine's visitors."""
+
+    engine: Engine
+    listener: socket.socket
+
+    async def serve(self) -> None:
+        """Let them in, for ever."""
+        with trio.socket.from_stdlib_socket(self.listener) as listener:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    connected, _ = await listener.accept()
+                    nursery.start_soon(self._visit, Visitor.of(connected))
+
+    async def _visit(self, visitor: Visitor) -> None:
+        with visitor.socket:
+            if visitor.uid not in (0, os.getuid()):
+                await visitor.say("refused", error="this producer is another user's")
+                return
+            try:
+                await self._converse(visitor)
+            except* (ValueError, KeyError, TypeError) as group:
+                log.warning("process %d at the door is let go: %r", visitor.pid, _first(group))
+
+    async def _converse(self, visitor: Visitor) -> None:
+        """Answer a visitor until it hangs up."""
+        while (message := await visitor.hear()) is not None:
+            await self._answer(visitor, message)
+
+    async def _answer(self, visitor: Visitor, message: Message) -> None:
+        match message["word"]:
+            case "status":
+                await visitor.say("status", status=self.engine.status())
+            case "stay" | "join" | "mount" if self.engine.ending:
+                await visitor.say("refused", error="the producer is being ended")
+            case "stay":
+                with self.engine.in_use():
+                    await visitor.say("staying")
+                    await self._converse(visitor)
+            case "join":
+                await self._join(visitor, message)
+            case "mount":
+                await self._mount(visitor, message)
+            case word:
+                raise ValueError(f"{word!r} is no word")
+
+    # Consumers
+
+    async def _join(self, visitor: Visitor, message: Message) -> None:
+        engine, came_from = self.engine, message["from"]
+        with engine.lend(
+            pid=visitor.pid,
+            command=process.read(visitor.pid, "comm").rstrip("\n"),
+            target=str(message["target"]),
+            start=None if came_from is None else _block(came_from["start"]) % engine.ring.rules.blocks,
+            block=0 if came_from is None else _block(came_from["block"]),
+            verify=bool(message["digests"]),
+        ) as lender:
+            await visitor.say(
+                "welcome",
+                fds=(engine.ring.memory.fd, lender.sheet.fd, lender.filled, lender.freed),
+                id=lender.id,
+                identity=engine.source.identity,
+                size=engine.ring.size,
+                block=engine.ring.block,
+                slots=engine.ring.rules.slots,
+                tickets=lender.tickets,
+                start=lender.start_block,
+            )
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(lender.run)
+                    await self._listen(visitor, lender)
+                    nursery.cancel_scope.cancel()
+            except* FanoutError as group:
+                error = _first(group)
+                log.warning("the copy to %s ends: %s", lender.target, error)
+                await visitor.say("failed", error=str(error))
+
+    async def _listen(self, visitor: Visitor, lender: Lender) -> None:
+        """Hear a consumer until it hangs up."""
+        while (message := await visitor.hear()) is not None:
+            if message["word"] != "resume":
+                raise ValueError(f"{message['word']!r} is no word of a consumer")
+            lender.resume(_block(message["block"]))
+            await visitor.say("resumed")
+
+    # Mounts
+
+    async def _mount(self, visitor: Visitor, message: Message) -> None:
+        """Mount for the command that asks; its connection lasts as long as the mount."""
+        settings = MountSettings(allow_other=bool(message["allow_other"]), options=tuple(message["options"]))
+
+        async def ready() -> None:
+            await visitor.say("mounted")
+            said = (await visitor.hear() or {"answers": "its command has ended"})["answers"]
+            if said:
+                raise UnusableError(f"{message['point']} does not answer: {said}")
+            log.info("%s is mounted on %s", self.engine.source.path, message["point"])
+
+        try:
+            await self.engine.mount(Path(message["point"]), settings, ready)
+        except (UnusableError, UsageError) as error:
+            log.info("a mount was refused: %s", error)
+            await visitor.say("refused", error=str(error))
+        else:
+            await visitor.say("unmounted")
+
+
+def _block(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no block")
+    return value
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Give an error of a group, whatever it is nested in."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

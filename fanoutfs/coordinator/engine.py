@@ -1,0 +1,243 @@
+"""The coordinating engine: joins the producer, its consumers and the ring, and decides when all of it ends.
+
+There is one per source. Consumers come through a mount, or through the door (``door.py``). It lives as long
+as there is a mount or a consumer from the door; one that was started for a copy leaves with the last of
+them. A signal ends it at once: newcomers are refused, those who wait are given DRAIN_SECONDS, then an
+error, and a mount is taken down.
+"""
+
+import contextlib
+import itertools
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.monitor.status import Shown, render, snapshot
+from fanoutfs.mounting.session import Session
+from fanoutfs.producer import Producer
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.rules import Rules
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.sharing.lender import Lender
+from fanoutfs.source.contract import Source
+from fanoutfs.source.rate import Rate
+from fanoutfs.statistics import Statistics
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 2.0
+END_SECONDS = 5.0
+
+FIRST_SECONDS = 10.0
+"""So long an engine that was started for a copy waits for its first consumer."""
+
+WATCH_SECONDS = 0.25
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def available_memory() -> int:
+    """Give the bytes that the system could hand out without swapping (MemAvailable, proc(5))."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def build_ring(settings: Settings, size: int) -> Ring:
+    """Make the ring for an image of ``size`` bytes."""
+    rules = Rules(
+        blocks=-(-size // settings.block),
+        slots=settings.slots(size, available_memory()),
+        run=settings.run(),
+        patience=settings.patience,
+        turn=settings.turn,
+        strict=settings.pace == "strict",
+    )
+    return Ring(size=size, block=settings.block, rules=rules, memory=Memory(rules.slots, settings.block))
+
+
+@attrs.define(eq=False)
+class Engine:
+    """A source being replicated."""
+
+    settings: Settings
+    source: Source
+    ring: Ring = attrs.field(init=False)
+    statistics: Statistics = attrs.field(factory=Statistics, init=False)
+    numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
+    """Gives each consumer its number."""
+    session: Session | None = attrs.field(default=None, init=False)
+    lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
+    ending: bool = attrs.field(default=False, init=False)
+    _users: int = attrs.field(default=0, init=False)
+    _came: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.ring = build_ring(self.settings, self.source.size)
+
+    async def run(self, work: Callable[[], Awaitable[None]], door: Callable[[], Awaitable[None]]) -> None:
+        """Run until nobody is left; ``work`` is what it was started for, ``door`` lets the others in.
+
+        Raises what ``work`` raises.
+        """
+        failed: FanoutError | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._end_on_signal)
+                nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
+                nursery.start_soon(self._watch_source)
+                nursery.start_soon(door)
+                try:
+                    await work()
+                except FanoutError as error:
+                    failed = error
+                if self._users == 0:
+                    nursery.cancel_scope.cancel()
+        finally:
+            self.ring.memory.close()
+        if failed is not None:
+            raise failed
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it alive while the block is run; whoever is the last to leave ends it."""
+        self._users += 1
+        self._came.set()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0 and self._nursery is not None:
+                self._nursery.cancel_scope.cancel()
+
+    async def first_user(self) -> None:
+        """Wait until somebody has come through the door to stay, FIRST_SECONDS at most."""
+        with trio.move_on_after(FIRST_SECONDS):
+            await self._came.wait()
+
+    # Consumers
+
+    async def mount(self, point: Path, settings: MountSettings, ready: Callable[[], Awaitable[None]]) -> None:
+        """Serve a mount until it is unmounted; raises UnusableError, also when there is one already."""
+        if self.session is not None:
+            raise UnusableError(
+                f"the source {self.source.path} is served on {self.session.point} already; read it there, "
+                f"or take that down with: fanoutfs umount {self.session.point}"
+            )
+        self.session = Session(
+            ring=self.ring,
+            source=self.source.path,
+            point=point,
+            settings=settings,
+            status=lambda: render(self.status()),
+            numbers=self.numbers,
+        )
+        with self.in_use():
+            try:
+                await self.session.serve(ready)
+            finally:
+                self.session = None
+
+    @contextlib.contextmanager
+    def lend(
+        self, *, pid: int, command: str, target: str, start: int | None, block: int, verify: bool
+    ) -> Iterator[Lender]:
+        """Have a consumer that copies out of the ring itself; in the end all that it held is free.
+
+        ``start`` and ``block``: the unrolled blocks where its turn began and where it goes on; None: both are
+        where the head is now.
+        """
+        rules = self.ring.rules
+        begin = rules.head if start is None else start
+        lender = Lender(
+            ring=self.ring,
+            id=next(self.numbers),
+            pid=pid,
+            command=command,
+            target=target,
+            start_block=begin,
+            from_block=begin if start is None else block,
+            tickets=max(1, min(2 * rules.run, rules.slots)),
+            window=self._window,
+            digests=self.ring.digests if verify else None,
+        )
+        with self.in_use():
+            self.lenders[lender.id] = lender
+            try:
+                yield lender
+            finally:
+                del self.lenders[lender.id]
+                lender.close()
+
+    def _window(self) -> int:
+        """Say how many blocks each may have in hand: two runs, all together at most half of the ring."""
+        rules = self.ring.rules
+        return max(1, min(2 * rules.run, rules.slots // 2 // len(self.lenders)))
+
+    # What is shown
+
+    def status(self) -> dict[str, Any]:
+        """Give the status document."""
+        session = self.session
+        files = [] if session is None else [handle.consumer for handle in session.filesystem.readers]
+        consumers: list[Shown] = [*files, *self.lenders.values()]
+        gauges = {
+            "handles": len(consumers),
+            "waiting": len(self.ring.waiting()),
+            "slots_held": self.ring.rules.held(self.ring.clock()),
+            "granted": self.ring.rules.granted.total(),
+            "handler_bugs": 0 if session is None else session.filesystem.handler_bugs,
+        }
+        point = None if session is None else session.point
+        return snapshot(self.source, self.statistics, self.ring, consumers, gauges, point)
+
+    # Tasks
+
+    async def _watch_source(self) -> None:
+        """Fail those whom a hanging source keeps for too long."""
+        while True:
+            await trio.sleep(WATCH_SECONDS)
+            self.ring.source_hangs(self.settings.source_timeout)
+
+    async def _end_on_signal(self) -> None:
+        with trio.open_signal_receiver(*SIGNALS) as signals:
+            async for number in signals:
+                if self.ending:
+                    log.info("a second signal: not waiting any longer")
+                    self.ring.shut()
+                    continue
+                log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
+                self.ending = True
+                if self.session is not None:
+                    self.session.refuse_opens()
+                assert self._nursery is not None
+                self._nursery.start_soon(self._end)
+
+    async def _end(self) -> None:
+        """Give those who wait a moment, then an error; then end all that serves."""
+        with trio.move_on_after(DRAIN_SECONDS):
+            await self.ring.nobody_waits()
+        self.ring.shut()
+        await self.ring.nobody_waits()
+        if (session := self.session) is not None:
+            session.end()
+            with trio.move_on_after(END_SECONDS) as waiting:
+                await session.ended.wait()
+            if waiting.cancelled_caught:
+                log.warning("the session has not ended within %g seconds; leaving it", END_SECONDS)
+        assert self._nursery is not None
+        self._nursery.cancel_scope.cancel()
+
+    def _rate(self) -> Rate:
+        limit = self.settings.read_rate
+        return Rate() if limit is None else Rate(limit)

@@ -1,0 +1,41 @@
+"""A line between two processes of ours, one forked by the other: JSON, one message per packet."""
+
+import json
+import socket
+from typing import Any
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Line:
+    """One end of the pair."""
+
+    _socket: socket.socket
+
+    def tell(self, **message: Any) -> bool:
+        """Send; says whether somebody was there to hear it."""
+        try:
+            self._socket.send(json.dumps(message).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def hear(self, timeout: float | None = None) -> dict[str, Any]:
+        """Wait for a message; an empty one when the other side has ended or the time (seconds) is over."""
+        self._socket.settimeout(timeout)
+        try:
+            packet = self._socket.recv(65536)
+        except (TimeoutError, ConnectionResetError):
+            return {}
+        return json.loads(packet) if packet else {}
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
+def lines() -> tuple[Line, Line]:
+    """Give both ends: the server's and the other's."""
+    server, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Line(server), Line(other)

@@ -1,0 +1,211 @@
+"""The producer's side of one consumer in another process: blocks are granted to it, and freed by it.
+
+Two tasks serve it. ``_give`` writes a ticket for each block that comes and posts *filled*; when the
+consumer has nothing in hand, the wait for the next block is an ask like any reader's, so that the rules
+know of it. ``_take`` sees *freed* posted, moves the consumer on, and thereby wakes ``_give``.
+
+Who holds granted blocks for ``patience`` seconds and frees none (it was stopped, or its target hangs) is
+dormant by the rules, and then its *term* ends: what it has in hand is taken back, so that it holds nobody.
+``sheet.py`` says why its copy is right all the same. When it goes on, it asks for a new term from the block
+where it really is.
+
+Invariants: ``freed <= granted <= freed + window``; the blocks from ``freed`` to ``granted`` are granted by
+the rules, and the tickets on the sheet are those of these blocks; after ``close`` nothing is granted.
+"""
+
+import os
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from fanoutfs.ring.digest import DIGEST_SIZE, Digests
+from fanoutfs.ring.point import Point
+from fanoutfs.ring.shared import Ring
+from fanoutfs.sharing.sheet import Sheet, Ticket
+
+_NO_DIGEST = bytes(DIGEST_SIZE)
+
+_LEAST_WAIT = 0.01
+"""Seconds; a dormant one that just was not, by a rounding, is looked at again so much later."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Lender:
+    """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round."""
+
+    ring: Ring
+    id: int
+    pid: int
+    command: str
+    target: str
+    start_block: int
+    """The real block where its turn begins."""
+    from_block: int
+    """The unrolled one where it goes on: its start, unless it has had a producer before."""
+    tickets: int
+    """Most blocks that it may have in hand."""
+    window: Callable[[], int]
+    """Gives how many it may have in hand now."""
+    digests: Digests | None = None
+    """Where the digests come from, if it verifies."""
+    sheet: Sheet = attrs.field(init=False)
+    filled: int = attrs.field(init=False)
+    """The eventfd that is posted for each block that it may copy."""
+    freed: int = attrs.field(init=False)
+    """The one that it posts for each that it has copied."""
+    point: Point = attrs.field(init=False)
+    delivered: int = attrs.field(default=0, init=False)
+    """Bytes that it has copied, those copied again included."""
+    kind: str = attrs.field(default="copy", init=False)
+    _term_began: int = attrs.field(init=False)
+    _granted: int = attrs.field(init=False)
+    _freed: int = attrs.field(init=False)
+    _fresh: bool = attrs.field(default=True, init=False)
+    _revoked: bool = attrs.field(default=False, init=False)
+    _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.point = self.ring.open(self.id, self.start_block * self.ring.block)
+        self.sheet = Sheet.make(self.tickets)
+        flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
+        self.filled, self.freed = os.eventfd(0, flags), os.eventfd(0, flags)
+        self._begin(self.from_block)
+
+    # What the status shows
+
+    @property
+    def start(self) -> int:
+        """The byte of the image at which it began."""
+        return self.start_block * self.ring.block
+
+    @property
+    def position(self) -> int:
+        """Where on the image the first byte lies that it has not copied."""
+        return self._freed % self.ring.rules.blocks * self.ring.block
+
+    @property
+    def left(self) -> int:
+        """Bytes that it still has to copy."""
+        return self._bytes(range(self._freed, self.point.end))
+
+    @property
+    def sequential(self) -> bool:
+        """It goes straight on."""
+        return True
+
+    # Serving
+
+    async def run(self) -> None:
+        """Grant it blocks until it is cancelled; raises what ends its wait: SourceBrokeError and the like.
+
+        Cancelled: what it had in hand stays granted until ``close``.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._give)
+            nursery.start_soon(self._take)
+
+    def resume(self, block: int) -> None:
+        """Begin a new term at an unrolled block; the consumer has none in hand, and waits for the answer."""
+        if not self._revoked or not self.start_block <= block <= self.point.end:
+            raise ValueError(f"it can't go on at block {block}")
+        _drain(self.freed)
+        _drain(self.filled)
+        self._begin(block)
+
+    def close(self) -> None:
+        """Let go of all that it held; leave the ring."""
+        self.ring.revoke(range(self._freed, self._granted))
+        self.ring.close(self.point)
+        self.sheet.close()
+        os.close(self.filled)
+        os.close(self.freed)
+
+    def _begin(self, block: int) -> None:
+        self._term_began = self._granted = self._freed = block
+        self._revoked = False
+        self._fresh = True
+        self.ring.place_at(self.point, block)
+        self._stirred.set()
+
+    def _end_term(self) -> None:
+        """Take back what it has in hand; the term changes first."""
+        self.sheet.next_term()
+        self.ring.revoke(range(self._freed, self._granted))
+        self._granted = self._freed
+        self._revoked = True
+
+    async def _give(self) -> None:
+        while True:
+            self._stirred = trio.Event()
+            room = self.window() - (self._granted - self._freed)
+            slots: list[int] = []
+            if room > 0 and not self._revoked and self._granted < self.point.end:
+                if self._granted == self._freed:
+                    slots = await self.ring.grant(self.point, self._granted, room, fresh=self._fresh)
+                else:
+                    slots = self.ring.grant_nowait(self.point, self._granted, room)
+                    self.ring.tell_of_next_fill(self._stirred)
+            if slots:
+                await self._hand_out(slots)
+            else:
+                await self._stirred.wait()
+
+    async def _hand_out(self, slots: list[int]) -> None:
+        """Write the tickets of blocks that were just granted, and post them."""
+        first = self._granted
+        self._granted += len(slots)
+        self._fresh = False
+        term = self.sheet.term
+        found = [_NO_DIGEST] * len(slots)
+        if self.digests is not None:
+            blocks = range(first, self._granted)
+            found = await self.digests.of(slots, [self._bytes(range(block, block + 1)) for block in blocks])
+        if self.sheet.term != term:
+            return
+        for number, (slot, digest) in enumerate(zip(slots, found, strict=True), first - self._term_began):
+            self.sheet.write(number, Ticket(slot, digest))
+        os.eventfd_write(self.filled, len(slots))
+
+    async def _take(self) -> None:
+        while True:
+            with trio.move_on_after(self._patience()):
+                await trio.lowlevel.wait_readable(self.freed)
+            count = _drain(self.freed)
+            if self._revoked:
+                continue
+            if count > self._granted - self._freed:
+                raise ValueError("it has freed more blocks than it had")
+            if count:
+                blocks = range(self._freed, self._freed + count)
+                self._freed += count
+                self.delivered += self._bytes(blocks)
+                self.ring.took(self.point, blocks)
+            elif self._granted > self._freed and self.ring.rules.dormant(self.point, self.ring.clock()):
+                self._end_term()
+            self._stirred.set()
+
+    def _patience(self) -> float:
+        """Give the seconds after which it may have become dormant."""
+        rules = self.ring.rules
+        if self._granted == self._freed:
+            return rules.patience
+        return max(_LEAST_WAIT, self.point.taken_at + rules.patience - self.ring.clock())
+
+    def _bytes(self, blocks: range) -> int:
+        """Count the image's bytes in unrolled blocks; the last one of the image may be shorter."""
+        ring = self.ring
+        count = len(blocks) * ring.block
+        last = blocks.start + (ring.rules.blocks - 1 - blocks.start) % ring.rules.blocks
+        return count - (ring.rules.blocks * ring.block - ring.size if last in blocks else 0)
+
+
+def _drain(semaphore: int) -> int:
+    """Take all that is posted, one by one as a semaphore wants it; gives how many there were."""
+    count = 0
+    while True:
+        try:
+            os.eventfd_read(semaphore)
+        except BlockingIOError:
+            return count
+        count += 1
