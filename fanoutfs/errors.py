@@ -41,6 +41,10 @@ class SourceBrokeError(FanoutError):
     errno = errno.EIO
 
 
+class SourceChangedError(FanoutError):
+    """The source is not the one that the copy began with."""
+
+
 class SourceHungError(FanoutError):
     """The source has not answered within its time limit; it may come back."""
 

@@ -55,6 +55,10 @@ class Claim:
             return None
         return cls(identity, fd)
 
+    def fileno(self) -> int:
+        """Give its descriptor."""
+        return self._fd
+
     def release(self) -> None:
         """Let go of it, in this process."""
         os.close(self._fd)

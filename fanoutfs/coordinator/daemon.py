@@ -1,5 +1,6 @@
 """The process that an engine runs in: forked by the command that needs it, and on its own from then on."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -43,6 +44,17 @@ def start(claim: Claim, source: Source, settings: Settings, work: Work, log_path
     return line
 
 
+async def wait_for_users(engine: Engine, line: Line, told: str | None) -> None:
+    """Work: be there for those who come through the door."""
+    ring = engine.ring
+    log.info(
+        "%s has a producer: %d bytes, ring of %d blocks of %d bytes",
+        engine.source.path, ring.size, ring.rules.slots, ring.block)  # fmt: skip
+    line.tell(ready=True, log=told)
+    deaf()
+    await engine.first_user()
+
+
 def hear_of_start(line: Line, what: str) -> dict[str, Any]:
     """Wait until the daemon says that it is ready; raises what ended it: UnusableError or UsageError."""
     message = line.hear()
@@ -78,6 +90,7 @@ def _be_daemon(
     """Serve as a daemon; never returns."""
     code = 1
     try:
+        _close_all_but({0, 1, 2, line.fileno(), claim.fileno(), source.fileno()})
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
@@ -99,6 +112,14 @@ def _be_daemon(
     finally:
         logging.shutdown()
         os._exit(code)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    """Close what the command had open: its targets, or a pipe that somebody waits to see ended."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
 
 
 def deaf() -> None:

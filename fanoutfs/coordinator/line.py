@@ -30,6 +30,10 @@ class Line:
             return {}
         return json.loads(packet) if packet else {}
 
+    def fileno(self) -> int:
+        """Give its descriptor."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Hang up."""
         self._socket.close()

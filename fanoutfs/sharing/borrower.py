@@ -91,6 +91,8 @@ class Borrower:
     def wait(self, most: int, seconds: float | None = None) -> int:
         """Wait until there is a block to copy, or so many seconds; take ``most`` at most, and say how many.
 
+        It may be none though the time is not over.
+
         Raises HungUpError when the producer has ended, FanoutError when it says why there will be no more.
         """
         ready = self._poll.poll(None if seconds is None else seconds * 1000)
@@ -104,6 +106,9 @@ class Borrower:
             except BlockingIOError:
                 break
             count += 1
+        if self._sheet.term != self._term:
+            self._resume()
+            return 0
         return count
 
     def tickets(self, count: int) -> list[Ticket]:

@@ -134,6 +134,8 @@ class Lender:
         self.ring.revoke(range(self._freed, self._granted))
         self._granted = self._freed
         self._revoked = True
+        # It may have freed all that it had in this very moment, and wait; so that it sees that its term is over.
+        os.eventfd_write(self.filled, 1)
 
     async def _give(self) -> None:
         while True:

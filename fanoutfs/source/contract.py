@@ -26,5 +26,8 @@ class Source(Protocol):
         can't be had, all of them.
         """
 
+    def fileno(self) -> int:
+        """Give the descriptor that has to stay open in a process that reads it."""
+
     def close(self) -> None:
         """Let go of it."""

@@ -75,6 +75,10 @@ class PositionedSource:
         fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_DIRECT)
         self._direct = False
 
+    def fileno(self) -> int:
+        """Give its descriptor."""
+        return self._fd
+
     def close(self) -> None:
         """Close the source."""
         os.close(self._fd)

@@ -1,0 +1,77 @@
+"""What is copied from: a mount's image, or a source by its own name; and the way to its producer."""
+
+from pathlib import Path
+
+import attrs
+
+from fanoutfs.coordinator.find import claim_or_find, knock
+from fanoutfs.errors import UnusableError
+from fanoutfs.monitor.read import read_status
+from fanoutfs.mounting import mountpoint
+from fanoutfs.mounting.mounts import FANOUTFS, mounts
+from fanoutfs.settings import Settings
+from fanoutfs.sharing.wire import Connection
+from fanoutfs.source.positioned import PositionedSource
+
+
+@attrs.frozen
+class Named:
+    """The source that the user named."""
+
+    path: str
+    """Of the source itself, also where a mount was named."""
+    identity: str
+    size: int
+    """Bytes."""
+    mounted: Path | None
+    """The mount that was named; its producer is there, and no other can take its place."""
+
+
+def named(word: str) -> Named:
+    """Say which source a word means; raises UnusableError when it can't be one."""
+    point = _mount_of(Path(word))
+    if point is None:
+        source = PositionedSource.open(word)
+        found = Named(source.path, source.identity, source.size, None)
+        source.close()
+        return found
+    source_of = read_status(point)["source"]
+    return Named(source_of["path"], source_of["identity"], source_of["size"], point)
+
+
+def _mount_of(path: Path) -> Path | None:
+    """Give the fanoutfs mount that a path is, or a file of which it names."""
+    found = mountpoint.absolute(path)
+    points = {Path(mount.point) for mount in mounts() if mount.kind == FANOUTFS}
+    return next((place for place in (found, *found.parents) if place in points), None)
+
+
+@attrs.frozen
+class Way:
+    """How to come to the producer of a source."""
+
+    source: Named
+    settings: Settings
+    """For the producer, if it has to be started."""
+    log_path: Path | None
+
+    def connect(self) -> Connection:
+        """Connect to the live producer, or start one; raises UnusableError."""
+        if self.source.mounted is not None:
+            producer = knock(self.source.identity)
+            if producer is None:
+                raise UnusableError(f"the mount on {self.source.mounted} is another user's, or has just ended")
+            return producer
+        while True:
+            found = claim_or_find(self.source.identity, self.source.path)
+            if isinstance(found, Connection):
+                return found
+            # Only who starts a producer needs what that needs: trio, pyfuse3.
+            from fanoutfs.coordinator import daemon  # noqa: PLC0415
+
+            source = PositionedSource.open(self.source.path)
+            line = daemon.start(found, source, self.settings, daemon.wait_for_users, self.log_path)
+            try:
+                daemon.hear_of_start(line, f"{self.source.path} was read")
+            finally:
+                line.close()
