@@ -1,8 +1,8 @@
 """Every way in which fanoutfs says no, in one table: what happened, errno for readers, exit code for callers.
 
 An error is told from its neighbours by who must act: ``Usage`` the one who typed, ``Unusable`` the one who
-owns the source or the mount point, ``SourceBroke`` the one who owns the disk, ``Closing`` nobody (we end),
-``ReaderGone`` nobody (the reader was told to die).
+owns the source or the mount point, ``SourceBroke`` the one who owns the disk, ``Target`` the one who owns
+the target, ``Closing`` nobody (we end), ``ReaderGone`` nobody (the reader was told to die).
 """
 
 import errno
@@ -49,6 +49,10 @@ class SourceHungError(FanoutError):
     """The source has not answered within its time limit; it may come back."""
 
     errno = errno.EIO
+
+
+class TargetError(FanoutError):
+    """The target could not be written or read back at this place; it is no copy, others may well be."""
 
 
 class ClosingError(FanoutError):

@@ -1,0 +1,48 @@
+"""When what was written without O_DIRECT is sent to the disk, so that it does not pile up in memory. Pure.
+
+Left alone, the kernel lets a fifth of the memory fill with what is still to be written, stops the writer for
+many seconds then, and the fsync at the end takes minutes on a stick. So writing out is begun every START
+bytes, and who writes waits for what lies LIMIT behind it, in pieces as large as it writes: at most LIMIT and
+one write are in the page cache and not yet on the disk.
+"""
+
+from collections import deque
+
+import attrs
+
+from fanoutfs.copying.ranges import Range, joined
+from fanoutfs.settings import MIB
+
+START = 8 * MIB
+"""Enough in one go for any disk's full rate."""
+
+LIMIT = 32 * MIB
+"""Four of these: the disk has its next work while one waits for its last."""
+
+
+@attrs.define(eq=False)
+class Behind:
+    """What was written and is not known to be on the disk."""
+
+    _new: list[Range] = attrs.field(factory=list, init=False)
+    """Written, and the writing out not begun; ``_new_bytes`` of them."""
+    _begun: deque[Range] = attrs.field(factory=deque, init=False)
+    """The writing out begun, oldest first; ``_begun_bytes`` of them."""
+    _new_bytes: int = attrs.field(default=0, init=False)
+    _begun_bytes: int = attrs.field(default=0, init=False)
+
+    def wrote(self, offset: int, length: int) -> tuple[list[Range], list[Range]]:
+        """Enter a write; gives the ranges whose writing out is to be begun, then those to be waited for."""
+        self._new.append((offset, length))
+        self._new_bytes += length
+        begin: list[Range] = []
+        if self._new_bytes >= START:
+            begin = joined(self._new)
+            self._begun.extend(self._new)
+            self._begun_bytes += self._new_bytes
+            self._new, self._new_bytes = [], 0
+        wait: list[Range] = []
+        while self._begun and self._new_bytes + self._begun_bytes > LIMIT:
+            wait.append(self._begun.popleft())
+            self._begun_bytes -= wait[-1][1]
+        return begin, joined(wait)

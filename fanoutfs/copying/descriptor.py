@@ -1,0 +1,208 @@
+"""Writing and reading past the page cache, whatever the file system and the image's odd end allow.
+
+O_DIRECT takes the bytes straight from the ring's memory and leaves the page cache clean. It wants whole
+sectors, so the image's last odd bytes, less than a page, go without it. Where a file system refuses it all go
+without it, and what was written is sent on to the disk before much of it has piled up (behind.py).
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+from collections.abc import Sequence
+
+import attrs
+
+from fanoutfs.copying.behind import Behind
+from fanoutfs.copying.syscalls import (
+    KEEP_SIZE,
+    PUNCH_HOLE,
+    UNSUPPORTED,
+    WAIT_AFTER,
+    WAIT_BEFORE,
+    WRITE,
+    fallocate,
+    sync_file_range,
+)
+from fanoutfs.errors import TargetError, reason
+from fanoutfs.settings import PAGE
+
+IOV_MAX = os.sysconf("SC_IOV_MAX")
+
+OUT = WAIT_BEFORE | WRITE | WAIT_AFTER
+
+NO_ROOM = "make room there and go on with --resume, or name another target"
+
+ADVICE = {
+    errno.ENOSPC: NO_ROOM,
+    errno.EDQUOT: NO_ROOM,
+    errno.EFBIG: "its file system or a limit (ulimit -f) takes no file of that size; name another target",
+}
+
+FAILING = "it may be failing or unplugged: see dmesg, then go on with --resume or name another target"
+
+
+class UnreadableError(TargetError):
+    """The target can't be read back at this place; what was written elsewhere may well be right."""
+
+
+def failed(path: str, what: str, error: OSError) -> str:
+    """Give the line that says what can't be done with a target, why, and what to do."""
+    return f"the target {path} can't be {what}: {reason(error)}; {ADVICE.get(error.errno or 0, FAILING)}"
+
+
+@attrs.define(eq=False)
+class Descriptor:
+    """An open disk or file. Every method raises TargetError, which names path, place and reason."""
+
+    path: str
+    fd: int
+    direct: bool
+    """Whether writes are with O_DIRECT; it turns False when that is refused at a write."""
+    _flag: bool = attrs.field(init=False)
+    """Whether the descriptor has O_DIRECT set now."""
+    _reads_direct: bool = attrs.field(default=True, init=False)
+    _punches: bool = attrs.field(default=True, init=False)
+    _behind: Behind = attrs.field(factory=Behind, init=False)
+    _page: memoryview = attrs.field(init=False)
+    """Takes the bytes behind the odd end of a read with O_DIRECT."""
+
+    def __attrs_post_init__(self) -> None:
+        self._flag = self.direct
+        self._page = memoryview(mmap.mmap(-1, PAGE))
+
+    def write(self, offset: int, pieces: Sequence[memoryview]) -> None:
+        """Write adjoining pieces, the last of which may be no whole number of pages, from ``offset`` on.
+
+        When it returns their memory is free again. Without O_DIRECT it may wait until earlier writes are on
+        the disk. An empty row of pieces is nothing to do.
+        """
+        length = sum(map(len, pieces))
+        odd = length % PAGE
+        if self.direct and odd:
+            *whole, last = pieces
+            self._pwritev(offset, [*whole, last[:-odd]], direct=True)
+            self._pwritev(offset + length - odd, [last[-odd:]], direct=False)
+        else:
+            self._pwritev(offset, pieces, direct=self.direct)
+        if not self.direct:
+            self._send_on(offset, length)
+
+    def _pwritev(self, offset: int, pieces: Sequence[memoryview], *, direct: bool) -> None:
+        rest = [piece for piece in pieces if len(piece)]
+        while rest:
+            try:
+                self._set_direct(on=direct)
+                count = os.pwritev(self.fd, rest[:IOV_MAX], offset)
+            except OSError as error:
+                if not direct or error.errno != errno.EINVAL:
+                    raise self._failed(f"written at byte {offset}", error) from error
+                self.direct = direct = False
+                continue
+            if count == 0:
+                raise self._failed(f"written at byte {offset}", OSError(errno.EIO, "it takes no more"))
+            offset += count
+            rest = _without(rest, count)
+
+    def _send_on(self, offset: int, length: int) -> None:
+        begin, wait = self._behind.wrote(offset, length)
+        for at, count in begin:
+            self._sync_range(at, count, WRITE)
+        for at, count in wait:
+            self._sync_range(at, count, OUT)
+            os.posix_fadvise(self.fd, at, count, os.POSIX_FADV_DONTNEED)
+
+    def _sync_range(self, offset: int, length: int, flags: int) -> None:
+        """See sync_file_range(2). What it says of failed writes the next fsync won't say again."""
+        try:
+            sync_file_range(self.fd, offset, length, flags)
+        except OSError as error:
+            what = f"written, as was seen at bytes {offset} to {offset + length}"
+            raise self._failed(what, error) from error
+
+    def punch(self, offset: int, length: int) -> bool:
+        """Make ``length`` bytes zeros without sending any; says whether that could be done.
+
+        Of a file it makes a hole. A disk writes the zeros itself, and may discard instead if what it
+        discards reads as zeros (fallocate(2), FALLOC_FL_PUNCH_HOLE); there it wants whole sectors.
+        """
+        if not self._punches:
+            return False
+        try:
+            fallocate(self.fd, PUNCH_HOLE | KEEP_SIZE, offset, length)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise self._failed(f"cleared at byte {offset}", error) from error
+            self._punches = False
+        return self._punches
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer``, page-aligned memory, with what the disk has at ``offset``, a multiple of a page.
+
+        Raises UnreadableError, naming the place; any other TargetError is of an earlier write.
+        """
+        done = 0
+        while done < len(buffer):
+            read = self._read_direct if self._reads_direct else self._read_dropped
+            try:
+                count = read(offset + done, buffer[done:])
+            except OSError as error:
+                if not self._reads_direct or error.errno != errno.EINVAL:
+                    raise self._unreadable(offset + done, error) from error
+                self._reads_direct = False
+                # Else the kernel reads ahead, and that is dropped before it is used.
+                os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_RANDOM)
+                continue
+            if count == 0:
+                raise self._unreadable(offset + done, OSError(errno.EIO, "it ends there"))
+            done += count
+
+    def _read_direct(self, offset: int, buffer: memoryview) -> int:
+        """Read past the page cache; what is dirty there the kernel writes out first."""
+        self._set_direct(on=True)
+        whole = len(buffer) - len(buffer) % PAGE
+        pieces = [buffer[:whole], self._page] if whole < len(buffer) else [buffer]
+        count = min(os.preadv(self.fd, pieces, offset), len(buffer))
+        if count > whole:
+            buffer[whole:count] = self._page[: count - whole]
+        return count
+
+    def _read_dropped(self, offset: int, buffer: memoryview) -> int:
+        """Read through the page cache, emptied there before and after."""
+        self._set_direct(on=False)
+        begin = offset - offset % PAGE
+        length = -(-(offset + len(buffer)) // PAGE) * PAGE - begin
+        self._sync_range(begin, length, OUT)
+        os.posix_fadvise(self.fd, begin, length, os.POSIX_FADV_DONTNEED)
+        count = os.preadv(self.fd, [buffer], offset)
+        os.posix_fadvise(self.fd, begin, length, os.POSIX_FADV_DONTNEED)
+        return count
+
+    def flush(self) -> None:
+        """Have all that was written on the disk, and out of its own cache: fsync(2)."""
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            raise self._failed("flushed to its disk", error) from error
+
+    def _set_direct(self, *, on: bool) -> None:
+        """Have O_DIRECT set on the descriptor or not; raises OSError, EINVAL where it can't be had."""
+        if on != self._flag:
+            flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)
+            self._flag = on
+
+    def _failed(self, what: str, error: OSError) -> TargetError:
+        return TargetError(failed(self.path, what, error))
+
+    def _unreadable(self, offset: int, error: OSError) -> UnreadableError:
+        return UnreadableError(failed(self.path, f"read back at byte {offset}", error))
+
+
+def _without(pieces: list[memoryview], count: int) -> list[memoryview]:
+    """Give ``pieces`` without their first ``count`` bytes."""
+    for number, piece in enumerate(pieces):
+        if count < len(piece):
+            return [piece[count:], *pieces[number + 1 :]]
+        count -= len(piece)
+    return []
