@@ -1,0 +1,45 @@
+"""What is asked of targets before anything else: whether all of them may be written."""
+
+from collections.abc import Sequence
+
+from fanoutfs.copying import listing, machine
+from fanoutfs.copying.safety import Candidate, RefusedError, Target, named_twice, refusals
+from fanoutfs.copying.storage import Machine
+from fanoutfs.errors import UnusableError, UsageError
+
+
+def check(source_path: str, image_size: int, target_paths: Sequence[str]) -> list[Candidate]:
+    """Give what is known of each target, in their order, once all of them may be written.
+
+    ``image_size`` is in bytes. Nothing is opened for writing and nothing is made. Raises UsageError when one
+    is named twice, RefusedError with a line for each that may not be written, UnusableError for the source.
+    """
+    found = machine.read(source_path, target_paths)
+    if not found.source.identity:
+        what = found.source.failure or "it is neither a disk nor a file"
+        raise UnusableError(f"the source {source_path} can't be read: {what}; check its name and rights")
+    if twice := named_twice(found.targets):
+        raise UsageError(twice)
+    if lines := refusals(found.source, image_size, found.targets, found.machine):
+        raise RefusedError(lines)
+    disks = {found.machine.disk_of(target.identity) for target in found.targets if target.kind == "disk"}
+    listed = listing.ask(sorted(f"/dev/{found.machine.devices[disk].name}" for disk in disks))
+    return [
+        _candidate(target, found.machine, listed.get(target.identity, listing.Listed()))
+        for target in found.targets
+    ]
+
+
+def _candidate(target: Target, found: Machine, listed: listing.Listed) -> Candidate:
+    device = found.devices.get(target.identity)
+    return Candidate(
+        path=target.path,
+        kind="disk" if device else "file",
+        exists=target.exists,
+        size=target.size,
+        identity=target.identity,
+        generation=device.generation if device else 0,
+        model=listed.model,
+        serial=listed.serial,
+        contents=listed.contents,
+    )

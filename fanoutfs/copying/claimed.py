@@ -1,0 +1,146 @@
+"""Opening a target for ourselves alone, and only if it is still the one that was examined."""
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Sequence
+
+import attrs
+
+from fanoutfs.copying.machine import disk_identity, file_identity
+from fanoutfs.copying.safety import Candidate, RefusedError
+from fanoutfs.errors import UnusableError, reason
+
+BLKGETDISKSEQ = 0x80081280
+"""_IOR(0x12, 128, __u64) of linux/fs.h: counts the media that have stood under a device's number."""
+
+
+@attrs.frozen
+class Claimed:
+    """A target held open for reading and writing; ``close`` gives it up."""
+
+    candidate: Candidate
+    fd: int
+    direct: bool
+    """Opened with O_DIRECT."""
+    made: bool
+    """It was not there before."""
+
+    def close(self) -> None:
+        """Close it, and let others have it."""
+        os.close(self.fd)
+
+    def undo(self) -> None:
+        """Close it unwritten: a file that was made for it goes."""
+        if self.made:
+            os.unlink(self.candidate.path)  # noqa: PTH108 (its path is text everywhere)
+        os.close(self.fd)
+
+
+def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]:
+    """Open all targets or none; raises RefusedError with a line for each that could not be had."""
+    claimed, lines = [], []
+    for candidate in candidates:
+        try:
+            claimed.append(open_exclusive(candidate, direct=direct))
+        except UnusableError as error:
+            lines.append(str(error))
+    if lines:
+        for one in claimed:
+            one.undo()
+        raise RefusedError(lines)
+    return claimed
+
+
+def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
+    """Open a target so that no other program of good manners has it; raises UnusableError.
+
+    A disk is opened O_EXCL: the kernel then refuses whoever wants to mount it, and other copies. A file is
+    locked (flock), which keeps other copies away. A new file is made with the rights that cp gives (0666 less
+    the umask). Where ``direct`` is asked for and the file system knows no O_DIRECT, it goes without.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC
+    if candidate.kind == "disk":
+        flags |= os.O_EXCL
+    elif not candidate.exists:
+        flags |= os.O_CREAT | os.O_EXCL
+    try:
+        fd = os.open(candidate.path, flags, 0o666)
+    except OSError as error:
+        raise _refused(candidate, error) from error
+    try:
+        _hold(candidate, fd)
+        return Claimed(candidate, fd, direct and _goes_direct(fd), not candidate.exists)
+    except BaseException:
+        # If we made it, it is held by another copy now: theirs to remove.
+        os.close(fd)
+        raise
+
+
+def _goes_direct(fd: int) -> bool:
+    """Switch to O_DIRECT where the file system takes it.
+
+    Not at open: that makes the file, and then fails.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
+
+
+def _hold(candidate: Candidate, fd: int) -> None:
+    """Lock a file, and see that what is open is what was examined."""
+    if candidate.kind == "disk":
+        status = os.fstat(fd)
+        same = stat.S_ISBLK(status.st_mode) and disk_identity(status.st_rdev) == candidate.identity
+        if candidate.generation and same:
+            same = _generation(fd) in (0, candidate.generation)
+    else:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnusableError(
+                f"the target {candidate.path} is being written by another copy; "
+                "wait for it, or name another one"
+            ) from error
+        # Looked at once it is locked: another copy may have removed what it had made.
+        status = os.fstat(fd)
+        same = status.st_nlink > 0 and (not candidate.exists or file_identity(status) == candidate.identity)
+    if not same:
+        raise UnusableError(_changed(candidate))
+
+
+def _generation(fd: int) -> int:
+    """Give the count of media, 0 where the kernel keeps none (before Linux 5.15)."""
+    try:
+        return int(struct.unpack("Q", fcntl.ioctl(fd, BLKGETDISKSEQ, bytes(8)))[0])
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            raise
+        return 0
+
+
+def _changed(candidate: Candidate) -> str:
+    return (
+        f"the target {candidate.path} is not the one any more that was there when it was checked; start again"
+    )
+
+
+def _refused(candidate: Candidate, error: OSError) -> UnusableError:
+    """Say in our words why it could not be opened."""
+    name = f"the target {candidate.path}"
+    if candidate.kind == "disk" and error.errno == errno.EBUSY:
+        return UnusableError(
+            f"{name} is in use by the system (mounted, or opened by another program that wants it for itself)"
+            f"; see who has it with: lsof {candidate.path}"
+        )
+    if not candidate.exists and error.errno == errno.EEXIST:
+        return UnusableError(f"{name} has come to be since it was checked; start again")
+    if candidate.exists and error.errno == errno.ENOENT:
+        return UnusableError(_changed(candidate))
+    return UnusableError(f"{name} can't be opened for writing: {reason(error)}; check its rights")

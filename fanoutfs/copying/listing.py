@@ -1,0 +1,80 @@
+"""What lsblk (util-linux) says of disks, to be shown to who is about to write over them."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from fanoutfs.settings import format_size
+
+COLUMNS = "PATH,MAJ:MIN,KNAME,PKNAME,SIZE,MODEL,SERIAL,FSTYPE,LABEL,PTTYPE"
+
+SECONDS = 10.0
+"""A disk that answers later is shown without its name; it takes lsblk some 20 ms for a dozen of disks."""
+
+
+@attrs.frozen
+class Listed:
+    """One device; what is not known is empty."""
+
+    model: str = ""
+    serial: str = ""
+    contents: tuple[str, ...] = ()
+    """A line for the whole of it and one for each partition, or volume, on it."""
+
+
+def ask(disks: Sequence[str]) -> dict[str, Listed]:
+    """Give what lsblk says of these disks and all that is on them, by identity; nothing without lsblk."""
+    if not disks:
+        return {}
+    command = ["lsblk", "--json", "--bytes", "--output", COLUMNS, "--", *disks]
+    try:
+        # It ends with an error when one of several is not there, and says the rest.
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        rows = json.loads(done.stdout)["blockdevices"]
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
+        return {}
+    return listed(rows)
+
+
+def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:
+    """Read the rows of lsblk's JSON, by identity."""
+    by_name = {_word(row, "kname"): row for row in rows}
+    found = {}
+    for row in rows:
+        above = [row, *_above(row, by_name)]
+        below = [other for other in rows if row in _above(other, by_name)]
+        lines = [_line(row, whole=True), *(_line(other, whole=False) for other in below)]
+        found[f"disk-{_word(row, 'maj:min')}"] = Listed(
+            model=next((word for one in above if (word := _word(one, "model"))), ""),
+            serial=next((word for one in above if (word := _word(one, "serial"))), ""),
+            contents=tuple(line for line in lines if line),
+        )
+    return found
+
+
+def _above(row: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Go from a partition or volume up to its disk."""
+    seen = set()
+    while (parent := _word(row, "pkname")) in by_name and parent not in seen:
+        seen.add(parent)
+        row = by_name[parent]
+        yield row
+
+
+def _line(row: Mapping[str, Any], *, whole: bool) -> str:
+    words = [_word(row, "fstype") or (f"{table} table" if whole and (table := _word(row, "pttype")) else "")]
+    if label := _word(row, "label"):
+        words.append(f"“{label}”")
+    if not whole:
+        size = _word(row, "size")
+        words = [_word(row, "path"), format_size(int(size)) if size.isdecimal() else "", *words]
+    return " ".join(word for word in words if word)
+
+
+def _word(row: Mapping[str, Any], key: str) -> str:
+    """Give a field as text; a label is whatever stands on the disk, and must not steer the terminal."""
+    text = str(row.get(key) or "").strip()
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

@@ -1,0 +1,259 @@
+"""What the machine says of its disks, file systems and swap, read once from /sys, /proc and stat.
+
+It only translates: whether something may be written is decided in ``safety``. What goes away while it is
+looked at (a stick is pulled out) is left out, as if it had gone a moment earlier.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from fanoutfs.copying import sysfs
+from fanoutfs.copying.paths import follow, within
+from fanoutfs.copying.safety import Target
+from fanoutfs.copying.storage import Device, Machine, Mounted, Piece
+from fanoutfs.copying.sysfs import Entry
+from fanoutfs.errors import UnusableError, reason
+from fanoutfs.mounting.mounts import Mount, parse
+
+KEEPS_NO_FILES = frozenset({
+    "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",
+    "proc", "pstore", "securityfs", "sysfs", "tracefs",
+})  # fmt: skip
+
+
+def _may_write(path: str, mode: int) -> bool:
+    # As the effective user, for that is who will open it.
+    return os.access(path, mode, effective_ids=True)
+
+
+@attrs.frozen(kw_only=True)
+class System:
+    """Where the machine is looked at; tests put others in."""
+
+    sys: Path = Path("/sys")
+    proc: Path = Path("/proc")
+    stat: Callable[[str], os.stat_result] = os.stat
+    access: Callable[[str, int], bool] = _may_write
+
+
+@attrs.frozen
+class Findings:
+    """Source, targets, and the machine that they are a part of, at one moment."""
+
+    source: Target
+    targets: tuple[Target, ...]
+    machine: Machine
+
+
+def read(source: str, targets: Sequence[str], system: System | None = None) -> Findings:
+    """Look at a source and its targets, and at all that could be beneath or upon them."""
+    reader = _Reader(system or System())
+    reader.read()
+    found = reader.examine(source), tuple(reader.examine(target) for target in targets)
+    return Findings(*found, reader.machine())
+
+
+def disk_identity(number: int) -> str:
+    """Name a block device by its number (st_rdev)."""
+    return f"disk-{os.major(number)}:{os.minor(number)}"
+
+
+def file_identity(status: os.stat_result) -> str:
+    """Name a file by its file system and inode."""
+    return f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
+
+
+@attrs.define(eq=False)
+class _Reader:
+    system: System
+    _mounts: list[Mount] = attrs.field(factory=list, init=False)
+    _devices: dict[str, Device] = attrs.field(factory=dict, init=False)
+    _btrfs: list[set[str]] = attrs.field(factory=list, init=False)
+    _lies_on: dict[str, list[Piece]] = attrs.field(factory=dict, init=False)
+    _paths: dict[str, str] = attrs.field(factory=dict, init=False)
+    _mounted: list[Mounted] = attrs.field(factory=list, init=False)
+    _swaps: list[str] = attrs.field(factory=list, init=False)
+
+    def machine(self) -> Machine:
+        return Machine(
+            devices=self._devices,
+            lies_on=self._lies_on,
+            paths=self._paths,
+            mounted=self._mounted,
+            swaps=self._swaps,
+        )
+
+    def read(self) -> None:
+        mountinfo = self.system.proc / "self" / "mountinfo"
+        try:
+            self._mounts = parse(mountinfo.read_text(errors="surrogateescape"))
+            entries = sysfs.entries(self.system.sys)
+        except OSError as error:
+            message = (
+                f"{error.filename} can't be read: {reason(error)}; no target is known to be safe without"
+            )
+            raise UnusableError(message) from error
+        self._devices = {entry.identity: entry.device for entry in entries}
+        self._btrfs = sysfs.btrfs(self.system.sys)
+        for entry in entries:
+            self._beneath(entry)
+        for mount in self._mounts:
+            self._mounted += [Mounted(base, mount.point, mount.kind) for base in self._bases(mount)]
+        for member in {member for group in self._btrfs for member in group}:
+            if all(mounted.storage != member for mounted in self._mounted):
+                self._mounted.append(Mounted(member, "", "btrfs"))
+        self._swaps = list(self._swap_areas())
+
+    def examine(self, named: str) -> Target:
+        """Look at what a user named."""
+        path = named
+        try:
+            path, mount = follow(named, self._mounts)
+            if mount is not None:
+                served = self._served(path, mount)
+                return Target(
+                    named=named, path=path, kind="in fanoutfs", identity=served, failure=mount.point
+                )
+            status = self.system.stat(path)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and path.startswith("/"):
+                return self._absent(named, path)
+            return Target(named=named, path=path, kind="unseen", failure=reason(error))
+        if stat.S_ISBLK(status.st_mode):
+            return self._disk(named, path, status)
+        if not stat.S_ISREG(status.st_mode):
+            return Target(named=named, path=path, kind="folder" if stat.S_ISDIR(status.st_mode) else "other")
+        return Target(
+            named=named,
+            path=path,
+            kind="file",
+            identity=self._file(path, status),
+            size=status.st_size,
+            writable=self.system.access(path, os.W_OK),
+            nowhere=self._nowhere(path),
+        )
+
+    def _disk(self, named: str, path: str, status: os.stat_result) -> Target:
+        identity = disk_identity(status.st_rdev)
+        device = self._devices.get(identity)
+        return Target(
+            named=named,
+            path=path,
+            kind="disk",
+            identity=identity,
+            size=device.size if device else 0,
+            writable=self.system.access(path, os.W_OK),
+        )
+
+    def _absent(self, named: str, path: str) -> Target:
+        """Look at the place of a file that is not there."""
+        folder, name = os.path.split(path)
+        try:
+            status = self.system.stat(folder)
+        except OSError:
+            return Target(named=named, path=path, kind="file", exists=False, parent="missing")
+        if named.endswith("/"):
+            return Target(named=named, path=path, kind="folder", exists=False)
+        identity = f"new-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}-{name}"
+        self._place(identity, path, status.st_dev)
+        return Target(
+            named=named,
+            path=path,
+            kind="file",
+            identity=identity,
+            exists=False,
+            parent="writable" if self.system.access(folder, os.W_OK | os.X_OK) else "closed",
+            nowhere=self._nowhere(path),
+        )
+
+    def _nowhere(self, path: str) -> str:
+        mount = within(path, self._mounts)
+        if mount is None or mount.kind not in KEEPS_NO_FILES | {"tmpfs"}:
+            return ""
+        # In a container /dev is a tmpfs like any other, but for its place.
+        return "devtmpfs" if mount.point == "/dev" else "" if mount.kind == "tmpfs" else mount.kind
+
+    def _beneath(self, entry: Entry) -> None:
+        """Enter what a device lies on, and who lies on it: the kernel says that on both sides."""
+        begin, end = entry.begin, entry.begin + entry.device.size
+        if entry.disk:
+            self._put(entry.identity, Piece(base=entry.disk, begin=begin, end=end, exact=True))
+        elif entry.backing and (base := self._storage(entry.backing)):
+            self._put(entry.identity, Piece(base=base, begin=begin, end=end, exact=True))
+        for slave in entry.slaves:
+            self._put(entry.identity, Piece(base=slave))
+        for holder in entry.holders:
+            self._put(holder, Piece(base=entry.identity))
+
+    def _put(self, storage: str, piece: Piece) -> None:
+        pieces = self._lies_on.setdefault(storage, [])
+        if piece not in pieces:
+            pieces.append(piece)
+
+    def _file(self, path: str, status: os.stat_result) -> str:
+        """Enter a file, and give its identity."""
+        identity = file_identity(status)
+        self._place(identity, path, status.st_dev)
+        return identity
+
+    def _place(self, identity: str, path: str, number: int) -> None:
+        """Enter where a file is, or will be: on the devices of its file system."""
+        if identity in self._paths:
+            return
+        self._paths[identity] = path
+        device = disk_identity(number)
+        if device in self._devices:
+            bases = [device]
+        else:
+            # Of btrfs and others a file's device number says nothing.
+            mount = within(path, self._mounts)
+            bases = self._bases(mount) if mount else []
+        for base in bases:
+            self._put(identity, Piece(base=base, files=True))
+
+    def _bases(self, mount: Mount) -> list[str]:
+        """Give what a mounted file system is kept on."""
+        device = f"disk-{mount.major}:{mount.minor}"
+        if device in self._devices:
+            return [device]
+        base = self._storage(mount.source) if mount.source.startswith("/") else None
+        if base is None:
+            return []
+        return next((sorted(group) for group in self._btrfs if base in group), [base])
+
+    def _storage(self, path: str) -> str | None:
+        """Give the identity of the disk or file that the system names so."""
+        try:
+            plain, mount = follow(path, self._mounts)
+            if mount is not None:
+                return self._served(plain, mount)
+            status = self.system.stat(plain)
+        except OSError:
+            # Deleted since, or named as another container or machine sees it.
+            return None
+        if stat.S_ISBLK(status.st_mode):
+            return disk_identity(status.st_rdev)
+        return self._file(plain, status) if stat.S_ISREG(status.st_mode) else None
+
+    def _served(self, path: str, mount: Mount) -> str:
+        """Enter a file in a fanoutfs mount without looking at it: it lies on what is served there."""
+        identity = f"served-{mount.major}:{mount.minor}-{path}"
+        if identity not in self._paths:
+            self._paths[identity] = path
+            for base in self._bases(mount):
+                self._put(identity, Piece(base=base))
+        return identity
+
+    def _swap_areas(self) -> Iterator[str]:
+        areas = self.system.proc / "swaps"
+        # A kernel without swap has no such file.
+        text = areas.read_text(errors="surrogateescape") if areas.exists() else ""
+        for line in text.splitlines()[1:]:
+            # Blanks in the name are octal there, as in mountinfo.
+            raw = os.fsencode(line.split()[0]).decode("unicode_escape").encode("latin-1")
+            if storage := self._storage(os.fsdecode(raw)):
+                yield storage

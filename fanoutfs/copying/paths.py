@@ -1,0 +1,53 @@
+"""Following a path without setting foot in a fanoutfs mount: one whose daemon hangs would never answer."""
+
+import errno
+import os
+from collections.abc import Sequence
+
+from fanoutfs.mounting.mounts import FANOUTFS, Mount
+
+LINKS = 40
+"""As many symbolic links the kernel follows in one path (path_resolution(7))."""
+
+
+def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
+    """Give ``path`` absolute and free of links, and the fanoutfs mount that it lies in.
+
+    In a mount the rest of the path is left as it is. Parts that are not there are, too. Raises OSError when
+    links go round, and when the working folder is gone.
+    """
+    points = {mount.point: mount for mount in mounts}
+    parts = _parts(path) if path.startswith("/") else [*_parts(path), *_parts(os.getcwd())]  # noqa: PTH109 (of the same kind as readlink)
+    at, links = "/", 0
+    while parts:
+        part = parts.pop()
+        at = os.path.dirname(at) if part == ".." else os.path.join(at, part)  # noqa: PTH118, PTH120 (text only)
+        mount = points.get(at)
+        if mount is not None and mount.kind == FANOUTFS:
+            return os.path.join(at, *reversed(parts)), mount  # noqa: PTH118 (text only)
+        try:
+            target = os.readlink(at)  # noqa: PTH115 (text only)
+        except OSError:
+            # No link, nothing there, or not to be looked at: whoever opens it will hear which.
+            continue
+        links += 1
+        if links > LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        at = "/" if target.startswith("/") else os.path.dirname(at)  # noqa: PTH120 (text only)
+        parts += _parts(target)
+    return at, None
+
+
+def within(path: str, mounts: Sequence[Mount]) -> Mount | None:
+    """Give the mount in sight where this path, free of links, lies."""
+    found = None
+    for mount in mounts:
+        inside = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
+        if inside and (found is None or len(mount.point) >= len(found.point)):
+            found = mount
+    return found
+
+
+def _parts(path: str) -> list[str]:
+    """Split it, the last part first."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]

@@ -1,0 +1,290 @@
+"""May these targets be written? Decided on what was found, before a byte is written. Pure.
+
+A target is refused, in this order, and with every reason that holds:
+
+1. It is no place for an image: a folder, a terminal, in a fanoutfs mount, in /proc, not writable.
+2. It shares bytes with the source or with another target (``Machine.meeting`` says what that means). Then
+   nothing else is said of it: another one must be named anyway.
+3. It is in use: something that shares bytes with it is mounted, or swap; or a volume of md, LVM or dm stands
+   on it or on a part of it; or a loop device shows it. Files in a mounted file system are no use of the
+   device by themselves: its mount is.
+4. It is read-only, or smaller than the image.
+"""
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import attrs
+
+from fanoutfs.copying.storage import STACKED, Device, Kind, Machine, Meeting
+from fanoutfs.errors import UnusableError
+from fanoutfs.settings import format_size
+
+SHOWN = 4
+"""Of a disk that is in use in many ways, so many are named: one line is to be read."""
+
+TargetKind = Literal["disk", "file", "folder", "other", "in fanoutfs", "unseen"]
+Parent = Literal["writable", "closed", "missing"]
+
+_WORDS: dict[Kind, str] = {
+    "md": "md array", "LVM": "LVM volume", "crypt": "encrypted volume", "multipath": "multipath device",
+    "dm": "device-mapper volume",
+}  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """One target, or the source, as it was found; bytes."""
+
+    named: str
+    """As the user did."""
+    path: str
+    """Absolute, and free of links."""
+    kind: TargetKind
+    identity: str = ""
+    """Of a file that is not there: where it will be. Empty where there is no storage."""
+    exists: bool = True
+    size: int = 0
+    writable: bool = True
+    """The rights say so, and the file system is not read-only."""
+    parent: Parent = "writable"
+    """Of a file that is not there: its folder."""
+    nowhere: str = ""
+    """The kind of file system, when it is none that keeps files (/proc, /dev)."""
+    failure: str = ""
+    """Why it could not be looked at; or the mount that it lies in."""
+
+    def __str__(self) -> str:
+        """Name it as the user did, and what that leads to when it says something else."""
+        return self.named if self.named == self.path else f"{self.named} ({self.path})"
+
+
+@attrs.frozen(kw_only=True)
+class Candidate:
+    """A target that may be written; bytes."""
+
+    path: str
+    """Absolute, and free of links."""
+    kind: Literal["disk", "file"]
+    exists: bool
+    size: int
+    identity: str
+    """Of a file that is not there yet: where it will be."""
+    generation: int = 0
+    """As in ``Device``: so that a stick put in for another is noticed."""
+    model: str = ""
+    serial: str = ""
+    contents: tuple[str, ...] = ()
+    """What is on it, a line for the whole of it and one for each partition."""
+
+
+class RefusedError(UnusableError):
+    """Some targets may not be written; nothing was. A line for each: ``lines``."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
+
+
+def named_twice(targets: Sequence[Target]) -> str | None:
+    """Say which target was named twice, by whatever path or link; None when none was."""
+    for first, second in itertools.combinations(targets, 2):
+        if first.identity and first.identity == second.identity:
+            same = "" if first.named == second.named else f", as {first.named} and as {second.named}"
+            return f"the target {second.path} is named twice{same}; name each target once"
+    return None
+
+
+def refusals(source: Target, image_size: int, targets: Sequence[Target], machine: Machine) -> list[str]:
+    """Give a line for each target that may not be written: which, why, and what to do.
+
+    ``image_size`` is in bytes.
+    """
+    lines = []
+    for i, target in enumerate(targets):
+        reasons = list(_unfit(target, machine))
+        if not reasons and (clash := _clash(target, source, targets[:i], machine)):
+            reasons = [clash]
+        elif not reasons:
+            reasons = [*_in_use(target, machine), *_lacking(target, image_size, machine)]
+        if reasons:
+            lines.append(f"the target {target} {'; and it '.join(reasons)}")
+    return lines
+
+
+def _unfit(target: Target, machine: Machine) -> Iterator[str]:
+    """Say why it is no place for an image at all."""
+    match target.kind:
+        case "unseen":
+            yield f"can't be looked at: {target.failure}; check its name and rights"
+        case "in fanoutfs":
+            yield f"lies in the fanoutfs mount {target.failure}, which is read-only; name a file elsewhere"
+        case "folder":
+            yield "is a folder; name a file in it"
+        case "other":
+            yield "is neither a disk nor a file; name a block device or an image file"
+        case "disk" if target.identity not in machine.devices:
+            yield "has no disk behind it; see with lsblk which disks there are"
+        case "file" if target.nowhere == "devtmpfs":
+            what = "is a file in /dev, not a disk" if target.exists else "is not there"
+            yield f"{what}; see with lsblk which disks there are"
+        case "file" if target.nowhere:
+            yield f"lies in a {target.nowhere}, which keeps no files; name a file elsewhere"
+        case "file" if not target.exists:
+            yield from _unmakeable(target)
+        case _ if not target.writable:
+            yield "may not be written; check its rights, or work as root"
+
+
+def _unmakeable(target: Target) -> Iterator[str]:
+    """Say why a file that is not there can't be made."""
+    if target.parent == "missing":
+        yield "can't be made: there is no such folder; make the folder first"
+    elif target.parent == "closed":
+        yield "can't be made: its folder may not be written; name a file in a folder of your own"
+
+
+def _clash(target: Target, source: Target, others: Sequence[Target], machine: Machine) -> str | None:
+    """Say with whom it shares bytes: the source, or a target named before it."""
+    for other, role in ((source, "source"), *((other, "target") for other in others)):
+        if not other.identity:
+            continue
+        meeting = machine.meeting(target.identity, other.identity)
+        if meeting is None:
+            continue
+        who = f"the {role} {other}"
+        down, across = _way(meeting.first, machine), _way(meeting.second, machine)
+        if target.identity == other.identity:
+            what = f"is {who}" if target.path == other.path else f"is {who} by another name"
+        elif len(meeting.second) == 1:
+            what = f"lies on {who}{down}"
+        elif len(meeting.first) == 1:
+            what = f"holds {who}{across}"
+        else:
+            what = f"shares bytes with {who}: both lie on {machine.name(meeting.first[-1])}"
+        return f"{what}; name another one"
+    return None
+
+
+def _way(way: Sequence[str], machine: Machine) -> str:
+    """Name what lies between, when there is something."""
+    return f" ({' on '.join(machine.name(storage) for storage in way)})" if len(way) > 2 else ""  # noqa: PLR2004 (both ends)
+
+
+def _in_use(target: Target, machine: Machine) -> Iterator[str]:
+    """Say what uses it, all in one reason, with the commands that end that."""
+    uses = [*_mounts(target, machine), *_swaps(target, machine), *_stacks(target, machine)]
+    uses = uses or list(_loops(target, machine))
+    if not uses:
+        return
+    facts = [fact for fact, _ in uses[:SHOWN]]
+    if len(uses) > SHOWN:
+        facts.append(f"and {len(uses) - SHOWN} more")
+    commands = list(dict.fromkeys(command for _, command in uses[:SHOWN] if command))
+    remedy = f"free it first: {' && '.join(commands)}" if commands else "free it first, or name another one"
+    yield f"is in use: {', '.join(facts)}; {remedy}"
+
+
+def _mounts(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+    points: dict[tuple[str, bool], list[str]] = {}
+    for mounted in machine.mounted:
+        points.setdefault((mounted.storage, mounted.kind == "fuse.fanoutfs"), []).append(mounted.point)
+    for (storage, ours), where in points.items():
+        meeting = machine.meeting(target.identity, storage, files=False)
+        if meeting is None:
+            continue
+        whose = _whose(meeting, machine)
+        first = where[0]
+        if not first:
+            yield f"{whose} belongs to a file system that is mounted elsewhere", ""
+        elif ours:
+            yield f"{whose} is served by fanoutfs on {first}", f"fanoutfs umount {shlex.quote(first)}"
+        else:
+            more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+            all_targets = "--all-targets " if more else ""
+            yield f"{whose} is mounted on {first}{more}", f"umount {all_targets}{shlex.quote(first)}"
+
+
+def _swaps(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+    for storage in machine.swaps:
+        if meeting := machine.meeting(target.identity, storage, files=False):
+            yield f"{_whose(meeting, machine)} is swap", f"swapoff {shlex.quote(machine.name(storage))}"
+
+
+def _stacks(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+    """Name the volumes that stand on it; of those that stand on one another, only the lowest."""
+    beneath = machine.below(target.identity)
+    for storage, device in machine.devices.items():
+        if device.kind not in STACKED or storage in beneath or storage == target.identity:
+            continue
+        meeting = machine.meeting(target.identity, storage, files=False)
+        if meeting is None or _kinds(meeting.second[1:-1], machine) & STACKED:
+            continue
+        member = attrs.evolve(meeting, second=meeting.second[1:])
+        what = f"{_WORDS[device.kind]} {machine.name(storage)}"
+        yield f"{_whose(member, machine)} is a part of the {what}", _taken_down(device)
+
+
+def _kinds(storages: Sequence[str], machine: Machine) -> set[Kind]:
+    return {machine.devices[storage].kind for storage in storages if storage in machine.devices}
+
+
+def _taken_down(device: Device) -> str:
+    """Give the command that ends a volume."""
+    name = shlex.quote(device.mapped)
+    match device.kind:
+        case "md":
+            return f"mdadm --stop /dev/{device.name}"
+        case "LVM":
+            # dmsetup doubles the hyphens within a name; a single one stands between group and volume.
+            group = re.split(r"(?<!-)-(?!-)", device.mapped)[0].replace("--", "-")
+            return f"vgchange --activate n {shlex.quote(group)}"
+        case "crypt":
+            return f"cryptsetup close {name}"
+        case "multipath":
+            return f"multipath -f {name}"
+        case _:
+            return f"dmsetup remove {name}" if device.mapped else ""
+
+
+def _loops(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+    """Name the loop devices that show it; those that it lies on itself, or stands beside, don't use it."""
+    for storage, device in machine.devices.items():
+        if device.kind == "loop" and storage != target.identity:
+            meeting = machine.meeting(target.identity, storage, files=False)
+            if meeting and len(meeting.first) == 1:
+                shown = attrs.evolve(meeting, second=meeting.second[1:])
+                whose = _whose(shown, machine)
+                yield f"{whose} is shown by {machine.name(storage)}", f"losetup --detach /dev/{device.name}"
+
+
+def _whose(meeting: Meeting, machine: Machine) -> str:
+    """Name the second of a meeting as seen from the first, the target."""
+    target, other = meeting.first[0], meeting.second[0]
+    if target == other:
+        return "it"
+    name = machine.name(other)
+    if len(meeting.first) == 1 and machine.disk_of(other) == target:
+        return f"its partition {name}"
+    if len(meeting.second) == 1:
+        return f"{name}, on which it lies,"
+    return f"{name}, which lies on it," if len(meeting.first) == 1 else f"{name}, with bytes of its,"
+
+
+def _lacking(target: Target, image_size: int, machine: Machine) -> Iterator[str]:
+    """Say what a disk lacks."""
+    device = machine.devices.get(target.identity)
+    if device is None:
+        return
+    if device.read_only:
+        yield "is read-only; switch that off, or name another one"
+    if device.size == 0:
+        yield "has no medium in it; put one in"
+    elif device.size < image_size:
+        have, want = format_size(device.size), format_size(image_size)
+        if have == want:
+            have, want = f"{device.size} bytes", f"{image_size}"
+        yield f"is too small: it has {have}, the image {want}; name a larger one"

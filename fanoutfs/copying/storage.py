@@ -1,0 +1,149 @@
+"""What lies on what: block devices and files as a graph, and which of them share bytes. Pure.
+
+A *storage* is a block device or a regular file. It is known by its identity, which is that of
+``Source.identity``: ``disk-8:16``, or ``file-8:2-131`` (the device of its file system, and its inode).
+
+Storages lie on others in two ways:
+
+    loop0p1  ==>  loop0  ==>  /srv/a.img  -->  sda2  ==>  sda
+    vg-root  -->  sda3   ==>  sda
+
+*Byte for byte* (==>): byte X of a partition is byte start + X of its disk, and so with a loop device and its
+backing file. *Somewhere* (-->): a file in its file system, a volume of LVM, md or dm on its members.
+
+Two storages share bytes when, going down from both, one comes to the same bytes of a third, and at least one
+of the two ways is byte for byte: then all that is there belongs to that one. Where both ways lead somewhere
+(two files of one file system, two LVM volumes on one disk), who manages the third keeps them apart. So two
+partitions of a disk share nothing; a disk and its partition do, and so do two loop devices on one file,
+unless their offsets keep them apart.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import attrs
+
+Kind = Literal["disk", "partition", "loop", "md", "LVM", "crypt", "multipath", "dm"]
+
+STACKED: frozenset[Kind] = frozenset({"md", "LVM", "crypt", "multipath", "dm"})
+"""Kinds that take their members for themselves."""
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """What a storage lies on: the bytes from ``begin`` to ``end`` of another one."""
+
+    base: str
+    begin: float = 0
+    end: float = math.inf
+    exact: bool = False
+    """Byte for byte; otherwise somewhere in there."""
+    files: bool = False
+    """``base`` holds a file system, and the storage is a file in it."""
+
+
+@attrs.frozen(kw_only=True)
+class Device:
+    """A block device as /sys shows it; bytes."""
+
+    name: str
+    """The kernel's, such as sda1."""
+    kind: Kind
+    size: int
+    read_only: bool = False
+    mapped: str = ""
+    """The name that device-mapper knows it by."""
+    generation: int = 0
+    """Another medium or another disk under the same number has another one; 0 where the kernel keeps none."""
+
+
+@attrs.frozen
+class Mounted:
+    """A storage that holds a mounted file system, or, of fanoutfs, that is served."""
+
+    storage: str
+    point: str
+    """Empty: mounted where this process can't see it."""
+    kind: str
+
+
+@attrs.frozen
+class Meeting:
+    """Where two storages share bytes: the way down to there from each, both ends included."""
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+
+
+@attrs.frozen
+class _Extent:
+    way: tuple[str, ...]
+    begin: float
+    end: float
+    exact: bool
+
+    def meets(self, other: "_Extent") -> bool:
+        overlap = max(self.begin, other.begin) < min(self.end, other.end)
+        return self.way[-1] == other.way[-1] and overlap and (self.exact or other.exact)
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """All storages that matter at one moment."""
+
+    devices: Mapping[str, Device]
+    lies_on: Mapping[str, Sequence[Piece]]
+    paths: Mapping[str, str] = attrs.field(factory=dict)
+    """Of files: where they were found."""
+    mounted: Sequence[Mounted] = ()
+    swaps: Sequence[str] = ()
+
+    def name(self, storage: str) -> str:
+        """Give the path by which a user knows it."""
+        device = self.devices.get(storage)
+        if device is None:
+            return self.paths.get(storage, storage)
+        return f"/dev/mapper/{device.mapped}" if device.mapped else f"/dev/{device.name}"
+
+    def disk_of(self, storage: str) -> str:
+        """Give the whole disk of a partition; any other storage is its own."""
+        device = self.devices.get(storage)
+        return self.lies_on[storage][0].base if device and device.kind == "partition" else storage
+
+    def below(self, storage: str) -> set[str]:
+        """Give all that it lies on, file systems apart; itself is not among them."""
+        return {extent.way[-1] for extent in self._extents(storage, files=False)} - {storage}
+
+    def meeting(self, first: str, second: str, *, files: bool = True) -> Meeting | None:
+        """Say where two storages share bytes, by the shortest ways; None when they don't.
+
+        Without ``files``, what a file lies on does not count: then a file on a disk shares nothing with it.
+        """
+        others = list(self._extents(second, files=files))
+        found = [
+            Meeting(one.way, other.way)
+            for one in self._extents(first, files=files)
+            for other in others
+            if one.meets(other)
+        ]
+        return min(found, key=lambda meeting: len(meeting.first) + len(meeting.second), default=None)
+
+    def _extents(self, storage: str, *, files: bool) -> Iterator[_Extent]:
+        """Go down from a storage: first itself, then every piece below, each by its way."""
+        todo = [_Extent((storage,), 0, math.inf, exact=True)]
+        while todo:
+            upper = todo.pop()
+            yield upper
+            for piece in self.lies_on.get(upper.way[-1], ()):
+                if piece.base in upper.way or (piece.files and not files):
+                    continue
+                if piece.exact:
+                    begin = piece.begin + upper.begin
+                    lower = _Extent(
+                        (*upper.way, piece.base), begin, min(piece.begin + upper.end, piece.end), upper.exact
+                    )
+                else:
+                    lower = _Extent((*upper.way, piece.base), piece.begin, piece.end, exact=False)
+                if lower.begin < lower.end:
+                    todo.append(lower)
