@@ -29,7 +29,7 @@ def commands() -> None:
     """Read a disk once, copy it to many."""
 
 
-def _settings(command: Callable[..., None]) -> Callable[..., None]:
+def _settings(command: Callable[..., object]) -> Callable[..., object]:
     """Add the options of whoever becomes the producer."""
     options = [
         click.option("--ring", callback=_size, metavar="SIZE",
@@ -92,6 +92,37 @@ def mount_command(
         click.echo(f"fanoutfs: there is no syslog here, the log is {started.log}", err=True)
 
 
+@commands.command("copy")
+@click.argument("source", metavar="SOURCE|MOUNTPOINT")
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Don't ask before targets are written over.")
+@click.option("--verify", is_flag=True, help="Read each target back, and compare it with what went by.")
+@click.option("--resume", is_flag=True, help="Compare first, and write only what differs or is missing.")
+@click.option("--sparse", is_flag=True, help="Leave holes where the image is zeros.")
+@click.option("--no-progress", is_flag=True, help="Draw no progress bars.")
+@_settings
+def copy_command(
+    source: str,
+    targets: tuple[str, ...],
+    *,
+    yes: bool,
+    verify: bool,
+    resume: bool,
+    sparse: bool,
+    no_progress: bool,
+    log_path: Path | None,
+    **settings: Any,
+) -> int:
+    """Copy SOURCE, a disk, an image file or what a mount shows, to each TARGET, a disk or a file.
+
+    Whoever copies the same source now, in whatever shell, is joined: it is read once for all.
+    """
+    from fanoutfs.copying.command import Wishes, copy  # noqa: PLC0415 (as above)
+
+    wishes = Wishes(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
+    return copy(source, targets, Settings(**settings), wishes, log_path)
+
+
 @commands.command("status")
 @click.argument("mountpoint", metavar="MOUNTPOINT|SOURCE", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The document itself.")
@@ -125,7 +156,8 @@ def main() -> NoReturn:
     try:
         code = commands.main(standalone_mode=False)
     except FanoutError as error:
-        click.echo(f"fanoutfs: {error}", err=True)
+        for line in str(error).splitlines():
+            click.echo(f"fanoutfs: {line}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)

@@ -30,5 +30,8 @@ class Scratched:
             slot[: len(piece)] = piece
             offset, length = offset + len(piece), length - len(piece)
 
+    def fileno(self) -> int:
+        return -1
+
     def close(self) -> None:
         pass

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
@@ -123,7 +124,7 @@ class Door:
                 await visitor.say("refused", error="the producer is being ended")
             case "stay":
                 with self.engine.in_use():
-                    await visitor.say("staying")
+                    await visitor.say("staying", **self._image(), head=self.engine.ring.rules.head)
                     await self._converse(visitor)
             case "join":
                 await self._join(visitor, message)
@@ -135,22 +136,21 @@ class Door:
     # Consumers
 
     async def _join(self, visitor: Visitor, message: Message) -> None:
-        engine, came_from = self.engine, message["from"]
+        engine, blocks = self.engine, self.engine.ring.rules.blocks
+        goes_on, near = message["goes_on"], message["near"]
         with engine.lend(
             pid=visitor.pid,
             command=process.read(visitor.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
-            start=None if came_from is None else _block(came_from["start"]) % engine.ring.rules.blocks,
-            block=0 if came_from is None else _block(came_from["block"]),
+            goes_on=None if goes_on is None else _way(goes_on, blocks),
+            near=None if near is None else _block(near, blocks),
             verify=bool(message["digests"]),
         ) as lender:
             await visitor.say(
                 "welcome",
                 fds=(engine.ring.memory.fd, lender.sheet.fd, lender.filled, lender.freed),
                 id=lender.id,
-                identity=engine.source.identity,
-                size=engine.ring.size,
-                block=engine.ring.block,
+                **self._image(),
                 slots=engine.ring.rules.slots,
                 tickets=lender.tickets,
                 start=lender.start_block,
@@ -165,12 +165,17 @@ class Door:
                 log.warning("the copy to %s ends: %s", lender.target, error)
                 await visitor.say("failed", error=str(error))
 
+    def _image(self) -> dict[str, Any]:
+        """Give what a consumer has to know of the image: ``borrower.Image``."""
+        ring = self.engine.ring
+        return {"identity": self.engine.source.identity, "size": ring.size, "block": ring.block}
+
     async def _listen(self, visitor: Visitor, lender: Lender) -> None:
         """Hear a consumer until it hangs up."""
         while (message := await visitor.hear()) is not None:
             if message["word"] != "resume":
                 raise ValueError(f"{message['word']!r} is no word of a consumer")
-            lender.resume(_block(message["block"]))
+            lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
             await visitor.say("resumed")
 
     # Mounts
@@ -195,10 +200,16 @@ class Door:
             await visitor.say("unmounted")
 
 
-def _block(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
+def _block(value: object, end: int) -> int:
+    if not isinstance(value, int) or not 0 <= value < end:
         raise ValueError(f"{value!r} is no block")
     return value
+
+
+def _way(value: Any, blocks: int) -> tuple[int, int]:
+    start, place = value
+    start = _block(start, blocks)
+    return start, _block(place, start + blocks + 1)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

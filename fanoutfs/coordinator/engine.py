@@ -150,15 +150,27 @@ class Engine:
 
     @contextlib.contextmanager
     def lend(
-        self, *, pid: int, command: str, target: str, start: int | None, block: int, verify: bool
+        self,
+        *,
+        pid: int,
+        command: str,
+        target: str,
+        goes_on: tuple[int, int] | None,
+        near: int | None,
+        verify: bool,
     ) -> Iterator[Lender]:
         """Have a consumer that copies out of the ring itself; in the end all that it held is free.
 
-        ``start`` and ``block``: the unrolled blocks where its turn began and where it goes on; None: both are
-        where the head is now.
+        Its turn begins at the head, or at the block ``near`` it if all from there to the head is in the ring:
+        those who come for one command begin where the first of them does. ``goes_on`` is for one that has had
+        another producer: the block where its turn began, and the unrolled one that it needs next.
         """
         rules = self.ring.rules
-        begin = rules.head if start is None else start
+        begin = rules.head
+        if goes_on is not None:
+            begin = goes_on[0]
+        elif near is not None and rules.is_resident_up_to_head(near):
+            begin = near
         lender = Lender(
             ring=self.ring,
             id=next(self.numbers),
@@ -166,7 +178,7 @@ class Engine:
             command=command,
             target=target,
             start_block=begin,
-            from_block=begin if start is None else block,
+            from_block=begin if goes_on is None else goes_on[1],
             tickets=max(1, min(2 * rules.run, rules.slots)),
             window=self._window,
             digests=self.ring.digests if verify else None,

@@ -25,10 +25,17 @@ class Line:
         """Wait for a message; an empty one when the other side has ended or the time (seconds) is over."""
         self._socket.settimeout(timeout)
         try:
-            packet = self._socket.recv(65536)
-        except (TimeoutError, ConnectionResetError):
+            packet = self._receive()
+        except TimeoutError:
             return {}
         return json.loads(packet) if packet else {}
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except ConnectionResetError:
+            # It ended with something unread. That is told once; what it said before is still there.
+            return self._socket.recv(65536)
 
     def fileno(self) -> int:
         """Give its descriptor."""

@@ -60,7 +60,9 @@ class Way:
         if self.source.mounted is not None:
             producer = knock(self.source.identity)
             if producer is None:
-                raise UnusableError(f"the mount on {self.source.mounted} is another user's, or has just ended")
+                raise UnusableError(
+                    f"the mount on {self.source.mounted} is another user's, or has just ended"
+                )
             return producer
         while True:
             found = claim_or_find(self.source.identity, self.source.path)

@@ -1,10 +1,11 @@
-"""One target being copied to, in a process of its own: what hangs, dies or is full here is nobody else's matter.
+"""One target being copied to, in a process of its own: what hangs, dies or is full here is nobody else's
+matter.
 
-The way goes from where the producer's head was, over the end of the image, round to there; each block is written
-at its own offset, straight from the ring's memory. Block 0 is kept back on the way and written last. What a block
-was is only sure once the producer has taken it back (``Borrower.free``); one that it had taken back *before*, since
-this target took too long for a piece, is copied again, and from then on pieces are copied to memory of our own
-first: so a target of any slowness comes to its end, and holds nobody.
+The way goes from where the producer's head was, over the end of the image, round to there; each block is
+written at its own offset, straight from the ring's memory. Block 0 is kept back on the way and written
+last. What a block was is only sure once the producer has taken it back (``Borrower.free``); one that it had
+taken back *before*, since this target took too long for a piece, is copied again, and from then on pieces
+are copied to memory of our own first: so a target of any slowness comes to its end, and holds nobody.
 """
 
 import logging
@@ -21,8 +22,8 @@ from fanoutfs.copying.zeros import is_zero
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.sharing.borrower import Borrower, Image
-from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sharing.sheet import Ticket
+from fanoutfs.sharing.wire import Connection, HungUpError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ class Worker:
     """Finds or starts the producer."""
     report: Callable[..., object]
     """Tells the command: phase, done, and the like."""
+    others: Callable[[], object]
+    """Waits, having joined, until the command's other targets have, too, or for a moment."""
+    near: int
+    """The block where the head was when the command came: all of its targets begin there if that can be."""
     resume: bool
     verify: bool
     _pieces: Pieces = attrs.field(init=False)
@@ -80,12 +85,18 @@ class Worker:
         while turn is None or turn[1] < turn[0] + self.image.blocks:
             before = turn
             try:
-                borrower = Borrower.join(self.connect(), self.target.path, digests=self.verify, goes_on=turn)
+                borrower = Borrower.join(
+                    self.connect(), self.target.path, digests=self.verify, near=self.near, goes_on=turn
+                )
             except HungUpError:
                 tries = self._try_again(tries)
                 continue
             try:
                 self._check(borrower.image)
+                if turn is None:
+                    self.report(phase="joins")
+                    self.others()
+                self._report_copied(borrower)
                 self._copy_from(borrower)
             except HungUpError:
                 tries = self._try_again(0 if before is not None and borrower.place > before[1] else tries)
@@ -101,10 +112,11 @@ class Worker:
 
     def _check(self, image: Image) -> None:
         if image != self.image:
-            raise SourceChangedError(f"the source is another one than before; {self.target.path} is unfinished")
+            raise SourceChangedError(
+                f"the source is another one than before; {self.target.path} is unfinished"
+            )
 
     def _copy_from(self, borrower: Borrower) -> None:
-        self._report_copied(borrower)
         while borrower.place < borrower.end:
             count = borrower.wait(self._pieces.count)
             if not count:

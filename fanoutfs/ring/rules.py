@@ -254,6 +254,11 @@ class Rules:
         """Say how many blocks the head has to go to come to a block, real or unrolled."""
         return (block - self.head) % self.blocks
 
+    def is_resident_up_to_head(self, block: int) -> bool:
+        """Say whether all blocks from a real one to before the head, going round, are resident."""
+        behind_head = (self.head - block) % self.blocks
+        return self.residency.first_absent(block, block + behind_head) is None
+
     def waits_for(self, point: Point, now: float) -> int | None:
         """Give the id of a consumer for which R3 makes this one wait; None when it waits for the source."""
         self._begin(now)

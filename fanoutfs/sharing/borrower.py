@@ -1,8 +1,8 @@
 """The consumer's side of the shared memory: joins a producer, waits for blocks, and frees what it has copied.
 
-Plain blocking code, for a process of its own. Blocks are unrolled: from ``start`` to ``start`` plus the image's
-number of them. ``sheet.py`` says what a term is, and why a copy is right if and only if the term is still the same
-after it: that is what ``free`` answers.
+Plain blocking code, for a process of its own. Blocks are unrolled: from ``start`` to ``start`` plus the
+image's number of them. ``sheet.py`` says what a term is, and why a copy is right if and only if the term is
+still the same after it: that is what ``free`` answers.
 """
 
 import os
@@ -59,14 +59,23 @@ class Borrower:
 
     @classmethod
     def join(
-        cls, connection: Connection, target: str, *, digests: bool, goes_on: tuple[int, int] | None = None
+        cls,
+        connection: Connection,
+        target: str,
+        *,
+        digests: bool,
+        near: int | None = None,
+        goes_on: tuple[int, int] | None = None,
     ) -> "Borrower":
-        """Join at the head, or go on with a turn begun at a block, from another: (start, place).
+        """Join at the head, or at the block ``near`` it where all from there to the head is in the ring.
 
-        The connection is this object's from now on. Raises HungUpError, TimeoutError, FanoutError when refused.
+        ``goes_on``: go on with a turn that began, with another producer, at the first of these unrolled
+        blocks, and has come to the second.
+
+        The connection is this object's from now on. Raises HungUpError, TimeoutError, or FanoutError when
+        refused.
         """
-        came_from = None if goes_on is None else {"start": goes_on[0], "block": goes_on[1]}
-        request: dict[str, Any] = {"target": target, "digests": digests, "from": came_from}
+        request: dict[str, Any] = {"target": target, "digests": digests, "near": near, "goes_on": goes_on}
         welcome = connection.ask("join", ANSWER_SECONDS, **request)
         memory, sheet, filled, freed = connection.take_descriptors()
         image = Image(welcome["size"], welcome["block"], welcome["identity"])
