@@ -114,7 +114,7 @@ def _be_daemon(
 
 
 def _close_all_but(*kept: int) -> None:
-    """Close what the command had open beyond stderr: its targets, or a pipe that somebody waits to see ended."""
+    """Close what the command had open beyond stderr: targets, or a pipe whose end somebody waits for."""
     begin = 3
     for fd in sorted(kept):
         if begin < fd:

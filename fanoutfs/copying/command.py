@@ -1,6 +1,4 @@
-"""The command ``copy``: checks, finds or starts the producer, has the targets written, and says what came
-of it.
-"""
+"""The command ``copy``: checks, comes to the producer, has the targets written, and says what came of it."""
 
 import sys
 import time
@@ -41,7 +39,10 @@ class Wishes:
 def copy(
     source_word: str, target_words: Sequence[str], settings: Settings, wishes: Wishes, log_path: Path | None
 ) -> int:
-    """Copy; gives the exit code: 0 when every target is good. Raises what stops it before a byte is written."""
+    """Copy; gives the exit code, 0 when every target is good.
+
+    Raises what stops it before a byte was written.
+    """
     source = named(source_word)
     candidates = check(source.path, source.size, target_words)
     asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()

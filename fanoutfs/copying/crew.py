@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 TOGETHER_SECONDS = 2.0
-"""So long a target waits for the others to join, that all of them begin at the same block: those that lag, since
-their disk is slow to open or a file is preallocated, begin where the head is by then."""
+"""So long a target waits for the others to join, that all of them begin at the same block. One that lags,
+its disk being slow or its file preallocated, begins where the head is by then."""
 
 
 @attrs.frozen

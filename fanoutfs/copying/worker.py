@@ -1,5 +1,4 @@
-"""One target being copied to, in a process of its own: what hangs, dies or is full here is nobody else's
-matter.
+"""One target being copied to, in a process of its own: what hangs, dies or is full here is no other's matter.
 
 The way goes from where the producer's head was, over the end of the image, round to there; each block is
 written at its own offset, straight from the ring's memory. Block 0 is kept back on the way and written

@@ -1,16 +1,10 @@
-"""Digests of blocks, taken from the ring as they went by: what a target is held against when it is read back.
+"""The digest of a block, taken from the ring as it went by: what a target is held against when it is read back.
 
-The first DIGEST_SIZE bytes of a block's SHA-256: enough that no damage goes unseen, and a disk of 8 TiB has
-128 MiB of them. A digest is made when a consumer first asks for it, in a worker thread, and kept as long as
-the block is in its slot; so it costs nothing where nobody verifies, and once per block where many do.
+The first DIGEST_SIZE bytes of the block's SHA-256: enough that no damage goes unseen, and a disk of 8 TiB has
+128 MiB of them.
 """
 
 import hashlib
-
-import attrs
-import trio
-
-from fanoutfs.ring.memory import Memory
 
 DIGEST_SIZE = 16
 
@@ -18,50 +12,3 @@ DIGEST_SIZE = 16
 def digest(block: memoryview) -> bytes:
     """Give the digest of a block's bytes; those behind the image's end are none of them."""
     return hashlib.sha256(block).digest()[:DIGEST_SIZE]
-
-
-@attrs.define(eq=False)
-class Digests:
-    """The digests of what is in the slots."""
-
-    memory: Memory
-    _of: dict[int, bytes] = attrs.field(factory=dict, init=False)
-    """By slot."""
-    _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
-
-    def forget(self, slots: tuple[int, ...]) -> None:
-        """Note that slots have been filled anew; what is being made of what was there is not kept."""
-        for slot in slots:
-            self._of.pop(slot, None)
-            self._making.pop(slot, None)
-
-    async def of(self, slots: list[int], lengths: list[int]) -> list[bytes]:
-        """Give the digests of so many bytes of each slot; the caller has been granted these blocks.
-
-        A checkpoint when one has to be made. Cancelled: what is being made is made first. If the grant is
-        revoked meanwhile the digests are of nothing, and empty.
-        """
-        for slot in slots:
-            if (making := self._making.get(slot)) is not None:
-                await making.wait()
-        lacking = [
-            (slot, length) for slot, length in zip(slots, lengths, strict=True) if slot not in self._of
-        ]
-        if lacking:
-            await self._make(lacking)
-        return [self._of.get(slot, b"") for slot in slots]
-
-    async def _make(self, lacking: list[tuple[int, int]]) -> None:
-        made = trio.Event()
-        self._making.update((slot, made) for slot, _ in lacking)
-        try:
-            pieces = [self.memory.slot(slot)[:length] for slot, length in lacking]
-            found = await trio.to_thread.run_sync(lambda: [digest(piece) for piece in pieces])
-            for (slot, _), one in zip(lacking, found, strict=True):
-                if self._making.get(slot) is made:
-                    self._of[slot] = one
-        finally:
-            for slot, _ in lacking:
-                if self._making.get(slot) is made:
-                    del self._making[slot]
-            made.set()

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
-from fanoutfs.ring.digest import Digests
+from fanoutfs.ring.digests import Digests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.point import Ask, Point
 from fanoutfs.ring.rules import Read, Rest, Rules

@@ -19,7 +19,8 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from fanoutfs.ring.digest import DIGEST_SIZE, Digests
+from fanoutfs.ring.digest import DIGEST_SIZE
+from fanoutfs.ring.digests import Digests
 from fanoutfs.ring.point import Point
 from fanoutfs.ring.shared import Ring
 from fanoutfs.sharing.sheet import Sheet, Ticket
@@ -134,7 +135,7 @@ class Lender:
         self.ring.revoke(range(self._freed, self._granted))
         self._granted = self._freed
         self._revoked = True
-        # It may have freed all that it had in this very moment, and wait; so that it sees that its term is over.
+        # It may have freed all that it had in this very moment, and wait: it has to see that it is over.
         os.eventfd_write(self.filled, 1)
 
     async def _give(self) -> None:
