@@ -1,0 +1,58 @@
+"""The digests of what is in the ring's slots, for the consumers that verify.
+
+One is made when a consumer first asks for it, in a worker thread, and kept as long as the block is in its slot: so
+it costs nothing where nobody verifies, and once per block where many do.
+"""
+
+import attrs
+import trio
+
+from fanoutfs.ring.digest import digest
+from fanoutfs.ring.memory import Memory
+
+
+@attrs.define(eq=False)
+class Digests:
+    """The digests of what is in the slots."""
+
+    memory: Memory
+    _of: dict[int, bytes] = attrs.field(factory=dict, init=False)
+    """By slot."""
+    _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
+
+    def forget(self, slots: tuple[int, ...]) -> None:
+        """Note that slots have been filled anew; what is being made of what was there is not kept."""
+        for slot in slots:
+            self._of.pop(slot, None)
+            self._making.pop(slot, None)
+
+    async def of(self, slots: list[int], lengths: list[int]) -> list[bytes]:
+        """Give the digests of so many bytes of each slot; the caller has been granted these blocks.
+
+        A checkpoint when one has to be made. Cancelled: what is being made is made first. If the grant is
+        revoked meanwhile the digests are of nothing, and empty.
+        """
+        for slot in slots:
+            if (making := self._making.get(slot)) is not None:
+                await making.wait()
+        lacking = [
+            (slot, length) for slot, length in zip(slots, lengths, strict=True) if slot not in self._of
+        ]
+        if lacking:
+            await self._make(lacking)
+        return [self._of.get(slot, b"") for slot in slots]
+
+    async def _make(self, lacking: list[tuple[int, int]]) -> None:
+        made = trio.Event()
+        self._making.update((slot, made) for slot, _ in lacking)
+        try:
+            pieces = [self.memory.slot(slot)[:length] for slot, length in lacking]
+            found = await trio.to_thread.run_sync(lambda: [digest(piece) for piece in pieces])
+            for (slot, _), one in zip(lacking, found, strict=True):
+                if self._making.get(slot) is made:
+                    self._of[slot] = one
+        finally:
+            for slot, _ in lacking:
+                if self._making.get(slot) is made:
+                    del self._making[slot]
+            made.set()
