@@ -100,14 +100,15 @@ def head_line(head: int, size: int, width: int, glyphs: Glyphs) -> Text:
 
 
 def scale_line(size: int, width: int) -> Text:
-    """Write what the cells stand for, at each quarter that has room."""
-    line = "0"
-    for part in range(1, SCALE + 1):
+    """Write what the cells stand for: the image's size, and each quarter that has room."""
+    line, whole = "0", format_size(size)
+    last = width - len(whole)
+    for part in range(1, SCALE):
         words = format_size(size * part // SCALE)
-        at = min(width * part // SCALE - len(words) // 2, width - len(words))
-        if at > len(line):
+        at = width * part // SCALE - len(words) // 2
+        if len(line) < at < last - len(words):
             line = line.ljust(at) + words
-    return Text(line, FAINT, no_wrap=True, overflow="crop")
+    return Text(line.ljust(last) + whole, FAINT, no_wrap=True, overflow="crop")
 
 
 def mark_lines(readers: Iterable[Reader], size: int, width: int, glyphs: Glyphs) -> tuple[Text, Text]:

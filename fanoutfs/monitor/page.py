@@ -138,4 +138,4 @@ def _per_second(rate: float) -> str:
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+    return Text(text.rstrip(), style, no_wrap=True, overflow="ellipsis")
