@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UsageError
+from fanoutfs.monitor.command import top_command
 from fanoutfs.settings import MountSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
 
@@ -149,6 +150,7 @@ def umount_command(mountpoint: Path) -> None:
 
 
 commands.add_command(simulate_command)
+commands.add_command(top_command)
 
 
 def main() -> NoReturn:

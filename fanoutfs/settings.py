@@ -50,6 +50,21 @@ def format_size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{size:.4g} {unit}"
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a time as people read it, in the two largest units that matter."""
+    if seconds < 1:
+        return f"{seconds:.2g} s"
+    if seconds < 60:  # noqa: PLR2004 (seconds of a minute)
+        return f"{seconds:.3g} s"
+    minutes, hours, days = round(seconds / 60), round(seconds / 3600), 86400
+    if minutes < 60:  # noqa: PLR2004 (minutes of an hour)
+        whole = round(seconds)
+        return f"{whole // 60} min {whole % 60:02} s"
+    if seconds < 2 * days:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{hours // 24} d {hours % 24:02} h"
+
+
 def _positive(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
     if not (math.isfinite(value) and value > 0):
         raise UsageError(f"--{attribute.name.replace('_', '-')} wants seconds above zero, not {value}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from fanoutfs.settings import format_size
+from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.simulate.model import Finish, Outcome
 
 MOST_ROWS = 24
@@ -52,21 +52,6 @@ def document(outcomes: list[Outcome]) -> list[dict[str, Any]]:
         }
         for o in outcomes
     ]
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a time as people read it, in the two largest units that matter."""
-    if seconds < 1:
-        return f"{seconds:.2g} s"
-    if seconds < 60:  # noqa: PLR2004 (seconds of a minute)
-        return f"{seconds:.3g} s"
-    minutes, hours, days = round(seconds / 60), round(seconds / 3600), 86400
-    if minutes < 60:  # noqa: PLR2004 (minutes of an hour)
-        whole = round(seconds)
-        return f"{whole // 60} min {whole % 60:02} s"
-    if seconds < 2 * days:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{hours // 24} d {hours % 24:02} h"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

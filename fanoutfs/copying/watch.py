@@ -1,0 +1,119 @@
+"""Following the workers of a command: what they say, and what the producer says of them, as progress."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from fanoutfs.copying import crew
+from fanoutfs.copying.crew import Hand
+from fanoutfs.copying.outcome import Progress
+from fanoutfs.errors import FanoutError
+from fanoutfs.sharing.wire import Connection
+
+HEAR_SECONDS = 0.2
+
+ASK_SECONDS = 1.0
+"""So often the producer is asked what the copies wait for, while somebody sees it."""
+
+
+class Drawn(Protocol):
+    """What is seen of the copies meanwhile."""
+
+    def refresh(self, now: float) -> None:
+        """Draw it anew."""
+
+
+@attrs.define(eq=False)
+class Watch:
+    """The workers of one command, until all have ended."""
+
+    producer: Connection
+    progress: dict[Hand, Progress]
+    resume: bool
+    _ids: dict[Hand, int] = attrs.field(factory=dict, init=False)
+    """What number each has at the producer."""
+    _asked: float = attrs.field(default=0.0, init=False)
+
+    def run(self, *, drawn: bool) -> None:
+        """Follow them to the end; drawn as it goes on a terminal. Interrupted: they are ended."""
+        live = list(self.progress)
+        try:
+            with self._display(drawn=drawn) as display:
+                while live:
+                    for hand, message in crew.hear(live, HEAR_SECONDS):
+                        if message.pop("ended", False):
+                            live.remove(hand)
+                        self._heard(hand, message)
+                    if display is not None:
+                        self._ask_what_they_wait_for()
+                        display.refresh(time.monotonic())
+        except KeyboardInterrupt:
+            for hand in live:
+                hand.end()
+            for hand in live:
+                hand.wait()
+            raise
+
+    @contextlib.contextmanager
+    def _display(self, *, drawn: bool) -> Iterator[Drawn | None]:
+        if not drawn or not sys.stderr.isatty():
+            yield None
+            return
+        # rich takes a tenth of a second to import, for what only a terminal shows.
+        from rich.console import Console  # noqa: PLC0415
+
+        from fanoutfs.copying.progress import Display  # noqa: PLC0415
+
+        with Display(list(self.progress.values()), Console(stderr=True)) as display:
+            yield display
+
+    def _heard(self, hand: Hand, message: dict[str, Any]) -> None:
+        """Enter what a worker has said."""
+        progress, now = self.progress[hand], time.monotonic()
+        if progress.phase == "failed":
+            return
+        if message.get("error"):
+            progress.fail(message["error"], now)
+        elif "phase" in message:
+            progress.enter(message["phase"], now)
+            if "done" in message:
+                progress.advance(message["done"], now)
+            if "start" in message:
+                progress.start = message["start"]
+                self._ids[hand] = message["id"]
+            if self.resume and "written" in message:
+                progress.written = message["written"]
+            progress.sha256 = message.get("sha256")
+
+    def _ask_what_they_wait_for(self) -> None:
+        now = time.monotonic()
+        if now - self._asked < ASK_SECONDS:
+            return
+        self._asked = now
+        # Where it has ended the workers find another one, and say it if they can't.
+        readers: dict[int, dict[str, Any]] = {}
+        with contextlib.suppress(FanoutError, TimeoutError):
+            status = self.producer.ask("status", ASK_SECONDS)["status"]
+            readers = {reader["id"]: reader for reader in status["readers"]}
+        for hand, number in self._ids.items():
+            self.progress[hand].waits = waits(readers.get(number), readers)
+
+
+def waits(reader: dict[str, Any] | None, readers: dict[int, dict[str, Any]]) -> str | None:
+    """Say what a reader of the status document waits for; None when it is for nothing, or not known."""
+    if reader is None or reader["waiting"] is None:
+        return None
+    if reader["waiting"] == "source":
+        return "waits for the source"
+    other = readers.get(reader["waiting"], {})
+    name = other.get("target") or other.get("command") or "gone"
+    return f"waits for reader {reader['waiting']} ({name})"
+
+
+def all_good(copies: Sequence[Progress]) -> bool:
+    """Say whether every target is a copy."""
+    return all(copy.phase == "done" for copy in copies)
