@@ -191,10 +191,15 @@ class Engine:
                 del self.lenders[lender.id]
                 lender.close()
 
-    def _window(self) -> int:
-        """Say how many blocks each may have in hand: two runs, all together at most half of the ring."""
+    def _window(self, in_hand: int) -> int:
+        """Say how many blocks one may have in hand that has so many: two runs at most.
+
+        All together have at most half of the ring, but for a block each; those of a pack have the same ones.
+        """
         rules = self.ring.rules
-        return max(1, min(2 * rules.run, rules.slots // 2 // len(self.lenders)))
+        half = rules.slots // 2
+        room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
+        return max(1, min(2 * rules.run, room))
 
     # What is shown
 

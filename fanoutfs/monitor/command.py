@@ -15,7 +15,9 @@ import click
 @click.option("--interval", type=click.FloatRange(min=0.1), default=0.5, show_default=True, metavar="SECONDS",
               help="From one picture to the next.")  # fmt: skip
 def top_command(mountpoint: Path, *, count: int | None, interval: float) -> None:
-    """Watch the ring of a mount, or of a SOURCE that is copied, as a picture: the head, what is in it, who reads where and waits for whom.
+    """Watch the ring of a mount, or of a source that is copied, as a picture.
+
+    It shows the head, what is in memory, who reads where, and who waits for whom.
 
     It is drawn anew until "q" or Ctrl-C is typed or the mount ends. Where the output is no terminal, one
     picture is printed as plain text. Colours go with NO_COLOR=1 in the environment.
