@@ -41,6 +41,7 @@ class Target:
     is_disk: bool
     direct: bool
     sparse: bool
+    """Whether blocks of zeros are made holes, by ``clear``."""
     fresh: bool
     """A file that was just made or is empty: what isn't written reads as zeros."""
     written: int = attrs.field(default=0, init=False)

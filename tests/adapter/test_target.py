@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.copying import behind, descriptor, target
-from fanoutfs.copying.syscalls import WAIT_AFTER, sync_file_range
+from fanoutfs.copying.syscalls import WAIT_AFTER, fallocate, sync_file_range
 from fanoutfs.errors import TargetError
 from fanoutfs.settings import PAGE
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
@@ -393,6 +393,24 @@ def test_a_file_system_that_cant_preallocate_is_done_without(
     assert image == path.read_bytes()
 
 
+def test_a_disk_that_is_too_full_gets_its_room_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems take what there is before they say that it isn't enough: a new file gives it back."""
+
+    def partly(fd: int, mode: int, offset: int, length: int) -> None:
+        fallocate(fd, mode, offset, length // 2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(target, "fallocate", partly)
+    made = open_target(path, SIZE)
+    with pytest.raises(
+        TargetError, match=f"can't be given its {SIZE} bytes: no space left .*; make room there"
+    ):
+        made.prepare(keep=False)
+    made.close()
+
+    assert 0 == path.stat().st_blocks
+
+
 def test_a_file_is_preallocated_unless_sparse(tmp_path: Path) -> None:
     """So that a full disk is known before the first byte is copied."""
     sizes = []
@@ -422,6 +440,30 @@ def test_zeros_are_written_where_no_hole_can_be_punched(path: Path, monkeypatch:
 
     assert bytes(SIZE - 5) == path.read_bytes()
     assert (1, SIZE - 5) == (len(tries), made.written)
+
+
+def test_a_new_file_has_its_holes_without_punching(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is sparse where holes can't be punched, too."""
+    monkeypatch.setattr(descriptor, "fallocate", failing(errno.EOPNOTSUPP))
+    made = open_target(path, SIZE, sparse=True)
+    copy(made, in_ring(bytes(SIZE)), resume=False)
+    made.close()
+
+    assert (0, 0) == (path.stat().st_blocks, made.written)
+    assert bytes(SIZE) == path.read_bytes()
+
+
+def test_a_hole_is_no_reason_to_wait_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was written, and a length of 0 would mean everything up to the end (sync_file_range(2))."""
+    calls: list[tuple[int, ...]] = []
+    monkeypatch.setattr(behind, "START", 0)
+    monkeypatch.setattr(descriptor, "sync_file_range", lambda *arguments: calls.append(arguments))
+    path.write_bytes(os.urandom(SIZE))
+    made = open_target(path, SIZE, sparse=True)
+    made.clear(BLOCK, BLOCK)
+    made.close()
+
+    assert [] == calls
 
 
 def test_a_sparse_copy_gives_the_room_back(path: Path) -> None:
