@@ -111,7 +111,7 @@ def test_targets_that_do_not_fit_are_counted() -> None:
     copies[29].fail("at byte 5: input/output error", 20.0)
     found = lines(*copies, height=15)
 
-    assert "and 18 more: 10 done, 8 copies" == found[-1]
+    assert "and 18 more: 10 done, 8 copying" == found[-1]
     assert "/dev/sd10" == found[1].split()[0]
     assert "/dev/sd29" == found[-2].split()[0]
     assert 14 == len(found)
