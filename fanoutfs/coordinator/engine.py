@@ -17,15 +17,15 @@ from typing import Any
 import attrs
 import trio
 
+from fanoutfs.coordinator.status import Shown, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.monitor.status import Shown, render, snapshot
-from fanoutfs.mounting.session import Session
 from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
+from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
 from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
