@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -50,13 +51,15 @@ class FakeMachine:
         self._numbers[str(self.node(name))] = number
         return name
 
-    def takes(self, upper: str, *members: str) -> None:
-        """Let a volume stand on its members, as /sys says it of both."""
+    def takes(self, upper: str, *members: str, said_by: Sequence[str] = ("slaves", "holders")) -> None:
+        """Let a volume stand on its members, as /sys says it of it (slaves) and of them (holders)."""
         for member in members:
             for folder, name in (
                 (self._link(upper) / "slaves", member),
                 (self._link(member) / "holders", upper),
             ):
+                if folder.name not in said_by:
+                    continue
                 folder.mkdir(exist_ok=True)
                 (folder / name).symlink_to(self._link(name))
 

@@ -94,6 +94,15 @@ def test_a_member_of_an_md_array(fake: FakeMachine) -> None:
     assert [] == refused(fake, source, fake.node("md0"))
 
 
+@pytest.mark.parametrize("side", ["slaves", "holders"])
+def test_a_member_that_is_told_of_on_one_side_alone(fake: FakeMachine, side: str) -> None:
+    """Either side is enough to refuse it."""
+    fake.device("md0", "9:0", SIZE, md__level="raid1")
+    fake.takes("md0", "sdb", said_by=[side])
+    (line,) = refused(fake, fake.node("sda"), fake.node("sdb"))
+    assert "it is a part of the md array /dev/md0" in line
+
+
 def test_a_volume_on_the_sources_disk(fake: FakeMachine) -> None:
     """It lies on the source, through the partition that its group has."""
     fake.device("dm-0", "254:0", SIZE, dm__name="vg-lv", dm__uuid="LVM-x")
@@ -411,8 +420,22 @@ def test_the_check_of_files(tmp_path: Path) -> None:
         check(str(source), 10, [str(source), str(new)])
     with pytest.raises(UsageError, match="named twice"):
         check(str(source), 10, [str(source), str(source)])
-    with pytest.raises(UnusableError, match="the source /nowhere/x can't be read"):
-        check("/nowhere/x", 10, [str(new)])
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("missing", "it is not there"),
+        ("no/where", "it is not there"),
+        (".", "it is neither a disk nor a file"),
+    ],
+)
+def test_a_source_that_is_none(tmp_path: Path, name: str, why: str) -> None:
+    """It is named; the targets are not judged."""
+    source = f"{tmp_path}/{name}"
+    with pytest.raises(UnusableError) as refusal:
+        check(source, 10, [str(tmp_path / "new")])
+    assert f"the source {source} can't be read: {why}; check its name and rights" == str(refusal.value)
 
 
 def test_the_identity_is_the_sources(tmp_path: Path) -> None:
