@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from rich.cells import cell_len, set_cell_size
-
 from fanoutfs.settings import format_seconds
 
 DAY = 86400.0
@@ -20,7 +18,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def countdown(seconds: float | None) -> str:
-    """Write a time that is left: 0:12:03, or or with days and hours; "-" when it is not known."""
+    """Write a time that is left: 0:12:03, or with days and hours; "-" when it is not known."""
     if seconds is None:
         return "-"
     return str(timedelta(seconds=round(seconds))) if seconds < DAY else format_seconds(seconds)
@@ -28,6 +26,8 @@ def countdown(seconds: float | None) -> str:
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """Cut or fill a text to exactly so many columns; where it was cut is shown."""
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 (only what draws needs it)
+
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return text.rjust(width) if right else set_cell_size(text, width)

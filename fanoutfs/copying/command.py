@@ -86,3 +86,5 @@ def _say(copies: Sequence[Progress]) -> None:
         print(outcome(copy), file=sys.stdout if copy.phase == "done" else sys.stderr)
     if (said := tally(copies)) is not None:
         print(f"fanoutfs: {said}", file=sys.stderr)
+    if not all_good(copies):
+        print("fanoutfs: to finish what is not good, say the same again with --resume", file=sys.stderr)
