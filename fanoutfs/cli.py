@@ -129,8 +129,8 @@ def copy_command(
 @click.option("--json", "as_json", is_flag=True, help="The document itself.")
 def status_command(mountpoint: Path, *, as_json: bool) -> None:
     """Show what a mount, or the producer of a source, is doing: source, ring, readers."""
+    from fanoutfs.monitor.describe import describe  # noqa: PLC0415
     from fanoutfs.monitor.read import status_of  # noqa: PLC0415 (as above)
-    from fanoutfs.monitor.status import describe  # noqa: PLC0415
 
     document = status_of(mountpoint)
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))

@@ -14,6 +14,7 @@ from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import Door, listen
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.line import Line, lines
+from fanoutfs.descriptors import close_all_but
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.settings import Settings
 from fanoutfs.source.contract import Source
@@ -89,7 +90,7 @@ def _be_daemon(
     """Serve as a daemon; never returns."""
     code = 1
     try:
-        _close_all_but(line.fileno(), claim.fileno(), source.fileno())
+        close_all_but(line.fileno(), claim.fileno(), source.fileno())
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
@@ -111,17 +112,6 @@ def _be_daemon(
     finally:
         logging.shutdown()
         os._exit(code)
-
-
-def _close_all_but(*kept: int) -> None:
-    """Close what the command had open beyond stderr: targets, or a pipe whose end somebody waits for."""
-    begin = 3
-    for fd in sorted(kept):
-        if begin < fd:
-            # Never an empty range: closerange(0, 0) of Python 3.11 closes all.
-            os.closerange(begin, fd)
-        begin = fd + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
 def deaf() -> None:

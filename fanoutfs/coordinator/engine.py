@@ -17,15 +17,15 @@ from typing import Any
 import attrs
 import trio
 
+from fanoutfs.coordinator.status import Shown, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.monitor.status import Shown, render, snapshot
-from fanoutfs.mounting.session import Session
 from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
+from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
 from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
@@ -191,10 +191,15 @@ class Engine:
                 del self.lenders[lender.id]
                 lender.close()
 
-    def _window(self) -> int:
-        """Say how many blocks each may have in hand: two runs, all together at most half of the ring."""
+    def _window(self, in_hand: int) -> int:
+        """Say how many blocks one may have in hand that has so many: two runs at most.
+
+        All together have at most half of the ring, but for a block each; those of a pack have the same ones.
+        """
         rules = self.ring.rules
-        return max(1, min(2 * rules.run, rules.slots // 2 // len(self.lenders)))
+        half = rules.slots // 2
+        room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
+        return max(1, min(2 * rules.run, room))
 
     # What is shown
 

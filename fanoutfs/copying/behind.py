@@ -1,9 +1,10 @@
 """When what was written without O_DIRECT is sent to the disk, so that it does not pile up in memory. Pure.
 
-Left alone, the kernel lets a fifth of the memory fill with what is still to be written, stops the writer for
-many seconds then, and the fsync at the end takes minutes on a stick. So writing out is begun every START
-bytes, and who writes waits for what lies LIMIT behind it, in pieces as large as it writes: at most LIMIT and
-one write are in the page cache and not yet on the disk.
+Left alone, the kernel lets memory fill with what is still to be written (vm.dirty_ratio), then stops the
+writer, and the fsync at the end has all the rest to do. So writing out is begun every START bytes, and who
+writes waits for what lies LIMIT behind it, in pieces as large as it writes: at most LIMIT and one write are
+in the page cache and not yet on the disk. 2 GiB onto an ext4 came at 1.2 to 1.7 GB/s, flush included, left
+alone at 0.3 to 0.6; on a tmpfs, which has no disk to wait for, it costs 2 % of the writer's time.
 """
 
 from collections import deque

@@ -15,12 +15,13 @@ def check(source_path: str, image_size: int, target_paths: Sequence[str]) -> lis
     is named twice, RefusedError with a line for each that may not be written, UnusableError for the source.
     """
     found = machine.read(source_path, target_paths)
-    if not found.source.identity:
-        what = found.source.failure or "it is neither a disk nor a file"
+    source = found.source
+    if not (source.identity and source.exists):
+        what = source.failure or ("it is neither a disk nor a file" if source.exists else "it is not there")
         raise UnusableError(f"the source {source_path} can't be read: {what}; check its name and rights")
     if twice := named_twice(found.targets):
         raise UsageError(twice)
-    if lines := refusals(found.source, image_size, found.targets, found.machine):
+    if lines := refusals(source, image_size, found.targets, found.machine):
         raise RefusedError(lines)
     disks = {found.machine.disk_of(target.identity) for target in found.targets if target.kind == "disk"}
     listed = listing.ask(sorted(f"/dev/{found.machine.devices[disk].name}" for disk in disks))

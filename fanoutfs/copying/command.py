@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -12,14 +11,14 @@ from fanoutfs.copying import crew
 from fanoutfs.copying.check import check
 from fanoutfs.copying.claimed import claim_all
 from fanoutfs.copying.confirm import confirm
-from fanoutfs.copying.crew import Hand, Orders
+from fanoutfs.copying.crew import Orders
+from fanoutfs.copying.outcome import Progress, outcome, tally
 from fanoutfs.copying.source import Named, Way, named
+from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.borrower import Image
 from fanoutfs.sharing.wire import Connection, HungUpError
-
-HEAR_SECONDS = 0.2
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -52,7 +51,17 @@ def copy(
     producer, image, head = _stay(way, source)
     claimed = claim_all(candidates, direct=True)
     hands = crew.fork(Orders(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
-    return _watch(hands, producer, image, wishes)
+    now = time.monotonic()
+    copies = {hand: Progress(target=hand.path, size=image.size, began=now) for hand in hands}
+    code = 0
+    try:
+        Watch(producer, copies, wishes.resume).run(drawn=wishes.progress)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        producer.close()
+    _say(list(copies.values()))
+    return code or (0 if all_good(list(copies.values())) else 1)
 
 
 def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:
@@ -71,24 +80,11 @@ def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:
         return producer, image, answer["head"]
 
 
-def _watch(hands: list[Hand], producer: Connection, image: Image, wishes: Wishes) -> int:
-    last: dict[str, dict[str, Any]] = {hand.path: {} for hand in hands}
-    began = time.monotonic()
-    live = list(hands)
-    try:
-        while live:
-            for hand, message in crew.hear(live, HEAR_SECONDS):
-                if message.get("ended"):
-                    live.remove(hand)
-                    if message["error"]:
-                        last[hand.path].update(phase="failed", error=message["error"])
-                else:
-                    last[hand.path].update(message, at=time.monotonic() - began)
-    except KeyboardInterrupt:
-        for hand in live:
-            hand.end()
-        raise
-    producer.close()
-    for path, state in last.items():
-        print(path, state)
-    return 0 if all(state["phase"] == "done" for state in last.values()) else 1
+def _say(copies: Sequence[Progress]) -> None:
+    """Write what came of each: what is good to stdout, what is not to stderr."""
+    for copy in copies:
+        print(outcome(copy), file=sys.stdout if copy.phase == "done" else sys.stderr)
+    if (said := tally(copies)) is not None:
+        print(f"fanoutfs: {said}", file=sys.stderr)
+    if not all_good(copies):
+        print("fanoutfs: to finish what is not good, say the same again with --resume", file=sys.stderr)

@@ -20,6 +20,7 @@ from fanoutfs.copying.source import Way
 from fanoutfs.copying.syscalls import die_with_parent
 from fanoutfs.copying.target import Target
 from fanoutfs.copying.worker import Worker
+from fanoutfs.descriptors import close_all_but
 from fanoutfs.errors import FanoutError
 from fanoutfs.sharing.borrower import Image
 
@@ -61,6 +62,18 @@ class Hand:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
+    def wait(self) -> str | None:
+        """Reap it, ended or about to; gives an error that it did not live to tell."""
+        self.line.close()
+        _, status = os.waitpid(self.pid, 0)
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
+            return f"its process was killed ({name})"
+        if os.WEXITSTATUS(status):
+            return f"its process ended with code {os.WEXITSTATUS(status)}"
+        return None
+
 
 def fork(orders: Orders, claimed: list[Claimed]) -> list[Hand]:
     """Start a worker for each target; the targets are the workers' from now on."""
@@ -70,12 +83,7 @@ def fork(orders: Orders, claimed: list[Claimed]) -> list[Hand]:
         worker_line, line = lines()
         pid = os.fork()
         if pid == 0:
-            line.close()
-            for hand in hands:
-                hand.line.close()
-            for other in claimed:
-                if other is not one:
-                    other.close()
+            close_all_but(worker_line.fileno(), one.fd)
             _be_worker(orders, one, worker_line, command)
         worker_line.close()
         hands.append(Hand(one.candidate.path, pid, line))
@@ -94,26 +102,13 @@ def hear(hands: list[Hand], seconds: float) -> Iterator[tuple[Hand, dict[str, An
         if hand.line.fileno() in ready:
             message = hand.line.hear()
             hand.joined = True
-            yield hand, message or {"ended": True, "error": _why_it_ended(hand)}
+            yield hand, message or {"ended": True, "error": hand.wait()}
     if all(hand.joined for hand in hands):
         for hand in hands:
             # Once: what is unread when a worker ends would take its last words along.
             if not hand.begun:
                 hand.begun = True
                 hand.line.tell(all_joined=True)
-
-
-def _why_it_ended(hand: Hand) -> str | None:
-    """Reap a worker that has hung up; gives an error that it did not live to tell."""
-    hand.line.close()
-    _, status = os.waitpid(hand.pid, 0)
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
-        return f"its process was killed ({name}); the target {hand.path} is unfinished"
-    if os.WEXITSTATUS(status):
-        return f"its process ended with code {os.WEXITSTATUS(status)}; the target {hand.path} is unfinished"
-    return None
 
 
 def _be_worker(orders: Orders, claimed: Claimed, line: Line, command: int) -> NoReturn:

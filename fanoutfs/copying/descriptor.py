@@ -85,7 +85,7 @@ class Descriptor:
             self._pwritev(offset + length - odd, [last[-odd:]], direct=False)
         else:
             self._pwritev(offset, pieces, direct=self.direct)
-        if not self.direct:
+        if not self.direct and length:
             self._send_on(offset, length)
 
     def _pwritev(self, offset: int, pieces: Sequence[memoryview], *, direct: bool) -> None:

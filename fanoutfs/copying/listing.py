@@ -12,7 +12,7 @@ from fanoutfs.settings import format_size
 COLUMNS = "PATH,MAJ:MIN,KNAME,PKNAME,SIZE,MODEL,SERIAL,FSTYPE,LABEL,PTTYPE"
 
 SECONDS = 10.0
-"""A disk that answers later is shown without its name; it takes lsblk some 20 ms for a dozen of disks."""
+"""When a disk keeps lsblk longer, all are shown by path and size alone."""
 
 
 @attrs.frozen

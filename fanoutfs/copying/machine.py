@@ -17,7 +17,7 @@ from fanoutfs.copying.safety import Target
 from fanoutfs.copying.storage import Device, Machine, Mounted, Piece
 from fanoutfs.copying.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.mounting.mounts import Mount, parse
+from fanoutfs.sink.mounts import Mount, parse
 
 KEEPS_NO_FILES = frozenset({
     "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",

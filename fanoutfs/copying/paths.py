@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from fanoutfs.mounting.mounts import FANOUTFS, Mount
+from fanoutfs.sink.mounts import FANOUTFS, Mount
 
 LINKS = 40
 """As many symbolic links the kernel follows in one path (path_resolution(7))."""
@@ -24,6 +24,8 @@ def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
         at = os.path.dirname(at) if part == ".." else os.path.join(at, part)  # noqa: PTH118, PTH120 (text only)
         mount = points.get(at)
         if mount is not None and mount.kind == FANOUTFS:
+            if parts and parts[-1] == "..":
+                continue
             return os.path.join(at, *reversed(parts)), mount  # noqa: PTH118 (text only)
         try:
             target = os.readlink(at)  # noqa: PTH115 (text only)

@@ -16,12 +16,22 @@ from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.text import Text
 
-from fanoutfs.copying.outcome import Progress
+from fanoutfs.copying.outcome import Phase, Progress
 from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.words import countdown, fit, printable, shorten
 
 WIDE = 100
 """A terminal of so many columns has room for the bytes that are done."""
+
+CROWD: dict[Phase, str] = {
+    "joins": "joining",
+    "copies": "copying",
+    "flushes": "flushing",
+    "verifies": "verifying",
+    "done": "done",
+    "failed": "failed",
+}
+"""What several do."""
 
 STYLES = {"failed": "bold red", "done": "green"}
 
@@ -54,7 +64,7 @@ class Bars:
             yield from Segment.adjust_line_length(line, width, pad=False)
             yield Segment.line()
         if rest:
-            phases = Counter(copy.phase for copy in rest).most_common()
+            phases = Counter(CROWD[copy.phase] for copy in rest).most_common()
             yield _line(f"and {len(rest)} more: {', '.join(f'{count} {phase}' for phase, count in phases)}")
 
     def _head(self) -> str:

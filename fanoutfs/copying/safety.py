@@ -284,7 +284,6 @@ def _lacking(target: Target, image_size: int, machine: Machine) -> Iterator[str]
     if device.size == 0:
         yield "has no medium in it; put one in"
     elif device.size < image_size:
+        missing = format_size(image_size - device.size)
         have, want = format_size(device.size), format_size(image_size)
-        if have == want:
-            have, want = f"{device.size} bytes", f"{image_size}"
-        yield f"is too small: it has {have}, the image {want}; name a larger one"
+        yield f"is too small by {missing}: it has {have}, the image {want}; name a larger one"

@@ -7,10 +7,10 @@ import attrs
 from fanoutfs.coordinator.find import claim_or_find, knock
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
-from fanoutfs.mounting import mountpoint
-from fanoutfs.mounting.mounts import FANOUTFS, mounts
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.wire import Connection
+from fanoutfs.sink import mountpoint
+from fanoutfs.sink.mounts import FANOUTFS, mounts
 from fanoutfs.source.positioned import PositionedSource
 
 

@@ -41,6 +41,7 @@ class Target:
     is_disk: bool
     direct: bool
     sparse: bool
+    """Whether blocks of zeros are made holes, by ``clear``."""
     fresh: bool
     """A file that was just made or is empty: what isn't written reads as zeros."""
     written: int = attrs.field(default=0, init=False)
@@ -92,7 +93,7 @@ class Target:
         length = min(self.block, self.size)
         old = self._room(length)
         try:
-            self.read_into(0, memoryview(old)[:length])
+            self._io.read_into(0, memoryview(old)[:length])
         except UnreadableError:
             self._wipe()
             return
@@ -133,8 +134,19 @@ class Target:
         return length - punched
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer``, page-aligned memory, with what the disk has at ``offset``, past the page cache."""
-        self._io.read_into(offset, buffer)
+        """Fill ``buffer``, page-aligned memory, with what the disk has at ``offset``, past the page cache.
+
+        Where that fails it is tried again in sixteenths, down to the page, which the error then names: of a
+        bad sector within 8 MiB that is four reads that fail, each of which may take seconds.
+        """
+        try:
+            self._io.read_into(offset, buffer)
+        except UnreadableError:
+            if len(buffer) <= PAGE:
+                raise
+            step = -(-len(buffer) // (16 * PAGE)) * PAGE
+            for at in range(0, len(buffer), step):
+                self.read_into(offset + at, buffer[at : at + step])
 
     def differing(self, offset: int, pieces: Sequence[memoryview]) -> list[int]:
         """Give the numbers of the adjoining ``pieces`` that the target has not got: for --resume.
@@ -144,7 +156,7 @@ class Target:
         length = sum(map(len, pieces))
         old = self._room(length)
         try:
-            self.read_into(offset, memoryview(old)[:length])
+            self._io.read_into(offset, memoryview(old)[:length])
         except UnreadableError:
             return [0] if len(pieces) == 1 else self._differing_singly(offset, pieces)
         found, at = [], 0

@@ -13,9 +13,10 @@ from rich.text import Text
 from fanoutfs.monitor import circle
 from fanoutfs.monitor.circle import ASCII, LINES, Glyphs
 from fanoutfs.monitor.rates import Speeds
-from fanoutfs.monitor.readers import choose, crowd, printable, shorten, time_left
+from fanoutfs.monitor.readers import choose, crowd, time_left
 from fanoutfs.monitor.rows import Rows
 from fanoutfs.settings import format_seconds, format_size
+from fanoutfs.words import printable, shorten
 
 FIXED = 10
 """Lines always there: four of words; head, ring, marks and their names; legend; titles of the rows."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.mounting import mountpoint
-from fanoutfs.mounting.mounts import FANOUTFS, mount_at
+from fanoutfs.sink import mountpoint
+from fanoutfs.sink.mounts import FANOUTFS, mount_at
 from fanoutfs.source.positioned import identity_of
 
 

@@ -2,16 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from fanoutfs.monitor.rates import Speeds
 from fanoutfs.settings import format_seconds
+from fanoutfs.words import printable, shorten
 
 Reader = dict[str, Any]
-
-DAY = 86400.0
 
 SWEEP = 1.0
 """A sweep that comes sooner, in seconds, is not worth telling."""
@@ -24,16 +22,6 @@ BRIEF_NAME = 10
 
 NAMED = 2
 """So many of those who are waited for are named in the line on the crowd."""
-
-
-def printable(text: str) -> str:
-    """Give a name as it may stand on a terminal: a process or a file can call itself an escape sequence."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def shorten(text: str, width: int) -> str:
-    """Cut a path at its left to so many letters: its end tells it from the others."""
-    return text if len(text) <= width else "…" + text[len(text) - max(0, width - 1) :]
 
 
 def who(reader: Reader) -> str:
@@ -125,13 +113,6 @@ def time_left(reader: Reader, speeds: Speeds) -> float | None:
         return sweep + reader["left"] / speeds.source if speeds.source else None
     rate = speeds.readers.get(reader["id"])
     return reader["left"] / rate if rate else None
-
-
-def countdown(seconds: float | None) -> str:
-    """Write a time that is left: 0:12:03, or or with days and hours; "-" when it is not known."""
-    if seconds is None:
-        return "-"
-    return str(timedelta(seconds=round(seconds))) if seconds < DAY else format_seconds(seconds)
 
 
 def crowd(readers: list[Reader], everybody: list[Reader]) -> str:

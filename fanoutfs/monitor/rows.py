@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from fanoutfs.monitor import circle
 from fanoutfs.monitor.circle import Glyphs
 from fanoutfs.monitor.rates import Speeds
-from fanoutfs.monitor.readers import Reader, countdown, has_all, held_up, shorten, state, time_left, who
+from fanoutfs.monitor.readers import Reader, has_all, held_up, state, time_left, who
 from fanoutfs.settings import format_size
+from fanoutfs.words import countdown, fit, shorten
 
 BRIEF = 120
 """In a narrower terminal, in columns, a reader's state is said in short."""
@@ -58,7 +58,8 @@ class Rows:
         right = [*(column.right for column in columns), False]
 
         def line(row: list[str], style: str) -> Text:
-            fitted = " ".join(map(_fit, row, widths, right))
+            cells = zip(row, widths, right, strict=True)
+            fitted = " ".join(fit(text, size, right=aligned) for text, size, aligned in cells)
             return Text(fitted if beside else fitted.rstrip(), style, no_wrap=True, overflow="crop")
 
         yield line([*rows[0], "state"], circle.FAINT)
@@ -124,12 +125,6 @@ COLUMNS = (
     Column("rate", 11, 60, Rows.rate),
     Column("ready in", 8, 60, lambda rows, reader: countdown(time_left(reader, rows.speeds))),
 )
-
-
-def _fit(text: str, width: int, right: bool) -> str:
-    if cell_len(text) > width:
-        return set_cell_size(text, width - 1) + "…"
-    return text.rjust(width) if right else set_cell_size(text, width)
 
 
 def _style(reader: Reader, holds: int) -> str:

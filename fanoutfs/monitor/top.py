@@ -13,9 +13,9 @@ from rich.live import Live
 from fanoutfs.errors import FanoutError
 from fanoutfs.monitor.page import Page
 from fanoutfs.monitor.rates import Rates, Speeds
-from fanoutfs.monitor.readers import printable
 from fanoutfs.monitor.terminal import Event, Keys, suspend, terminal
 from fanoutfs.settings import format_seconds, format_size
+from fanoutfs.words import printable
 
 Document = dict[str, Any]
 Clock = Callable[[], float]

@@ -14,10 +14,11 @@ from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.find import claim_or_find
 from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.mounting import helper, mountpoint
-from fanoutfs.mounting.options import mount_options
+from fanoutfs.mounting import helper
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.sink import mountpoint
+from fanoutfs.sink.options import mount_options
 from fanoutfs.source.contract import Source
 from fanoutfs.source.positioned import PositionedSource
 

@@ -9,7 +9,7 @@ from typing import Any
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
-from fanoutfs.mounting import mountpoint
+from fanoutfs.sink import mountpoint
 
 END_SECONDS = 15.0
 """The daemon is given so long to end once its mount is gone."""

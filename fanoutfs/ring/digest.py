@@ -1,4 +1,4 @@
-"""The digest of a block, taken from the ring as it went by: what a target is held against when it is read back.
+"""The digest of a block, as it went by in the ring: what a target is held against when it is read back.
 
 The first DIGEST_SIZE bytes of the block's SHA-256: enough that no damage goes unseen, and a disk of 8 TiB has
 128 MiB of them.

@@ -1,7 +1,7 @@
 """The digests of what is in the ring's slots, for the consumers that verify.
 
-One is made when a consumer first asks for it, in a worker thread, and kept as long as the block is in its slot: so
-it costs nothing where nobody verifies, and once per block where many do.
+One is made when a consumer first asks for it, in a worker thread, and kept as long as the block is in its
+slot: so it costs nothing where nobody verifies, and once per block where many do.
 """
 
 import attrs

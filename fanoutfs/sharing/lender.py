@@ -46,8 +46,8 @@ class Lender:
     """The unrolled one where it goes on: its start, unless it has had a producer before."""
     tickets: int
     """Most blocks that it may have in hand."""
-    window: Callable[[], int]
-    """Gives how many it may have in hand now."""
+    window: Callable[[int], int]
+    """Gives how many it may have in hand now that it has so many."""
     digests: Digests | None = None
     """Where the digests come from, if it verifies."""
     sheet: Sheet = attrs.field(init=False)
@@ -141,7 +141,8 @@ class Lender:
     async def _give(self) -> None:
         while True:
             self._stirred = trio.Event()
-            room = self.window() - (self._granted - self._freed)
+            in_hand = self._granted - self._freed
+            room = self.window(in_hand) - in_hand
             slots: list[int] = []
             if room > 0 and not self._revoked and self._granted < self.point.end:
                 if self._granted == self._freed:

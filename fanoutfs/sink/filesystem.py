@@ -54,6 +54,7 @@ class Filesystem(pyfuse3.Operations):
     handler_bugs: int = attrs.field(default=0, init=False)
     handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
     inodes: Inodes = attrs.field(factory=Inodes, init=False)
+    _handle_numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     _told_limit: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -147,13 +148,13 @@ class Filesystem(pyfuse3.Operations):
             raise TooManyReadersError("too many files are open")
         node = self._node(inode)
         self.inodes.opened(node)
-        number = next(self.numbers)
+        number = next(self._handle_numbers)
         if node.file in files.VIEWS:
             direct = bool(flags & os.O_DIRECT) or self._cached_full()
             if node.file is files.CAROUSEL and node.turn_from is None:
                 node.turn_from = self.ring.head
             command = process.read(ctx.pid, "comm").rstrip("\n")
-            consumer = Consumer(self.ring, number, ctx.pid, command, node.turn_from)
+            consumer = Consumer(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
             self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
         else:
             direct = False

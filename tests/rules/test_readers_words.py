@@ -3,16 +3,14 @@ import pytest
 from fanoutfs.monitor.rates import Speeds
 from fanoutfs.monitor.readers import (
     choose,
-    countdown,
     crowd,
     held_up,
-    printable,
-    shorten,
     state,
     time_left,
     who,
 )
 from fanoutfs.settings import MIB
+from fanoutfs.words import countdown, fit, printable, shorten
 from tests.documents import SIZE, reader
 
 NAMED = {3: reader(3), 4: reader(4, kind="copy", command="fanoutfs", target="/dev/disk/by-id/usb-Stick_0815")}
@@ -91,6 +89,15 @@ def test_who_waits_for_the_sweep_goes_on_at_the_sources_rate() -> None:
 def test_a_time_left_is_short(seconds: float | None, expected: str) -> None:
     """It stands in a column."""
     assert expected == countdown(seconds)
+
+
+def test_a_text_is_cut_or_filled_to_a_place() -> None:
+    """Where it was cut is shown; letters that are two columns wide count as two."""
+    assert "dd  " == fit("dd", 4)
+    assert "  dd" == fit("dd", 4, right=True)
+    assert "long…" == fit("longer", 5)
+    assert "復…" == fit("復元", 3)
+    assert "復元 " == fit("復元", 5)
 
 
 def test_a_crowd_is_counted_by_what_it_does() -> None:

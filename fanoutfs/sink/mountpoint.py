@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.mounting.mounts import FANOUTFS, Mount, mount_at
+from fanoutfs.sink.mounts import FANOUTFS, Mount, mount_at
 
 
 def absolute(path: Path) -> Path:

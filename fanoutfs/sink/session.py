@@ -16,14 +16,13 @@ import pyfuse3
 import trio
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.mounting import mountpoint
-from fanoutfs.mounting.mounts import mount_at
-from fanoutfs.mounting.options import mount_options
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MountSettings
-from fanoutfs.sink import kernel
+from fanoutfs.sink import kernel, mountpoint
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.filesystem import Filesystem
+from fanoutfs.sink.mounts import mount_at
+from fanoutfs.sink.options import mount_options
 from fanoutfs.sink.reaper import Reaper
 
 log = logging.getLogger(__name__)

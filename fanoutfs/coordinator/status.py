@@ -1,4 +1,4 @@
-"""The status document: one snapshot of a mount, as JSON and as text for people.
+"""The status document: one snapshot of an engine, as JSON.
 
 Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies and ``left`` how
 many there are from it to the end of its file, ``waiting`` is null, "source" (its block is being read, or will
@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from fanoutfs.ring.point import Point
 from fanoutfs.ring.shared import Ring
-from fanoutfs.settings import format_size
 from fanoutfs.source.contract import Source
 from fanoutfs.statistics import Statistics
 
@@ -131,44 +130,3 @@ def _reader(ring: Ring, consumer: Shown, rate: float) -> dict[str, Any]:
 def render(document: dict[str, Any]) -> bytes:
     """Write the document as it is read from the mount."""
     return json.dumps(document, indent=1).encode() + b"\n"
-
-
-def describe(document: dict[str, Any]) -> str:
-    """Write the document for people."""
-    source, ring = document["source"], document["ring"]
-    size = source["size"]
-    read = f"{format_size(source['bytes_read'])}, {source['bytes_read'] / size:.2f} times its size"
-    filled = f"{ring['resident']} of {ring['slots']} blocks of {format_size(ring['block_size'])} filled"
-    lines = [
-        f"source   {source['path']}, {format_size(size)}",
-        f"read     {read}, {source['errors']} bad places",
-        f"ring     {filled}, head at {document['head'] / size:.0%}",
-    ]
-    readers = document["readers"]
-    if not readers:
-        lines.append("readers  none")
-    else:
-        lines.append(f"{'reader':>8} {'pid':>8} {'command':16} {'at':>6} {'had':>10}  state")
-        lines += [_describe_reader(reader, size) for reader in readers]
-    return "\n".join(lines)
-
-
-def _describe_reader(reader: dict[str, Any], size: int) -> str:
-    if reader["start"] is None:
-        state = "has not read yet"
-    elif reader["waiting"] == "source":
-        state = "waits for the source"
-        if reader["sweep_in"] is not None and reader["sweep_in"] >= 1:
-            state += f", the sweep comes in about {reader['sweep_in']:.0f} s"
-    elif reader["waiting"] is not None:
-        state = f"waits for reader {reader['waiting']}"
-    elif reader["left"] == 0:
-        state = "has all of it"
-    elif not reader["live"]:
-        state = "dormant"
-    else:
-        state = "reads" if reader["sequential"] else "reads here and there"
-    return (
-        f"{reader['id']:>8} {reader['pid']:>8} {reader['command']:16} {reader['position'] / size:>6.1%} "
-        f"{format_size(reader['delivered']):>10}  {state}"
-    )

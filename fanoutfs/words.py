@@ -1,0 +1,33 @@
+"""Texts that must fit a place on a terminal, and do nothing else there. Pure."""
+
+from datetime import timedelta
+
+from fanoutfs.settings import format_seconds
+
+DAY = 86400.0
+
+
+def printable(text: str) -> str:
+    """Give a name as it may stand on a terminal: a process or a file can call itself an escape sequence."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut a path at its left to so many letters: its end tells it from the others."""
+    return text if len(text) <= width else "…" + text[len(text) - max(0, width - 1) :]
+
+
+def countdown(seconds: float | None) -> str:
+    """Write a time that is left: 0:12:03, or with days and hours; "-" when it is not known."""
+    if seconds is None:
+        return "-"
+    return str(timedelta(seconds=round(seconds))) if seconds < DAY else format_seconds(seconds)
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """Cut or fill a text to exactly so many columns; where it was cut is shown."""
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 (only what draws needs it)
+
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    return text.rjust(width) if right else set_cell_size(text, width)

@@ -1,0 +1,94 @@
+"""A machine of files: /sys, /proc and /dev in a folder, for what this one does not have."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from fanoutfs.copying.machine import System
+from fanoutfs.copying.sysfs import SECTOR
+
+
+@attrs.define(eq=False)
+class FakeMachine:
+    """Devices are named as in /sys, numbers are ``major:minor``, sizes are bytes."""
+
+    root: Path
+    mounts: list[str] = attrs.field(factory=list)
+    swaps: list[str] = attrs.field(factory=list)
+    looked_at: list[str] = attrs.field(factory=list)
+    """What was asked of stat."""
+    _numbers: dict[str, str] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        for folder in ("sys/class/block", "sys/devices", "proc/self", "dev", "files"):
+            (self.root / folder).mkdir(parents=True)
+
+    def node(self, name: str) -> Path:
+        """Give the device's node: a file that ``system`` makes a block device of."""
+        return self.root / "dev" / name
+
+    def file(self, name: str, size: int = 0) -> Path:
+        """Make a regular file."""
+        path = self.root / "files" / name
+        path.touch()
+        os.truncate(path, size)
+        return path
+
+    def device(self, name: str, number: str, size: int, *, disk: str = "", **attributes: object) -> str:
+        """Enter a device, a partition when it has a disk; ``loop__offset`` is the file loop/offset."""
+        place = Path(os.path.realpath(self._link(disk))) if disk else self.root / "sys" / "devices"
+        folder = place / name
+        files = {"dev": number, "size": size // SECTOR, "ro": 0, **attributes}
+        for key, value in files.items():
+            path = folder / key.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{value}\n")
+        self._link(name).symlink_to(folder)
+        self.node(name).touch()
+        self._numbers[str(self.node(name))] = number
+        return name
+
+    def takes(self, upper: str, *members: str, said_by: Sequence[str] = ("slaves", "holders")) -> None:
+        """Let a volume stand on its members, as /sys says it of it (slaves) and of them (holders)."""
+        for member in members:
+            for folder, name in (
+                (self._link(upper) / "slaves", member),
+                (self._link(member) / "holders", upper),
+            ):
+                if folder.name not in said_by:
+                    continue
+                folder.mkdir(exist_ok=True)
+                (folder / name).symlink_to(self._link(name))
+
+    def btrfs(self, *members: str) -> None:
+        """Let a btrfs stand on its members, and be mounted somewhere."""
+        folder = self.root / "sys" / "fs" / "btrfs" / "1234" / "devices"
+        folder.mkdir(parents=True)
+        for member in members:
+            (folder / member).symlink_to(self._link(member))
+
+    def mount(self, number: str, point: object, kind: str, source: object) -> None:
+        """Enter a mount."""
+        self.mounts.append(f"36 35 {number} / {point} rw - {kind} {source} rw\n")
+
+    def system(self) -> System:
+        """Give what is to be looked at."""
+        (self.root / "proc/self/mountinfo").write_text("".join(self.mounts))
+        areas = "".join(f"{path}\tfile\t1\t0\t-2\n" for path in self.swaps)
+        (self.root / "proc/swaps").write_text(f"Filename\tType\tSize\tUsed\tPriority\n{areas}")
+        return System(sys=self.root / "sys", proc=self.root / "proc", stat=self._stat, access=os.access)
+
+    def _link(self, name: str) -> Path:
+        return self.root / "sys" / "class" / "block" / name
+
+    def _stat(self, path: str) -> os.stat_result:
+        self.looked_at.append(path)
+        status = Path(path).stat()
+        if path not in self._numbers:
+            return status
+        major, _, minor = self._numbers[path].partition(":")
+        number = os.makedev(int(major), int(minor))
+        return os.stat_result((stat.S_IFBLK | 0o600, *tuple(status)[1:]), {"st_rdev": number})

@@ -1,0 +1,531 @@
+"""What a copy writes to: right bytes at their own offsets, block 0 last, and errors that name the place."""
+
+import errno
+import fcntl
+import mmap
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.copying import behind, descriptor, target
+from fanoutfs.copying.syscalls import WAIT_AFTER, fallocate, sync_file_range
+from fanoutfs.errors import TargetError
+from fanoutfs.settings import PAGE
+from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
+
+SIZE = 4 * BLOCK
+
+Journal = list[tuple[str, int]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "target"
+
+
+@pytest.fixture
+def image() -> memoryview:
+    return in_ring(os.urandom(SIZE))
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """Note each write with its offset, and each flush of a file or of a folder."""
+    entries: Journal = []
+    pwritev, fsync = os.pwritev, os.fsync
+
+    def noting_pwritev(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        entries.append(("write", offset))
+        return pwritev(fd, pieces, offset)
+
+    def noting_fsync(fd: int) -> None:
+        entries.append(("flush folder" if Path(f"/proc/self/fd/{fd}").is_dir() else "flush", 0))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "pwritev", noting_pwritev)
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    return entries
+
+
+def failing(number: int) -> Callable[..., int]:
+    """Give a system call that fails so."""
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def is_direct(fd: int) -> bool:
+    return bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT)
+
+
+@attrs.frozen
+class Case:
+    """A copy: of what, onto what, from where on, in which runs, and how."""
+
+    image: bytes
+    old: bytes | None
+    start: int
+    runs: list[int]
+    sparse: bool
+    resume: bool
+    direct: bool
+
+    @property
+    def to_write(self) -> int:
+        """Bytes that have to be written: with --resume wrong blocks, and block 0 once another was wrong."""
+        old = (self.old or b"")[: len(self.image)].ljust(len(self.image), b"\0")
+        cuts = range(0, len(self.image), BLOCK)
+        todo = [at for at in cuts if not self.resume or self.image[at : at + BLOCK] != old[at : at + BLOCK]]
+        if todo:
+            todo = sorted({0, *todo})
+        pieces = [self.image[at : at + BLOCK] for at in todo]
+        return sum(len(piece) for piece in pieces if not self.sparse or any(piece))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Draw images of up to four blocks, the last perhaps short, and targets absent, junk or half right."""
+    content = random.Random(draw(st.integers(0, 1000)))
+    kinds = draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    short = draw(st.sampled_from([0, 0, 1, 511, 512, 513, PAGE - 1, PAGE, PAGE + 512, BLOCK - 1]))
+    image = b"".join(content.randbytes(BLOCK) if kind else bytes(BLOCK) for kind in kinds)
+    size = len(image) - short
+    spoilt = bytearray(image)
+    for number in draw(st.sets(st.integers(0, len(kinds) - 1))):
+        spoilt[number * BLOCK : (number + 1) * BLOCK] = content.randbytes(BLOCK)
+    junk = content.randbytes(size + 777)
+    old = draw(st.sampled_from([None, b"", junk, junk[:size], junk[: size // 2], bytes(spoilt[:size])]))
+    return Case(
+        image[:size],
+        old,
+        draw(st.integers(0, len(kinds) - 1)),
+        draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+        sparse=draw(st.booleans()),
+        resume=draw(st.booleans()),
+        direct=draw(st.booleans()),
+    )
+
+
+@pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
+def test_any_copy_is_exact(folder: str) -> None:
+    """Any image, order, way and former content: byte-equal, of its size, and no more written than must be."""
+    path = Path(folder) / f"fanoutfs-target-{os.getpid()}"
+
+    @given(cases())
+    def exact(case: Case) -> None:
+        path.unlink(missing_ok=True)
+        if case.old is not None:
+            path.write_bytes(case.old)
+        made = open_target(path, len(case.image), direct=case.direct, sparse=case.sparse)
+        copy(made, in_ring(case.image), start=case.start, runs=case.runs, resume=case.resume)
+        made.close()
+
+        assert case.image == path.read_bytes()
+        assert case.to_write == made.written
+
+    try:
+        exact()
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def test_block_0_comes_last(path: Path, image: memoryview, journal: Journal) -> None:
+    """Zeros there are durable before the first other write, and all others before block 0 itself."""
+    path.write_bytes(os.urandom(SIZE))
+    made = open_target(path, SIZE)
+    made.prepare(keep=False)
+    wiped = path.read_bytes()[:BLOCK]
+    made.write(2 * BLOCK, blocks(image, 2, 4))
+    made.write(BLOCK, blocks(image, 1, 2))
+    before = path.read_bytes()[:BLOCK]
+    made.finish(image[:BLOCK])
+    made.close()
+
+    assert bytes(BLOCK) == wiped == before
+    flush = ("flush", 0)
+    assert [
+        ("write", 0), flush, ("write", 2 * BLOCK), ("write", BLOCK), flush, ("write", 0), flush,
+    ] == journal  # fmt: skip
+
+
+def test_a_new_file_is_in_its_folder_before_it_looks_whole(
+    path: Path, image: memoryview, journal: Journal
+) -> None:
+    """Its name is made durable, too; zeros need not be written on it, it has none but those."""
+    made = open_target(path, SIZE)
+    copy(made, image, runs=[4], resume=False)
+    made.close()
+
+    assert [
+        ("flush", 0), ("write", BLOCK), ("flush", 0), ("flush folder", 0), ("write", 0), ("flush", 0),
+    ] == journal  # fmt: skip
+
+
+def test_a_resumed_copy_that_was_whole_is_left_alone(path: Path, image: memoryview, journal: Journal) -> None:
+    """Nothing is written; what an earlier copy had written is flushed all the same."""
+    path.write_bytes(image)
+    made = open_target(path, SIZE)
+    copy(made, image, resume=True)
+    made.close()
+
+    assert ([("flush", 0)], 0) == (journal, made.written)
+
+
+def test_block_0_is_wiped_once(path: Path, image: memoryview, journal: Journal) -> None:
+    """With --resume only when it isn't zeros yet, and not again for the next block that differs."""
+    path.write_bytes(image)
+    made = open_target(path, SIZE)
+    made.prepare(keep=True)
+    untouched = list(journal)
+    for _ in range(3):
+        made.wipe_first()
+    once = list(journal)
+    made.close()
+    again = open_target(path, SIZE)
+    again.wipe_first()
+    again.close()
+
+    assert [] == untouched
+    assert [("write", 0), ("flush", 0)] == once == journal
+
+
+def test_what_cant_be_read_back_differs(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just the block with the bad sector, though all are read in one go; and block 0 is wiped unread."""
+    path.write_bytes(image)
+    made = open_target(path, SIZE)
+    preadv = os.preadv
+
+    def bad(fd: int, buffers: Sequence[memoryview], offset: int) -> int:
+        end = offset + sum(map(len, buffers))
+        if offset < 3 * BLOCK and (end > 2 * BLOCK or end == BLOCK):
+            raise OSError(errno.EIO, "Input/output error")
+        return preadv(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", bad)
+    found = made.differing(0, blocks(image, 0, 4))
+    made.wipe_first()
+    made.close()
+
+    assert [0, 2] == found
+    assert bytes(BLOCK) + image[BLOCK:] == path.read_bytes()
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_write_that_is_taken_in_part_is_gone_on_with(
+    direct: bool, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little the kernel takes at a time, and though the rest is no longer aligned for O_DIRECT."""
+    path = Path(f"/var/tmp/fanoutfs-target-{os.getpid()}")
+    pwritev = os.pwritev
+
+    def little(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        if not is_direct(fd):
+            return pwritev(fd, [pieces[0][:1000]], offset)
+        if offset % 512:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return os.pwrite(other, pieces[0][:1000], offset)
+
+    monkeypatch.setattr(os, "pwritev", little)
+    try:
+        made = open_target(path, SIZE, direct=direct)
+        other = os.open(path, os.O_WRONLY)
+        copy(made, image, runs=[3], resume=False)
+        made.close()
+        os.close(other)
+        assert image == path.read_bytes()
+    finally:
+        path.unlink()
+
+
+def test_where_o_direct_is_refused_at_a_write_it_goes_without(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once refused it isn't tried again."""
+    tries = []
+    pwritev = os.pwritev
+
+    def refusing(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        tries.append(is_direct(fd))
+        if tries[-1]:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return pwritev(fd, pieces, offset)
+
+    monkeypatch.setattr(os, "pwritev", refusing)
+    made = open_target(path, SIZE, direct=True)
+    copy(made, image, runs=[1], resume=False)
+    made.close()
+
+    assert image == path.read_bytes()
+    assert [True, False, False, False, False] == tries
+
+
+def test_only_the_odd_end_goes_without_o_direct(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image's last bytes that are no whole page; all before them, and block 0 after them, go with it."""
+    tries = []
+    pwritev = os.pwritev
+
+    def noting(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        tries.append((offset, sum(map(len, pieces)), is_direct(fd)))
+        return pwritev(fd, pieces, offset)
+
+    monkeypatch.setattr(os, "pwritev", noting)
+    made = open_target(path, SIZE - 1, direct=True)
+    copy(made, image[:-1], runs=[4], resume=False)
+    made.close()
+
+    odd = SIZE - PAGE
+    assert image[:-1] == path.read_bytes()
+    assert [(BLOCK, odd - BLOCK, True), (odd, PAGE - 1, False), (0, BLOCK, True)] == tries
+
+
+def test_more_pieces_than_one_call_takes(path: Path) -> None:
+    """A run of 2,500 blocks is written in several calls."""
+    image = in_ring(os.urandom(2501 * PAGE))
+    made = open_target(path, len(image), block=PAGE)
+    copy(made, image, runs=[2501], resume=False)
+    made.close()
+
+    assert image == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (errno.EIO, "input/output error; it may be failing"),
+        (errno.ENOSPC, "no space left on device; make room"),
+    ],
+)
+def test_a_failed_write_names_place_and_remedy(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
+    """The very byte from which on nothing was taken, not where the write began."""
+    made = open_target(path, SIZE)
+    made.prepare(keep=False)
+    pwritev = os.pwritev
+
+    def once(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        monkeypatch.setattr(os, "pwritev", failing(number))
+        return pwritev(fd, [pieces[0][:PAGE]], offset)
+
+    monkeypatch.setattr(os, "pwritev", once)
+    with pytest.raises(TargetError) as failure:
+        made.write(BLOCK, blocks(image, 1, 3))
+    made.close()
+
+    line = str(failure.value)
+    assert line.startswith(f"the target {path} can't be written at byte {BLOCK + PAGE}: {what}")
+    assert "--resume" in line
+    assert 1 == failure.value.exit_code
+
+
+def test_a_write_of_nothing_is_an_error(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target that takes no byte and says no error isn't asked for ever."""
+    made = open_target(path, SIZE)
+    monkeypatch.setattr(os, "pwritev", lambda *_: 0)
+    with pytest.raises(TargetError, match=f"at byte {BLOCK}: it takes no more"):
+        made.write(BLOCK, blocks(image, 1, 2))
+    made.close()
+
+
+def test_a_failed_flush_is_an_error(path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block 0 is not written then: what lies under it may be missing."""
+    made = open_target(path, SIZE)
+    made.prepare(keep=False)
+    made.write(BLOCK, blocks(image, 1, 4))
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(TargetError, match="flushed to its disk: input/output error"):
+        made.finish(image[:BLOCK])
+    made.close()
+
+    assert bytes(BLOCK) == path.read_bytes()[:BLOCK]
+
+
+def test_a_target_that_ends_early_is_an_error(path: Path, image: memoryview) -> None:
+    """Somebody cut the file off while it was copied to."""
+    made = open_target(path, SIZE)
+    copy(made, image, resume=False)
+    os.truncate(path, SIZE - PAGE - 100)
+    with pytest.raises(TargetError, match=r"read back at byte \d+: it ends there"):
+        made.read_into(0, memoryview(bytearray(SIZE)))
+    made.close()
+
+
+def test_a_write_that_fails_later_is_never_taken_for_a_difference(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without O_DIRECT a disk's error comes up once, at whichever call is next: even at one that reads."""
+    path.write_bytes(image)
+    made = open_target(path, SIZE)
+    made._io._reads_direct = False
+    monkeypatch.setattr(descriptor, "sync_file_range", failing(errno.EIO))
+    with pytest.raises(TargetError, match="can't be written, as was seen at bytes"):
+        made.differing(BLOCK, blocks(image, 1, 3))
+    made.close()
+
+
+def test_a_file_system_that_cant_preallocate_is_done_without(
+    path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written in its place, as the C library's own posix_fallocate does."""
+    monkeypatch.setattr(target, "fallocate", failing(errno.EOPNOTSUPP))
+    made = open_target(path, SIZE)
+    made.prepare(keep=True)
+
+    assert (SIZE, 0) == (path.stat().st_size, path.stat().st_blocks)
+
+    copy(made, image, resume=False)
+    made.close()
+
+    assert image == path.read_bytes()
+
+
+def test_a_disk_that_is_too_full_gets_its_room_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems take what there is before they say that it isn't enough: a new file gives it back."""
+
+    def partly(fd: int, mode: int, offset: int, length: int) -> None:
+        fallocate(fd, mode, offset, length // 2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(target, "fallocate", partly)
+    made = open_target(path, SIZE)
+    with pytest.raises(
+        TargetError, match=f"can't be given its {SIZE} bytes: no space left .*; make room there"
+    ):
+        made.prepare(keep=False)
+    made.close()
+
+    assert 0 == path.stat().st_blocks
+
+
+def test_a_file_is_preallocated_unless_sparse(tmp_path: Path) -> None:
+    """So that a full disk is known before the first byte is copied."""
+    sizes = []
+    for name, sparse in (("full", False), ("sparse", True)):
+        made = open_target(tmp_path / name, 1000 * PAGE, sparse=sparse)
+        made.prepare(keep=True)
+        made.close()
+        sizes.append((tmp_path / name).stat().st_blocks * 512)
+
+    assert sizes[0] >= 1000 * PAGE
+    assert 0 == sizes[1]
+
+
+def test_zeros_are_written_where_no_hole_can_be_punched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried once; the zeros count as written."""
+    tries = []
+
+    def refusing(*arguments: int) -> None:
+        tries.append(arguments)
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(descriptor, "fallocate", refusing)
+    path.write_bytes(os.urandom(SIZE - 5))
+    made = open_target(path, SIZE - 5, sparse=True)
+    copy(made, in_ring(bytes(SIZE - 5)), resume=False)
+    made.close()
+
+    assert bytes(SIZE - 5) == path.read_bytes()
+    assert (1, SIZE - 5) == (len(tries), made.written)
+
+
+def test_a_new_file_has_its_holes_without_punching(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is sparse where holes can't be punched, too."""
+    monkeypatch.setattr(descriptor, "fallocate", failing(errno.EOPNOTSUPP))
+    made = open_target(path, SIZE, sparse=True)
+    copy(made, in_ring(bytes(SIZE)), resume=False)
+    made.close()
+
+    assert (0, 0) == (path.stat().st_blocks, made.written)
+    assert bytes(SIZE) == path.read_bytes()
+
+
+def test_a_hole_is_no_reason_to_wait_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was written, and a length of 0 would mean everything up to the end (sync_file_range(2))."""
+    calls: list[tuple[int, ...]] = []
+    monkeypatch.setattr(behind, "START", 0)
+    monkeypatch.setattr(descriptor, "sync_file_range", lambda *arguments: calls.append(arguments))
+    path.write_bytes(os.urandom(SIZE))
+    made = open_target(path, SIZE, sparse=True)
+    made.clear(BLOCK, BLOCK)
+    made.close()
+
+    assert [] == calls
+
+
+def test_a_sparse_copy_gives_the_room_back(path: Path) -> None:
+    """A file full of junk has no block left where the image has none but zeros."""
+    path.write_bytes(os.urandom(SIZE))
+    made = open_target(path, SIZE, sparse=True)
+    copy(made, in_ring(bytes(SIZE)), resume=False)
+    made.close()
+
+    assert (0, 0) == (path.stat().st_blocks, made.written)
+
+
+def test_buffered_writes_do_not_pile_up(image: memoryview, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies some way behind was waited for, and is no longer in the page cache."""
+    path = Path(f"/var/tmp/fanoutfs-target-{os.getpid()}")
+    monkeypatch.setattr(behind, "START", BLOCK)
+    monkeypatch.setattr(behind, "LIMIT", 2 * BLOCK)
+    waits = []
+
+    def noting(fd: int, offset: int, length: int, flags: int) -> None:
+        if flags & WAIT_AFTER:
+            waits.append((offset, length))
+        sync_file_range(fd, offset, length, flags)
+
+    monkeypatch.setattr(descriptor, "sync_file_range", noting)
+    try:
+        made = open_target(path, 8 * BLOCK)
+        made.prepare(keep=False)
+        for number in range(1, 8):
+            made.write(number * BLOCK, blocks(image, 0, 1))
+        left = _cached(made.fd, BLOCK)
+        made.close()
+    finally:
+        path.unlink()
+
+    assert [(number * BLOCK, BLOCK) for number in range(1, 6)] == waits
+    assert not left
+
+
+def _cached(fd: int, offset: int) -> bool:
+    try:
+        os.preadv(fd, [bytearray(PAGE)], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, PAGE, PAGE + 1, BLOCK - 1, SIZE - 513])
+@pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_what_was_written_is_read_back(folder: str, size: int, direct: bool) -> None:
+    """Any odd end, with O_DIRECT and without, into no more memory than asked for."""
+    path = Path(folder) / f"fanoutfs-target-{os.getpid()}"
+    content = os.urandom(size)
+    path.write_bytes(content)
+    try:
+        made = open_target(path, size)
+        made._io._reads_direct = direct
+        memory = memoryview(mmap.mmap(-1, SIZE))
+        made.read_into(0, memory[:size])
+        made.close()
+        assert content == memory[:size]
+        assert not any(memory[size:])
+    finally:
+        path.unlink()

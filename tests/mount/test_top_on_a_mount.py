@@ -1,0 +1,54 @@
+"""`fanoutfs top` on a real mount."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish
+from tests.mount.support.images import MIB
+from tests.mount.support.readers import hold
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+
+
+def test_a_mount_with_a_reader_is_pictured(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Callable[..., Process], work: Path
+) -> None:
+    """The source, what is in the ring, and where the reader is."""
+    mounted = mount(pattern_image(SIZE), "--ring", "4M")
+    held = hold(spawn, mounted.image, work / "copy", 2 * MIB)
+    shown = fanoutfs("top", "--interval", "0.1", mounted.point).stdout.decode()
+    held.say_go()
+    held.finish()
+
+    assert f"/{pattern_image(SIZE).name}, 8 MiB; read so far 0." in shown
+    assert "readers  1, " in shown
+    assert "►" in shown
+    assert "█" in shown
+    assert "\x1b" not in shown
+
+
+def test_the_end_of_the_mount_ends_it(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Callable[..., Process]
+) -> None:
+    """With a line that says so, and as a success."""
+    mounted = mount(pattern_image(SIZE))
+    watching = spawn(FANOUTFS, "top", "-n", "1000", "--interval", "0.1", mounted.point)
+    assert watching.stdout is not None
+    assert watching.stdout.readline().startswith(b"source   ")
+    mounted.unmount()
+    said = finish(watching).stdout.decode().splitlines()[-1]
+
+    assert f"{pattern_image(SIZE)} is served no longer, after " in said
+
+
+def test_where_nothing_is_mounted_it_fails(tmp_path: Path) -> None:
+    """With the reason in a line."""
+    done = fanoutfs("top", tmp_path, code=1)
+
+    assert b"" == done.stdout
+    assert f"fanoutfs: {tmp_path} has nothing mounted on it" in done.stderr.decode()

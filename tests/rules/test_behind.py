@@ -1,0 +1,67 @@
+"""When what was written goes on to the disk."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.copying.behind import LIMIT, START, Behind
+from fanoutfs.copying.ranges import Range, joined
+from fanoutfs.settings import MIB
+
+writes = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 64 * MIB)), max_size=200)
+
+
+def test_a_short_copy_is_left_to_the_flush() -> None:
+    """Less than is begun in one go: nothing to begin, nobody waits."""
+    assert Behind().wrote(0, START - 1) == ([], [])
+
+
+def test_writing_out_is_begun_in_one_piece() -> None:
+    """What adjoins and came in blocks is one range."""
+    behind = Behind()
+    steps = [behind.wrote(at, MIB) for at in range(0, START, MIB)]
+
+    assert [([], [])] * (START // MIB - 1) + [([(0, START)], [])] == steps
+
+
+def test_who_writes_waits_for_as_much_as_it_wrote() -> None:
+    """Once LIMIT lies behind, a write of a MiB waits for the oldest MiB, not for all that is begun."""
+    behind = Behind()
+    for at in range(0, LIMIT, MIB):
+        behind.wrote(at, MIB)
+
+    assert [behind.wrote(LIMIT + at, MIB)[1] for at in range(0, 3 * MIB, MIB)] == [
+        [(0, MIB)],
+        [(MIB, MIB)],
+        [(2 * MIB, MIB)],
+    ]
+
+
+@given(writes)
+def test_little_is_left_to_be_written_out(wrote: list[Range]) -> None:
+    """At most LIMIT after any write; waited for is only what was begun, each once, the oldest first."""
+    behind = Behind()
+    begun: list[Range] = []
+    waited: list[Range] = []
+    for number, (offset, length) in enumerate(wrote):
+        begin, wait = behind.wrote(offset, length)
+        begun += begin
+        waited += wait
+        behind_it = _total(wrote[: number + 1]) - _total(waited)
+        assert 0 <= behind_it <= LIMIT
+        assert _total(waited) <= _total(begun) <= _total(wrote[: number + 1])
+        assert _total(wrote[: number + 1]) - _total(begun) < START
+    assert _begins(joined(begun), joined(wrote))
+    assert _begins(joined(waited), joined(begun))
+
+
+def _total(ranges: list[Range]) -> int:
+    return sum(length for _, length in ranges)
+
+
+def _begins(head: list[Range], whole: list[Range]) -> bool:
+    """Say whether ``head`` is how ``whole`` begins, its last range perhaps cut short."""
+    if not head:
+        return True
+    *before, (offset, length) = head
+    at, most = whole[len(before)]
+    return before == whole[: len(before)] and offset == at and length <= most

@@ -1,0 +1,170 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.copying.outcome import Phase, Progress, outcome, tally
+from fanoutfs.settings import MIB
+
+SIZE = 64 * 1024 * MIB
+
+
+def copied(target: str = "/dev/sdc", *, seconds: float = 612.0) -> Progress:
+    copy = Progress(target=target, size=SIZE, began=0.0)
+    copy.enter("copies", 2.0)
+    copy.enter("flushes", seconds)
+    copy.enter("done", 2.0 + seconds)
+    return copy
+
+
+def failed(error: str, target: str = "/dev/sdd") -> Progress:
+    copy = Progress(target=target, size=SIZE, began=0.0)
+    copy.enter("copies", 1.0)
+    copy.fail(error, 5.0)
+    return copy
+
+
+def test_a_phase_begins_at_its_beginning() -> None:
+    """Bytes, rate and what was waited for are those of the phase."""
+    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0, waits="waits for the source")
+    copy.enter("copies", 1.0)
+    copy.advance(SIZE // 4, 11.0)
+
+    assert copy.waits is None
+    assert (0.25, SIZE / 40) == (copy.share, copy.rate)
+    assert pytest.approx(30.0) == copy.time_left
+
+    copy.enter("verifies", 41.0)
+
+    assert (0, 0.0, None, None) == (copy.done, copy.share, copy.rate, copy.time_left)
+    assert {"joins": 1.0, "copies": 40.0} == copy.spent
+
+
+def test_entering_the_same_phase_again_changes_nothing() -> None:
+    """A worker may say twice where it is."""
+    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
+    copy.enter("copies", 1.0)
+    copy.advance(5 * MIB, 2.0)
+    copy.enter("copies", 3.0)
+
+    assert 5 * MIB == copy.done
+
+
+def test_the_rate_of_one_that_says_nothing_falls() -> None:
+    """A target that hangs must not look as if it went on."""
+    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
+    copy.enter("copies", 0.0)
+    copy.advance(100 * MIB, 1.0)
+    copy.tick(100.0)
+
+    assert copy.rate is not None
+    assert copy.rate < MIB
+
+
+@pytest.mark.parametrize("phase", ["joins", "flushes", "done", "failed"])
+def test_where_no_bytes_go_by_there_is_no_rate(phase: Phase) -> None:
+    """Nor a time that is left."""
+    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
+    copy.enter(phase, 1.0)
+    copy.tick(2.0)
+    copy.tick(3.0)
+
+    assert (None, None) == (copy.rate, copy.time_left)
+
+
+def test_what_is_flushed_was_all_copied() -> None:
+    """Its bar stays full."""
+    copy = copied()
+
+    assert (1.0, True) == (copy.share, copy.ended)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["copies", "flushes", "verifies"]), st.floats(0.0, 1e4))))
+def test_the_phases_times_add_up(steps: list[tuple[Phase, float]]) -> None:
+    """Whatever comes in what order, and however often."""
+    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
+    now = 0.0
+    for phase, seconds in steps:
+        now += seconds
+        copy.enter(phase, now)
+    copy.fail("at byte 0: broken", now)
+
+    assert pytest.approx(now) == copy.seconds(*copy.spent)
+
+
+def test_a_good_copy_is_told_with_its_time_and_rate() -> None:
+    """Those of copying, until all is on the disk."""
+    assert "/dev/sdc: 64 GiB copied in 10 min 12 s, 107.1 MiB/s" == outcome(copied())
+
+
+def test_verifying_is_told_by_itself() -> None:
+    """It has nothing to do with the rate of the copy."""
+    copy = Progress(target="/srv/x.img", size=SIZE, began=0.0)
+    phases: list[tuple[Phase, float]]
+    phases = [("copies", 1.0), ("flushes", 600.0), ("verifies", 613.0), ("done", 1096.0)]
+    for phase, now in phases:
+        copy.enter(phase, now)
+    copy.sha256 = "ab12" * 16
+    expected = (
+        "/srv/x.img: 64 GiB copied in 10 min 12 s, 107.1 MiB/s, verified in 8 min 03 s, sha256 " + "ab12" * 16
+    )
+
+    assert expected == outcome(copy)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (3 * MIB, "/dev/sdc: 64 GiB resumed in 10 min 12 s, 3 MiB of it written, 107.1 MiB/s"),
+        (0, "/dev/sdc: 64 GiB resumed in 10 min 12 s, nothing was missing, 107.1 MiB/s"),
+    ],
+)
+def test_a_resumed_copy_says_how_much_was_written(written: int, expected: str) -> None:
+    """The rest was right already."""
+    copy = copied()
+    copy.written = written
+
+    assert expected == outcome(copy)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            "at byte 123456789: no space left on device; use a larger one",
+            "/dev/sdd: FAILED at byte 123456789: no space left on device; use a larger one",
+        ),
+        (
+            "/dev/sdd can't be written at byte 5: input/output error; see dmesg",
+            "/dev/sdd: FAILED: can't be written at byte 5: input/output error; see dmesg",
+        ),
+        ("/dev/sdd2 is mounted; unmount it", "/dev/sdd: FAILED: /dev/sdd2 is mounted; unmount it"),
+        ("the worker was killed\nby signal 9", "/dev/sdd: FAILED: the worker was killed?by signal 9"),
+    ],
+)
+def test_a_failed_copy_is_told_with_its_error(error: str, expected: str) -> None:
+    """The target is named once, and it is one line."""
+    assert expected == outcome(failed(error))
+
+
+def test_some_that_failed_are_counted() -> None:
+    """Only where there are several."""
+    copies = [
+        copied("/dev/sdb"),
+        failed("at byte 0: broken"),
+        copied("/dev/sdc"),
+        failed("at byte 1: broken"),
+    ]
+
+    assert "2 of 4 copies are good; 2 failed" == tally(copies)
+    assert tally(copies[1:2]) is None
+    assert tally([copied("/dev/sdb"), copied("/dev/sdc")]) is None
+
+
+def test_what_was_broken_off_is_not_finished() -> None:
+    """Neither good nor failed: it can be resumed."""
+    copy = Progress(target="/dev/sde", size=SIZE, began=0.0)
+    copy.enter("copies", 1.0)
+    copy.advance(SIZE // 4, 2.0)
+
+    assert "/dev/sde: NOT FINISHED, it copies: 16 GiB of 64 GiB" == outcome(copy)
+    assert "1 of 3 copies are good; 1 failed, 1 not finished" == tally([copied(), copy, failed("it broke")])

@@ -1,0 +1,465 @@
+"""Which targets are refused, and what is said of them."""
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.copying.confirm import confirm
+from fanoutfs.copying.listing import Listed, listed
+from fanoutfs.copying.safety import Candidate, Target, TargetKind, named_twice, refusals
+from fanoutfs.copying.storage import Device, Kind, Machine, Mounted, Piece
+from fanoutfs.settings import MIB
+
+GIB = 1024 * MIB
+ROOM = Target(named="/root/image", path="/root/image", kind="file", identity="image")
+
+
+def device(name: str, kind: Kind = "disk", size: int = GIB, **more: object) -> Device:
+    return Device(name=name, kind=kind, size=size, **more)  # type: ignore[arg-type]
+
+
+def part(base: str, begin: int, end: int) -> list[Piece]:
+    return [Piece(base=base, begin=begin, end=end, exact=True)]
+
+
+def on(*bases: str) -> list[Piece]:
+    return [Piece(base=base) for base in bases]
+
+
+def in_file_system(base: str) -> list[Piece]:
+    return [Piece(base=base, files=True)]
+
+
+DEVICES = {
+    # The system's disk: a file system, and LVM with two volumes, one of them encrypted.
+    "sda": device("sda"),
+    "sda1": device("sda1", "partition"),
+    "sda2": device("sda2", "partition"),
+    "home": device("dm-0", "LVM", mapped="my--vg-home"),
+    "swap": device("dm-1", "LVM", mapped="my--vg-swap"),
+    "luks": device("dm-2", "crypt", mapped="secret"),
+    # A disk with nothing in use.
+    "sdb": device("sdb"),
+    "sdb1": device("sdb1", "partition", GIB // 2),
+    "sdb2": device("sdb2", "partition", GIB // 2),
+    # The two halves of an array.
+    "sdc": device("sdc"),
+    "sdc1": device("sdc1", "partition"),
+    "sdd": device("sdd"),
+    "md0": device("md0", "md"),
+    # Loop devices on a file of sda1: two on all of it, two on halves.
+    "loop0": device("loop0", "loop"),
+    "loop1": device("loop1", "loop"),
+    "loop2": device("loop2", "loop", GIB // 2),
+    "loop3": device("loop3", "loop", GIB // 2),
+    # A disk, alone.
+    "sde": device("sde"),
+    "small": device("small", size=GIB - 1),
+    "locked": device("locked", read_only=True),
+    "empty": device("empty", size=0),
+}
+
+MACHINE = Machine(
+    devices=DEVICES,
+    lies_on={
+        "sda1": part("sda", 0, GIB // 2),
+        "sda2": part("sda", GIB // 2, GIB),
+        "home": on("sda2"),
+        "swap": on("sda2"),
+        "luks": on("home"),
+        "sdb1": part("sdb", 0, GIB // 2),
+        "sdb2": part("sdb", GIB // 2, GIB),
+        "sdc1": part("sdc", MIB, GIB),
+        "md0": on("sdc1", "sdd"),
+        "image": in_file_system("sda1"),
+        "other": in_file_system("sda1"),
+        "backup": in_file_system("luks"),
+        "loop0": part("image", 0, GIB),
+        "loop1": part("image", 0, GIB),
+        "loop2": part("image", 0, GIB // 2),
+        "loop3": part("image", GIB // 2, GIB),
+    },
+    paths={"image": "/root/image", "other": "/root/other", "backup": "/home/backup"},
+    mounted=[Mounted("sda1", "/", "ext4"), Mounted("luks", "/home", "ext4"), Mounted("sda1", "/srv", "ext4")],
+    swaps=["swap"],
+)
+
+
+def target(storage: str, **more: object) -> Target:
+    """Make a target, as a user would name it, of a storage of the machine."""
+    kind: TargetKind = "disk" if storage in DEVICES else "file"
+    path = MACHINE.name(storage)
+    fields = {"named": path, "path": path, "kind": kind, "identity": storage, **more}
+    return Target(**fields)  # type: ignore[arg-type]
+
+
+def refused(source: str, *targets: str | Target, machine: Machine = MACHINE, size: int = GIB) -> list[str]:
+    all_targets = [target(one) if isinstance(one, str) else one for one in targets]
+    return refusals(target(source), size, all_targets, machine)
+
+
+@pytest.mark.parametrize(
+    ("source", "storage", "said"),
+    [
+        ("sde", "sde", "is the source /dev/sde"),
+        ("sdb", "sdb1", "lies on the source /dev/sdb"),
+        ("sdb1", "sdb", "holds the source /dev/sdb1"),
+        ("image", "loop0", "lies on the source /root/image"),
+        ("loop0", "image", "holds the source /dev/loop0"),
+        ("loop0", "loop1", "shares bytes with the source /dev/loop0: both lie on /root/image"),
+        ("loop2", "loop0", "shares bytes with the source /dev/loop2: both lie on /root/image"),
+        (
+            "sda",
+            "home",
+            "lies on the source /dev/sda (/dev/mapper/my--vg-home on /dev/sda2 on /dev/sda)",
+        ),
+        ("md0", "sdd", "holds the source /dev/md0"),
+        ("sdd", "md0", "lies on the source /dev/sdd"),
+        ("sda1", "other", "lies on the source /dev/sda1"),
+        (
+            "sda",
+            "backup",
+            (
+                "lies on the source /dev/sda (/home/backup on /dev/mapper/secret on /dev/mapper/my--vg-home "
+                "on /dev/sda2 on /dev/sda)"
+            ),
+        ),
+        (
+            "backup",
+            "sda2",
+            (
+                "holds the source /home/backup (/home/backup on /dev/mapper/secret "
+                "on /dev/mapper/my--vg-home on /dev/sda2)"
+            ),
+        ),
+    ],
+)
+def test_a_target_that_shares_bytes_with_the_source(source: str, storage: str, said: str) -> None:
+    """It is refused, and what lies between the two is named."""
+    assert [f"the target {MACHINE.name(storage)} {said}; name another one"] == refused(source, storage)
+
+
+@pytest.mark.parametrize(
+    ("source", "storage"),
+    [
+        ("sdb1", "sdb2"),
+        ("sdb", "sde"),
+        ("image", "other"),
+        ("loop2", "loop3"),
+        ("image", "sde"),
+        ("home", "other"),
+        ("sda2", "other"),
+    ],
+)
+def test_a_target_beside_the_source(source: str, storage: str) -> None:
+    """Partitions of one disk, files of one file system and parts of one file have places of their own."""
+    assert [] == refused(source, storage, size=MIB)
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("sda1", "it is mounted on / and 1 more; free it first: umount --all-targets /"),
+        ("luks", "it is mounted on /home; free it first: umount /home"),
+        ("swap", "it is swap; free it first: swapoff /dev/mapper/my--vg-swap"),
+        (
+            "sdd",
+            "it is a part of the md array /dev/md0; free it first: mdadm --stop /dev/md0",
+        ),
+        (
+            "sdc",
+            (
+                "its partition /dev/sdc1 is a part of the md array /dev/md0; "
+                "free it first: mdadm --stop /dev/md0"
+            ),
+        ),
+        (
+            "home",
+            (
+                "/dev/mapper/secret, which lies on it, is mounted on /home, "
+                "it is a part of the encrypted volume /dev/mapper/secret; "
+                "free it first: umount /home && cryptsetup close secret"
+            ),
+        ),
+        (
+            "sda2",
+            (
+                "/dev/mapper/secret, which lies on it, is mounted on /home, "
+                "/dev/mapper/my--vg-swap, which lies on it, is swap, "
+                "it is a part of the LVM volume /dev/mapper/my--vg-home, "
+                "it is a part of the LVM volume /dev/mapper/my--vg-swap; "
+                "free it first: umount /home && swapoff /dev/mapper/my--vg-swap "
+                "&& vgchange --activate n my-vg"
+            ),
+        ),
+        (
+            "sda",
+            (
+                "its partition /dev/sda1 is mounted on / and 1 more, "
+                "/dev/mapper/secret, which lies on it, is mounted on /home, "
+                "/dev/mapper/my--vg-swap, which lies on it, is swap, "
+                "its partition /dev/sda2 is a part of the LVM volume /dev/mapper/my--vg-home, and 1 more; "
+                "free it first: umount --all-targets / && umount /home && swapoff /dev/mapper/my--vg-swap "
+                "&& vgchange --activate n my-vg"
+            ),
+        ),
+        (
+            "image",
+            (
+                "it is shown by /dev/loop0, it is shown by /dev/loop1, "
+                "it is shown by /dev/loop2, it is shown by /dev/loop3; free it first: "
+                "losetup --detach /dev/loop0 "
+                "&& losetup --detach /dev/loop1 && losetup --detach /dev/loop2 && losetup --detach /dev/loop3"
+            ),
+        ),
+    ],
+)
+def test_a_target_in_use(storage: str, said: str) -> None:
+    """It is refused: what uses it, or what part of it, and the commands that end that."""
+    assert [f"the target {MACHINE.name(storage)} is in use: {said}"] == refused("sde", storage)
+
+
+def test_a_volume_on_a_disk_is_no_use_of_its_neighbour() -> None:
+    """Of two volumes on one disk, the one that is free may be written."""
+    machine = attrs.evolve(MACHINE, mounted=[], swaps=[])
+    assert [] == refused("sde", "swap", "md0", machine=machine)
+
+
+def test_a_partition_of_a_disk_that_is_mounted_as_a_whole() -> None:
+    """It has the bytes of a mounted file system, and is refused."""
+    machine = attrs.evolve(MACHINE, mounted=[Mounted("sdb", "/mnt/a b", "xfs")])
+    said = "is in use: /dev/sdb, on which it lies, is mounted on /mnt/a b; free it first: umount '/mnt/a b'"
+    assert [f"the target /dev/sdb1 {said}"] == refused("sde", "sdb1", machine=machine, size=MIB)
+
+
+def test_a_loop_device_whose_twin_is_mounted() -> None:
+    """Two loop devices on one file have the same bytes."""
+    machine = attrs.evolve(MACHINE, mounted=[Mounted("loop0", "/mnt", "ext4")])
+    said = "is in use: /dev/loop0, with bytes of its, is mounted on /mnt; free it first: umount /mnt"
+    assert [f"the target /dev/loop1 {said}"] == refused("sde", "loop1", machine=machine)
+
+
+def test_a_source_of_another_mount() -> None:
+    """What fanoutfs serves is being read."""
+    machine = attrs.evolve(MACHINE, mounted=[Mounted("sde", "/mnt/f", "fuse.fanoutfs")])
+    said = "is in use: it is served by fanoutfs on /mnt/f; free it first: fanoutfs umount /mnt/f"
+    assert [f"the target /dev/sde {said}"] == refused("sdb", "sde", machine=machine)
+
+
+def test_a_member_of_a_file_system_mounted_out_of_sight() -> None:
+    """It is refused, with no command to give."""
+    machine = attrs.evolve(MACHINE, mounted=[Mounted("sde", "", "btrfs")])
+    said = (
+        "is in use: it belongs to a file system that is mounted elsewhere; free it first, or name another one"
+    )
+    assert [f"the target /dev/sde {said}"] == refused("sdb", "sde", machine=machine)
+
+
+def test_a_swap_file() -> None:
+    """A file is in use as a disk is."""
+    machine = attrs.evolve(MACHINE, swaps=["other"])
+    said = "is in use: it is swap; free it first: swapoff /root/other"
+    assert [f"the target /root/other {said}"] == refused("sde", "other", machine=machine)
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("small", "is too small by 1 B: it has 1024 MiB, the image 1 GiB; name a larger one"),
+        ("sdb1", "is too small by 512 MiB: it has 512 MiB, the image 1 GiB; name a larger one"),
+        ("locked", "is read-only; switch that off, or name another one"),
+        ("empty", "has no medium in it; put one in"),
+    ],
+)
+def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
+    """It is refused, and what it lacks is named."""
+    assert [f"the target /dev/{storage} {said}"] == refused("sde", storage)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"kind": "folder"}, "is a folder; name a file in it"),
+        ({"kind": "other"}, "is neither a disk nor a file; name a block device or an image file"),
+        (
+            {"kind": "in fanoutfs", "failure": "/mnt/f"},
+            "lies in the fanoutfs mount /mnt/f, which is read-only; name a file elsewhere",
+        ),
+        (
+            {"kind": "unseen", "failure": "permission denied"},
+            "can't be looked at: permission denied; check its name and rights",
+        ),
+        ({"kind": "disk"}, "has no disk behind it; see with lsblk which disks there are"),
+        ({"nowhere": "devtmpfs"}, "is a file in /dev, not a disk; see with lsblk which disks there are"),
+        (
+            {"nowhere": "devtmpfs", "exists": False},
+            "is not there; see with lsblk which disks there are",
+        ),
+        ({"nowhere": "sysfs"}, "lies in a sysfs, which keeps no files; name a file elsewhere"),
+        ({"writable": False}, "may not be written; check its rights, or work as root"),
+        (
+            {"exists": False, "parent": "missing"},
+            "can't be made: there is no such folder; make the folder first",
+        ),
+        (
+            {"exists": False, "parent": "closed"},
+            "can't be made: its folder may not be written; name a file in a folder of your own",
+        ),
+    ],
+)
+def test_a_target_that_is_no_place_for_an_image(more: dict[str, Any], said: str) -> None:
+    """It is refused, with what to name in its place."""
+    unfit = attrs.evolve(ROOM, named="x", path="/x", identity="nothing", **more)
+    assert [f"the target x (/x) {said}"] == refused("sde", unfit)
+
+
+def test_all_bad_targets_are_named_at_once_and_the_good_ones_not() -> None:
+    """There is a line for each, and all reasons of one are in its line."""
+    machine = attrs.evolve(MACHINE, mounted=[Mounted("small", "/mnt", "ext4")])
+    folder = attrs.evolve(ROOM, kind="folder", identity="")
+    lines = refused("sde", "sdb", "small", folder, machine=machine)
+    assert [
+        (
+            "the target /dev/small is in use: it is mounted on /mnt; free it first: umount /mnt; "
+            "and it is too small by 1 B: it has 1024 MiB, the image 1 GiB; name a larger one"
+        ),
+        "the target /root/image is a folder; name a file in it",
+    ] == lines
+
+
+def test_targets_that_share_bytes_with_each_other() -> None:
+    """A disk and its partition can't both be written, in whatever order they are named."""
+    below = "the target /dev/sdb1 lies on the target /dev/sdb; name another one"
+    assert [below] == refused("sde", "sdb", "sdb1", size=MIB)
+    above = "the target /dev/sdb holds the target /dev/sdb1; name another one"
+    assert [above] == refused("sde", "sdb1", "sdb", size=MIB)
+
+
+def test_a_target_named_twice() -> None:
+    """Both names are said, when they differ."""
+    link = target("sdb", named="/dev/disk/by-id/b")
+    assert named_twice([target("sdb"), target("sdb1"), target("sde")]) is None
+    assert "the target /dev/sdb is named twice; name each target once" == named_twice([target("sdb")] * 2)
+    assert (
+        "the target /dev/sdb is named twice, as /dev/sdb and as /dev/disk/by-id/b; name each target once"
+    ) == named_twice([target("sdb"), target("sde"), link])
+
+
+def test_folders_are_not_named_twice() -> None:
+    """What is no storage has no identity, and is refused for what it is."""
+    folder = attrs.evolve(ROOM, kind="folder", identity="")
+    assert named_twice([folder, folder]) is None
+
+
+NAMES = [f"s{i}" for i in range(6)]
+SPAN = 12
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[Machine, dict[str, set[int]]]:
+    """Make storages that are windows on one another, and the bytes of the lowest that each of them shows."""
+    lies_on: dict[str, list[Piece]] = {}
+    shows = {"s0": list(range(SPAN)), "s1": list(range(100, 100 + SPAN))}
+    for name in NAMES[2:]:
+        base = draw(st.sampled_from(list(shows)))
+        length = len(shows[base])
+        begin = draw(st.integers(0, max(0, length - 1)))
+        end = draw(st.integers(min(begin + 1, length), length))
+        lies_on[name] = part(base, begin, end)
+        shows[name] = shows[base][begin:end]
+    return Machine(devices={}, lies_on=lies_on), {name: set(bytes_) for name, bytes_ in shows.items()}
+
+
+@given(windows(), st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_windows_share_bytes_when_a_byte_is_shown_by_both(
+    world: tuple[Machine, dict[str, set[int]]], one: str, other: str
+) -> None:
+    """Held against the bytes themselves; from either side alike."""
+    machine, shows = world
+    assert bool(shows[one] & shows[other]) == (machine.meeting(one, other) is not None)
+    assert (machine.meeting(one, other) is None) == (machine.meeting(other, one) is None)
+
+
+def test_windows_on_one_window() -> None:
+    """Two loop devices on different parts of a partition share nothing, on its disk neither."""
+    machine = Machine(
+        devices={},
+        lies_on={"part": part("disk", 5, 25), "low": part("part", 0, 4), "high": part("part", 4, 9)},
+    )
+    assert machine.meeting("low", "high") is None
+    assert machine.meeting("low", "disk") is not None
+
+
+def test_a_graph_that_goes_round_comes_to_an_end() -> None:
+    """The kernel allows none, but it may change while it is read."""
+    machine = Machine(devices={}, lies_on={"a": on("b"), "b": on("a")})
+    assert machine.meeting("a", "b") is not None
+    assert machine.meeting("a", "c") is None
+
+
+STICK = Candidate(
+    path="/dev/sdb",
+    kind="disk",
+    exists=True,
+    size=32 * GIB,
+    identity="disk-8:16",
+    model="Ultra",
+    serial="4C53",
+    contents=("gpt table", "/dev/sdb1 31 GiB vfat “PHOTOS”"),
+)
+OLD = Candidate(path="/srv/old.img", kind="file", exists=True, size=GIB, identity="file-8:2-7")
+NEW = Candidate(path="/srv/new.img", kind="file", exists=False, size=0, identity="new-8:2-2-new.img")
+
+
+def asked(*candidates: Candidate, answer: str) -> tuple[bool, list[str]]:
+    """Confirm, and give the answer and all that was on the terminal."""
+    lines: list[str] = []
+
+    def ask(question: str) -> str:
+        lines.append(question)
+        return answer
+
+    return confirm(candidates, GIB, ask, lines.append), lines
+
+
+def test_what_would_be_lost_is_shown_before_it_is_asked() -> None:
+    """Of each disk and each file that has something in it; a new file loses nothing."""
+    expected = [
+        "/dev/sdb  Ultra  serial 4C53  32 GiB",
+        "    gpt table",
+        "    /dev/sdb1 31 GiB vfat “PHOTOS”",
+        "/srv/old.img  1 GiB",
+        "write an image of 1 GiB over all 2 of these? type yes: ",
+    ]
+    assert (True, expected) == asked(STICK, NEW, OLD, answer="yes")
+
+
+@pytest.mark.parametrize(("answer", "meant"), [(" Yes\n", True), ("y", False), ("", False), ("no", False)])
+def test_only_yes_is_yes(answer: str, *, meant: bool) -> None:
+    """A habit of pressing y writes over nothing."""
+    told, lines = asked(STICK, answer=answer)
+    assert meant is told
+    assert "write an image of 1 GiB over this? type yes: " == lines[-1]
+
+
+def test_new_files_alone_are_not_asked_for() -> None:
+    """Nothing is lost, so nothing is shown."""
+    assert (True, []) == asked(NEW, attrs.evolve(OLD, size=0), answer="no")
+
+
+def test_lsblks_rows_are_read() -> None:
+    """A partition has its disk's model; a disk names what is on it; a label can't steer the terminal."""
+    rows: list[dict[str, Any]] = [
+        {"path": "/dev/sdb", "maj:min": "8:16", "kname": "sdb", "pkname": None, "size": GIB,
+         "model": "Ultra ", "serial": "4C53", "fstype": None, "label": None, "pttype": "gpt"},
+        {"path": "/dev/sdb1", "maj:min": "8:17", "kname": "sdb1", "pkname": "sdb", "size": MIB,
+         "model": None, "serial": None, "fstype": "vfat", "label": "A\x1b[2J", "pttype": "gpt"},
+        {"maj:min": "8:32", "kname": "sdc"},
+    ]  # fmt: skip
+    disk, partition, bare = listed(rows).values()
+    assert Listed("Ultra", "4C53", ("gpt table", "/dev/sdb1 1 MiB vfat “A?[2J”")) == disk
+    assert Listed("Ultra", "4C53", ("vfat “A?[2J”",)) == partition
+    assert Listed() == bare

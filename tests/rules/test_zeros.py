@@ -1,0 +1,70 @@
+"""Zeros and what adjoins."""
+
+import hashlib
+import mmap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.copying.ranges import Range, joined
+from fanoutfs.copying.zeros import equal, is_zero, zeros
+from fanoutfs.ring.digest import DIGEST_SIZE, digest
+from fanoutfs.settings import MIB
+
+LENGTHS = [0, 1, 4095, MIB - 1, MIB, MIB + 1, 3 * MIB + 5]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_zeros_are_seen(length: int) -> None:
+    """Of any length, in memory that can't be written to as well."""
+    assert is_zero(memoryview(bytearray(length)).toreadonly())
+
+
+@pytest.mark.parametrize("length", LENGTHS[1:])
+@pytest.mark.parametrize("place", ["first", "last", "middle"])
+def test_one_bit_is_not_zero(length: int, place: str) -> None:
+    """Wherever it stands."""
+    data = bytearray(length)
+    data[{"first": 0, "last": length - 1, "middle": length // 2}[place]] = 1
+
+    assert not is_zero(memoryview(data))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_zeros_are_given_out(length: int) -> None:
+    """Just as many as asked for."""
+    assert b"".join(zeros(length)) == bytes(length)
+
+
+@pytest.mark.parametrize("length", LENGTHS[1:])
+def test_one_bit_is_a_difference(length: int) -> None:
+    """At the first byte, the last, or in between; and the same bytes are equal."""
+    mine = mmap.mmap(-1, 4 * MIB)
+    theirs = memoryview(bytearray(length)).toreadonly()
+    same = equal(mine, 7, theirs)
+    differ = []
+    for at in (0, length // 2, length - 1):
+        mine[7 + at] = 0x80
+        differ.append(not equal(mine, 7, theirs))
+        mine[7 + at] = 0
+    mine[6] = mine[7 + length] = 1
+
+    assert (True, [True] * 3, True) == (same, differ, equal(mine, 7, theirs))
+
+
+@given(st.sets(st.integers(0, 30)))
+def test_what_adjoins_is_one_range(blocks: set[int]) -> None:
+    """The ranges hold just these bytes, and none ends where the next begins."""
+    ranges: list[Range] = joined((10 * number, 10) for number in sorted(blocks))
+
+    assert {at for offset, length in ranges for at in range(offset, offset + length)} == {
+        10 * number + at for number in blocks for at in range(10)
+    }
+    assert not {offset for offset, _ in ranges} & {sum(each) for each in ranges}
+
+
+def test_a_digest_is_the_beginning_of_a_sha256() -> None:
+    """So that others can make it."""
+    assert digest(memoryview(b"abc")) == hashlib.sha256(b"abc").digest()[:16]
+    assert DIGEST_SIZE == len(digest(memoryview(b"")))
