@@ -37,7 +37,7 @@ def lend(
         start_block=start,
         from_block=start if from_block is None else from_block,
         tickets=window,
-        window=lambda: window,
+        window=lambda _: window,
         digests=rig.ring.digests if digests else None,
     )
 

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from fanoutfs.errors import SourceBrokeError
-from fanoutfs.ring import digest as digest_module
+from fanoutfs.ring import digests as digests_module
 from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.settings import PAGE
 from fanoutfs.sharing.lender import Lender
@@ -76,7 +76,7 @@ async def test_no_more_is_in_hand_than_the_window(autojump_clock: MockClock) -> 
     rig = make_rig(slots=16, run=4, patience=1e9)
     window = [6]
     lender = lend(rig, window=6)
-    lender.window = lambda: window[0]
+    lender.window = lambda _: window[0]
     consumer = Copy(borrow(lender))
     in_hand = []
 
@@ -272,7 +272,7 @@ async def test_whoever_verifies_gets_each_blocks_digest(
     """With its ticket, the short last block's too; two of a pack have each block hashed once."""
     rig = make_rig(SIZE, patience=float("inf"))
     hashed: list[int] = []
-    monkeypatch.setattr(digest_module, "digest", lambda block: hashed.append(len(block)) or digest_of(block))
+    monkeypatch.setattr(digests_module, "digest", lambda block: hashed.append(len(block)) or digest_of(block))
     made = []
 
     async def follow() -> None:
