@@ -7,10 +7,10 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.checking.check import check
+from fanoutfs.checking.claimed import claim_all
+from fanoutfs.checking.confirm import confirm
 from fanoutfs.copying import crew
-from fanoutfs.copying.check import check
-from fanoutfs.copying.claimed import claim_all
-from fanoutfs.copying.confirm import confirm
 from fanoutfs.copying.crew import Orders
 from fanoutfs.copying.outcome import Progress, outcome, tally
 from fanoutfs.copying.source import Named, Way, named

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.copying import listing, machine, sysfs
-from fanoutfs.copying.check import check
-from fanoutfs.copying.claimed import claim_all, open_exclusive
-from fanoutfs.copying.machine import System
-from fanoutfs.copying.safety import Candidate, RefusedError, named_twice, refusals
-from fanoutfs.copying.storage import Device, Mounted, Piece
+from fanoutfs.checking import listing, machine, sysfs
+from fanoutfs.checking.check import check
+from fanoutfs.checking.claimed import claim_all, open_exclusive
+from fanoutfs.checking.machine import System
+from fanoutfs.checking.safety import Candidate, RefusedError, named_twice, refusals
+from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.settings import MIB
 from fanoutfs.source.positioned import PositionedSource

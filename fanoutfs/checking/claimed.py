@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from fanoutfs.copying.machine import disk_identity, file_identity
-from fanoutfs.copying.safety import Candidate, RefusedError
+from fanoutfs.checking.machine import disk_identity, file_identity
+from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.errors import UnusableError, reason
 
 BLKGETDISKSEQ = 0x80081280
