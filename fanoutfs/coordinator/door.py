@@ -123,8 +123,11 @@ class Door:
             case "stay" | "join" | "mount" if self.engine.ending:
                 await visitor.say("refused", error="the producer is being ended")
             case "stay":
+                others = self.engine.users
                 with self.engine.in_use():
-                    await visitor.say("staying", **self._image(), head=self.engine.ring.rules.head)
+                    await visitor.say(
+                        "staying", **self._image(), head=self.engine.ring.rules.head, others=others
+                    )
                     await self._converse(visitor)
             case "join":
                 await self._join(visitor, message)

@@ -77,6 +77,9 @@ def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:
         image = Image(answer["size"], answer["block"], answer["identity"])
         if (image.size, image.identity) != (source.size, source.identity):
             raise SourceChangedError(f"the source {source.path} was another one when its producer began")
+        if answer["others"]:
+            share = answer["head"] / image.blocks
+            print(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}", file=sys.stderr)
         return producer, image, answer["head"]
 
 

@@ -11,7 +11,7 @@ join     a consumer: target, digests, near,          welcome: size, block, slots
                                                      filled, freed
 resume   a consumer whose term has ended: block      resumed
 failed   the producer, to a consumer: error          (it hangs up)
-stay     a command, for whose consumers the          staying: size, block, identity, head
+stay     a command, for whose consumers the          staying: size, block, identity, head, others
          producer shall live
 status   anybody                                     status: the document
 mount    a command: point, options                   mounted; then the command says what it answers;
