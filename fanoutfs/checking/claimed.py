@@ -59,7 +59,7 @@ def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
 
     A disk is opened O_EXCL: the kernel then refuses whoever wants to mount it. Both are locked (flock), which
     keeps other copies away, also those that would read it. A new file is made with the rights that cp gives
-    (0666 less the umask). Where ``direct`` is asked for and the file system knows no O_DIRECT, it goes without.
+    (0666 less the umask). Where ``direct`` is asked for and the file system has no O_DIRECT, it goes without.
     """
     flags = os.O_RDWR | os.O_CLOEXEC
     if candidate.kind == "disk":
