@@ -108,8 +108,11 @@ class Door:
                 return
             try:
                 await self._converse(visitor)
-            except* (ValueError, KeyError, TypeError) as group:
+            except* (ValueError, KeyError, TypeError, RecursionError) as group:
                 log.warning("process %d at the door is let go: %r", visitor.pid, _first(group))
+            except* Exception:
+                # A bug of ours costs this visitor its connection, and nobody else anything.
+                log.exception("process %d at the door is let go: this is a bug", visitor.pid)
 
     async def _converse(self, visitor: Visitor) -> None:
         """Answer a visitor until it hangs up."""

@@ -49,6 +49,8 @@ def copy(
         raise UnusableError("nothing was written; to go without the question say --yes")
     way = Way(source, settings, log_path)
     producer, image, head = _stay(way, source)
+    # A producer that has to take this one's place must cut the image as this one does.
+    way = attrs.evolve(way, settings=settings.with_block(image.block))
     claimed = claim_all(candidates, direct=True)
     hands = crew.fork(Orders(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
     now = time.monotonic()
