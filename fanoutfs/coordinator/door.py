@@ -160,6 +160,7 @@ class Door:
                 slots=engine.ring.rules.slots,
                 tickets=lender.tickets,
                 start=lender.start_block,
+                term=lender.sheet.term,
             )
             try:
                 async with trio.open_nursery() as nursery:
@@ -182,7 +183,7 @@ class Door:
             if message["word"] != "resume":
                 raise ValueError(f"{message['word']!r} is no word of a consumer")
             lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
-            await visitor.say("resumed")
+            await visitor.say("resumed", term=lender.sheet.term)
 
     # Mounts
 
