@@ -76,6 +76,7 @@ async def test_one_that_takes_nothing_for_its_patience_loses_what_it_has() -> No
         stopped = await in_thread(served.join)
         count = await in_thread(stopped.wait, 3)
         other = await in_thread(served.copy)
+        await served.becomes(lambda: not served.engine.ring.rules.granted)
         believed = await in_thread(stopped.free, count)
         content = await in_thread(copy_rest, stopped)
         stopped.close()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -289,3 +290,26 @@ async def test_a_consumer_that_misbehaves_holds_nobody(
 
     assert content == CONTENT
     assert "bug" not in caplog.text
+
+
+@pytest.mark.xfail(reason="accept() without a free descriptor ends the producer")
+async def test_more_come_than_there_are_descriptors() -> None:
+    """Those who can't be let in now are later, or are turned away; a copy under way ends right."""
+    async with producer(patience=0.05) as served:
+        other = await in_thread(served.join)
+        await in_thread(served.copy)  # whatever is opened once is open
+        with contextlib.ExitStack() as stack:
+            visitors = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            used = len(list(Path("/proc/self/fd").iterdir()))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (used + 12, hard))
+            stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            for visitor in visitors:
+                visitor.connect(str(served.path))
+                visitor.sendall(join())
+            content = await in_thread(copy_rest, other)
+        other.close()
+        await served.becomes(served.is_idle)
+        last = await in_thread(served.copy)
+
+    assert (content, last) == (CONTENT, CONTENT)
