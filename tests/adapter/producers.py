@@ -1,4 +1,4 @@
-"""A producer with its door, in this process; consumers come in threads, as blocking as in their own processes."""
+"""A producer with its door, in this process; consumers come in threads, and block as they do in processes."""
 
 import contextlib
 import tempfile
@@ -58,7 +58,7 @@ class Served:
 
     async def becomes(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that another thread, or the door, is about to bring about."""
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (it is brought about by other threads, who know no trio)
             await trio.sleep(0.002)
 
     async def rests(self) -> None:

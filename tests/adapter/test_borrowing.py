@@ -71,7 +71,7 @@ async def test_a_copy_goes_on_with_another_producer() -> None:
 
 
 async def test_one_that_takes_nothing_for_its_patience_loses_what_it_has() -> None:
-    """The others go on; it is told so when it says that it has copied that, copies it again, and ends right."""
+    """The others go on; told so when it says that it has copied that, it copies it again, and ends right."""
     async with producer(patience=0.1) as served:
         stopped = await in_thread(served.join)
         count = await in_thread(stopped.wait, 3)

@@ -1,4 +1,4 @@
-"""What a consumer is handed: memory that it can read and nobody but the producer can change. Real system calls."""
+"""What a consumer is handed: memory that it can read, and that only the producer can change. Real calls."""
 
 import ctypes
 import errno
@@ -85,7 +85,7 @@ WAYS: dict[str, Callable[[int], object]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_consumer_can_only_read(handed: int, way: str) -> None:
     """The kernel refuses all ways to change what others copy from, or to make it go away."""
-    with pytest.raises(OSError, match=".") as refused:
+    with pytest.raises(OSError, match=r".") as refused:
         WAYS[way](handed)
 
     assert refused.value.errno in (errno.EPERM, errno.EACCES)

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -32,6 +33,13 @@ async def copy(lender: Lender, most: int, seconds: float = 0.0) -> Copy:
     made.close()
     lender.close()
     return made
+
+
+async def together(*tasks: Callable[[], Awaitable[None]]) -> None:
+    """Run them at once, until one has failed or all have ended."""
+    async with trio.open_nursery() as nursery:
+        for task in tasks:
+            nursery.start_soon(task)
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8, 64])
@@ -278,9 +286,7 @@ async def test_a_bad_block_ends_the_wait_of_those_who_come_to_it(autojump_clock:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         with pytest.raises(ExceptionGroup) as caught:
-            async with trio.open_nursery() as consumers:
-                consumers.start_soon(lender.run)
-                await made.all(3)
+            await together(lender.run, partial(made.all, 3))
         made.close()
         lender.close()
         left = is_empty(rig)
@@ -298,17 +304,19 @@ async def test_a_bad_block_ends_the_wait_of_those_who_come_to_it(autojump_clock:
     assert again.content == rig.content
 
 
-def free_too_many(made: Copy) -> None:
+async def free_too_many(made: Copy) -> None:
+    await trio.sleep(5)
     os.eventfd_write(made.borrower._freed, 5)
 
 
-def resume_unasked(made: Copy) -> None:
+async def resume_unasked(made: Copy) -> None:
+    await trio.sleep(5)
     made.borrower._connection.ask("resume", block=0)
 
 
 @pytest.mark.parametrize("misbehaves", [free_too_many, resume_unasked])
 async def test_a_consumer_that_does_not_keep_to_the_rules_is_refused(
-    misbehaves: Callable[[Copy], None], autojump_clock: MockClock
+    misbehaves: Callable[[Copy], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     """It is told so by an error of its own; nobody else's blocks are touched."""
     rig = make_rig()
@@ -318,11 +326,7 @@ async def test_a_consumer_that_does_not_keep_to_the_rules_is_refused(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         with pytest.raises(ExceptionGroup) as caught:
-            async with trio.open_nursery() as consumers:
-                consumers.start_soon(lender.run)
-                await trio.sleep(5)
-                misbehaves(made)
-                await trio.sleep_forever()
+            await together(lender.run, partial(misbehaves, made))
         made.close()
         lender.close()
         left = is_empty(rig)
@@ -341,8 +345,13 @@ async def test_whoever_verifies_gets_each_blocks_digest(
     """With its ticket, the short last block's too; two of a pack have each block hashed once."""
     rig = make_rig(SIZE, patience=float("inf"))
     hashed: list[int] = []
-    monkeypatch.setattr(digests_module, "digest", lambda block: hashed.append(len(block)) or digest_of(block))
     made = []
+
+    def digest(block: memoryview) -> bytes:
+        hashed.append(len(block))
+        return digest_of(block)
+
+    monkeypatch.setattr(digests_module, "digest", digest)
 
     async def follow() -> None:
         made.append(await copy(lend(rig, start, digests=True), most=3))
