@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -157,25 +158,30 @@ async def test_one_that_stops_loses_what_it_has_in_hand_and_ends_right(autojump_
     assert is_empty(rig)
 
 
-@pytest.mark.parametrize("when", ["before the term ends", "just after, having looked before"])
+MOMENTS = ["before the term ends", "just after, having looked before", "long after", "not at all"]
+
+
+@pytest.mark.parametrize("when", MOMENTS)
 async def test_all_is_freed_at_the_very_moment_the_term_ends(
     when: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """The copy is right, and known to be; the consumer sees that its term is over, and goes on from there."""
+    """The copy is right, and known to be; the consumer sees that its term is over, and goes on from there.
+
+    "Not at all" is one that sees the new term before it is told of it, and asks for the next at once.
+    """
     rig = make_rig(slots=8, seconds=0.001, patience=10.0)
     lender = lend(rig)
     made = Copy(borrow(lender))
+    borrower = made.borrower
     next_term, moments = Sheet.next_term, []
 
     def free_it(sheet: Sheet) -> None:
-        moments.append(made.borrower.place)
-        borrower = made.borrower
+        moments.append(borrower.place)
         if when == "before the term ends":
             assert borrower.free(count)
-            next_term(sheet)
-        else:
+        next_term(sheet)
+        if when == "just after, having looked before":
             borrower.place += count
-            next_term(sheet)
             os.eventfd_write(borrower._freed, count)
 
     async with trio.open_nursery() as nursery:
@@ -183,10 +189,18 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
         nursery.start_soon(lender.run)
         await made.some(1)
         await trio.sleep(1)
-        count = made.borrower.wait(4, 0)
+        count = borrower.wait(4, 0)
         monkeypatch.setattr(Sheet, "next_term", free_it)
         await trio.sleep(15)
         monkeypatch.undo()
+        if when == "long after":
+            borrower.place += count
+            os.eventfd_write(borrower._freed, count)
+            assert borrower.wait(4, 0) == 0
+        elif when == "not at all":
+            borrower._connection.ask("resume", block=borrower.place)
+            borrower._term = lender.sheet.term
+            borrower._term_began = borrower.place
         with trio.fail_after(100):
             await made.all(4)
         nursery.cancel_scope.cancel()
@@ -195,8 +209,63 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
 
     assert count > 0
     assert moments == [1]
-    assert made.places == [0, *range(1 + count, 40)]
+    first = 1 if when == "not at all" else 1 + count
+    assert made.places == [0, *range(first, 40)]
+    assert made.content[first * PAGE :] == rig.content[first * PAGE :]
     assert is_empty(rig)
+
+
+async def hold_all(rig: Rig, nursery: trio.Nursery) -> tuple[Lender, Copy]:
+    """Give a consumer that has all the slots in hand."""
+    slots = rig.ring.rules.slots
+    nursery.start_soon(rig.produce)
+    for block in range(slots, 0, -1):
+        # Read out of turn, since they don't begin at the head: so all slots are used.
+        probe = rig.open()
+        await read(probe, block * PAGE, PAGE)
+        probe.close()
+    lender = lend(rig, 1, window=slots)
+    nursery.start_soon(lender.run)
+    await trio.sleep(0.1)
+    assert rig.ring.rules.granted.total() == slots
+    return lender, Copy(borrow(lender))
+
+
+async def test_all_slots_are_in_one_hand_and_one_block_is_freed(autojump_clock: MockClock) -> None:
+    """Whoever waited for a slot has it at once."""
+    rig = make_rig(slots=8, seconds=0.001, patience=1000.0)
+
+    async with trio.open_nursery() as nursery:
+        lender, holder = await hold_all(rig, nursery)
+        nursery.start_soon(read, rig.open(), 30 * PAGE, PAGE)
+        await trio.sleep(1)
+        waits = len(rig.ring.waiting())
+        await holder.some(1)
+        await trio.sleep(1)
+        waits_still = len(rig.ring.waiting())
+        nursery.cancel_scope.cancel()
+    holder.close()
+    lender.close()
+
+    assert (waits, waits_still) == (1, 0)
+
+
+async def test_all_slots_are_in_the_hand_of_one_that_stops(autojump_clock: MockClock) -> None:
+    """Whoever waits for a slot has it when that one's patience is over."""
+    rig = make_rig(slots=8, seconds=0.001, patience=10.0)
+
+    async with trio.open_nursery() as nursery:
+        lender, holder = await hold_all(rig, nursery)
+        begun = trio.current_time()
+        with trio.fail_after(50):
+            found = bytes(await read(rig.open(), 30 * PAGE, PAGE))
+        took = trio.current_time() - begun
+        nursery.cancel_scope.cancel()
+    holder.close()
+    lender.close()
+
+    assert found == rig.content[30 * PAGE : 31 * PAGE]
+    assert 9.0 <= took <= 10.0
 
 
 async def test_a_bad_block_ends_the_wait_of_those_who_come_to_it(autojump_clock: MockClock) -> None:
@@ -288,6 +357,36 @@ async def test_whoever_verifies_gets_each_blocks_digest(
     expected = [digest_of(block_of(rig, place)) for place in range(start, start + 38)]
     assert [one.digests for one in made] == [expected, expected]
     assert sorted(hashed) == [123, *[PAGE] * 37]
+
+
+async def test_a_term_ends_while_its_blocks_are_hashed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """What comes of it is for nobody: the next term has its own tickets, with the right digests."""
+    rig = make_rig(slots=4, patience=10.0, seconds=0.001)
+    go = threading.Event()
+    monkeypatch.setattr(digests_module, "digest", lambda block: digest_of(block) if go.wait(10) else b"")
+    lender = lend(rig, digests=True)
+    made = Copy(borrow(lender))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.produce)
+        nursery.start_soon(lender.run)
+        await trio.sleep(15)
+        assert made.borrower.wait(4, 0) == 0
+        term = lender.sheet.term
+        rig.ring.rules.patience = rig.ring.rules.order.patience = float("inf")
+        go.set()
+        await made.all(4)
+        nursery.cancel_scope.cancel()
+    made.close()
+    lender.close()
+
+    assert term == 1
+    assert made.places == list(range(40))
+    assert made.content == rig.content
+    assert made.digests == [digest_of(block_of(rig, place)) for place in range(40)]
+    assert is_empty(rig)
 
 
 def digest_of(block: bytes | memoryview) -> bytes:
