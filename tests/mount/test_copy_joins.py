@@ -41,7 +41,7 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     assert {"copy"} == {reader["kind"] for reader in document["readers"]}
     assert 0 == by_target[str(first)]["start"]
     assert 2 * MIB <= start < SIZE
-    assert SIZE + start == loops.bytes_read(source) - was
+    assert SIZE < loops.bytes_read(source) - was <= SIZE + start
     assert 1 == copies.producers()
     assert_same(image, first)
     assert_same(image, late)
@@ -106,10 +106,16 @@ def test_ten_copies_in_the_same_instant(
     image = pattern_image(SIZE)
     source, targets = loop(image), [work / str(number) for number in range(10)]
     was = loops.bytes_read(source)
-    rate = RATE // 4  # ten interpreters have to start meanwhile
-    commands = [copies.command(source, target, "--read-rate", rate) for target in targets]
-    for process in at_once(spawn, commands):
-        copies.finish(process)
+    commands = [copies.command(source, target, "--read-rate", RATE) for target in targets]
+    processes = [copies.keep(process) for process in at_once(spawn, commands)]
+    first = copies.wait_for(source, lambda status: status["readers"] != [], "one copies")["readers"][0]
+    os.kill(first["pid"], signal.SIGSTOP)  # whoever is late still finds the producer
+    late = next(process for process in processes if f" {first['target']} " in " ".join(map(str, process.args)))
+    for process in processes:
+        if process is not late:
+            copies.finish(process)
+    os.kill(first["pid"], signal.SIGCONT)
+    copies.finish(late)
 
     assert 1 == copies.producers()
     assert SIZE == loops.bytes_read(source) - was

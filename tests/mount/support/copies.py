@@ -100,7 +100,9 @@ class Copies:
         names = sorted(map(str, targets))
         return self.wait_for(
             source,
-            lambda status: names == sorted(reader.get("target", "") for reader in status["readers"]),
+            lambda status: (
+                names == sorted(reader["target"] for reader in status["readers"] if "target" in reader)
+            ),
             f"the copies are those to {', '.join(names)}",
         )
 
