@@ -94,7 +94,7 @@ def test_a_foreground_mount_of_what_is_copied(
     copy = copies.start(source, target, *SLOWLY)
     held = copies.hold(source, target, BLOCK)
     front = spawn(FANOUTFS, "mount", "-f", source, point)
-    wait_until((point / "image").exists, "the mount answers")
+    wait_until(lambda: f" is mounted on {point}" in copies.log_text(), "the producer has seen it answer")
     front.send_signal(signal.SIGINT)
     finish(front)
     is_mounted = bool(mountinfo.at(point))
