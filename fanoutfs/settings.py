@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Literal
+from typing import Literal, Self
 
 import attrs
 
@@ -96,6 +96,11 @@ class Settings:
                 f"--ring {self.ring} is too small: it must hold two blocks of {self.block} bytes; "
                 "make the ring larger or --block smaller"
             )
+
+    def with_block(self, block: int) -> Self:
+        """Give the same for blocks of so many bytes, those of a producer that is to be replaced."""
+        ring = None if self.ring is None else max(self.ring, 2 * block)
+        return attrs.evolve(self, block=block, ring=ring)
 
     def run(self) -> int:
         """Give the most blocks in one read of the source."""

@@ -26,12 +26,21 @@ class Options:
     size: int
     ring: str
     fanoutfs: Path
+    picture: Path | None = None
 
 
-def options(description: str | None, *, size: str, rounds: int = 1, ring: str | None = "64M") -> Options:
+def options(
+    description: str | None,
+    *,
+    size: str,
+    rounds: int = 1,
+    ring: str | None = "64M",
+    picture: bool = False,
+) -> Options:
     """Read the command line. From here on SIGTERM, too, undoes what was made.
 
-    Without a ``ring`` there is no such option: the measurement is about rings of its own.
+    Without a ``ring`` there is no such option: the measurement is about rings of its own. ``picture``: it can
+    draw what it has found.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -42,6 +51,8 @@ def options(description: str | None, *, size: str, rounds: int = 1, ring: str | 
     if ring is not None:
         parser.add_argument("--ring", default=ring, help="memory for fanoutfs's ring [%(default)s]")
     parser.add_argument("--fanoutfs", type=Path, default=beside, help="what is measured [%(default)s]")
+    if picture:
+        parser.add_argument("--picture", type=Path, help="an SVG to draw what was found into")
     signal.signal(signal.SIGTERM, _leave)
     return Options(**{"ring": "", **vars(parser.parse_args())})
 

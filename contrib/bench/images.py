@@ -42,14 +42,25 @@ class LoopDevice:
 
     def bytes_read(self) -> int:
         """Give what the kernel has read of the device since it was attached, in bytes."""
-        fields = (Path("/sys/block") / self.path.name / "stat").read_text().split()
-        return int(fields[2]) * SECTOR
+        return self._counted(2)
+
+    def bytes_written(self) -> int:
+        """Give what the kernel has written to the device since it was attached, in bytes."""
+        return self._counted(6)
+
+    @property
+    def number(self) -> str:
+        """Its major and minor number, as cgroups want them."""
+        return (Path("/sys/block") / self.path.name / "dev").read_text().strip()
+
+    def _counted(self, field: int) -> int:
+        return int((Path("/sys/block") / self.path.name / "stat").read_text().split()[field]) * SECTOR
 
 
 @contextlib.contextmanager
-def loop_device(file: Path) -> Iterator[LoopDevice]:
-    """Attach a file to a loop device, read-only."""
-    command = ["losetup", "--find", "--show", "--read-only", str(file)]
+def loop_device(file: Path, *, writable: bool = False) -> Iterator[LoopDevice]:
+    """Attach a file to a loop device, read-only unless told."""
+    command = ["losetup", "--find", "--show", *(() if writable else ("--read-only",)), str(file)]
     path = Path(subprocess.check_output(command, text=True).strip())
     try:
         yield LoopDevice(path)

@@ -79,8 +79,7 @@ def limited_source(file: Path) -> Iterator[LimitedSource]:
     with loop_device(file) as device, contextlib.ExitStack() as stack:
         group = None
         if (BLKIO / LIMIT).exists():
-            number = (Path("/sys/block") / device.path.name / "dev").read_text().strip()
-            group = stack.enter_context(control_group(BLKIO, "source", LIMIT, f"{number} {RATE}"))
+            group = stack.enter_context(control_group(BLKIO, "source", LIMIT, f"{device.number} {RATE}"))
         yield LimitedSource(device, group, device.bytes_read())
 
 

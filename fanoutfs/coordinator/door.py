@@ -108,8 +108,11 @@ class Door:
                 return
             try:
                 await self._converse(visitor)
-            except* (ValueError, KeyError, TypeError) as group:
+            except* (ValueError, KeyError, TypeError, RecursionError) as group:
                 log.warning("process %d at the door is let go: %r", visitor.pid, _first(group))
+            except* Exception:
+                # A bug of ours costs this visitor its connection, and nobody else anything.
+                log.exception("process %d at the door is let go: this is a bug", visitor.pid)
 
     async def _converse(self, visitor: Visitor) -> None:
         """Answer a visitor until it hangs up."""
@@ -123,8 +126,11 @@ class Door:
             case "stay" | "join" | "mount" if self.engine.ending:
                 await visitor.say("refused", error="the producer is being ended")
             case "stay":
+                others = self.engine.users
                 with self.engine.in_use():
-                    await visitor.say("staying", **self._image(), head=self.engine.ring.rules.head)
+                    await visitor.say(
+                        "staying", **self._image(), head=self.engine.ring.rules.head, others=others
+                    )
                     await self._converse(visitor)
             case "join":
                 await self._join(visitor, message)
@@ -154,6 +160,7 @@ class Door:
                 slots=engine.ring.rules.slots,
                 tickets=lender.tickets,
                 start=lender.start_block,
+                term=lender.sheet.term,
             )
             try:
                 async with trio.open_nursery() as nursery:
@@ -176,7 +183,7 @@ class Door:
             if message["word"] != "resume":
                 raise ValueError(f"{message['word']!r} is no word of a consumer")
             lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
-            await visitor.say("resumed")
+            await visitor.say("resumed", term=lender.sheet.term)
 
     # Mounts
 

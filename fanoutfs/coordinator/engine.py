@@ -77,7 +77,8 @@ class Engine:
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
     ending: bool = attrs.field(default=False, init=False)
-    _users: int = attrs.field(default=0, init=False)
+    users: int = attrs.field(default=0, init=False)
+    """Mounts, copies, and commands that wait for their copies."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -101,7 +102,7 @@ class Engine:
                     await work()
                 except FanoutError as error:
                     failed = error
-                if self._users == 0:
+                if self.users == 0:
                     nursery.cancel_scope.cancel()
         finally:
             self.ring.memory.close()
@@ -111,13 +112,13 @@ class Engine:
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep it alive while the block is run; whoever is the last to leave ends it."""
-        self._users += 1
+        self.users += 1
         self._came.set()
         try:
             yield
         finally:
-            self._users -= 1
-            if self._users == 0 and self._nursery is not None:
+            self.users -= 1
+            if self.users == 0 and self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
 
     async def first_user(self) -> None:

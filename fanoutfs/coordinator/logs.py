@@ -16,8 +16,9 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def configure(path: Path | None, *, foreground: bool) -> str | None:
     """Send all loggers of this process there; raises UnusableError when the file can't be written.
 
-    Without --log and without a syslog the daemon's log is a file in the runtime folder. Gives the file's
-    name in that case: the user could not guess it.
+    Without --log and without a syslog the daemon's log is a file in the runtime folder, made when there is a
+    warning: nobody would remove those of all copies that went well. Gives the file's name in that case: the
+    user could not guess it.
     """
     told = None
     handler: logging.Handler
@@ -37,6 +38,8 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
             message = f"the log {path} can't be written: {reason(error)}; name another with --log"
             raise UnusableError(message) from error
         handler.setFormatter(logging.Formatter(FORMAT))
+        if told is not None:
+            handler.setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

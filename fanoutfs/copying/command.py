@@ -7,10 +7,10 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.checking.check import check
+from fanoutfs.checking.claimed import claim_all
+from fanoutfs.checking.confirm import confirm
 from fanoutfs.copying import crew
-from fanoutfs.copying.check import check
-from fanoutfs.copying.claimed import claim_all
-from fanoutfs.copying.confirm import confirm
 from fanoutfs.copying.crew import Orders
 from fanoutfs.copying.outcome import Progress, outcome, tally
 from fanoutfs.copying.source import Named, Way, named
@@ -49,6 +49,8 @@ def copy(
         raise UnusableError("nothing was written; to go without the question say --yes")
     way = Way(source, settings, log_path)
     producer, image, head = _stay(way, source)
+    # A producer that has to take this one's place must cut the image as this one does.
+    way = attrs.evolve(way, settings=settings.with_block(image.block))
     claimed = claim_all(candidates, direct=True)
     hands = crew.fork(Orders(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
     now = time.monotonic()
@@ -77,6 +79,9 @@ def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:
         image = Image(answer["size"], answer["block"], answer["identity"])
         if (image.size, image.identity) != (source.size, source.identity):
             raise SourceChangedError(f"the source {source.path} was another one when its producer began")
+        if answer["others"]:
+            share = answer["head"] / image.blocks
+            print(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}", file=sys.stderr)
         return producer, image, answer["head"]
 
 

@@ -14,15 +14,15 @@ from typing import Any, NoReturn
 
 import attrs
 
+from fanoutfs.checking.claimed import Claimed
 from fanoutfs.coordinator.line import Line, lines
-from fanoutfs.copying.claimed import Claimed
 from fanoutfs.copying.source import Way
-from fanoutfs.copying.syscalls import die_with_parent
-from fanoutfs.copying.target import Target
 from fanoutfs.copying.worker import Worker
 from fanoutfs.descriptors import close_all_but
 from fanoutfs.errors import FanoutError
 from fanoutfs.sharing.borrower import Image
+from fanoutfs.targets.syscalls import die_with_parent
+from fanoutfs.targets.target import Target
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from fanoutfs.copying.pieces import MOST, Pieces
-from fanoutfs.copying.target import Target
-from fanoutfs.copying.verify import difference_message, verify
-from fanoutfs.copying.zeros import is_zero
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.sharing.borrower import Borrower, Image
 from fanoutfs.sharing.sheet import Ticket
 from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.targets.target import Target
+from fanoutfs.targets.verify import difference_message, verify
+from fanoutfs.targets.zeros import is_zero
 
 log = logging.getLogger(__name__)
 

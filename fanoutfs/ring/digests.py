@@ -32,9 +32,8 @@ class Digests:
         A checkpoint when one has to be made. Cancelled: what is being made is made first. If the grant is
         revoked meanwhile the digests are of nothing, and empty.
         """
-        for slot in slots:
-            if (making := self._making.get(slot)) is not None:
-                await making.wait()
+        while making := [self._making[slot] for slot in slots if slot in self._making]:
+            await making[0].wait()
         lacking = [
             (slot, length) for slot, length in zip(slots, lengths, strict=True) if slot not in self._of
         ]

@@ -48,12 +48,13 @@ class Borrower:
     _sheet: Sheet
     _filled: int
     _freed: int
-    _term: int = attrs.field(init=False)
+    _term: int
+    """As the producer has said it: read from the sheet it may be the number of one that came after."""
     _term_began: int = attrs.field(init=False)
     _poll: select.poll = attrs.field(factory=select.poll, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._term, self._term_began = self._sheet.term, self.place
+        self._term_began = self.place
         self._poll.register(self._filled, select.POLLIN)
         self._poll.register(self._connection.socket, select.POLLIN)
 
@@ -90,6 +91,7 @@ class Borrower:
             Sheet.see(sheet, welcome["tickets"]),
             filled,
             freed,
+            welcome["term"],
         )
 
     @property
@@ -149,8 +151,8 @@ class Borrower:
                 os.eventfd_read(self._filled)
             except BlockingIOError:
                 break
-        self._connection.ask("resume", block=self.place)
-        self._term, self._term_began = self._sheet.term, self.place
+        self._term = self._connection.ask("resume", block=self.place)["term"]
+        self._term_began = self.place
 
     def close(self) -> None:
         """Leave."""

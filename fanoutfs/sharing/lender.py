@@ -110,8 +110,8 @@ class Lender:
         """Begin a new term at an unrolled block; the consumer has none in hand, and waits for the answer."""
         if not self._revoked or not self.start_block <= block <= self.point.end:
             raise ValueError(f"it can't go on at block {block}")
-        _drain(self.freed)
-        _drain(self.filled)
+        _drain(self.freed, self.tickets)
+        _drain(self.filled, self.tickets)
         self._begin(block)
 
     def close(self) -> None:
@@ -175,8 +175,9 @@ class Lender:
         while True:
             with trio.move_on_after(self._patience()):
                 await trio.lowlevel.wait_readable(self.freed)
-            count = _drain(self.freed)
+            count = _drain(self.freed, self.tickets)
             if self._revoked:
+                # What it freed when its term was over counts for nothing.
                 continue
             if count > self._granted - self._freed:
                 raise ValueError("it has freed more blocks than it had")
@@ -204,12 +205,15 @@ class Lender:
         return count - (ring.rules.blocks * ring.block - ring.size if last in blocks else 0)
 
 
-def _drain(semaphore: int) -> int:
-    """Take all that is posted, one by one as a semaphore wants it; gives how many there were."""
-    count = 0
-    while True:
+def _drain(semaphore: int, tickets: int) -> int:
+    """Take what is posted, one by one as a semaphore wants it; gives how many there were.
+
+    Raises ValueError when there are more than there ever were tickets: the consumer has gone mad.
+    """
+    # One more may have been posted to tell it that its term is over.
+    for count in range(tickets + 2):
         try:
             os.eventfd_read(semaphore)
         except BlockingIOError:
             return count
-        count += 1
+    raise ValueError("it has posted more blocks than it had")

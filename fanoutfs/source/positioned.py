@@ -41,6 +41,11 @@ class PositionedSource:
         if fd < 0:
             what = "a folder" if stat.S_ISDIR(mode) else "neither a disk nor a file"
             raise UnusableError(f"the source {path} is {what}; name a block device or an image file")
+        if not _share(fd):
+            os.close(fd)
+            raise UnusableError(
+                f"the source {path} is being written, by a copy or a tool that locked it; wait for that"
+            )
         status = os.fstat(fd)
         size = os.lseek(fd, 0, os.SEEK_END)
         if size == 0:
@@ -82,6 +87,21 @@ class PositionedSource:
     def close(self) -> None:
         """Close the source."""
         os.close(self._fd)
+
+
+def _share(fd: int) -> bool:
+    """Lock it against those who write it as a whole (flock(2)), as long as it is open; False when one does.
+
+    So that no copy goes to a disk that is being copied from. Partitioning tools and mkfs keep to this, too.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # A network file system may have no locks.
+        return error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+    return True
 
 
 def identity_of(status: os.stat_result) -> str:

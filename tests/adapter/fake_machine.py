@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.copying.machine import System
-from fanoutfs.copying.sysfs import SECTOR
+from fanoutfs.checking.machine import System
+from fanoutfs.checking.sysfs import SECTOR
 
 
 @attrs.define(eq=False)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.copying import listing, machine, sysfs
-from fanoutfs.copying.check import check
-from fanoutfs.copying.claimed import claim_all, open_exclusive
-from fanoutfs.copying.machine import System
-from fanoutfs.copying.safety import Candidate, RefusedError, named_twice, refusals
-from fanoutfs.copying.storage import Device, Mounted, Piece
+from fanoutfs.checking import listing, machine, sysfs
+from fanoutfs.checking.check import check
+from fanoutfs.checking.claimed import claim_all, open_exclusive
+from fanoutfs.checking.machine import System
+from fanoutfs.checking.safety import Candidate, RefusedError, named_twice, refusals
+from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.settings import MIB
 from fanoutfs.source.positioned import PositionedSource
@@ -360,10 +360,24 @@ def test_a_file_that_another_copy_writes(tmp_path: Path) -> None:
     found = candidate(tmp_path / "target")
     first = open_exclusive(found, direct=False)
     again = candidate(tmp_path / "target")
-    with pytest.raises(UnusableError, match="target is being written by another copy"):
+    with pytest.raises(UnusableError, match="target is being read or written by another copy"):
         open_exclusive(again, direct=False)
     first.close()
     open_exclusive(again, direct=False).close()
+
+
+def test_a_file_that_is_being_copied(tmp_path: Path) -> None:
+    """The source of one copy is no target of another, nor the target a source."""
+    image = tmp_path / "image"
+    image.write_text("x")
+    source = PositionedSource.open(str(image))
+    with pytest.raises(UnusableError, match="image is being read or written by another copy"):
+        open_exclusive(candidate(image), direct=False)
+    source.close()
+    target = open_exclusive(candidate(image), direct=False)
+    with pytest.raises(UnusableError, match="image is being written"):
+        PositionedSource.open(str(image))
+    target.close()
 
 
 @pytest.mark.parametrize("change", ["replaced", "removed", "made", "disk"])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.copying import syscalls
-from fanoutfs.copying.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate, sync_file_range
 from fanoutfs.settings import PAGE
+from fanoutfs.targets import syscalls
+from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate, sync_file_range
 
 
 @pytest.fixture

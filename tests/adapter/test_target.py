@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying import behind, descriptor, target
-from fanoutfs.copying.syscalls import WAIT_AFTER, fallocate, sync_file_range
 from fanoutfs.errors import TargetError
 from fanoutfs.settings import PAGE
+from fanoutfs.targets import behind, descriptor, target
+from fanoutfs.targets.syscalls import WAIT_AFTER, fallocate, sync_file_range
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
 
 SIZE = 4 * BLOCK

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying import verify as verifying
-from fanoutfs.copying.target import Target
-from fanoutfs.copying.verify import Verified, difference_message, verify
 from fanoutfs.errors import TargetError
 from fanoutfs.ring.digest import digest
 from fanoutfs.settings import MIB, PAGE
+from fanoutfs.targets import verify as verifying
+from fanoutfs.targets.target import Target
+from fanoutfs.targets.verify import Verified, difference_message, verify
 from tests.adapter.copies import open_target
 
 

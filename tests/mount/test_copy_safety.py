@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.copying.check import check
-from fanoutfs.copying.claimed import open_exclusive
-from fanoutfs.copying.safety import Candidate
+from fanoutfs.checking.check import check
+from fanoutfs.checking.claimed import open_exclusive
+from fanoutfs.checking.safety import Candidate
 from fanoutfs.errors import FanoutError, UnusableError
 from tests.mount.support import unsafe
 from tests.mount.support.commands import run, wait_until

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.copying.verify import verify
 from fanoutfs.errors import TargetError
 from fanoutfs.ring.digest import digest
 from fanoutfs.settings import PAGE
+from fanoutfs.targets.verify import verify
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
 from tests.mount.conftest import LoopFactory
 from tests.mount.support.commands import run

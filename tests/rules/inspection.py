@@ -30,6 +30,8 @@ class Inspection:
     """The live counting readers that need more: those for whom the rules keep anything."""
     asked: set[int] = attrs.field(init=False)
     """What waiting readers are about to be handed."""
+    granted: set[int] = attrs.field(init=False)
+    """What is being copied out of the ring."""
 
     def __attrs_post_init__(self) -> None:
         self.rules = self.world.rules
@@ -38,6 +40,7 @@ class Inspection:
         walkers = self.world.walkers.values()
         self.points = [w for w in walkers if w.counts and not w.done and self.world.live(w)]
         self.asked = {self.real(w.request.at) for w in walkers if w.request is not None}
+        self.granted = {self.real(block) for w in walkers for block in w.granted}
 
     def real(self, block: int) -> int:
         return block % self.rules.blocks
@@ -52,6 +55,7 @@ class Inspection:
         assert len(taken) + self.rules.residency.free == self.rules.slots, "a slot is lost"
         gone = self.before - after
         assert not gone & self.asked, "about to be handed out"
+        assert not gone & self.granted, "being copied out"
         self.check_farthest(gone, after)
         if isinstance(self.decision, Rest):
             self.check_rest(self.decision)
@@ -73,7 +77,7 @@ class Inspection:
 
     def check_farthest(self, gone: set[int], after: set[int]) -> None:
         for block in gone:
-            for kept in after - self.asked - self.looked_ahead_for():
+            for kept in after - self.asked - self.granted - self.looked_ahead_for():
                 assert self.next_use(kept) <= self.next_use(block), "R2"
                 assert self.next_use(kept) < math.inf or kept < block, "R2: the highest first"
 
@@ -205,8 +209,8 @@ class Inspection:
         return range(walker.place, min(walker.end, walker.place + ahead.blocks - ahead.granule + 1))
 
     def starved(self) -> bool:
-        """Too little of what is there may go: it is looked ahead for, or about to be given."""
-        may_go = self.before - self.looked_ahead_for() - self.asked
+        """Too little of what is there may go: it is looked ahead for, about to be given, or copied out."""
+        may_go = self.before - self.looked_ahead_for() - self.asked - self.granted
         return len(may_go) + self.free_before <= self.rules.reserve
 
     # R1a

@@ -28,6 +28,7 @@ rings = st.builds(
 )
 in_order = ["join", "join", "probe", "jump", "again"]
 circle = ["wrap", "wrap"]
+shared = ["borrow", "borrow", "grab", "grab", "revoke"]
 always = ["step", "step", "step", "pair", "stroll", "round", "begin", "end", "produce", "slow"]
 rare = ["leave", "stall", "wait", "spoil"]
 
@@ -46,6 +47,8 @@ def act(world: World, what: str, place: int, who: int) -> None:
         world.join()
     elif what == "wrap":
         world.wrap()
+    elif what == "borrow":
+        world.borrow()
     elif what == "probe":
         world.step(world.join(place % world.rules.blocks).point.id)
     else:
@@ -72,6 +75,10 @@ def act_of_one(world: World, what: str, number: int, place: int) -> None:
         world.jump(number, place)
     elif what == "again":
         world.again(number, 1 + place)
+    elif what == "grab":
+        world.grab(number)
+    elif what == "revoke":
+        world.revoke(number)
     elif what == "stall":
         world.stall(number, 1 + place % 2)
     elif what == "stroll":
@@ -130,7 +137,29 @@ def test_readers_of_both_kinds_do_not_get_into_each_others_way(
 
 
 @many
-@given(rings, events(in_order + circle + always + rare), st.sets(st.integers(0, 7)))
+@given(rings, events(shared + always + rare), st.integers(1, 2))
+def test_what_is_granted_stays_until_it_is_freed_and_keeps_nobody(
+    rules: Rules, happens: list[Event], size: int
+) -> None:
+    """Consumers that hold blocks while they copy them, lose them by stopping, leave: all get to their end.
+
+    The world looks at each decision whether a block that is in somebody's hand went for it, and at each
+    block that is freed whether it is still in the slot in which it was granted.
+    """
+    check_to_the_end(rules, happens, size)
+
+
+@many
+@given(rings, events(in_order + circle + shared + always + rare), st.integers(1, 2))
+def test_granted_blocks_and_readers_of_both_kinds_do_not_get_into_each_others_way(
+    rules: Rules, happens: list[Event], size: int
+) -> None:
+    """All three kinds of consumers together: each gets to its own end."""
+    check_to_the_end(rules, happens, size)
+
+
+@many
+@given(rings, events(in_order + circle + shared + always + rare), st.sets(st.integers(0, 7)))
 def test_those_who_stop_for_good_keep_nobody(rules: Rules, happens: list[Event], stopped: set[int]) -> None:
     """Whoever goes on gets to the end, though others never take anything again."""
     world = World(rules)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.confirm import confirm
-from fanoutfs.copying.listing import Listed, listed
-from fanoutfs.copying.safety import Candidate, Target, TargetKind, named_twice, refusals
-from fanoutfs.copying.storage import Device, Kind, Machine, Mounted, Piece
+from fanoutfs.checking.confirm import confirm
+from fanoutfs.checking.listing import Listed, listed
+from fanoutfs.checking.safety import Candidate, Target, TargetKind, named_twice, refusals
+from fanoutfs.checking.storage import Device, Kind, Machine, Mounted, Piece
 from fanoutfs.settings import MIB
 
 GIB = 1024 * MIB

@@ -33,11 +33,20 @@ class Walker:
     request: Request | None = None
     had: list[int] = attrs.field(factory=list)
     began: int = 0
+    borrows: bool = False
+    """It copies out of the ring itself: blocks are granted to it, and freed by it later."""
+    hand: list[int] = attrs.field(factory=list)
+    """The slots of what it was granted and has not freed: of the blocks from its place on."""
 
     @property
     def request_is_late(self) -> bool:
         """What it asks for lies behind its place."""
         return self.request is not None and self.request.straggler
+
+    @property
+    def granted(self) -> range:
+        """The blocks that it has in hand, unrolled."""
+        return range(self.place, self.place + len(self.hand))
 
     @property
     def done(self) -> bool:

@@ -55,8 +55,19 @@ class World:
         assert (point.block, point.end) == (start, end)
         return walker
 
+    def borrow(self) -> Walker:
+        """Have a consumer that goes once round from the head, and holds what it was granted for a while."""
+        walker = self.wrap()
+        walker.borrows = True
+        walker.fresh = False
+        self._move(walker, counts=True)
+        self.awake = True
+        return walker
+
     def leave(self, number: int) -> None:
-        walker = self.walkers.pop(number)
+        walker = self.walkers[number]
+        self.revoke(number)
+        del self.walkers[number]
         if walker.request is not None:
             self.rules.answered(walker.request.ask, self.now)
         self.rules.close(walker.point)
@@ -80,6 +91,9 @@ class World:
             return self._answer(walker, walker.request)
         if walker.done:
             return False
+        if walker.borrows:
+            self._borrow_on(walker, size)
+            return True
         if walker.fresh:
             # The first request says where it reads, as the stream does; at its beginning it counts at once.
             self._move(walker, counts=walker.wraps or walker.place == 0)
@@ -95,12 +109,51 @@ class World:
             self._ask(walker, walker.place, last)
         return True
 
+    def grab(self, number: int) -> None:
+        """Let one that has something in hand have what lies ready behind it, up to its window."""
+        walker = self.walkers[number]
+        if walker.hand:
+            self._grant(walker)
+
+    def revoke(self, number: int) -> None:
+        """Take back what one has in hand."""
+        walker = self.walkers[number]
+        if walker.hand:
+            self.awake |= self.rules.returned(walker.granted)
+            walker.hand.clear()
+            self.upsets += 1
+
     def again(self, number: int, back: int) -> None:
         """Ask once more for a block behind its place, as the kernel does for a page that it has lost."""
         walker = self.walkers[number]
         block = walker.place - back
         if walker.request is None and walker.had and block >= walker.began and not self._there(block):
             self._ask(walker, block, block, straggler=True)
+
+    def _borrow_on(self, walker: Walker, size: int) -> None:
+        """Let one free the first of what it has in hand, or have something, or ask."""
+        if walker.hand:
+            freed = walker.granted[:size]
+            slots = [self.rules.residency.slot_of.get(block % self.rules.blocks) for block in freed]
+            assert walker.hand[:size] == slots, "what is being copied out has to stay where it is"
+            del walker.hand[:size]
+            self.awake |= self.rules.returned(freed)
+            self._take(walker, freed)
+        else:
+            # One that lost what it had is live again from when it goes on.
+            self._move(walker, counts=True)
+            if not self._grant(walker):
+                self._ask(walker, walker.place, walker.place)
+
+    def _grant(self, walker: Walker) -> bool:
+        borrowers = sum(other.borrows for other in self.walkers.values())
+        window = max(1, min(2 * self.rules.run, self.rules.slots // 2 // borrowers))
+        first = block = walker.granted.stop
+        while len(walker.hand) < window and block < walker.end and self._there(block):
+            walker.hand.append(self.rules.residency.slot_of[block % self.rules.blocks])
+            block += 1
+        self.rules.grant(range(first, block))
+        return block > first
 
     def _ask(self, walker: Walker, first: int, last: int, *, straggler: bool = False) -> None:
         urgent = walker.fresh or not walker.counts or straggler
@@ -112,6 +165,12 @@ class World:
         """Hand out what was asked for: at once when all is there, else block by block."""
         if not self._there(request.at):
             return False
+        if walker.borrows:
+            self._grant(walker)
+            walker.request = None
+            walker.taken_at = self.now
+            self.awake |= self.rules.answered(request.ask, self.now)
+            return True
         rest = range(request.at, request.last + 1)
         if all(self._there(block) for block in rest):
             walker.request = None
@@ -148,6 +207,10 @@ class World:
 
     def begin(self) -> Rest | Read | None:
         """Decide, when there is reason to, and check the decision; the read is then under way."""
+        for number, walker in self.walkers.items():
+            if not self.live(walker):
+                # Whoever holds blocks and is dormant is held to be gone.
+                self.revoke(number)
         if self.under_way is not None or not (self.awake or self.now >= self.rests_until):
             return None
         before = set(self.rules.residency.slot_of)
@@ -188,6 +251,7 @@ class World:
     def spoil(self, block: int) -> None:
         """Take a resident block out that turned out bad and is asked for again, as the ring does."""
         held = {r.at % self.rules.blocks for w in self.walkers.values() if (r := w.request) is not None}
+        held |= {granted % self.rules.blocks for w in self.walkers.values() for granted in w.granted}
         if block in self.rules.residency.slot_of and block not in held:
             self.rules.forget(block)
             self.upsets += 1
@@ -242,7 +306,11 @@ class World:
                 assert isinstance(unasked, Rest), (
                     "somebody waits, and the rules did not say that it could go on"
                 )
-                until = self.rests_until
+                until = min([self.rests_until, *self._terms_end()])
                 assert until < math.inf, "nobody moves and nothing ever will"
                 assert until > self.now
                 self.now = until
+
+    def _terms_end(self) -> list[float]:
+        """Give when those will be dormant that have something in hand."""
+        return [w.taken_at + self.rules.patience for w in self.walkers.values() if w.hand]

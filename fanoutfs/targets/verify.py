@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
-from fanoutfs.copying.ranges import Range, joined
-from fanoutfs.copying.target import Target
 from fanoutfs.ring.digest import DIGEST_SIZE, digest
 from fanoutfs.settings import MIB
+from fanoutfs.targets.ranges import Range, joined
+from fanoutfs.targets.target import Target
 
 CHUNK = 8 * MIB
 """Read at a time, unless a block is larger: a disk's full rate, and little to wait for at either end."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from fanoutfs.copying.machine import disk_identity, file_identity
-from fanoutfs.copying.safety import Candidate, RefusedError
+from fanoutfs.checking.machine import disk_identity, file_identity
+from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.errors import UnusableError, reason
 
 BLKGETDISKSEQ = 0x80081280
@@ -57,9 +57,9 @@ def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]
 def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
     """Open a target so that no other program of good manners has it; raises UnusableError.
 
-    A disk is opened O_EXCL: the kernel then refuses whoever wants to mount it, and other copies. A file is
-    locked (flock), which keeps other copies away. A new file is made with the rights that cp gives (0666 less
-    the umask). Where ``direct`` is asked for and the file system knows no O_DIRECT, it goes without.
+    A disk is opened O_EXCL: the kernel then refuses whoever wants to mount it. Both are locked (flock), which
+    keeps other copies away, also those that would read it. A new file is made with the rights that cp gives
+    (0666 less the umask). Where ``direct`` is asked for and the file system has no O_DIRECT, it goes without.
     """
     flags = os.O_RDWR | os.O_CLOEXEC
     if candidate.kind == "disk":
@@ -94,20 +94,20 @@ def _goes_direct(fd: int) -> bool:
 
 
 def _hold(candidate: Candidate, fd: int) -> None:
-    """Lock a file, and see that what is open is what was examined."""
+    """Lock a target, and see that what is open is what was examined."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UnusableError(
+            f"the target {candidate.path} is being read or written by another copy; "
+            "wait for it, or name another one"
+        ) from error
     if candidate.kind == "disk":
         status = os.fstat(fd)
         same = stat.S_ISBLK(status.st_mode) and disk_identity(status.st_rdev) == candidate.identity
         if candidate.generation and same:
             same = _generation(fd) in (0, candidate.generation)
     else:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UnusableError(
-                f"the target {candidate.path} is being written by another copy; "
-                "wait for it, or name another one"
-            ) from error
         # Looked at once it is locked: another copy may have removed what it had made.
         status = os.fstat(fd)
         same = status.st_nlink > 0 and (not candidate.exists or file_identity(status) == candidate.identity)

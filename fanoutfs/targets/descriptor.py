@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 import attrs
 
-from fanoutfs.copying.behind import Behind
-from fanoutfs.copying.syscalls import (
+from fanoutfs.errors import TargetError, reason
+from fanoutfs.settings import PAGE
+from fanoutfs.targets.behind import Behind
+from fanoutfs.targets.syscalls import (
     KEEP_SIZE,
     PUNCH_HOLE,
     UNSUPPORTED,
@@ -24,8 +26,6 @@ from fanoutfs.copying.syscalls import (
     fallocate,
     sync_file_range,
 )
-from fanoutfs.errors import TargetError, reason
-from fanoutfs.settings import PAGE
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.copying import sysfs
-from fanoutfs.copying.paths import follow, within
-from fanoutfs.copying.safety import Target
-from fanoutfs.copying.storage import Device, Machine, Mounted, Piece
-from fanoutfs.copying.sysfs import Entry
+from fanoutfs.checking import sysfs
+from fanoutfs.checking.paths import follow, within
+from fanoutfs.checking.safety import Target
+from fanoutfs.checking.storage import Device, Machine, Mounted, Piece
+from fanoutfs.checking.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.sink.mounts import Mount, parse
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.copying.descriptor import Descriptor, UnreadableError, failed
-from fanoutfs.copying.syscalls import UNSUPPORTED, fallocate
-from fanoutfs.copying.zeros import equal, is_zero, zeros
 from fanoutfs.errors import TargetError
 from fanoutfs.settings import PAGE
+from fanoutfs.targets.descriptor import Descriptor, UnreadableError, failed
+from fanoutfs.targets.syscalls import UNSUPPORTED, fallocate
+from fanoutfs.targets.zeros import equal, is_zero, zeros
 
 
 @attrs.define(eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fanoutfs.copying.safety import Candidate
+from fanoutfs.checking.safety import Candidate
 from fanoutfs.settings import format_size
 
 ANSWER = "yes"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.copying.storage import Device, Kind
+from fanoutfs.checking.storage import Device, Kind
 
 SECTOR = 512
 """Bytes; /sys counts in these, whatever the disk does."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from fanoutfs.copying import listing, machine
-from fanoutfs.copying.safety import Candidate, RefusedError, Target, named_twice, refusals
-from fanoutfs.copying.storage import Machine
+from fanoutfs.checking import listing, machine
+from fanoutfs.checking.safety import Candidate, RefusedError, Target, named_twice, refusals
+from fanoutfs.checking.storage import Machine
 from fanoutfs.errors import UnusableError, UsageError
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 import attrs
 
-from fanoutfs.copying.storage import STACKED, Device, Kind, Machine, Meeting
+from fanoutfs.checking.storage import STACKED, Device, Kind, Machine, Meeting
 from fanoutfs.errors import UnusableError
 from fanoutfs.settings import format_size
 

@@ -1,0 +1,122 @@
+"""The producer's processor time per GiB of source, by the number of its consumers; none of them verifies.
+
+Source and targets are in a tmpfs, the targets were written full before. The time is the kernel's, of the
+producer's process alone (utime and stime of proc(5), to a hundredth of a second), from its fork to its last
+consumer's end: a connection of our own keeps it until it has been read. With --picture FILE.svg it is
+drawn, too.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from contrib.bench.copies import copies, same, written_before
+from contrib.bench.crew import POLL
+from contrib.bench.harness import Options, at_most, finish, options, wait_for_quiet
+from contrib.bench.images import folder, pattern_image
+from fanoutfs.coordinator.find import knock
+from fanoutfs.settings import MIB, format_size
+from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.source.positioned import identity_of
+
+COUNTS = (1, 2, 4, 8)
+BAR = 0.35  # seconds per GiB
+EIGHT_TO_ONE = 1.3
+GIB = 1024 * MIB
+TICKS = 100  # per second, of the times in /proc/PID/stat (USER_HZ)
+Found = dict[str, dict[int, list[float]]]
+
+
+def seconds_of(pid: int) -> float:
+    """Give the processor time that a process has taken, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def keep_producer(source: Path) -> tuple[Connection, int]:
+    """Wait for a source's producer, and have it stay until the connection is closed; gives its pid, too."""
+    identity = identity_of(source.stat())
+    while True:
+        if (found := knock(identity)) is not None:
+            try:
+                found.ask("stay")
+                return found, int(found.ask("status")["status"]["pid"])
+            except HungUpError:
+                found.close()
+        time.sleep(POLL)
+
+
+def run(chosen: Options, source: Path, targets: Sequence[Path], words: Sequence[str]) -> float:
+    """Give the producer's seconds per GiB."""
+    for target in targets:
+        written_before(target, chosen.size)
+    wait_for_quiet()
+    with copies(chosen.fanoutfs, source) as made:
+        copy = made.start(targets, *words)
+        connection, pid = keep_producer(source)
+        try:
+            if copy.wait():
+                raise RuntimeError(f"a copy failed: {copy.said()}")
+            found = seconds_of(pid) * GIB / chosen.size
+        finally:
+            connection.close()
+    if not all(same(target, source) for target in targets):
+        raise RuntimeError("a copy is wrong")
+    return found
+
+
+def draw(path: Path, found: Found) -> None:
+    """Draw the medians, and between what they lie."""
+    import matplotlib as mpl  # noqa: PLC0415 (only for who wants a picture)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    from fanoutfs.simulate.picture import STYLE  # noqa: PLC0415
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        for name, by_count in found.items():
+            middle = [statistics.median(figures) for figures in by_count.values()]
+            below = [m - min(figures) for m, figures in zip(middle, by_count.values(), strict=True)]
+            above = [max(figures) - m for m, figures in zip(middle, by_count.values(), strict=True)]
+            axes.errorbar(list(by_count), middle, yerr=[below, above], marker="o", capsize=3, label=name)
+        axes.axhline(BAR, color="#d40000", linestyle=(0, (4, 2)), linewidth=0.8, label="bar")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("targets")
+        axes.set_ylabel("producer's processor time\n(seconds per GiB of source)")
+        axes.grid(color="#e6e6e6", linewidth=0.6)
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside right upper", frameon=False)
+        figure.savefig(path, metadata={"Date": None, "Creator": "contrib.bench.copy_cpu"})
+
+
+def main() -> None:
+    """Measure and answer."""
+    chosen = options(__doc__, size="1G", rounds=5, picture=True)
+    rings = {f"ring {chosen.ring}": ["--ring", chosen.ring], "ring by default": []}
+    found: Found = {name: {count: [] for count in COUNTS} for name in rings}
+    with folder() as ram:
+        source = pattern_image(ram / "source", chosen.size)
+        targets = [ram / f"target-{number}" for number in range(max(COUNTS))]
+        for _ in range(chosen.rounds):
+            for count in COUNTS:
+                for name, words in rings.items():
+                    found[name][count].append(run(chosen, source, targets[:count], words))
+    rows = []
+    for name, by_count in found.items():
+        rows += [
+            at_most(f"{name}, {count} targets: seconds per GiB", figures, BAR)
+            for count, figures in by_count.items()
+        ]
+        ratio = statistics.median(by_count[max(COUNTS)]) / statistics.median(by_count[1])
+        rows.append(at_most(f"{name}: with {max(COUNTS)} to that with 1", [ratio], EIGHT_TO_ONE))
+    if chosen.picture is not None:
+        draw(chosen.picture, found)
+    finish(f"the producer's processor time, source of {format_size(chosen.size)}", rows)
+
+
+if __name__ == "__main__":
+    main()

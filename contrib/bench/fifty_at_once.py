@@ -1,0 +1,89 @@
+"""Fifty `fanoutfs copy` of one source, begun in one instant with no producer there: one producer, one pass.
+
+Each of them is a process of its own that looks for a producer, and becomes it where there is none. Fifty
+Pythons take some 25 seconds of processor time to start, which two processors do in 13: a pass must last
+longer, or the first would be done, and the producer gone, before the last has come. So the source gives 2.5
+MiB/s (--read-rate), 64 MiB in 26 seconds; fifty targets of that size are 3.2 GiB of memory. The ring holds
+the image, so the late ones find there what was read before they came.
+"""
+
+import time
+from pathlib import Path
+
+import attrs
+
+from contrib.bench.copies import Watch, copies, same
+from contrib.bench.crew import POLL
+from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from contrib.bench.images import folder, loop_device, pattern_image
+from fanoutfs.settings import MIB
+
+COUNT = 50
+RATE = 5 * MIB // 2
+BAR = 1.02
+LOOK = 10 * POLL  # fifty commands want the processors
+
+
+@attrs.frozen
+class Run:
+    """What came of the fifty."""
+
+    share: float
+    right: list[bool]
+    producers: int
+    """How many the log knows of, and how many were seen, whichever is more."""
+    joined: float
+    """Seconds until the last had joined."""
+    seconds: float
+
+
+def run(chosen: Options, file: Path, place: Path) -> Run:
+    """Copy fifty times."""
+    targets = [place / f"target-{number}" for number in range(COUNT)]
+    log = place / "log"
+    words = ("--read-rate", str(RATE), "--ring", chosen.ring, "--log", str(log))
+    wait_for_quiet()
+    with loop_device(file) as device:
+        before = device.bytes_read()
+        watch = Watch.of(device.path)
+        with copies(chosen.fanoutfs, device.path) as made:
+            for target in targets:
+                made.start([target], *words)
+            start = made.started[0].start
+            while made.running:
+                watch.look()
+                time.sleep(LOOK)
+            seconds = time.monotonic() - start
+            codes = [copy.wait() for copy in made.started]
+        share = (device.bytes_read() - before) / chosen.size
+    for copy in made.started:
+        if copy.wait():
+            print(copy.said())
+    right = [code == 0 and same(target, file) for code, target in zip(codes, targets, strict=True)]
+    for target in targets:
+        target.unlink()
+    logged = log.read_text().count("has a producer")
+    log.unlink()
+    last = max((seen.joined - start for seen in watch.targets.values()), default=0.0)
+    return Run(share, right, max(logged, len(watch.producers)), last, seconds)
+
+
+def main() -> None:
+    """Measure and answer."""
+    chosen = options(__doc__, size="64M", rounds=3, ring="64M")
+    with folder() as ram:
+        file = pattern_image(ram / "source", chosen.size)
+        runs = [run(chosen, file, ram) for _ in range(chosen.rounds)]
+    most = max(run.producers for run in runs)
+    rows = [
+        all_of("copies that equal the source", [right for run in runs for right in run.right]),
+        Row("producers", f"{most}", "1", most == 1),
+        at_most("read of the device, to its size", [run.share for run in runs], BAR),
+        at_most("seconds until the last had joined", [run.joined for run in runs], float("inf")),
+        at_most("seconds until the last had ended", [run.seconds for run in runs], float("inf")),
+    ]
+    finish(f"{COUNT} copies at once from nothing, ring {chosen.ring}", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Consumers that copy out of a rig's ring themselves: the real lender and the real borrower, in one process.
+
+Only the socket between them is left out: a ``Wire`` does at once what the door does with the messages.
+"""
+
+import os
+import socket
+from typing import Any
+
+import attrs
+import trio
+
+from fanoutfs.sharing.borrower import Borrower
+from fanoutfs.sharing.lender import Lender
+from fanoutfs.sharing.wire import Connection, Message
+from tests.tasks.rig import Rig
+
+WINDOW = 4
+
+
+def lend(
+    rig: Rig,
+    start: int = 0,
+    *,
+    window: int = WINDOW,
+    digests: bool = False,
+    from_block: int | None = None,
+) -> Lender:
+    """Enter a consumer whose turn begins at block ``start``; ``from_block``: where it goes on (unrolled)."""
+    rig.opened += 1
+    return Lender(
+        ring=rig.ring,
+        id=rig.opened,
+        pid=0,
+        command="test",
+        target=f"target {rig.opened}",
+        start_block=start,
+        from_block=start if from_block is None else from_block,
+        tickets=window,
+        window=lambda _: window,
+        digests=rig.ring.digests if digests else None,
+    )
+
+
+@attrs.define(eq=False)
+class Wire(Connection):
+    """A connection that takes no time: the lender stands at its other end."""
+
+    lender: Lender = attrs.field(kw_only=True)
+    _other: socket.socket = attrs.field(kw_only=True)
+    """Open as long as this, for else it would have hung up."""
+
+    @classmethod
+    def between(cls, lender: Lender) -> "Wire":
+        mine, other = socket.socketpair()
+        return cls(mine, lender=lender, other=other)
+
+    def ask(self, word: str, timeout: float | None = None, **message: Any) -> Message:
+        lender = self.lender
+        if word == "resume":
+            lender.resume(message["block"])
+            return {"word": "resumed", "term": lender.sheet.term}
+        ring = lender.ring
+        fds = (ring.memory.fd, lender.sheet.fd, lender.filled, lender.freed)
+        self._fds = [os.dup(fd) for fd in fds]
+        return {
+            "word": "welcome",
+            "id": lender.id,
+            "identity": "pattern",
+            "size": ring.size,
+            "block": ring.block,
+            "slots": ring.rules.slots,
+            "tickets": lender.tickets,
+            "start": lender.start_block,
+            "term": lender.sheet.term,
+        }
+
+    def close(self) -> None:
+        super().close()
+        self._other.close()
+
+
+def borrow(lender: Lender, *, from_block: int | None = None) -> Borrower:
+    """Give the other side of a lender."""
+    goes_on = None if from_block is None else (lender.start_block, from_block)
+    return Borrower.join(Wire.between(lender), lender.target, digests=False, goes_on=goes_on)
+
+
+@attrs.define(eq=False)
+class Copy:
+    """What a consumer has copied so far: a target in memory."""
+
+    borrower: Borrower
+    places: list[int] = attrs.field(factory=list)
+    """The unrolled blocks, in the order in which they were copied."""
+    digests: list[bytes] = attrs.field(factory=list)
+    """Of these."""
+    lost: int = 0
+    """How many were taken back before they were copied."""
+    content: bytearray = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.content = bytearray(self.borrower.image.size)
+
+    @property
+    def done(self) -> bool:
+        return self.borrower.place >= self.borrower.end
+
+    async def some(self, most: int, seconds: float = 0.0) -> bool:
+        """Copy ``most`` blocks at most, once there is one; the bytes are looked at after so many seconds."""
+        await trio.lowlevel.wait_readable(self.borrower._filled)
+        count = self.borrower.wait(most, 0)
+        if not count:
+            return False
+        begin = self.borrower.place
+        tickets = self.borrower.tickets(count)
+        await trio.sleep(seconds)
+        copied = [bytes(self.borrower.block(ticket, begin + i)) for i, ticket in enumerate(tickets)]
+        if not self.borrower.free(count):
+            self.lost += count
+            return False
+        image = self.borrower.image
+        for place, ticket, block in zip(range(begin, begin + count), tickets, copied, strict=True):
+            self.places.append(place)
+            self.digests.append(ticket.digest)
+            at = place % image.blocks * image.block
+            self.content[at : at + len(block)] = block
+        return True
+
+    async def all(self, most: int, seconds: float = 0.0) -> None:
+        """Copy all that is still to come."""
+        while not self.done:
+            await self.some(most, seconds)
+
+    def close(self) -> None:
+        self.borrower.close()
+
+
+def is_empty(rig: Rig) -> bool:
+    """Say whether nobody has anything of the ring, or waits for it."""
+    rules = rig.ring.rules
+    return not (rules.points or rules.granted or rig.ring.waiting() or rules.held(trio.current_time()))
+
+
+def only(error: BaseException) -> BaseException:
+    """Give the one error in a group, whatever it is nested in."""
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    return error
