@@ -1,5 +1,6 @@
 """The command ``copy``: checks, comes to the producer, has the targets written, and says what came of it."""
 
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def copy(
     producer, image, head = _stay(way, source)
     # A producer that has to take this one's place must cut the image as this one does.
     way = attrs.evolve(way, settings=settings.with_block(image.block))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     claimed = claim_all(candidates, direct=True)
     hands = crew.fork(Orders(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
     now = time.monotonic()
