@@ -23,6 +23,7 @@ Whoever hangs up has left.
 """
 
 import array
+import contextlib
 import json
 import select
 import socket
@@ -111,7 +112,9 @@ class Connection:
 
     def ask(self, word: str, timeout: float | None = None, **message: Any) -> Message:
         """Say and hear."""
-        self.say(word, **message)
+        # If it has hung up, it may have said why.
+        with contextlib.suppress(HungUpError):
+            self.say(word, **message)
         return self.hear(timeout)
 
     def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:

@@ -295,9 +295,9 @@ async def test_a_consumer_that_misbehaves_holds_nobody(
 async def test_more_come_than_there_are_descriptors() -> None:
     """Those who can't be let in now are later, or are turned away; a copy under way ends right."""
     async with producer(patience=0.05) as served:
-        other = await in_thread(served.join)
         await in_thread(served.copy)  # whatever is opened once is open
         with contextlib.ExitStack() as stack:
+            other = stack.enter_context(contextlib.closing(await in_thread(served.join)))
             visitors = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (names are enough)
@@ -307,7 +307,6 @@ async def test_more_come_than_there_are_descriptors() -> None:
                 visitor.connect(str(served.path))
                 visitor.sendall(join())
             content = await in_thread(copy_rest, other)
-        other.close()
         await served.becomes(served.is_idle)
         last = await in_thread(served.copy)
 

@@ -36,6 +36,18 @@ def test_what_was_said_before_it_hung_up_is_heard(ends: tuple[Connection, socket
         connection.say("status")
 
 
+def test_why_it_hung_up_is_heard_by_who_asks_later(ends: tuple[Connection, socket.socket]) -> None:
+    """Nobody is there to take the question; the reason is the answer to it."""
+    connection, other = ends
+    other.sendall(packed({"word": "failed", "error": "the source can't be read"}))
+    other.close()
+
+    with pytest.raises(FanoutError, match="the source can't be read"):
+        connection.ask("resume", 5, block=3)
+    with pytest.raises(HungUpError):
+        connection.ask("status", 5)
+
+
 def test_descriptors_come_with_their_message_however_it_is_cut(
     ends: tuple[Connection, socket.socket],
 ) -> None:

@@ -26,7 +26,9 @@ def old(work: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("typed", "code"), [("no\n", 1), ("\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)])
+@pytest.mark.parametrize(
+    ("typed", "code"), [("no\n", 1), ("\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)]
+)
 def test_the_question_is_not_answered_with_yes(
     typed: str, code: int, copies: Copies, pattern_image: PatternFactory, old: Path, work: Path
 ) -> None:
@@ -119,7 +121,9 @@ def test_no_bars(option: str, copies: Copies, pattern_image: PatternFactory, wor
         lines = shown.finish(code=0)
 
     assert "\x1b" not in shown.text
-    assert [f"{work}/target: 8 MiB copied in "] == [line[: len(f"{work}/target: 8 MiB copied in ")] for line in lines]
+    assert [f"{work}/target: 8 MiB copied in "] == [
+        line[: len(f"{work}/target: 8 MiB copied in ")] for line in lines
+    ]
 
 
 def test_control_c(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:

@@ -1,7 +1,6 @@
 """The rules against a naive world, on whatever Hypothesis thinks of."""
 
 import os
-from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -70,7 +69,7 @@ def act_of_source(world: World, what: str, place: int) -> None:
 
 
 def act_of_one(world: World, what: str, number: int, place: int) -> None:
-    ways: dict[str, Callable[[], object]] = {
+    ways = {
         "leave": lambda: world.leave(number),
         "jump": lambda: world.jump(number, place),
         "again": lambda: world.again(number, 1 + place),
