@@ -34,7 +34,7 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     document = json.loads(fanoutfs("status", source, "--json").stdout)
     os.kill(held, signal.SIGCONT)
     copies.finish(one)
-    copies.finish(other)
+    said = copies.finish(other).stderr.decode()
 
     by_target = {reader["target"]: reader for reader in document["readers"]}
     start = by_target[str(late)]["start"]
@@ -43,6 +43,7 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     assert 2 * MIB <= start < SIZE
     assert SIZE < loops.bytes_read(source) - was <= SIZE + start
     assert 1 == copies.producers()
+    assert said.startswith(f"fanoutfs: {source} is being read already: joining at ")
     assert_same(image, first)
     assert_same(image, late)
 
