@@ -147,9 +147,7 @@ def test_a_folder_that_is_no_mount(copies: Copies, point: Path, work: Path) -> N
     assert not (work / "target").exists()
 
 
-def test_a_dead_mount(
-    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_a_dead_mount(copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
     """It can't be copied, and is named."""
     mounted = mount(pattern_image(MIB))
     mounted.kill()

@@ -27,9 +27,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
     run("umount", folder)
 
 
-def test_a_target_without_room(
-    copies: Copies, pattern_image: PatternFactory, full: Path, work: Path
-) -> None:
+def test_a_target_without_room(copies: Copies, pattern_image: PatternFactory, full: Path, work: Path) -> None:
     """It is known before it is written, and the others are good."""
     source, target, others = pattern_image(SIZE), full / "target", [work / "one", work / "two"]
     done = copies.run(source, others[0], target, others[1], "--verify", *SMALL, code=1)

@@ -31,7 +31,7 @@ def checked(source: Path, *targets: Path) -> list[Candidate]:
 
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_an_unsafe_target(name: str, copies: Copies, work: Path) -> None:
-    """The command refuses it with its name, the reason and a remedy; nothing was written, no producer started."""
+    """It is refused with its name, the reason and a remedy; nothing was written, no producer started."""
     with SITUATIONS[name](work) as case:
         before = case.digests()
         done = copies.run(case.source, *case.targets, "--yes", code=case.exit_code)

@@ -114,9 +114,7 @@ def test_the_first_and_the_last_block_resumed(
 
 
 @pytest.mark.parametrize("size", [SIZE // 2, 2 * SIZE], ids=["shorter", "longer"])
-def test_another_length_resumed(
-    size: int, copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_another_length_resumed(size: int, copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
     """What there is of the image stays, and the length is the image's."""
     source, target = pattern_image(SIZE), work / "target"
     target.write_bytes((source.read_bytes() + os.urandom(SIZE))[:size])

@@ -90,6 +90,8 @@ class Copies:
 
         def fulfilled() -> bool:
             seen[:] = filter(None, [self.status(source)])
+            if not seen and all(process.poll() is not None for process in self._processes):
+                pytest.fail(f"the copies have ended before {what}")
             return bool(seen) and condition(seen[0])
 
         wait_until(fulfilled, what, timeout=20)
