@@ -117,7 +117,7 @@ def _be_daemon(
 
 
 def _allow_all_descriptors() -> None:
-    """Raise the soft limit of open files to the hard one: each copy takes four here, and shells allow 1024."""
+    """Raise the limit of open files as far as may be: each copy takes four here, and shells allow 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

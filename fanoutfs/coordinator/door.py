@@ -146,7 +146,10 @@ class Door:
                     )
                     await self._converse(visitor)
             case "join":
-                await self._join(visitor, message)
+                try:
+                    await self._join(visitor, message)
+                except UnusableError as error:
+                    await visitor.say("refused", error=str(error))
             case "mount":
                 await self._mount(visitor, message)
             case word:
