@@ -126,6 +126,29 @@ def test_a_foreground_mount_ended_while_it_is_copied(
     assert_same(source, target)
 
 
+def test_a_mount_ended_while_a_copy_waits_for_its_reader(
+    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """SIGTERM: the reader gets an error; the copy of the source starts another producer, and ends right."""
+    source, target = pattern_image(SIZE), work / "target"
+    mounted = mount(source, *SLOWLY)
+    mounted.expected.append("reader|handle|closing|unmount|ends: ")
+    reader = hold(spawn, mounted.image, work / "beside", BLOCK, direct=True)
+    copy = copies.start(source, target)
+    copies.wait_for(
+        source,
+        lambda status: any(isinstance(reader["waiting"], int) for reader in status["readers"]),
+        "the copy waits for the reader",
+    )
+    os.kill(mounted.pid, signal.SIGTERM)
+    done = copies.finish(copy)
+
+    assert [str(target)] == list(lines(done))
+    assert 0 != reader.finish(code=None).returncode
+    assert 1 == copies.producers()
+    assert_same(source, target)
+
+
 def test_a_second_mount_of_what_is_copied(
     copies: Copies, mount: MountFactory, pattern_image: PatternFactory, point: Path, work: Path
 ) -> None:
