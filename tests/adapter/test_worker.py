@@ -1,6 +1,7 @@
-"""One target's worker with a real producer and a real file: what it does when one of them is not as it should be."""
+"""One target's worker with a real producer and a real file: what it does when one of them fails."""
 
 import hashlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,12 @@ async def test_a_connection_that_is_cut_after_each_write(copying: MakeCopying) -
     """As long as it comes on it never gives up: only those who end before they give a block are counted."""
     async with producer() as served:
         made = copying(served)
-        made.before_write = lambda block: block and made.connections[-1].socket.shutdown(2)
+
+        def cut(block: int) -> None:
+            if block:
+                made.connections[-1].socket.shutdown(socket.SHUT_RDWR)
+
+        made.before_write = cut
         await in_thread(made.run)
 
     assert made.content == CONTENT
@@ -137,7 +143,7 @@ async def test_producers_that_end_before_they_give_a_block(copying: MakeCopying)
 
         def cut() -> Connection:
             connection = served.connect()
-            connection.socket.shutdown(2)
+            connection.socket.shutdown(socket.SHUT_RDWR)
             return connection
 
         made.connect = cut
@@ -171,7 +177,7 @@ async def test_a_write_that_lasts_longer_than_the_patience(copying: MakeCopying)
     """Its slots were used for others under its hands, and wrong bytes written: they are written again."""
     async with producer(patience=0.1) as served:
         made = copying(served)
-        wrong = []
+        wrong: list[int] = []
 
         def hang(block: int) -> None:
             if wrong:
