@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,25 +174,29 @@ async def test_the_source_is_another_one_when_the_next_producer_begins(copying: 
     assert max(made.written) < BLOCKS - 1
 
 
-async def test_a_write_that_lasts_longer_than_the_patience(copying: MakeCopying) -> None:
-    """Its slots were used for others under its hands, and wrong bytes written: they are written again."""
-    async with producer(patience=0.1) as served:
+async def test_writes_that_last_longer_than_the_patience(copying: MakeCopying) -> None:
+    """The first one's slots were used for others under its hands: what was wrong is written again.
+
+    From then on blocks are copied out of the ring first, and no write is lost, though each is as slow.
+    """
+    async with producer(patience=0.05) as served:
         made = copying(served)
-        wrong: list[int] = []
+        hung: list[int] = []
 
         def hang(block: int) -> None:
-            if wrong:
-                wrong.append(block)
-                return
-            (lender,) = served.engine.lenders.values()
-            wrong.append(block)
-            assert served.copy() == CONTENT
-            wait_for(lambda: lender.sheet.term == 1)
+            if len(hung) < 5:
+                hung.append(block)
+                (lender,) = served.engine.lenders.values()
+                if len(hung) == 1:
+                    assert served.copy() == CONTENT
+                    wait_for(lambda: lender.sheet.term == 1)
+                time.sleep(0.1)
 
         made.before_write = hang
         sha256 = await in_thread(lambda: made.run(verify=True))
 
-    assert made.written.count(wrong[0]) == 2
+    again = [block for block in range(BLOCKS) if made.written.count(block) > 1]
+    assert again == hung[:1]
     assert made.content == CONTENT
     assert sha256 == hashlib.sha256(CONTENT).hexdigest()
 
