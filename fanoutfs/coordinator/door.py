@@ -5,6 +5,7 @@
 that is seen.
 """
 
+import errno
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ import attrs
 import trio
 
 from fanoutfs.coordinator.engine import Engine
-from fanoutfs.errors import FanoutError, UnusableError, UsageError
+from fanoutfs.errors import FanoutError, UnusableError, UsageError, reason
 from fanoutfs.settings import MountSettings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sharing.wire import Message, packed, with_descriptors
@@ -30,6 +31,11 @@ BACKLOG = 1024
 
 LONGEST = 65536
 """Bytes of a visitor's message."""
+
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""What accept(2) says when there is no room for another visitor now; they wait in the queue."""
+
+NO_ROOM_SECONDS = 0.5
 
 _UCRED = struct.Struct("=iII")
 
@@ -98,7 +104,14 @@ class Door:
         with trio.socket.from_stdlib_socket(self.listener) as listener:
             async with trio.open_nursery() as nursery:
                 while True:
-                    connected, _ = await listener.accept()
+                    try:
+                        connected, _ = await listener.accept()
+                    except OSError as error:
+                        if error.errno not in NO_ROOM:
+                            raise
+                        log.warning("who knocks has to wait: %s", reason(error))
+                        await trio.sleep(NO_ROOM_SECONDS)
+                        continue
                     nursery.start_soon(self._visit, Visitor.of(connected))
 
     async def _visit(self, visitor: Visitor) -> None:
@@ -133,7 +146,10 @@ class Door:
                     )
                     await self._converse(visitor)
             case "join":
-                await self._join(visitor, message)
+                try:
+                    await self._join(visitor, message)
+                except UnusableError as error:
+                    await visitor.say("refused", error=str(error))
             case "mount":
                 await self._mount(visitor, message)
             case word:

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from fanoutfs.coordinator.status import Shown, render, snapshot
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
@@ -172,18 +172,23 @@ class Engine:
             begin = goes_on[0]
         elif near is not None and rules.is_resident_up_to_head(near):
             begin = near
-        lender = Lender(
-            ring=self.ring,
-            id=next(self.numbers),
-            pid=pid,
-            command=command,
-            target=target,
-            start_block=begin,
-            from_block=begin if goes_on is None else goes_on[1],
-            tickets=max(1, min(2 * rules.run, rules.slots)),
-            window=self._window,
-            digests=self.ring.digests if verify else None,
-        )
+        try:
+            lender = Lender(
+                ring=self.ring,
+                id=next(self.numbers),
+                pid=pid,
+                command=command,
+                target=target,
+                start_block=begin,
+                from_block=begin if goes_on is None else goes_on[1],
+                tickets=max(1, min(2 * rules.run, rules.slots)),
+                window=self._window,
+                digests=self.ring.digests if verify else None,
+            )
+        except OSError as error:
+            raise UnusableError(
+                f"the producer of {self.source.path} can't serve more: {reason(error)}"
+            ) from error
         with self.in_use():
             self.lenders[lender.id] = lender
             try:

@@ -46,7 +46,7 @@ def copy(
     source = named(source_word)
     candidates = check(source.path, source.size, target_words)
     asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()
-    if asks and not confirm(candidates, source.size, input, lambda line: print(line, file=sys.stderr)):
+    if asks and not confirm(candidates, source.size, _ask, lambda line: print(line, file=sys.stderr)):
         raise UnusableError("nothing was written; to go without the question say --yes")
     way = Way(source, settings, log_path)
     producer, image, head = _stay(way, source)
@@ -66,6 +66,12 @@ def copy(
         producer.close()
     _say(list(copies.values()))
     return code or (0 if all_good(list(copies.values())) else 1)
+
+
+def _ask(question: str) -> str:
+    """Ask on the terminal, also when stdout is a file, where ``input`` would write the question."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return input()
 
 
 def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:

@@ -60,7 +60,8 @@ class Hand:
     def end(self) -> None:
         """Tell it to end now; its target is unfinished."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            # Not SIGTERM: that waits with one that is stopped.
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> str | None:
         """Reap it, ended or about to; gives an error that it did not live to tell."""

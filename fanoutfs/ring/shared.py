@@ -208,9 +208,12 @@ class Ring:
             self._work.set()
 
     def revoke(self, blocks: range) -> None:
-        """Take granted blocks back though they were not copied."""
-        if self.rules.returned(blocks):
-            self._work.set()
+        """Take granted blocks back though they were not copied: their consumer has left, or is dormant.
+
+        Whoever was held up may go on now, also when it was for another's sake.
+        """
+        self.rules.returned(blocks)
+        self._work.set()
 
     def place_at(self, point: Point, block: int) -> None:
         """Set where a consumer with nothing in hand stands, an unrolled block; it is live from now on."""

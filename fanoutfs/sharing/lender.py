@@ -13,6 +13,7 @@ Invariants: ``freed <= granted <= freed + window``; the blocks from ``freed`` to
 the rules, and the tickets on the sheet are those of these blocks; after ``close`` nothing is granted.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -33,7 +34,10 @@ _LEAST_WAIT = 0.01
 
 @attrs.define(eq=False, kw_only=True)
 class Lender:
-    """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round."""
+    """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round.
+
+    Made with nothing left behind when it can't be (OSError: this process has too many descriptors).
+    """
 
     ring: Ring
     id: int
@@ -67,10 +71,15 @@ class Lender:
     _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.point = self.ring.open(self.id, self.start_block * self.ring.block)
-        self.sheet = Sheet.make(self.tickets)
         flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
-        self.filled, self.freed = os.eventfd(0, flags), os.eventfd(0, flags)
+        with contextlib.ExitStack() as undo:
+            self.sheet = Sheet.make(self.tickets)
+            undo.callback(self.sheet.close)
+            self.filled = os.eventfd(0, flags)
+            undo.callback(os.close, self.filled)
+            self.freed = os.eventfd(0, flags)
+            undo.pop_all()
+        self.point = self.ring.open(self.id, self.start_block * self.ring.block)
         self._begin(self.from_block)
 
     # What the status shows

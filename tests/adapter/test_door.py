@@ -291,7 +291,6 @@ async def test_a_consumer_that_misbehaves_holds_nobody(
     assert "bug" not in caplog.text
 
 
-@pytest.mark.xfail(reason="accept() without a free descriptor ends the producer")
 async def test_more_come_than_there_are_descriptors() -> None:
     """Those who can't be let in now are later, or are turned away; a copy under way ends right."""
     async with producer(patience=0.05) as served:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fanoutfs.settings import parse_size
 from tests.mount.conftest import LoopFactory, PatternFactory
 from tests.mount.support import loops
 from tests.mount.support.copies import BLOCK, SMALL, Copies, lines
@@ -17,12 +18,13 @@ SIZE = 6 * MIB + 777
 DEVICE = 6 * MIB
 ROOM = DEVICE + 3 * BLOCK
 SIZES = {
-    "1 byte": lambda block: 1,
-    "1 block": lambda block: block,
-    "1 block and 1 byte": lambda block: block + 1,
-    "3.5 blocks": lambda block: 7 * block // 2,
-    "no whole sectors": lambda block: 5 * block + 777,
+    "1 byte": (0, 1),
+    "1 block": (1, 0),
+    "1 block and 1 byte": (1, 1),
+    "3.5 blocks": (3.5, 0),
+    "no whole sectors": (5, 777),
 }
+"""Blocks, and bytes more."""
 
 
 def junk(path: Path, size: int) -> Path:
@@ -36,7 +38,8 @@ def junk(path: Path, size: int) -> Path:
 def test_an_image_of_an_odd_size(size: str, block: str, copies: Copies, work: Path) -> None:
     """Its copy has its bytes and no others, and the line has its size."""
     source, target = work / "source", work / "target"
-    source.write_bytes(random.Random(7).randbytes(SIZES[size]({"4K": 4096, "1M": MIB}[block])))
+    count, more = SIZES[size]
+    source.write_bytes(random.Random(7).randbytes(int(count * parse_size(block)) + more))
     done = copies.run(source, target, "--block", block)
 
     assert source.read_bytes() == target.read_bytes()
@@ -64,7 +67,7 @@ def test_four_targets_of_one_command(copies: Copies, pattern_image: PatternFacto
 def test_disks_and_files_from_a_disk(
     copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
 ) -> None:
-    """By the kernel's count the source is read once for all four; what of a disk is behind the image stays."""
+    """The kernel says that the source is read once for all; what of a disk is behind the image stays."""
     image = pattern_image(DEVICE)
     backing = [junk(work / f"disk{number}", ROOM) for number in range(2)]
     before = [path.read_bytes() for path in backing]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import PatternFactory
-from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines
+from tests.mount.support.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
 from tests.mount.support.images import MIB, assert_same
 
 pytestmark = pytest.mark.mount
@@ -33,7 +33,7 @@ def test_all_of_its_processes_are_interrupted(
 
     said = lines(done)
     assert all(said[str(target)].startswith("NOT FINISHED, it copies: ") for target in targets)
-    assert "to finish what is not good, say the same again with --resume" == said["fanoutfs"]
+    assert b"fanoutfs: to finish what is not good, say the same again with --resume\n" in done.stderr
     assert b"" == done.stdout
     for target in (*targets, other):
         assert_same(source, target)
@@ -53,14 +53,14 @@ def test_the_command_alone_is_interrupted(copies: Copies, pattern_image: Pattern
 
 def test_one_target_is_done_before(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
     """It is good, and said to be, on stdout; the exit code is 130 all the same."""
-    source, good, slow = pattern_image(MIB), work / "good", work / "slow"
-    copy = copies.start(source, good, slow)
-    os.kill(copies.worker(source, slow), signal.SIGSTOP)
+    source, good, slow = pattern_image(SIZE), work / "good", work / "slow"
+    copy = copies.start(source, good, slow, "--read-rate", RATE)
+    copies.hold(source, slow, MIB)
     copies.wait_for_targets(source, slow)
     os.killpg(copy.pid, signal.SIGINT)
     done = copies.finish(copy, code=130)
 
-    assert done.stdout.decode().startswith(f"{good}: 1 MiB copied in ")
+    assert done.stdout.decode().startswith(f"{good}: 8 MiB copied in ")
     assert f"{slow}: NOT FINISHED" in done.stderr.decode()
     assert "fanoutfs: 1 of 2 copies are good; 1 not finished" in done.stderr.decode()
     assert_same(source, good)

@@ -34,7 +34,7 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     document = json.loads(fanoutfs("status", source, "--json").stdout)
     os.kill(held, signal.SIGCONT)
     copies.finish(one)
-    copies.finish(other)
+    said = copies.finish(other).stderr.decode()
 
     by_target = {reader["target"]: reader for reader in document["readers"]}
     start = by_target[str(late)]["start"]
@@ -43,6 +43,7 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     assert 2 * MIB <= start < SIZE
     assert SIZE < loops.bytes_read(source) - was <= SIZE + start
     assert 1 == copies.producers()
+    assert said.startswith(f"fanoutfs: {source} is being read already: joining at ")
     assert_same(image, first)
     assert_same(image, late)
 
@@ -110,9 +111,7 @@ def test_ten_copies_in_the_same_instant(
     processes = [copies.keep(process) for process in at_once(spawn, commands)]
     first = copies.wait_for(source, lambda status: status["readers"] != [], "one copies")["readers"][0]
     os.kill(first["pid"], signal.SIGSTOP)  # whoever is late still finds the producer
-    late = next(
-        process for process in processes if f" {first['target']} " in " ".join(map(str, process.args))
-    )
+    late = processes[targets.index(Path(first["target"]))]
     for process in processes:
         if process is not late:
             copies.finish(process)

@@ -17,7 +17,7 @@ DATA = 3
 
 
 def room(path: Path) -> int:
-    """Return the blocks that a file takes on its disk; what its file system has to write down is less than one."""
+    """Return the blocks that a file takes on its disk; what the file system notes is less than one."""
     os.sync()
     return path.stat().st_blocks * 512 // BLOCK
 
@@ -47,7 +47,7 @@ def test_a_new_file(copies: Copies, source: Path, work: Path) -> None:
 
 @pytest.mark.tool("losetup")
 def test_what_had_data(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
-    """Holes are made in a file, and a disk that can discards; both are right, verified and behind its back."""
+    """Holes are made in a file, and a disk that can discards; both are right, also for --verify."""
     file, backing = work / "file", work / "backing"
     file.write_bytes(os.urandom(SIZE + MIB))
     backing.write_bytes(os.urandom(SIZE))

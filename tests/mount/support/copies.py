@@ -90,6 +90,8 @@ class Copies:
 
         def fulfilled() -> bool:
             seen[:] = filter(None, [self.status(source)])
+            if not seen and all(process.poll() is not None for process in self._processes):
+                pytest.fail(f"the copies have ended before {what}")
             return bool(seen) and condition(seen[0])
 
         wait_until(fulfilled, what, timeout=20)
@@ -185,8 +187,9 @@ def lines(done: Done) -> dict[str, str]:
     said = {}
     for line in (done.stdout + done.stderr).decode().splitlines():
         name, _, rest = line.partition(": ")
-        assert name not in said or name == "fanoutfs", f"{name} is named twice"
-        said[name] = rest
+        assert name not in said, f"{name} is named twice"
+        if name != "fanoutfs":
+            said[name] = rest
     return said
 
 
