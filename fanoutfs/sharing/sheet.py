@@ -52,8 +52,13 @@ class Sheet:
         """Make one, of the first term, that only this process can write."""
         size = _FIRST + tickets * _TICKET.size
         fd = os.memfd_create("fanoutfs-sheet", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, size)
-        sheet = cls(fd, tickets, mmap.mmap(fd, size))
+        try:
+            os.ftruncate(fd, size)
+            sheet = cls(fd, tickets, mmap.mmap(fd, size))
+        except OSError:
+            # The mapping wants a descriptor of its own.
+            os.close(fd)
+            raise
         seal(fd)
         return sheet
 
