@@ -10,7 +10,7 @@ import pytest
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.mount.support import mountinfo
 from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
-from tests.mount.support.copies import BLOCK, SLOWLY, Copies, lines
+from tests.mount.support.copies import BLOCK, RATE, SLOWLY, Copies, lines
 from tests.mount.support.images import MIB, assert_same
 from tests.mount.support.readers import hold
 from tests.mount.support.refusals import assert_refused
@@ -48,7 +48,7 @@ def test_a_mount_of_what_is_copied(
 ) -> None:
     """The copy's producer serves it, which the user is told; it is there when the copy is done."""
     source, target = pattern_image(SIZE), work / "target"
-    copy = copies.start(source, target, *SLOWLY)
+    copy = copies.start(source, target, "--read-rate", RATE)
     producer = copies.wait_for_targets(source, target)["pid"]
     said = fanoutfs("mount", source, point).stderr.decode()
     run("cp", point / "image", work / "beside")

@@ -14,6 +14,7 @@ from tests.mount.support.commands import Process, fanoutfs
 from tests.mount.support.copies import BLOCK, RATE, SLOWLY, Copies
 from tests.mount.support.images import MIB, assert_same, pattern
 from tests.mount.support.readers import at_once
+from tests.mount.support.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 
@@ -32,12 +33,15 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     other = copies.start(source, late)
     copies.wait_for_targets(source, first, late)
     document = json.loads(fanoutfs("status", source, "--json").stdout)
+    shown = fanoutfs("status", source).stdout.decode()
     os.kill(held, signal.SIGCONT)
     copies.finish(one)
     said = copies.finish(other).stderr.decode()
+    assert_refused(fanoutfs("status", source, code=None), source)
 
     by_target = {reader["target"]: reader for reader in document["readers"]}
     start = by_target[str(late)]["start"]
+    assert all(f" {reader['pid']} " in shown for reader in document["readers"])
     assert {"copy"} == {reader["kind"] for reader in document["readers"]}
     assert 0 == by_target[str(first)]["start"]
     assert 2 * MIB <= start < SIZE

@@ -11,7 +11,7 @@ import pytest
 from contrib.bench.limited import BLKIO, control_group, within
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
 from tests.mount.support.commands import Process, run, start
-from tests.mount.support.copies import SMALL, Copies, lines
+from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines
 from tests.mount.support.images import MIB, assert_same
 from tests.mount.support.readers import hold
 
@@ -57,6 +57,20 @@ def test_a_worker_stopped_for_longer_than_the_patience(
     assert 0 == status["gauges"]["granted"]
     assert reader["position"] == status["readers"][0]["position"]
     for target in (stopped, other, third):
+        assert_same(source, target)
+
+
+def test_a_free_pace(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """Nobody waits for a worker that is stopped, whatever the patience; what it finds gone is read again."""
+    source, stopped, other = pattern_image(SIZE), work / "stopped", work / "other"
+    copy = copies.start(source, stopped, other, *SLOWLY, "--pace", "free")
+    pid = copies.hold(source, stopped, BLOCK)
+    alone = copies.wait_for_targets(source, stopped)
+    os.kill(pid, signal.SIGCONT)
+    copies.finish(copy)
+
+    assert alone["readers"][0]["delivered"] < SIZE // 2
+    for target in (stopped, other):
         assert_same(source, target)
 
 

@@ -129,6 +129,7 @@ def test_control_c(copies: Copies, pattern_image: PatternFactory, work: Path) ->
     """The bars go, and it is said how far the copy was and how it is finished."""
     source, target = pattern_image(SIZE), work / "target"
     with terminal(*copies.command(source, target, *SLOWLY)) as shown:
+        copies.keep(shown.process)
         copies.worker(source, target, 2 * MIB)
         shown.type("\x03")
         lines = shown.finish(code=130)
