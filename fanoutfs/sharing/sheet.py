@@ -77,9 +77,9 @@ class Sheet:
         """End the term."""
         _TERM.pack_into(self._map, 0, self.term + 1)
 
-    def write(self, number: int, ticket: Ticket) -> None:
+    def write(self, number: int, slot: int, digest: bytes) -> None:
         """Write the ticket for the ``number``-th block of the term."""
-        _TICKET.pack_into(self._map, self._at(number), ticket.slot, ticket.digest)
+        _TICKET.pack_into(self._map, self._at(number), slot, digest)
 
     def read(self, number: int) -> Ticket:
         """Read it."""
