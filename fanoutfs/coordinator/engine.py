@@ -200,12 +200,13 @@ class Engine:
     def _window(self, in_hand: int) -> int:
         """Say how many blocks one may have in hand that has so many: two runs at most.
 
-        All together have at most half of the ring, but for a block each; those of a pack have the same ones.
+        An eighth of the ring, so that a pack stays close together, and what is looked ahead for it comes in
+        long runs. All together have at most half of it, but for a block each; those of a pack have the same.
         """
         rules = self.ring.rules
         half = rules.slots // 2
         room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
-        return max(1, min(2 * rules.run, room))
+        return max(1, min(2 * rules.run, rules.slots // 8, room))
 
     # What is shown
 

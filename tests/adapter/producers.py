@@ -50,6 +50,13 @@ class Served:
         borrower.close()
         return content
 
+    def end(self) -> None:
+        """End the producer, as a signal does; for threads."""
+        nursery = self.engine._nursery
+        assert nursery is not None
+        trio.from_thread.run_sync(nursery.cancel_scope.cancel)
+        wait_for(self.ended.is_set)
+
     def is_idle(self) -> bool:
         """Say whether nobody holds anything of the ring, is known, or waits."""
         ring = self.engine.ring

@@ -291,22 +291,27 @@ async def test_a_consumer_that_misbehaves_holds_nobody(
     assert "bug" not in caplog.text
 
 
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (names are enough)
+
+
 async def test_more_come_than_there_are_descriptors() -> None:
     """Those who can't be let in now are later, or are turned away; a copy under way ends right."""
     async with producer(patience=0.05) as served:
         await in_thread(served.copy)  # whatever is opened once is open
+        await served.becomes(served.is_idle)
+        before = open_descriptors()
         with contextlib.ExitStack() as stack:
             other = stack.enter_context(contextlib.closing(await in_thread(served.join)))
             visitors = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (names are enough)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (used + 12, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 12, hard))
             stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
             for visitor in visitors:
                 visitor.connect(str(served.path))
                 visitor.sendall(join())
             content = await in_thread(copy_rest, other)
-        await served.becomes(served.is_idle)
+        await served.becomes(lambda: served.is_idle() and open_descriptors() == before)
         last = await in_thread(served.copy)
 
     assert (content, last) == (CONTENT, CONTENT)

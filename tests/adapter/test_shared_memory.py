@@ -12,7 +12,7 @@ import pytest
 
 from fanoutfs.ring.memory import Memory, SeenMemory
 from fanoutfs.settings import PAGE
-from fanoutfs.sharing.sheet import Sheet, Ticket
+from fanoutfs.sharing.sheet import Sheet
 from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -28,7 +28,7 @@ def handed(request: pytest.FixtureRequest) -> Iterator[int]:
         maker.slot(0)[:] = b"s" * PAGE
     else:
         maker = Sheet.make(3)
-        maker.write(0, Ticket(1, b"0123456789abcdef"))
+        maker.write(0, 1, b"0123456789abcdef")
     fd = os.dup(maker.fd)
     size = os.fstat(fd).st_size
     before = os.pread(fd, size, 0)

@@ -1,12 +1,16 @@
 """The rules against a naive world, on whatever Hypothesis thinks of."""
 
 import os
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
 """How many worlds each test looks at; some thousands when the rules have changed."""
@@ -69,7 +73,7 @@ def act_of_source(world: World, what: str, place: int) -> None:
 
 
 def act_of_one(world: World, what: str, number: int, place: int) -> None:
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "leave": lambda: world.leave(number),
         "jump": lambda: world.jump(number, place),
         "again": lambda: world.again(number, 1 + place),
