@@ -76,7 +76,7 @@ class Engine:
     """Gives each consumer its number."""
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
-    ending: bool = attrs.field(default=False, init=False)
+    told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -236,12 +236,12 @@ class Engine:
     async def _end_on_signal(self) -> None:
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
-                if self.ending:
+                if self.told_to_end.is_set():
                     log.info("a second signal: not waiting any longer")
                     self.ring.shut()
                     continue
                 log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
-                self.ending = True
+                self.told_to_end.set()
                 if self.session is not None:
                     self.session.refuse_opens()
                 assert self._nursery is not None

@@ -134,15 +134,16 @@ async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("word", ["stay", "join", "mount"])
 async def test_one_that_is_being_ended_takes_nobody_in(word: str) -> None:
-    """It says so, and still tells its status."""
+    """Who is in is hung up on, and looks for another; who is not finds no door."""
     async with producer() as served:
-        served.engine.ending = True
         with visit(served) as connection:
-            with pytest.raises(FanoutError, match="is being ended"):
-                await ask(connection, word)
             answer = await ask(connection, "status")
+            served.engine.told_to_end.set()
+            with pytest.raises(HungUpError):
+                await ask(connection, word)
 
-    assert answer["status"]["readers"] == []
+        assert answer["status"]["readers"] == []
+        assert not served.path.exists()
 
 
 async def test_a_mount_that_fails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
