@@ -10,6 +10,12 @@ class Statistics:
     bytes_read: int = 0
     reads: int = 0
     errors: int = 0
+    reading: float = 0.0
+    """Seconds that reads of the source took, without pauses."""
+    making: float = 0.0
+    """Seconds that it took to make memory for the ring, before these reads."""
+    made: int = 0
+    """Bytes of memory made."""
     seconds: float = 0.0
     """Time that the source took, with the pauses that ``--read-rate`` asks for."""
 
@@ -17,3 +23,8 @@ class Statistics:
     def rate(self) -> float:
         """Bytes per second while the source is read; 0 before it was."""
         return self.bytes_read / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def memory_is_dear(self) -> bool:
+        """Say whether to make memory takes longer than to read as much of the source."""
+        return self.making * self.bytes_read > self.reading * self.made > 0

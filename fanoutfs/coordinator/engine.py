@@ -23,7 +23,7 @@ from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
-from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.settings import MIB, MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
@@ -37,6 +37,9 @@ END_SECONDS = 5.0
 
 FIRST_SECONDS = 10.0
 """So long an engine that was started for a copy waits for its first consumer."""
+
+MODEST = 64 * MIB
+"""A ring of so many bytes has the consumers' look-ahead and spread; beyond it memory is for those to come."""
 
 WATCH_SECONDS = 0.25
 
@@ -60,6 +63,7 @@ def build_ring(settings: Settings, size: int) -> Ring:
         patience=settings.patience,
         turn=settings.turn,
         strict=settings.pace == "strict",
+        modest=MODEST // settings.block,
     )
     return Ring(size=size, block=settings.block, rules=rules, memory=Memory(rules.slots, settings.block))
 
