@@ -39,7 +39,8 @@ FIRST_SECONDS = 10.0
 """So long an engine that was started for a copy waits for its first consumer."""
 
 MODEST = 64 * MIB
-"""A ring of so many bytes has the consumers' look-ahead and spread; beyond it memory is for those to come."""
+"""A ring of so many bytes has the look-ahead and the spread of those who are there. What is beyond that is
+for those to come; where there are only copies it is not taken if it costs more than to read again."""
 
 WATCH_SECONDS = 0.25
 
@@ -147,6 +148,8 @@ class Engine:
             status=lambda: render(self.status()),
             numbers=self.numbers,
         )
+        # Whoever opens the image later shall find in the ring all that it had room for, whatever it costs now.
+        self.ring.rules.modest = self.ring.rules.slots
         with self.in_use():
             try:
                 await self.session.serve(ready)
