@@ -148,7 +148,7 @@ class Engine:
             status=lambda: render(self.status()),
             numbers=self.numbers,
         )
-        # Whoever opens the image later shall find in the ring all that it had room for, whatever it costs now.
+        # Whoever opens the image later shall find in the ring all that it had room for.
         self.ring.rules.modest = self.ring.rules.slots
         with self.in_use():
             try:
