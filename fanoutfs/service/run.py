@@ -1,0 +1,17 @@
+"""The monitor service as a task beside an engine."""
+
+import trio
+
+from fanoutfs.coordinator.engine import Engine
+from fanoutfs.service.app import Service
+from fanoutfs.service.feed import Feed
+from fanoutfs.service.opening import Opened
+from fanoutfs.service.serve import Server
+
+
+async def serve(opened: Opened, engine: Engine) -> None:
+    """Serve what an engine does, until it ends."""
+    feed = Feed(engine.status)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run)
+        nursery.start_soon(Server(opened, Service(opened.access, feed).app()).run)
