@@ -32,6 +32,9 @@ SEND_SECONDS = 5.0
 IDLE_SECONDS = 15
 """A connection is kept so long for another request, or until the first has come."""
 
+LEAVING_SECONDS = 1.0
+"""What a client that has hung up had asked for is given up after so long; Hypercorn would wait IDLE_SECONDS."""
+
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_SECONDS = 1.0
 
@@ -54,20 +57,31 @@ class Client(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, in time."""
-        with trio.move_on_after(self.seconds):
-            async with self._sending:
-                await self.stream.send_all(data)
-            return
-        self.abort()
-        raise trio.BrokenResourceError("it takes nothing")
+        with trio.move_on_after(self.seconds) as waiting:
+            try:
+                async with self._sending:
+                    await self.stream.send_all(data)
+            except trio.BrokenResourceError:
+                self.abort()
+                raise
+        if waiting.cancelled_caught:
+            self.abort()
+            raise trio.BrokenResourceError("it takes nothing")
 
     async def wait_send_all_might_not_block(self) -> None:
         """See trio.abc.SendStream."""
         await self.stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """See trio.abc.ReceiveStream."""
-        return await self.stream.receive_some(max_bytes)
+        """Receive; who has said that no more comes may have what is under way, and no more."""
+        try:
+            data = await self.stream.receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            self.abort()
+            raise
+        if not data:
+            self.whole.deadline = trio.current_time() + LEAVING_SECONDS
+        return data
 
     async def send_eof(self) -> None:
         """See trio.abc.HalfCloseableStream."""
