@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import attrs
 import trio
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketClose
 
 from fanoutfs.service import metrics
 from fanoutfs.service.access import Access
-from fanoutfs.service.events import MOST_CLIENTS, Events
+from fanoutfs.service.events import Events
 from fanoutfs.service.feed import Feed
 from fanoutfs.service.page import HEADERS, File, Page
 
@@ -39,7 +39,7 @@ class Service:
         routes = [
             Route("/", self._home),
             Route("/status", self._status),
-            Route("/events", self._events),
+            Route("/events", Events(self.feed), methods=["GET"]),
             Route("/metrics", self._metrics),
             Route("/login", self._login, methods=["POST"]),
             *(Route(f"/{name}", _give(file)) for name, file in self.page.files.items()),
@@ -64,13 +64,6 @@ class Service:
     async def _metrics(self, _request: Request) -> Response:
         text = metrics.exposition(self.feed.now().document)
         return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
-
-    async def _events(self, _request: Request) -> Response:
-        if self.feed.clients >= MOST_CLIENTS:
-            # Hung up on, so that it does not keep a connection from others.
-            headers = {"retry-after": "5", "connection": "close"}
-            return PlainTextResponse(f"{MOST_CLIENTS} look already; come again later\n", 503, headers)
-        return _Streamed(Events(self.feed))
 
     async def _login(self, request: Request) -> Response:
         said = await _form_field(request, "token")
@@ -116,16 +109,6 @@ class Guard:
         return None
 
 
-class _Streamed(Response):
-    """A response that sends itself."""
-
-    def __init__(self, events: Events) -> None:
-        self._events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._events(scope, receive, send)
-
-
 def _give(file: File) -> Callable[[Request], object]:
     async def give(_request: Request) -> Response:
         return Response(file.content, media_type=file.media_type)
@@ -135,18 +118,17 @@ def _give(file: File) -> Callable[[Request], object]:
 
 async def _form_field(request: Request, name: str) -> str | None:
     """Read a short form in a short time; None when it is none, or has no such field."""
-    body = b""
-    with trio.move_on_after(FORM_SECONDS):
-        try:
-            async for piece in request.stream():
-                body += piece
-                if len(body) > LONGEST_FORM:
-                    return None
-        except ClientDisconnect:
-            return None
-        try:
-            fields = parse_qs(body.decode("ascii"), max_num_fields=4)
-        except ValueError:
-            return None
-        return fields.get(name, [""])[0]
-    return None
+    body, more = b"", True
+    with trio.move_on_after(FORM_SECONDS) as reading:
+        while more:
+            message = await request.receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if message["type"] == "http.disconnect" or len(body) > LONGEST_FORM:
+                return None
+    if reading.cancelled_caught:
+        return None
+    try:
+        return parse_qs(body.decode("ascii"), max_num_fields=4).get(name, [""])[0]
+    except ValueError:
+        return None

@@ -22,6 +22,9 @@ QUIET_SECONDS = 1.0
 """Where nothing changes, what is known is said again after so long: a client that hears nothing for a while
 knows that the connection is broken."""
 
+SLACK = 0.001
+"""Seconds; who has slept for a pause must not find that it is over but for a rounding."""
+
 Document = dict[str, Any]
 
 
@@ -61,7 +64,7 @@ class Feed:
     def now(self) -> Snapshot:
         """Give a snapshot that is not older than one of the feed may be."""
         age = self.clock() - self._looked_at
-        if self._latest is None or age >= pause(self.clients, self._took):
+        if self._latest is None or age > pause(self.clients, self._took) - SLACK:
             began = self.stopwatch()
             document = self.look()
             text = json.dumps(document, separators=(",", ":")).encode()
@@ -85,7 +88,7 @@ class Feed:
         while True:
             await self._came.wait()
             snapshot, now = self.now(), self.clock()
-            if snapshot is not said or now - said_at >= QUIET_SECONDS:
+            if snapshot is not said or now - said_at > QUIET_SECONDS - SLACK:
                 said, said_at = snapshot, now
                 self._came = trio.Event()
                 waiting, self._next = self._next, trio.Event()

@@ -33,7 +33,7 @@ IDLE_SECONDS = 15
 """A connection is kept so long for another request, or until the first has come."""
 
 LEAVING_SECONDS = 1.0
-"""What a client that has hung up had asked for is given up after so long; Hypercorn would wait IDLE_SECONDS."""
+"""A client that has hung up is let go after so long; Hypercorn would wait for IDLE_SECONDS."""
 
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_SECONDS = 1.0
