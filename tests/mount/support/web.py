@@ -73,5 +73,5 @@ def knock(port: int, count: int, stack: ExitStack) -> None:
     """Begin so many connections that say nothing, waiting for none; they end with the stack."""
     for _ in range(count):
         client = stack.enter_context(socket.socket())
-        client.setblocking(False)
+        client.settimeout(0)
         client.connect_ex(("127.0.0.1", port))
