@@ -5,6 +5,9 @@ import shutil
 
 import pytest
 
+# What its asserts compare is then shown, as in the tests themselves.
+pytest.register_assert_rewrite("tests.mount.support")
+
 SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from contrib.bench.copies import copies, same, written_before
 from contrib.bench.crew import POLL
 from contrib.bench.harness import Options, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
+from contrib.bench.images import folder, need_memory, pattern_image
 from fanoutfs.coordinator.find import knock
 from fanoutfs.settings import MIB, format_size
 from fanoutfs.sharing.wire import Connection, HungUpError
@@ -98,6 +98,7 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=5, picture=True)
     rings = {f"ring {chosen.ring}": ["--ring", chosen.ring], "ring by default": []}
     found: Found = {name: {count: [] for count in COUNTS} for name in rings}
+    need_memory((max(COUNTS) + 2) * chosen.size)
     with folder() as ram:
         source = pattern_image(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(max(COUNTS))]

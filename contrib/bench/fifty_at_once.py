@@ -15,7 +15,7 @@ import attrs
 from contrib.bench.copies import Watch, copies, same
 from contrib.bench.crew import POLL
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, loop_device, pattern_image
+from contrib.bench.images import folder, loop_device, need_memory, pattern_image
 from fanoutfs.settings import MIB
 
 COUNT = 50
@@ -71,6 +71,7 @@ def run(chosen: Options, file: Path, place: Path) -> Run:
 def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="64M", rounds=3, ring="64M")
+    need_memory((COUNT + 2) * chosen.size)
     with folder() as ram:
         file = pattern_image(ram / "source", chosen.size)
         runs = [run(chosen, file, ram) for _ in range(chosen.rounds)]

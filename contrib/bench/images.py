@@ -2,15 +2,17 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from fanoutfs.settings import MIB
+from fanoutfs.settings import MIB, format_size
 
 RAM = Path("/dev/shm")  # a tmpfs: no disk is measured
+SPARE = 1024 * MIB  # bytes that programs take, and some
 LANE = 8  # bytes; in a pattern image every so many bytes are their own offset, big-endian
 SECTOR = 512  # bytes; the kernel counts reads in these, whatever the device's own sectors are
 
@@ -20,6 +22,13 @@ def folder() -> Iterator[Path]:
     """Make a folder in memory, for a source and for copies."""
     with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-", dir=RAM) as path:
         yield Path(path)
+
+
+def need_memory(size: int) -> None:
+    """End with a message where there is no memory for so many bytes in RAM, before others lose theirs."""
+    available = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024
+    if available < size + SPARE:
+        sys.exit(f"that takes {format_size(size + SPARE)} of memory, and {format_size(available)} are free")
 
 
 def pattern_image(path: Path, size: int) -> Path:

@@ -16,7 +16,7 @@ import attrs
 from contrib.bench.copies import Watch, copies, same, written_before
 from contrib.bench.crew import POLL
 from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
+from contrib.bench.images import folder, need_memory, pattern_image
 from contrib.bench.limited import RATE, limited_source
 
 JOINS = (0.0, 0.25, 0.5, 0.75)  # passes after the first
@@ -73,6 +73,7 @@ def run(chosen: Options, file: Path, targets: list[Path]) -> Run:
 def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="2G", rounds=3, ring="102M")
+    need_memory((len(JOINS) + 2) * chosen.size)
     with folder() as ram:
         file = pattern_image(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(len(JOINS))]

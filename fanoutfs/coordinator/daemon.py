@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -90,6 +91,7 @@ def serve(
 ) -> None:
     """Be the source's producer, in this process, until nobody needs it."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    _allow_all_descriptors()
     path = door_of(claim.identity)
     listener = listen(path)
     try:
@@ -140,6 +142,12 @@ def _be_daemon(
     finally:
         logging.shutdown()
         os._exit(code)
+
+
+def _allow_all_descriptors() -> None:
+    """Raise the limit of open files as far as may be: each copy takes four here, and shells allow 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def deaf() -> None:

@@ -5,6 +5,7 @@
 that is seen.
 """
 
+import errno
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ import attrs
 import trio
 
 from fanoutfs.coordinator.engine import Engine
-from fanoutfs.errors import FanoutError, UnusableError, UsageError
+from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError, reason
 from fanoutfs.settings import MountSettings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sharing.wire import Message, packed, with_descriptors
@@ -30,6 +31,11 @@ BACKLOG = 1024
 
 LONGEST = 65536
 """Bytes of a visitor's message."""
+
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""What accept(2) says when there is no room for another visitor now; they wait in the queue."""
+
+NO_ROOM_SECONDS = 0.5
 
 _UCRED = struct.Struct("=iII")
 
@@ -86,20 +92,44 @@ class Visitor:
             log.debug("a visitor has left before it was answered")
 
 
+class _HangUpError(Exception):
+    """The visitor is to be hung up on: it has to look for another producer."""
+
+
 @attrs.define(eq=False)
 class Door:
     """Serves an engine's visitors."""
 
     engine: Engine
     listener: socket.socket
+    _letting_in: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def serve(self) -> None:
-        """Let them in, for ever."""
-        with trio.socket.from_stdlib_socket(self.listener) as listener:
-            async with trio.open_nursery() as nursery:
-                while True:
+        """Let them in until the engine is told to end; those who are in may stay until it has.
+
+        Who knocks then waits for the claim, as if nobody had been here.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._let_in, nursery)
+            await self.engine.told_to_end.wait()
+            self._shut()
+
+    def _shut(self) -> None:
+        Path(self.listener.getsockname()).unlink(missing_ok=True)
+        self._letting_in.cancel()
+
+    async def _let_in(self, nursery: trio.Nursery) -> None:
+        with self._letting_in, trio.socket.from_stdlib_socket(self.listener) as listener:
+            while True:
+                try:
                     connected, _ = await listener.accept()
-                    nursery.start_soon(self._visit, Visitor.of(connected))
+                except OSError as error:
+                    if error.errno not in NO_ROOM:
+                        raise
+                    log.warning("who knocks has to wait: %s", reason(error))
+                    await trio.sleep(NO_ROOM_SECONDS)
+                    continue
+                nursery.start_soon(self._visit, Visitor.of(connected))
 
     async def _visit(self, visitor: Visitor) -> None:
         with visitor.socket:
@@ -108,6 +138,8 @@ class Door:
                 return
             try:
                 await self._converse(visitor)
+            except* _HangUpError:
+                log.info("process %d has to look for another producer", visitor.pid)
             except* (ValueError, KeyError, TypeError, RecursionError) as group:
                 log.warning("process %d at the door is let go: %r", visitor.pid, _first(group))
             except* Exception:
@@ -123,8 +155,8 @@ class Door:
         match message["word"]:
             case "status":
                 await visitor.say("status", status=self.engine.status())
-            case "stay" | "join" | "mount" if self.engine.ending:
-                await visitor.say("refused", error="the producer is being ended")
+            case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
+                raise _HangUpError
             case "stay":
                 others = self.engine.users
                 with self.engine.in_use():
@@ -133,7 +165,10 @@ class Door:
                     )
                     await self._converse(visitor)
             case "join":
-                await self._join(visitor, message)
+                try:
+                    await self._join(visitor, message)
+                except UnusableError as error:
+                    await visitor.say("refused", error=str(error))
             case "mount":
                 await self._mount(visitor, message)
             case word:
@@ -167,6 +202,8 @@ class Door:
                     nursery.start_soon(lender.run)
                     await self._listen(visitor, lender)
                     nursery.cancel_scope.cancel()
+            except* ClosingError as closing:
+                raise _HangUpError from closing
             except* FanoutError as group:
                 error = _first(group)
                 log.warning("the copy to %s ends: %s", lender.target, error)

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from fanoutfs.coordinator.status import Shown, render, snapshot
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
@@ -76,7 +76,7 @@ class Engine:
     """Gives each consumer its number."""
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
-    ending: bool = attrs.field(default=False, init=False)
+    told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -176,18 +176,23 @@ class Engine:
             begin = goes_on[0]
         elif near is not None and rules.is_resident_up_to_head(near):
             begin = near
-        lender = Lender(
-            ring=self.ring,
-            id=next(self.numbers),
-            pid=pid,
-            command=command,
-            target=target,
-            start_block=begin,
-            from_block=begin if goes_on is None else goes_on[1],
-            tickets=max(1, min(2 * rules.run, rules.slots)),
-            window=self._window,
-            digests=self.ring.digests if verify else None,
-        )
+        try:
+            lender = Lender(
+                ring=self.ring,
+                id=next(self.numbers),
+                pid=pid,
+                command=command,
+                target=target,
+                start_block=begin,
+                from_block=begin if goes_on is None else goes_on[1],
+                tickets=max(1, min(2 * rules.run, rules.slots)),
+                window=self._window,
+                digests=self.ring.digests if verify else None,
+            )
+        except OSError as error:
+            raise UnusableError(
+                f"the producer of {self.source.path} can't serve more: {reason(error)}"
+            ) from error
         with self.in_use():
             self.lenders[lender.id] = lender
             try:
@@ -200,12 +205,13 @@ class Engine:
     def _window(self, in_hand: int) -> int:
         """Say how many blocks one may have in hand that has so many: two runs at most.
 
-        All together have at most half of the ring, but for a block each; those of a pack have the same ones.
+        An eighth of the ring, so that a pack stays close together, and what is looked ahead for it comes in
+        long runs. All together have at most half of it, but for a block each; those of a pack have the same.
         """
         rules = self.ring.rules
         half = rules.slots // 2
         room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
-        return max(1, min(2 * rules.run, room))
+        return max(1, min(2 * rules.run, rules.slots // 8, room))
 
     # What is shown
 
@@ -238,12 +244,12 @@ class Engine:
     async def _end_on_signal(self) -> None:
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
-                if self.ending:
+                if self.told_to_end.is_set():
                     log.info("a second signal: not waiting any longer")
                     self.ring.shut()
                     continue
                 log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
-                self.ending = True
+                self.told_to_end.set()
                 if self.session is not None:
                     self.session.refuse_opens()
                 assert self._nursery is not None

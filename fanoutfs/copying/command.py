@@ -1,5 +1,6 @@
 """The command ``copy``: checks, comes to the producer, has the targets written, and says what came of it."""
 
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -45,12 +46,13 @@ def copy(
     source = named(source_word)
     candidates = check(source.path, source.size, target_words)
     asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()
-    if asks and not confirm(candidates, source.size, input, lambda line: print(line, file=sys.stderr)):
+    if asks and not confirm(candidates, source.size, _ask, lambda line: print(line, file=sys.stderr)):
         raise UnusableError("nothing was written; to go without the question say --yes")
     way = Way(source, settings, log_path)
     producer, image, head = _stay(way, source)
     # A producer that has to take this one's place must cut the image as this one does.
     way = attrs.evolve(way, settings=settings.with_block(image.block))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     claimed = claim_all(candidates, direct=True)
     hands = crew.fork(Orders(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
     now = time.monotonic()
@@ -64,6 +66,12 @@ def copy(
         producer.close()
     _say(list(copies.values()))
     return code or (0 if all_good(list(copies.values())) else 1)
+
+
+def _ask(question: str) -> str:
+    """Ask on the terminal, also when stdout is a file, where ``input`` would write the question."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return input()
 
 
 def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:

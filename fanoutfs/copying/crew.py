@@ -60,7 +60,8 @@ class Hand:
     def end(self) -> None:
         """Tell it to end now; its target is unfinished."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            # Not SIGTERM: that waits with one that is stopped.
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> str | None:
         """Reap it, ended or about to; gives an error that it did not live to tell."""
@@ -76,14 +77,16 @@ class Hand:
 
 
 def fork(orders: Orders, claimed: list[Claimed]) -> list[Hand]:
-    """Start a worker for each target; the targets are the workers' from now on."""
+    """Start a worker for each target; the targets are the workers' from now on.
+
+    SIGINT has to be blocked: it would unwind the command's stack in a worker that is only just forked.
+    """
     hands: list[Hand] = []
     command = os.getpid()
     for one in claimed:
         worker_line, line = lines()
         pid = os.fork()
         if pid == 0:
-            close_all_but(worker_line.fileno(), one.fd)
             _be_worker(orders, one, worker_line, command)
         worker_line.close()
         hands.append(Hand(one.candidate.path, pid, line))
@@ -116,6 +119,8 @@ def _be_worker(orders: Orders, claimed: Claimed, line: Line, command: int) -> No
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        close_all_but(line.fileno(), claimed.fd)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         die_with_parent(command)
         candidate, image = claimed.candidate, orders.image

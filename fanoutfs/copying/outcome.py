@@ -99,9 +99,7 @@ class Progress:
     @property
     def reason(self) -> str:
         """Why it failed, for a line that begins with the target: the error need not name it again."""
-        error = printable(self.error or "")
-        rest = error.removeprefix(printable(self.target))
-        return rest.lstrip(" :,") if rest != error and rest[:1] in (" ", ":", ",") else error
+        return printable(self.error or "").removeprefix(f"the target {printable(self.target)} ")
 
     def seconds(self, *phases: Phase) -> float:
         """Give how long these phases took together; those that are over."""
@@ -126,8 +124,7 @@ def outcome(copy: Progress) -> str:
 
 def _outcome(copy: Progress) -> str:
     if copy.phase == "failed":
-        why = copy.reason
-        return f"FAILED {why}" if why.startswith("at byte ") else f"FAILED: {why}"
+        return f"FAILED: {copy.reason}"
     if copy.phase != "done":
         return f"NOT FINISHED, it {copy.phase}: {format_size(copy.done)} of {format_size(copy.size)}"
     seconds = copy.seconds("copies", "flushes")

@@ -1,6 +1,7 @@
 """Following the workers of a command: what they say, and what the producer says of them, as progress."""
 
 import contextlib
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -39,9 +40,13 @@ class Watch:
     _asked: float = attrs.field(default=0.0, init=False)
 
     def run(self, *, drawn: bool) -> None:
-        """Follow them to the end; drawn as it goes on a terminal. Interrupted: they are ended."""
+        """Follow them to the end; drawn as it goes on a terminal. Interrupted: they are ended.
+
+        SIGINT may be blocked until here: from now on there is somebody to end them.
+        """
         live = list(self.progress)
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             with self._display(drawn=drawn) as display:
                 while live:
                     for hand, message in crew.hear(live, HEAR_SECONDS):

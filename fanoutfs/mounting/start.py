@@ -108,14 +108,16 @@ def _by_the_producer(
 ) -> Started:
     """Have the producer mount its source, too; in the foreground stay until that is unmounted."""
     producer.ask("mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options))
-    said = helper.what_it_answers(point)
-    producer.say("answers", answers=said)
-    helper.complain(point, said)
-    if foreground:
-        try:
+    try:
+        said = helper.what_it_answers(point)
+        producer.say("answers", answers=said)
+        helper.complain(point, said)
+        if foreground:
             producer.hear()
-        except KeyboardInterrupt:
-            mountpoint.detach(point, lazy=False)
+    except KeyboardInterrupt:
+        mountpoint.detach(point, lazy=False)
+        if not foreground:
+            raise
     return Started(joined=True)
 
 

@@ -47,7 +47,8 @@ class Ring:
     """When the read under way began, by ``clock``; None when the source is left alone."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _waiting: list[Waiting] = attrs.field(factory=list, init=False)
-    _listeners: set[trio.Event] = attrs.field(factory=set, init=False)
+    listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
+    """Called, in no task's name, when blocks have come: those that give them away at once."""
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
@@ -208,18 +209,17 @@ class Ring:
             self._work.set()
 
     def revoke(self, blocks: range) -> None:
-        """Take granted blocks back though they were not copied."""
-        if self.rules.returned(blocks):
-            self._work.set()
+        """Take granted blocks back though they were not copied: their consumer has left, or is dormant.
+
+        Whoever was held up may go on now, also when it was for another's sake.
+        """
+        self.rules.returned(blocks)
+        self._work.set()
 
     def place_at(self, point: Point, block: int) -> None:
         """Set where a consumer with nothing in hand stands, an unrolled block; it is live from now on."""
         self.rules.move(point, block, counts=True, now=self.clock())
         self._work.set()
-
-    def tell_of_next_fill(self, event: trio.Event) -> None:
-        """Set the event when blocks have come next."""
-        self._listeners.add(event)
 
     async def _resident(self, ask: Ask) -> None:
         """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
@@ -308,9 +308,8 @@ class Ring:
         for waiting in self._waiting:
             if self._is_resident(waiting.ask):
                 waiting.woken.set()
-        for event in self._listeners:
-            event.set()
-        self._listeners.clear()
+        for listener in self.listeners:
+            listener()
 
     # Those who watch over the waiting
 

@@ -77,7 +77,11 @@ class Borrower:
         refused.
         """
         request: dict[str, Any] = {"target": target, "digests": digests, "near": near, "goes_on": goes_on}
-        welcome = connection.ask("join", ANSWER_SECONDS, **request)
+        try:
+            welcome = connection.ask("join", ANSWER_SECONDS, **request)
+        except BaseException:
+            connection.close()
+            raise
         memory, sheet, filled, freed = connection.take_descriptors()
         image = Image(welcome["size"], welcome["block"], welcome["identity"])
         start = welcome["start"]

@@ -1,8 +1,11 @@
 """The producer's side of one consumer in another process: blocks are granted to it, and freed by it.
 
-Two tasks serve it. ``_give`` writes a ticket for each block that comes and posts *filled*; when the
-consumer has nothing in hand, the wait for the next block is an ask like any reader's, so that the rules
-know of it. ``_take`` sees *freed* posted, moves the consumer on, and thereby wakes ``_give``.
+Blocks are given to it as soon as they come, with a ticket each and a post of *filled*: ``_give_nowait`` is
+called by the ring when it was filled, and when something was freed. Three tasks do the waiting. ``_ask``
+waits for the next block when the consumer has nothing in hand, which is an ask like any reader's, so that
+the rules know of it; and for digests. ``_take`` waits for *freed*, and moves the consumer on. ``_watch``
+looks whether it is dormant. (Were the giving a task's, too, to wake it each time would take more than half
+of the engine's processor time with eight consumers.)
 
 Who holds granted blocks for ``patience`` seconds and frees none (it was stopped, or its target hangs) is
 dormant by the rules, and then its *term* ends: what it has in hand is taken back, so that it holds nobody.
@@ -13,6 +16,7 @@ Invariants: ``freed <= granted <= freed + window``; the blocks from ``freed`` to
 the rules, and the tickets on the sheet are those of these blocks; after ``close`` nothing is granted.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -23,7 +27,7 @@ from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.ring.digests import Digests
 from fanoutfs.ring.point import Point
 from fanoutfs.ring.shared import Ring
-from fanoutfs.sharing.sheet import Sheet, Ticket
+from fanoutfs.sharing.sheet import Sheet
 
 _NO_DIGEST = bytes(DIGEST_SIZE)
 
@@ -33,7 +37,10 @@ _LEAST_WAIT = 0.01
 
 @attrs.define(eq=False, kw_only=True)
 class Lender:
-    """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round."""
+    """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round.
+
+    Made with nothing left behind when it can't be (OSError: this process has too many descriptors).
+    """
 
     ring: Ring
     id: int
@@ -67,10 +74,15 @@ class Lender:
     _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.point = self.ring.open(self.id, self.start_block * self.ring.block)
-        self.sheet = Sheet.make(self.tickets)
         flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
-        self.filled, self.freed = os.eventfd(0, flags), os.eventfd(0, flags)
+        with contextlib.ExitStack() as undo:
+            self.sheet = Sheet.make(self.tickets)
+            undo.callback(self.sheet.close)
+            self.filled = os.eventfd(0, flags)
+            undo.callback(os.close, self.filled)
+            self.freed = os.eventfd(0, flags)
+            undo.pop_all()
+        self.point = self.ring.open(self.id, self.start_block * self.ring.block)
         self._begin(self.from_block)
 
     # What the status shows
@@ -102,9 +114,14 @@ class Lender:
 
         Cancelled: what it had in hand stays granted until ``close``.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._give)
-            nursery.start_soon(self._take)
+        self.ring.listeners.append(self._give_nowait)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._ask)
+                nursery.start_soon(self._take)
+                nursery.start_soon(self._watch)
+        finally:
+            self.ring.listeners.remove(self._give_nowait)
 
     def resume(self, block: int) -> None:
         """Begin a new term at an unrolled block; the consumer has none in hand, and waits for the answer."""
@@ -138,57 +155,83 @@ class Lender:
         # It may have freed all that it had in this very moment, and wait: it has to see that it is over.
         os.eventfd_write(self.filled, 1)
 
-    async def _give(self) -> None:
+    def _room(self) -> int:
+        """Say how many blocks may be granted to it now."""
+        if self._revoked or self._granted == self.point.end:
+            return 0
+        in_hand = self._granted - self._freed
+        return self.window(in_hand) - in_hand
+
+    def _give_nowait(self) -> None:
+        """Give it what is there; if it has nothing in hand, or digests are wanted, that is for ``_ask``."""
+        if self._granted == self._freed or self.digests is not None:
+            self._stirred.set()
+            return
+        room = self._room()
+        slots = self.ring.grant_nowait(self.point, self._granted, room) if room > 0 else []
+        if slots:
+            self._hand_out(slots, [_NO_DIGEST] * len(slots))
+
+    async def _ask(self) -> None:
+        """Wait for the blocks that can't be given at once."""
         while True:
             self._stirred = trio.Event()
-            in_hand = self._granted - self._freed
-            room = self.window(in_hand) - in_hand
             slots: list[int] = []
-            if room > 0 and not self._revoked and self._granted < self.point.end:
+            if (room := self._room()) > 0:
                 if self._granted == self._freed:
                     slots = await self.ring.grant(self.point, self._granted, room, fresh=self._fresh)
-                else:
+                elif self.digests is not None:
                     slots = self.ring.grant_nowait(self.point, self._granted, room)
-                    self.ring.tell_of_next_fill(self._stirred)
-            if slots:
-                await self._hand_out(slots)
-            else:
+            if not slots:
                 await self._stirred.wait()
+            elif self.digests is None:
+                self._hand_out(slots, [_NO_DIGEST] * len(slots))
+            else:
+                await self._hand_out_verified(slots, self.digests)
 
-    async def _hand_out(self, slots: list[int]) -> None:
-        """Write the tickets of blocks that were just granted, and post them."""
-        first = self._granted
+    async def _hand_out_verified(self, slots: list[int], digests: Digests) -> None:
+        """Hand out blocks that were just granted, once they have been digested."""
+        first, term = self._granted, self.sheet.term
+        # They are in its hand from the grant on, so that a term that ends meanwhile takes them back.
+        self._granted += len(slots)
+        blocks = range(first, self._granted)
+        found = await digests.of(slots, [self._bytes(range(block, block + 1)) for block in blocks])
+        if self.sheet.term == term:
+            self._granted = first
+            self._hand_out(slots, found)
+
+    def _hand_out(self, slots: list[int], digests: list[bytes]) -> None:
+        """Write the tickets of blocks that are granted, and post them."""
+        number = self._granted - self._term_began
         self._granted += len(slots)
         self._fresh = False
-        term = self.sheet.term
-        found = [_NO_DIGEST] * len(slots)
-        if self.digests is not None:
-            blocks = range(first, self._granted)
-            found = await self.digests.of(slots, [self._bytes(range(block, block + 1)) for block in blocks])
-        if self.sheet.term != term:
-            return
-        for number, (slot, digest) in enumerate(zip(slots, found, strict=True), first - self._term_began):
-            self.sheet.write(number, Ticket(slot, digest))
+        for slot, digest in zip(slots, digests, strict=True):
+            self.sheet.write(number, slot, digest)
+            number += 1
         os.eventfd_write(self.filled, len(slots))
 
     async def _take(self) -> None:
+        """Take back what it has freed."""
         while True:
-            with trio.move_on_after(self._patience()):
-                await trio.lowlevel.wait_readable(self.freed)
+            await trio.lowlevel.wait_readable(self.freed)
             count = _drain(self.freed, self.tickets)
             if self._revoked:
                 # What it freed when its term was over counts for nothing.
                 continue
             if count > self._granted - self._freed:
                 raise ValueError("it has freed more blocks than it had")
-            if count:
-                blocks = range(self._freed, self._freed + count)
-                self._freed += count
-                self.delivered += self._bytes(blocks)
-                self.ring.took(self.point, blocks)
-            elif self._granted > self._freed and self.ring.rules.dormant(self.point, self.ring.clock()):
+            blocks = range(self._freed, self._freed + count)
+            self._freed += count
+            self.delivered += self._bytes(blocks)
+            self.ring.took(self.point, blocks)
+            self._give_nowait()
+
+    async def _watch(self) -> None:
+        """End its term when it has become dormant with blocks in hand."""
+        while True:
+            await trio.sleep(self._patience())
+            if self._granted > self._freed and self.ring.rules.dormant(self.point, self.ring.clock()):
                 self._end_term()
-            self._stirred.set()
 
     def _patience(self) -> float:
         """Give the seconds after which it may have become dormant."""

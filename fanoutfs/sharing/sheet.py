@@ -52,8 +52,13 @@ class Sheet:
         """Make one, of the first term, that only this process can write."""
         size = _FIRST + tickets * _TICKET.size
         fd = os.memfd_create("fanoutfs-sheet", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, size)
-        sheet = cls(fd, tickets, mmap.mmap(fd, size))
+        try:
+            os.ftruncate(fd, size)
+            sheet = cls(fd, tickets, mmap.mmap(fd, size))
+        except OSError:
+            # The mapping wants a descriptor of its own.
+            os.close(fd)
+            raise
         seal(fd)
         return sheet
 
@@ -72,9 +77,9 @@ class Sheet:
         """End the term."""
         _TERM.pack_into(self._map, 0, self.term + 1)
 
-    def write(self, number: int, ticket: Ticket) -> None:
+    def write(self, number: int, slot: int, digest: bytes) -> None:
         """Write the ticket for the ``number``-th block of the term."""
-        _TICKET.pack_into(self._map, self._at(number), ticket.slot, ticket.digest)
+        _TICKET.pack_into(self._map, self._at(number), slot, digest)
 
     def read(self, number: int) -> Ticket:
         """Read it."""

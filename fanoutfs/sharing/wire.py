@@ -23,6 +23,7 @@ Whoever hangs up has left.
 """
 
 import array
+import contextlib
 import json
 import select
 import socket
@@ -95,11 +96,10 @@ class Connection:
         self.socket.settimeout(timeout)
         while b"\n" not in self._begun:
             try:
-                piece, ancillary, _, _ = self.socket.recvmsg(
-                    65536, socket.CMSG_SPACE(MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC
-                )
+                piece, ancillary = self._receive()
             except ConnectionResetError:
-                piece, ancillary = b"", []
+                # It ended with something unread. That is told once; what it said before is still there.
+                piece, ancillary = self._receive()
             self._fds += descriptors(ancillary)
             if not piece:
                 raise HungUpError("the producer has ended")
@@ -112,8 +112,15 @@ class Connection:
 
     def ask(self, word: str, timeout: float | None = None, **message: Any) -> Message:
         """Say and hear."""
-        self.say(word, **message)
+        # If it has hung up, it may have said why.
+        with contextlib.suppress(HungUpError):
+            self.say(word, **message)
         return self.hear(timeout)
+
+    def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+        room = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
+        piece, ancillary, _, _ = self.socket.recvmsg(65536, room, socket.MSG_CMSG_CLOEXEC)
+        return piece, ancillary
 
     def has_news(self) -> bool:
         """Say whether a message has come, or the other side has hung up."""

@@ -71,13 +71,16 @@ class Target:
 
     def _resize(self) -> None:
         try:
-            os.ftruncate(self.fd, self.size)
+            # Also a cut that changes nothing says that the file was modified.
+            if os.fstat(self.fd).st_size != self.size:
+                os.ftruncate(self.fd, self.size)
         except OSError as error:
             raise TargetError(failed(self.path, f"made {self.size} bytes long", error)) from error
 
     def _preallocate(self) -> None:
         try:
-            fallocate(self.fd, 0, 0, self.size)
+            if os.fstat(self.fd).st_blocks * 512 < self.size:
+                fallocate(self.fd, 0, 0, self.size)
         except OSError as error:
             if error.errno in UNSUPPORTED:
                 return

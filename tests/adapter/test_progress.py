@@ -75,7 +75,7 @@ def test_the_end_of_a_copy_is_told_in_its_line() -> None:
     """The others go on."""
     done, bad, flushed = copying("/dev/sdc"), copying("/dev/sdd"), copying("/dev/sde")
     done.enter("done", 612.0)
-    bad.fail("/dev/sdd can't be written at byte 5: input/output error; see dmesg", 12.0)
+    bad.fail("the target /dev/sdd can't be written at byte 5: input/output error; see dmesg", 12.0)
     flushed.enter("flushes", 12.0)
     found = lines(done, bad, flushed, width=100)
 

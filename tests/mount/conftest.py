@@ -9,6 +9,7 @@ import pytest
 
 from tests.mount.support import mountinfo, mounts
 from tests.mount.support.commands import Argument, Process, end, fanoutfs, run, start
+from tests.mount.support.copies import Copies
 from tests.mount.support.disks import Disk, make_disk
 from tests.mount.support.faults import Faulty, faulty_source
 from tests.mount.support.images import write_pattern
@@ -151,6 +152,22 @@ def spawn(mount: MountFactory) -> Iterator[Callable[..., Process]]:
     yield begin
     for process in processes:
         end(process)
+
+
+@pytest.fixture
+def copies(request: pytest.FixtureRequest, mount: MountFactory, tmp_path: Path) -> Iterator[Copies]:
+    """Run copies; at the end no process and no producer is left, and none has logged a warning."""
+    del mount
+    made = Copies(tmp_path)
+    yield made
+    failed = request.node.stash.get(FAILED, False)
+    if failed:
+        print(made.log_text())
+    try:
+        if not failed:
+            made.close()
+    finally:
+        made.abandon()
 
 
 def _end_mounts(started: Sequence[Mount], *, failed: bool) -> None:

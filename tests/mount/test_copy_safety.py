@@ -11,9 +11,10 @@ import pytest
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import open_exclusive
 from fanoutfs.checking.safety import Candidate
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import UnusableError
 from tests.mount.support import unsafe
 from tests.mount.support.commands import run, wait_until
+from tests.mount.support.copies import Copies
 from tests.mount.support.images import MIB
 from tests.mount.support.loops import attached
 from tests.mount.support.unsafe import DISK, IMAGE, SITUATIONS, disk, image, mounted, partitioned
@@ -29,15 +30,17 @@ def checked(source: Path, *targets: Path) -> list[Candidate]:
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_an_unsafe_target(name: str, work: Path) -> None:
-    """It is refused with its name, the reason and a remedy, and nothing has been written."""
+def test_an_unsafe_target(name: str, copies: Copies, work: Path) -> None:
+    """It is refused with its name, the reason and a remedy; nothing was written, no producer started."""
     with SITUATIONS[name](work) as case:
         before = case.digests()
-        with pytest.raises(FanoutError) as refusal:
-            checked(case.source, *case.targets)
-        assert re.search(case.message, str(refusal.value), re.MULTILINE), str(refusal.value)
-        assert case.exit_code == refusal.value.exit_code
+        done = copies.run(case.source, *case.targets, "--yes", code=case.exit_code)
+        said = done.stderr.decode()
+        assert re.search(case.message, said, re.MULTILINE), said
+        assert all(line.startswith("fanoutfs: ") for line in said.splitlines())
+        assert b"" == done.stdout
         assert before == case.digests()
+        assert 0 == copies.producers()
 
 
 def test_a_free_disk(work: Path) -> None:

@@ -1,4 +1,4 @@
-"""Blocks that a consumer copies out of the ring itself: they stay until it frees them, and cost nothing else."""
+"""Blocks that a consumer copies out of the ring itself: they stay until it frees them, and no longer."""
 
 import math
 

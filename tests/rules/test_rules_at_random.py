@@ -1,12 +1,16 @@
 """The rules against a naive world, on whatever Hypothesis thinks of."""
 
 import os
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
 """How many worlds each test looks at; some thousands when the rules have changed."""
@@ -69,28 +73,32 @@ def act_of_source(world: World, what: str, place: int) -> None:
 
 
 def act_of_one(world: World, what: str, number: int, place: int) -> None:
-    if what == "leave":
-        world.leave(number)
-    elif what == "jump":
-        world.jump(number, place)
-    elif what == "again":
-        world.again(number, 1 + place)
-    elif what == "grab":
-        world.grab(number)
-    elif what == "revoke":
-        world.revoke(number)
-    elif what == "stall":
-        world.stall(number, 1 + place % 2)
-    elif what == "stroll":
-        for _ in range(place):
-            world.step(number)
-            world.produce()
-    elif what == "round":
-        for other in world.walkers:
-            world.step(other)
+    ways: dict[str, Callable[[], object]] = {
+        "leave": lambda: world.leave(number),
+        "jump": lambda: world.jump(number, place),
+        "again": lambda: world.again(number, 1 + place),
+        "grab": lambda: world.grab(number),
+        "revoke": lambda: world.revoke(number),
+        "stall": lambda: world.stall(number, 1 + place % 2),
+        "stroll": lambda: stroll(world, number, place),
+        "round": lambda: go_round(world),
+        "step": lambda: world.step(number),
+        "pair": lambda: world.step(number, 2),
+    }
+    if what in ways:
+        ways[what]()
+
+
+def stroll(world: World, number: int, steps: int) -> None:
+    for _ in range(steps):
+        world.step(number)
         world.produce()
-    elif what in ("step", "pair"):
-        world.step(number, 2 if what == "pair" else 1)
+
+
+def go_round(world: World) -> None:
+    for other in world.walkers:
+        world.step(other)
+    world.produce()
 
 
 def happen(world: World, happens: list[Event]) -> None:

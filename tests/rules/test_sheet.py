@@ -23,7 +23,7 @@ def test_the_other_side_reads_what_was_written(places: int, first: int, written:
     seen = Sheet.see(os.dup(made.fd), places)
     try:
         for number, ticket in enumerate(written, first):
-            made.write(number, ticket)
+            made.write(number, ticket.slot, ticket.digest)
 
         numbers = range(first, first + len(written))[-places:]
         assert written[-places:] == [seen.read(number) for number in numbers]
@@ -38,8 +38,8 @@ def test_the_end_of_a_term_is_seen_at_once() -> None:
     made = Sheet.make(2)
     seen = Sheet.see(os.dup(made.fd), 2)
     ticket = Ticket(7, b"0123456789abcdef")
-    made.write(0, ticket)
-    made.write(1, ticket)
+    made.write(0, ticket.slot, ticket.digest)
+    made.write(1, ticket.slot, ticket.digest)
 
     made.next_term()
     made.next_term()

@@ -306,11 +306,12 @@ class World:
                 assert isinstance(unasked, Rest), (
                     "somebody waits, and the rules did not say that it could go on"
                 )
-                until = min([self.rests_until, *self._terms_end()])
+                until = self.rests_until if self.rests_until < math.inf else self._a_term_ends()
                 assert until < math.inf, "nobody moves and nothing ever will"
                 assert until > self.now
                 self.now = until
 
-    def _terms_end(self) -> list[float]:
-        """Give when those will be dormant that have something in hand."""
-        return [w.taken_at + self.rules.patience for w in self.walkers.values() if w.hand]
+    def _a_term_ends(self) -> float:
+        """Give when the first of those will be dormant that have something in hand."""
+        ends = (w.taken_at + self.rules.patience for w in self.walkers.values() if w.hand)
+        return min(ends, default=math.inf)

@@ -1,4 +1,4 @@
-"""Digests of what is in the slots: made once for all who ask, in a worker thread, and never of another block."""
+"""Digests of what is in the slots: made once for all who ask, in a thread, and of nothing else."""
 
 import hashlib
 import threading

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -31,6 +33,13 @@ async def copy(lender: Lender, most: int, seconds: float = 0.0) -> Copy:
     made.close()
     lender.close()
     return made
+
+
+async def together(*tasks: Callable[[], Awaitable[None]]) -> None:
+    """Run them at once, until one has failed or all have ended."""
+    async with trio.open_nursery() as nursery:
+        for task in tasks:
+            nursery.start_soon(task)
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8, 64])
@@ -157,25 +166,30 @@ async def test_one_that_stops_loses_what_it_has_in_hand_and_ends_right(autojump_
     assert is_empty(rig)
 
 
-@pytest.mark.parametrize("when", ["before the term ends", "just after, having looked before"])
+MOMENTS = ["before the term ends", "just after, having looked before", "long after", "not at all"]
+
+
+@pytest.mark.parametrize("when", MOMENTS)
 async def test_all_is_freed_at_the_very_moment_the_term_ends(
     when: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """The copy is right, and known to be; the consumer sees that its term is over, and goes on from there."""
+    """The copy is right, and known to be; the consumer sees that its term is over, and goes on from there.
+
+    "Not at all" is one that sees the new term before it is told of it, and asks for the next at once.
+    """
     rig = make_rig(slots=8, seconds=0.001, patience=10.0)
     lender = lend(rig)
     made = Copy(borrow(lender))
+    borrower = made.borrower
     next_term, moments = Sheet.next_term, []
 
     def free_it(sheet: Sheet) -> None:
-        moments.append(made.borrower.place)
-        borrower = made.borrower
+        moments.append(borrower.place)
         if when == "before the term ends":
             assert borrower.free(count)
-            next_term(sheet)
-        else:
+        next_term(sheet)
+        if when == "just after, having looked before":
             borrower.place += count
-            next_term(sheet)
             os.eventfd_write(borrower._freed, count)
 
     async with trio.open_nursery() as nursery:
@@ -183,10 +197,18 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
         nursery.start_soon(lender.run)
         await made.some(1)
         await trio.sleep(1)
-        count = made.borrower.wait(4, 0)
+        count = borrower.wait(4, 0)
         monkeypatch.setattr(Sheet, "next_term", free_it)
         await trio.sleep(15)
         monkeypatch.undo()
+        if when == "long after":
+            borrower.place += count
+            os.eventfd_write(borrower._freed, count)
+            assert borrower.wait(4, 0) == 0
+        elif when == "not at all":
+            borrower._connection.ask("resume", block=borrower.place)
+            borrower._term = lender.sheet.term
+            borrower._term_began = borrower.place
         with trio.fail_after(100):
             await made.all(4)
         nursery.cancel_scope.cancel()
@@ -195,8 +217,63 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
 
     assert count > 0
     assert moments == [1]
-    assert made.places == [0, *range(1 + count, 40)]
+    first = 1 if when == "not at all" else 1 + count
+    assert made.places == [0, *range(first, 40)]
+    assert made.content[first * PAGE :] == rig.content[first * PAGE :]
     assert is_empty(rig)
+
+
+async def hold_all(rig: Rig, nursery: trio.Nursery) -> tuple[Lender, Copy]:
+    """Give a consumer that has all the slots in hand."""
+    slots = rig.ring.rules.slots
+    nursery.start_soon(rig.produce)
+    for block in range(slots, 0, -1):
+        # Read out of turn, since they don't begin at the head: so all slots are used.
+        probe = rig.open()
+        await read(probe, block * PAGE, PAGE)
+        probe.close()
+    lender = lend(rig, 1, window=slots)
+    nursery.start_soon(lender.run)
+    await trio.sleep(0.1)
+    assert rig.ring.rules.granted.total() == slots
+    return lender, Copy(borrow(lender))
+
+
+async def test_all_slots_are_in_one_hand_and_one_block_is_freed(autojump_clock: MockClock) -> None:
+    """Whoever waited for a slot has it at once."""
+    rig = make_rig(slots=8, seconds=0.001, patience=1000.0)
+
+    async with trio.open_nursery() as nursery:
+        lender, holder = await hold_all(rig, nursery)
+        nursery.start_soon(read, rig.open(), 30 * PAGE, PAGE)
+        await trio.sleep(1)
+        waits = len(rig.ring.waiting())
+        await holder.some(1)
+        await trio.sleep(1)
+        waits_still = len(rig.ring.waiting())
+        nursery.cancel_scope.cancel()
+    holder.close()
+    lender.close()
+
+    assert (waits, waits_still) == (1, 0)
+
+
+async def test_all_slots_are_in_the_hand_of_one_that_stops(autojump_clock: MockClock) -> None:
+    """Whoever waits for a slot has it when that one's patience is over."""
+    rig = make_rig(slots=8, seconds=0.001, patience=10.0)
+
+    async with trio.open_nursery() as nursery:
+        lender, holder = await hold_all(rig, nursery)
+        begun = trio.current_time()
+        with trio.fail_after(50):
+            found = bytes(await read(rig.open(), 30 * PAGE, PAGE))
+        took = trio.current_time() - begun
+        nursery.cancel_scope.cancel()
+    holder.close()
+    lender.close()
+
+    assert found == rig.content[30 * PAGE : 31 * PAGE]
+    assert 9.0 <= took <= 10.0
 
 
 async def test_a_bad_block_ends_the_wait_of_those_who_come_to_it(autojump_clock: MockClock) -> None:
@@ -209,9 +286,7 @@ async def test_a_bad_block_ends_the_wait_of_those_who_come_to_it(autojump_clock:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         with pytest.raises(ExceptionGroup) as caught:
-            async with trio.open_nursery() as consumers:
-                consumers.start_soon(lender.run)
-                await made.all(3)
+            await together(lender.run, partial(made.all, 3))
         made.close()
         lender.close()
         left = is_empty(rig)
@@ -229,17 +304,19 @@ async def test_a_bad_block_ends_the_wait_of_those_who_come_to_it(autojump_clock:
     assert again.content == rig.content
 
 
-def free_too_many(made: Copy) -> None:
+async def free_too_many(made: Copy) -> None:
+    await trio.sleep(5)
     os.eventfd_write(made.borrower._freed, 5)
 
 
-def resume_unasked(made: Copy) -> None:
+async def resume_unasked(made: Copy) -> None:
+    await trio.sleep(5)
     made.borrower._connection.ask("resume", block=0)
 
 
 @pytest.mark.parametrize("misbehaves", [free_too_many, resume_unasked])
 async def test_a_consumer_that_does_not_keep_to_the_rules_is_refused(
-    misbehaves: Callable[[Copy], None], autojump_clock: MockClock
+    misbehaves: Callable[[Copy], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     """It is told so by an error of its own; nobody else's blocks are touched."""
     rig = make_rig()
@@ -249,11 +326,7 @@ async def test_a_consumer_that_does_not_keep_to_the_rules_is_refused(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
         with pytest.raises(ExceptionGroup) as caught:
-            async with trio.open_nursery() as consumers:
-                consumers.start_soon(lender.run)
-                await trio.sleep(5)
-                misbehaves(made)
-                await trio.sleep_forever()
+            await together(lender.run, partial(misbehaves, made))
         made.close()
         lender.close()
         left = is_empty(rig)
@@ -272,8 +345,13 @@ async def test_whoever_verifies_gets_each_blocks_digest(
     """With its ticket, the short last block's too; two of a pack have each block hashed once."""
     rig = make_rig(SIZE, patience=float("inf"))
     hashed: list[int] = []
-    monkeypatch.setattr(digests_module, "digest", lambda block: hashed.append(len(block)) or digest_of(block))
     made = []
+
+    def digest(block: memoryview) -> bytes:
+        hashed.append(len(block))
+        return digest_of(block)
+
+    monkeypatch.setattr(digests_module, "digest", digest)
 
     async def follow() -> None:
         made.append(await copy(lend(rig, start, digests=True), most=3))
@@ -288,6 +366,36 @@ async def test_whoever_verifies_gets_each_blocks_digest(
     expected = [digest_of(block_of(rig, place)) for place in range(start, start + 38)]
     assert [one.digests for one in made] == [expected, expected]
     assert sorted(hashed) == [123, *[PAGE] * 37]
+
+
+async def test_a_term_ends_while_its_blocks_are_hashed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """What comes of it is for nobody: the next term has its own tickets, with the right digests."""
+    rig = make_rig(slots=4, patience=10.0, seconds=0.001)
+    go = threading.Event()
+    monkeypatch.setattr(digests_module, "digest", lambda block: digest_of(block) if go.wait(10) else b"")
+    lender = lend(rig, digests=True)
+    made = Copy(borrow(lender))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.produce)
+        nursery.start_soon(lender.run)
+        await trio.sleep(15)
+        assert made.borrower.wait(4, 0) == 0
+        term = lender.sheet.term
+        rig.ring.rules.patience = rig.ring.rules.order.patience = float("inf")
+        go.set()
+        await made.all(4)
+        nursery.cancel_scope.cancel()
+    made.close()
+    lender.close()
+
+    assert term == 1
+    assert made.places == list(range(40))
+    assert made.content == rig.content
+    assert made.digests == [digest_of(block_of(rig, place)) for place in range(40)]
+    assert is_empty(rig)
 
 
 def digest_of(block: bytes | memoryview) -> bytes:

@@ -1,4 +1,4 @@
-"""Consumers that stop, go on, die and come late, against a plain model: a copy is the source, or is not done."""
+"""Consumers that stop, go on, die and come late, against a plain model: each copy is right or not done."""
 
 import os
 import random

@@ -10,7 +10,7 @@ import pytest
 from tests.mount.support.commands import run, wait_until
 from tests.mount.support.images import SECTOR
 
-SECTORS_READ = 2  # the third field of /sys/block/NAME/stat, in sectors of 512 bytes
+SECTORS_READ, SECTORS_WRITTEN = 2, 6  # fields of /sys/block/NAME/stat, in sectors of 512 bytes
 
 
 @contextlib.contextmanager
@@ -29,4 +29,13 @@ def attached(path: Path, *options: str) -> Iterator[Path]:
 
 def bytes_read(device: Path) -> int:
     """Return the bytes that the kernel has read from a loop device since it came to be."""
-    return int(Path("/sys/block", device.name, "stat").read_text().split()[SECTORS_READ]) * SECTOR
+    return _count(device, SECTORS_READ)
+
+
+def bytes_written(device: Path) -> int:
+    """Return the bytes that the kernel has written to a loop device since it came to be."""
+    return _count(device, SECTORS_WRITTEN)
+
+
+def _count(device: Path, field: int) -> int:
+    return int(Path("/sys/block", device.name, "stat").read_text().split()[field]) * SECTOR

@@ -1,0 +1,130 @@
+"""A producer with its door, in this process; consumers come in threads, and block as they do in processes."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from fanoutfs.coordinator.door import Door, listen
+from fanoutfs.coordinator.engine import Engine
+from fanoutfs.settings import PAGE, Settings
+from fanoutfs.sharing.borrower import Borrower
+from fanoutfs.sharing.wire import Connection
+from tests.scratched import Scratched
+
+BLOCKS = 40
+SIZE = (BLOCKS - 1) * PAGE + 123
+"""The last of the blocks is short."""
+
+CONTENT = b"".join(i.to_bytes(8, "big") for i in range(0, SIZE + 8, 8))[:SIZE]
+"""Every 8 bytes are their own offset."""
+
+LIMIT = 10.0
+"""Seconds that a test here may take, ten times what it needs."""
+
+
+@attrs.define(eq=False)
+class Served:
+    """A producer that can be come to."""
+
+    engine: Engine
+    path: Path
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    def connect(self) -> Connection:
+        return Connection.to(self.path)
+
+    def join(self, *, near: int | None = None, goes_on: tuple[int, int] | None = None) -> Borrower:
+        return Borrower.join(self.connect(), "target", digests=False, near=near, goes_on=goes_on)
+
+    def copy(self) -> bytes:
+        """Copy all, in pieces of three blocks."""
+        borrower = self.join()
+        content = copy_rest(borrower)
+        borrower.close()
+        return content
+
+    def end(self) -> None:
+        """End the producer, as a signal does; for threads."""
+        nursery = self.engine._nursery
+        assert nursery is not None
+        trio.from_thread.run_sync(nursery.cancel_scope.cancel)
+        wait_for(self.ended.is_set)
+
+    def is_idle(self) -> bool:
+        """Say whether nobody holds anything of the ring, is known, or waits."""
+        ring = self.engine.ring
+        known = (self.engine.lenders, ring.rules.points, ring.rules.granted, ring.waiting())
+        return not any(known)
+
+    async def becomes(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds that another thread, or the door, is about to bring about."""
+        while not condition():  # noqa: ASYNC110 (it is brought about by other threads, who know no trio)
+            await trio.sleep(0.002)
+
+    async def rests(self) -> None:
+        """Wait until the source is left alone: the head stays where it is."""
+        while True:
+            await wait_all_tasks_blocked()
+            if self.engine.ring.reading_since is None:
+                return
+
+    async def run(self) -> None:
+        listener = listen(self.path)
+        await self.engine.run(trio.sleep_forever, Door(self.engine, listener).serve)
+        self.ended.set()
+
+
+@contextlib.asynccontextmanager
+async def producer(
+    *, slots: int = 8, kept: bool = True, bad: frozenset[int] = frozenset(), **settings: Any
+) -> AsyncIterator[Served]:
+    """Replicate CONTENT in blocks of a page; ``kept``: it lives as long as this, whoever leaves."""
+    engine = Engine(Settings(block=PAGE, ring=slots * PAGE, **settings), Scratched(CONTENT, bad))
+    with tempfile.TemporaryDirectory(prefix="fanoutfs-test-") as folder:
+        served = Served(engine, Path(folder, "door"))
+        with trio.fail_after(LIMIT), engine.in_use() if kept else contextlib.nullcontext():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(served.run)
+                await served.becomes(served.path.exists)
+                yield served
+                nursery.cancel_scope.cancel()
+    assert served.is_idle()
+
+
+def copy_rest(
+    borrower: Borrower, content: bytearray | None = None, *, until: int | None = None, most: int = 3
+) -> bytes:
+    """Copy from where it is to the end of its turn, or to before the unrolled block ``until``."""
+    image = borrower.image
+    content = content or bytearray(image.size)
+    end = borrower.end if until is None else until
+    while borrower.place < end:
+        count = borrower.wait(min(most, end - borrower.place), LIMIT)
+        place = borrower.place
+        tickets = borrower.tickets(count)
+        copied = [bytes(borrower.block(ticket, place + i)) for i, ticket in enumerate(tickets)]
+        if count and borrower.free(count):
+            for number, block in enumerate(copied, place):
+                at = number % image.blocks * image.block
+                content[at : at + len(block)] = block
+    return bytes(content)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait, in a thread, until something holds."""
+    until = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+async def in_thread(function: Callable[..., Any], *arguments: object) -> Any:
+    """Run what blocks in a thread, which is left alone when it takes too long."""
+    return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)

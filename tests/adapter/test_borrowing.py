@@ -1,0 +1,191 @@
+"""Consumers with a socket between them and the producer: both sides of the shared memory, and the door."""
+
+from typing import Any
+
+import pytest
+import trio
+
+from fanoutfs.errors import FanoutError
+from fanoutfs.settings import PAGE
+from fanoutfs.sharing.borrower import Borrower
+from fanoutfs.sharing.sheet import Sheet
+from fanoutfs.sharing.wire import Connection, HungUpError, Message
+from tests.adapter.producers import BLOCKS, CONTENT, copy_rest, in_thread, producer, wait_for
+
+
+async def test_many_copies_at_once() -> None:
+    """Twenty threads, each with its own place and pace: all get the image."""
+    contents = []
+
+    async with producer() as served:
+
+        async def copy() -> None:
+            contents.append(await in_thread(served.copy))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(copy)
+        await served.becomes(served.is_idle)
+
+    assert contents == [CONTENT] * 20
+
+
+async def test_where_a_turn_begins() -> None:
+    """At the head, or at the block asked for if all from there to the head is in the ring."""
+    async with producer() as served:
+        rules = served.engine.ring.rules
+        first = await in_thread(served.join)
+        await in_thread(lambda: copy_rest(first, until=12))
+        began, expected = [], []
+        for near in (None, -1, -3, 1, -12, 0):
+            await served.rests()
+            head = rules.head
+            block = None if near is None else (head + near) % BLOCKS
+            borrower = await in_thread(lambda near=block: served.join(near=near))
+            began.append((borrower.start, borrower.place))
+            expected.append((block, block) if near in (-1, -3, 0) else (head, head))
+            borrower.close()
+        first.close()
+
+    assert began == expected
+
+
+async def test_a_copy_goes_on_with_another_producer() -> None:
+    """From where the first one's end found it: the rest of the same turn."""
+    content = bytearray(len(CONTENT))
+    async with producer() as first:
+        borrower = await in_thread(first.join)
+        content[:] = await in_thread(lambda: copy_rest(borrower, content, until=17))
+        turn = borrower.start, borrower.place
+        borrower.close()
+
+    async with producer() as second:
+        borrower = await in_thread(lambda: second.join(goes_on=turn))
+        whole = await in_thread(copy_rest, borrower, content)
+        borrower.close()
+        read = second.engine.statistics.bytes_read
+
+    assert turn == (0, 17)
+    assert whole == CONTENT
+    assert read <= (BLOCKS - 17) * PAGE
+
+
+async def test_one_that_takes_nothing_for_its_patience_loses_what_it_has() -> None:
+    """The others go on; told so when it says that it has copied that, it copies it again, and ends right."""
+    async with producer(patience=0.1) as served:
+        stopped = await in_thread(served.join)
+        count = await in_thread(stopped.wait, 3)
+        other = await in_thread(served.copy)
+        await served.becomes(lambda: not served.engine.ring.rules.granted)
+        believed = await in_thread(stopped.free, count)
+        content = await in_thread(copy_rest, stopped)
+        stopped.close()
+        await served.becomes(served.is_idle)
+
+    assert count > 0
+    assert other == CONTENT
+    assert not believed
+    assert content == CONTENT
+
+
+async def test_stopped_between_the_welcome_and_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first term is over before it has seen the sheet: it knows that what it was granted is no more."""
+    see = Sheet.see
+    terms = []
+
+    def see_late(fd: int, tickets: int) -> Sheet:
+        sheet = see(fd, tickets)
+        wait_for(lambda: sheet.term > 0)
+        terms.append(sheet.term)
+        return sheet
+
+    async with producer(patience=0.1) as served:
+        monkeypatch.setattr(Sheet, "see", see_late)
+        borrower = await in_thread(served.join)
+        other = await in_thread(served.copy)
+        content = await in_thread(copy_rest, borrower)
+        borrower.close()
+
+    assert terms == [1, 1]
+    assert (content, other) == (CONTENT, CONTENT)
+
+
+async def test_stopped_between_the_new_term_and_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same when it has been given a new term, and that is over, too, when it looks."""
+    ask = Connection.ask
+    terms: list[int] = []
+
+    async with producer(patience=0.1) as served:
+        borrower = await in_thread(served.join)
+
+        def ask_and_stop(
+            connection: Connection, word: str, timeout: float | None = None, **message: Any
+        ) -> Message:
+            answer = ask(connection, word, timeout, **message)
+            if word == "resume" and not terms:
+                wait_for(lambda: borrower._sheet.term > 1)
+                terms.append(borrower._sheet.term)
+            return answer
+
+        monkeypatch.setattr(Connection, "ask", ask_and_stop)
+        await in_thread(wait_for, lambda: borrower._sheet.term == 1)
+        content = await in_thread(copy_rest, borrower)
+        borrower.close()
+
+    assert terms == [2]
+    assert content == CONTENT
+
+
+@pytest.mark.parametrize("in_hand", [0, 2])
+async def test_the_producer_ends(in_hand: int) -> None:
+    """Whoever waits for a block is told that it has hung up, whatever it has in hand."""
+    async with producer() as served:
+        borrower = await in_thread(served.join)
+        await in_thread(lambda: copy_rest(borrower, until=5))
+        if in_hand:
+            await in_thread(borrower.wait, in_hand)
+
+    with pytest.raises(HungUpError, match="the producer has ended"):
+        copy_rest(borrower)
+    borrower.close()
+
+
+async def test_a_bad_place_of_the_source() -> None:
+    """Who comes to it is told which bytes can't be read, having had all before; a reader elsewhere is not."""
+    async with producer(bad=frozenset([5])) as served:
+        borrower = await in_thread(served.join)
+        with pytest.raises(FanoutError, match=f"can't be read from byte {5 * PAGE} to before {6 * PAGE}"):
+            await in_thread(copy_rest, borrower)
+        had = borrower.place
+        borrower.close()
+        elsewhere = await in_thread(lambda: served.join(goes_on=(6, 20)))
+        content = await in_thread(lambda: copy_rest(elsewhere, until=6 + 34))
+        elsewhere.close()
+        await served.becomes(served.is_idle)
+
+    assert had == 5
+    assert content[20 * PAGE :] == CONTENT[20 * PAGE :]
+
+
+async def test_one_that_hangs_up_with_blocks_in_hand() -> None:
+    """They are free as soon as that is seen, long before its patience is over."""
+    async with producer(patience=1000.0) as served:
+        gone = await in_thread(served.join)
+        await in_thread(gone.wait, 3)
+        other = await in_thread(served.join)
+        gone.close()
+        content = await in_thread(copy_rest, other)
+        other.close()
+        await served.becomes(served.is_idle)
+
+    assert content == CONTENT
+
+
+async def test_a_borrower_comes_while_the_producer_ends() -> None:
+    """It is hung up on, and looks for another."""
+    async with producer() as served:
+        connection = await in_thread(served.connect)
+        served.engine.told_to_end.set()
+        with pytest.raises(HungUpError):
+            await in_thread(lambda: Borrower.join(connection, "target", digests=False))
+        connection.close()

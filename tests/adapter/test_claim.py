@@ -1,0 +1,190 @@
+"""Who becomes the producer of a source: one of all who want to, however they come and end."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fanoutfs.coordinator import claim, find
+from fanoutfs.coordinator.claim import Claim, door_of, runtime_folder
+from fanoutfs.coordinator.door import listen
+from fanoutfs.coordinator.find import ask_status, claim_or_find, knock
+from fanoutfs.errors import UnusableError
+from fanoutfs.sharing.wire import Connection
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep locks and doors where they are nobody else's."""
+    monkeypatch.setattr(claim, "runtime_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def claimed() -> Iterator[Claim]:
+    """Claim a source."""
+    taken = Claim.take_nowait("source")
+    assert taken is not None
+    yield taken
+    taken.release()
+
+
+HOLDS = """
+import os, sys
+from pathlib import Path
+from fanoutfs.coordinator import claim
+claim.runtime_folder = lambda: Path(sys.argv[1])
+taken = claim.Claim.take_nowait("source")
+if sys.argv[2] == "forks" and os.fork():
+    os._exit(0)
+print(taken is not None, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def holder(folder: Path, how: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have another process claim the source; it lets go when its input ends."""
+    command = [sys.executable, "-c", HOLDS, str(folder), how]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True\n"
+        yield process
+        process.stdin.close()
+
+
+def test_one_has_it_until_it_lets_go() -> None:
+    """Another source is nobody's; the same one is had again, and again."""
+    for _ in range(3):
+        taken = Claim.take_nowait("source")
+        assert taken is not None
+        assert Claim.take_nowait("source") is None
+        other = Claim.take_nowait("other")
+        assert other is not None
+        other.release()
+        taken.release()
+
+
+def test_whoever_had_it_was_killed(folder: Path) -> None:
+    """The next one has it at once: nothing has to be cleared, and no age be guessed."""
+    with holder(folder, "alone") as process:
+        assert Claim.take_nowait("source") is None
+        process.kill()
+        process.wait(10)
+        taken = Claim.take_nowait("source")
+
+    assert taken is not None
+    taken.release()
+
+
+def test_whoever_had_it_forked_and_ended(folder: Path) -> None:
+    """The child has it, too: so a daemon keeps what the command has claimed for it."""
+    with holder(folder, "forks") as process:
+        process.wait(10)
+        assert Claim.take_nowait("source") is None
+
+    found = claim_or_find("source", "/dev/x")
+    assert isinstance(found, Claim)
+    found.release()
+
+
+def test_many_want_it_at_once(folder: Path) -> None:
+    """One has the claim; when its door is open all the others stand there, and none has had to be told."""
+    opened = threading.Event()
+    doors = []
+
+    def come(_: int) -> str:
+        found = claim_or_find("source", "/dev/x")
+        if isinstance(found, Connection):
+            found.close()
+            return "visits"
+        doors.append(listen(door_of("source")))
+        opened.wait(10)
+        found.release()
+        return "produces"
+
+    with ThreadPoolExecutor(30) as pool:
+        coming = pool.map(come, range(30))
+        knocking = threading.Timer(0.3, opened.set)
+        knocking.start()
+        came = sorted(coming)
+    for door in doors:
+        door.close()
+
+    assert came == ["produces"] + ["visits"] * 29
+
+
+def test_a_door_that_a_killed_producer_has_left(folder: Path) -> None:
+    """Nobody is behind it: the claim is free, and whoever has it opens a new one there."""
+    listen(door_of("source")).close()
+    assert door_of("source").is_socket()
+    assert (knock("source"), ask_status("source")) == (None, None)
+
+    found = claim_or_find("source", "/dev/x")
+    assert isinstance(found, Claim)
+    door = listen(door_of("source"))
+    connection = knock("source")
+
+    assert connection is not None
+    connection.close()
+    door.close()
+    found.release()
+
+
+def test_a_producer_that_is_mute(claimed: Claim, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the claim and opens no door: it is waited for, but not for ever, and named."""
+    monkeypatch.setattr(find, "PATIENCE_SECONDS", 0.05)
+    with pytest.raises(UnusableError, match=r"the source /dev/x has a producer .* fuser -v .*source\.lock"):
+        claim_or_find("source", "/dev/x")
+
+
+def test_a_producer_that_hangs_up_on_who_asks(folder: Path) -> None:
+    """It is about to end: there is no status."""
+    door = listen(door_of("source"))
+
+    def hang_up() -> None:
+        visitor, _ = door.accept()
+        visitor.close()
+
+    ends = threading.Thread(target=hang_up)
+    ends.start()
+    assert ask_status("source") is None
+    ends.join()
+    door.close()
+
+
+@pytest.mark.parametrize("what", ["a link", "others may write", "another user's"])
+def test_a_folder_that_others_could_have_made(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locks are not kept there: whoever can write them can be anybody's producer."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    ours = os.geteuid() or 4711
+    monkeypatch.setattr(os, "getuid", lambda: ours + (what == "another user's"))
+    place = tmp_path / "fanoutfs"
+    if what == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.mkdir()
+        place.chmod(0o777 if what == "others may write" else 0o700)
+        if os.geteuid() == 0:
+            os.chown(place, ours, -1)
+
+    with pytest.raises(UnusableError, match=f"{place} is not a folder that only this user can write"):
+        runtime_folder()
+
+
+def test_a_link_in_place_of_the_lock(folder: Path) -> None:
+    """It is not followed: it may lead anywhere."""
+    (folder / "source.lock").symlink_to(folder / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        Claim.take_nowait("source")
+    assert not (folder / "elsewhere").exists()

@@ -1,0 +1,318 @@
+"""The door of a producer: who is let in, what is answered, and that nobody's nonsense harms anybody else."""
+
+import contextlib
+import json
+import logging
+import os
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from fanoutfs.coordinator import engine as engine_module
+from fanoutfs.coordinator.door import LONGEST, Door, Visitor, listen
+from fanoutfs.coordinator.engine import Engine
+from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.settings import MIB, PAGE, Settings
+from fanoutfs.sharing.wire import Connection, HungUpError
+from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, copy_rest, in_thread, producer
+from tests.scratched import Scratched
+
+JOIN = {"target": "/dev/x", "digests": False, "near": None, "goes_on": None}
+
+
+@contextlib.contextmanager
+def visit(served: Served) -> Iterator[Connection]:
+    """Stand at the door, and leave in the end."""
+    connection = served.connect()
+    try:
+        yield connection
+    finally:
+        for fd in connection.take_descriptors():
+            os.close(fd)
+        connection.close()
+
+
+async def ask(connection: Connection, word: str, **message: Any) -> Any:
+    return await in_thread(lambda: connection.ask(word, 5, **message))
+
+
+# Who is let in
+
+
+@pytest.mark.parametrize(("uid", "let_in"), [(0, True), (4711, True), (4712, False)])
+async def test_the_same_user_and_root_are_let_in(
+    uid: int, *, let_in: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel says who they are; any other is told so, and asked nothing."""
+    of = Visitor.of
+
+    def of_uid(connected: trio.socket.SocketType) -> Visitor:
+        return Visitor(connected, of(connected).pid, uid)
+
+    monkeypatch.setattr(Visitor, "of", of_uid)
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    async with producer() as served:
+        with visit(served) as connection:
+            if let_in:
+                assert (await ask(connection, "status"))["status"]["source"]["size"] == SIZE
+            else:
+                with pytest.raises(FanoutError, match="another user's"):
+                    await ask(connection, "status")
+
+
+async def test_the_kernel_says_who_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process and the user, not what the visitor says."""
+    visitors = []
+    of = Visitor.of
+
+    def see(connected: trio.socket.SocketType) -> Visitor:
+        visitors.append(of(connected))
+        return visitors[-1]
+
+    monkeypatch.setattr(Visitor, "of", see)
+    async with producer() as served:
+        with visit(served) as connection:
+            await ask(connection, "status", pid=1, uid=4711)
+
+    assert [(visitor.pid, visitor.uid) for visitor in visitors] == [(os.getpid(), os.getuid())]
+
+
+# What is answered
+
+
+async def test_the_status_names_the_copies() -> None:
+    """Each with its target and where it is; a visitor that only asks is none of them."""
+    async with producer() as served:
+        with visit(served) as asks:
+            with visit(served) as consumer:
+                await ask(consumer, "join", **JOIN)
+                full = await ask(asks, "status")
+            await served.becomes(served.is_idle)
+            empty = await ask(asks, "status")
+
+    (reader,) = full["status"]["readers"]
+    expected = {"kind": "copy", "target": "/dev/x", "start": 0, "position": 0, "left": SIZE, "delivered": 0}
+    assert expected == {key: reader[key] for key in expected}
+    assert reader["pid"] == os.getpid()
+    assert empty["status"]["readers"] == []
+    assert set(empty["status"]["gauges"].values()) == {0}
+
+
+async def test_it_lives_as_long_as_somebody_stays() -> None:
+    """Who asks for the status does not keep it; with the last of those who stay or copy it ends."""
+    async with producer(kept=False) as served:
+        with visit(served) as asks:
+            with visit(served) as copies:
+                with visit(served) as first, visit(served) as second:
+                    answers = [await ask(first, "stay"), await ask(second, "stay")]
+                    await ask(asks, "status")
+                    await ask(copies, "join", **JOIN)
+                await served.becomes(lambda: served.engine.users == 1)
+                assert not served.ended.is_set()
+            await served.ended.wait()
+            with pytest.raises(HungUpError):
+                await in_thread(asks.hear, 5)
+
+    assert [answer["others"] for answer in answers] == [0, 1]
+    told = {"size": SIZE, "block": PAGE, "identity": "scratched", "head": 0}
+    assert told == {key: answers[0][key] for key in told}
+
+
+async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An engine that was started for a copy ends by itself when that never comes."""
+    monkeypatch.setattr(engine_module, "FIRST_SECONDS", 0.05)
+    engine = Engine(Settings(block=PAGE, ring=8 * PAGE), Scratched(CONTENT))
+    with trio.fail_after(5):
+        await engine.run(engine.first_user, Door(engine, listen(tmp_path / "door")).serve)
+
+
+@pytest.mark.parametrize("word", ["stay", "join", "mount"])
+async def test_one_that_is_being_ended_takes_nobody_in(word: str) -> None:
+    """Who is in is hung up on, and looks for another; who is not finds no door."""
+    async with producer() as served:
+        with visit(served) as connection:
+            answer = await ask(connection, "status")
+            served.engine.told_to_end.set()
+            with pytest.raises(HungUpError):
+                await ask(connection, word)
+
+        assert answer["status"]["readers"] == []
+        assert not served.path.exists()
+
+
+async def test_a_mount_that_fails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason; the visitor may ask on, and the producer lives."""
+
+    async def mount(*_: object) -> None:
+        raise UnusableError("/mnt can't be mounted")
+
+    monkeypatch.setattr(Engine, "mount", mount)
+    async with producer() as served:
+        with visit(served) as connection:
+            with pytest.raises(FanoutError, match=r"^/mnt can't be mounted$"):
+                await ask(connection, "mount", point="/mnt", allow_other=False, options=[])
+            answer = await ask(connection, "status")
+
+    assert answer["word"] == "status"
+
+
+async def test_two_hundred_at_once() -> None:
+    """All that come in one instant are answered: none is turned away, or has to come again."""
+    async with producer() as served:
+        with contextlib.ExitStack() as stack:
+
+            def come() -> list[str]:
+                connections = [stack.enter_context(visit(served)) for _ in range(200)]
+                for number, connection in enumerate(connections):
+                    word = ["status", "stay", "join"][number % 3]
+                    connection.say(word, **JOIN)
+                return [connection.hear(5)["word"] for connection in connections]
+
+            words = await in_thread(come)
+        await served.becomes(lambda: served.engine.users == 1)
+
+    assert words == (["status", "staying", "welcome"] * 67)[:200]
+
+
+async def test_a_visitor_that_comes_piece_by_piece() -> None:
+    """A message is one when its line is whole, and several may come in one piece."""
+    async with producer() as served:
+        with visit(served) as connection:
+            for piece in (b'{"word": "sta', b'tus"}', b'\n{"word": "status"}\n{"wo', b'rd": "stay"}\n'):
+                connection.socket.sendall(piece)
+                await wait_all_tasks_blocked()
+            words = [(await in_thread(connection.hear, 5))["word"] for _ in range(3)]
+
+    assert words == ["status", "status", "staying"]
+
+
+# Nonsense
+
+
+def message(word: str, **rest: Any) -> bytes:
+    return json.dumps({"word": word, **rest}).encode() + b"\n"
+
+
+def join(**changes: Any) -> bytes:
+    return message("join", **{**JOIN, **changes})
+
+
+NONSENSE = {
+    "no JSON": b"what\n",
+    "no text": b"\xff\xfe\x00\n",
+    "a number": b"17\n",
+    "a list": b"[]\n",
+    "an endless list": b"[" * (LONGEST - 1) + b"\n",
+    "no word": b"{}\n",
+    "an unknown word": message("fly"),
+    "a word that is a list": message(["status"]),  # type: ignore[arg-type]
+    "a megabyte without an end": b"x" * MIB,
+    "join without a target": message("join"),
+    "join near no block": join(near=BLOCKS),
+    "join near a block before the first": join(near=-1),
+    "join near half a block": join(near=1.5),
+    "join near a word": join(near="head"),
+    "go on behind the end of the turn": join(goes_on=[3, 3 + BLOCKS + 1]),
+    "go on from no block": join(goes_on=[BLOCKS, BLOCKS]),
+    "go on with one number": join(goes_on=[3]),
+    "go on with a number": join(goes_on=3),
+    "a mount of nothing": message("mount"),
+    "a consumer that joins again": join() + join(),
+    "a consumer with an unknown word": join() + message("status"),
+    "a new term that nobody has ended": join() + message("resume", block=1),
+    "a new term at no block": join() + message("resume", block="x"),
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+async def test_nonsense_costs_who_talks_it_the_connection(
+    what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is let go of, with a line in the log that names its process; a copy under way ends right."""
+
+    def talk(connection: Connection) -> None:
+        # It may have heard enough before all is said.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.socket.sendall(NONSENSE[what])
+        while True:
+            connection.hear(5)
+
+    async with producer() as served:
+        other = await in_thread(served.join)
+        content = bytearray(await in_thread(lambda: copy_rest(other, until=3)))
+        with visit(served) as connection, pytest.raises(HungUpError):
+            await in_thread(talk, connection)
+        whole = await in_thread(copy_rest, other, content)
+        other.close()
+        await served.becomes(served.is_idle)
+
+    assert whole == CONTENT
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"process {os.getpid()} at the door is let go" in record.message
+    assert "bug" not in record.message
+
+
+def free_too_many(connection: Connection) -> None:
+    """Say that more was copied than could ever be; a semaphore is taken one by one."""
+    fds = connection.take_descriptors()
+    os.eventfd_write(fds[-1], 2**62)
+    for fd in fds:
+        os.close(fd)
+
+
+def shut_down(connection: Connection) -> None:
+    """Send no more, but stay."""
+    connection.socket.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("misbehaves", [free_too_many, shut_down])
+async def test_a_consumer_that_misbehaves_holds_nobody(
+    misbehaves: Callable[[Connection], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it held is free at once; a copy under way ends right, though its patience is without end."""
+    async with producer(patience=1e9) as served:
+        other = await in_thread(served.join)
+        with visit(served) as connection:
+            await ask(connection, "join", **JOIN)
+            await served.becomes(
+                lambda: all(one._granted > one._freed for one in served.engine.lenders.values())
+            )
+            misbehaves(connection)
+            content = await in_thread(copy_rest, other)
+        other.close()
+        await served.becomes(served.is_idle)
+
+    assert content == CONTENT
+    assert "bug" not in caplog.text
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (names are enough)
+
+
+async def test_more_come_than_there_are_descriptors() -> None:
+    """Those who can't be let in now are later, or are turned away; a copy under way ends right."""
+    async with producer(patience=0.05) as served:
+        await in_thread(served.copy)  # whatever is opened once is open
+        await served.becomes(served.is_idle)
+        before = open_descriptors()
+        with contextlib.ExitStack() as stack:
+            other = stack.enter_context(contextlib.closing(await in_thread(served.join)))
+            visitors = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 12, hard))
+            stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            for visitor in visitors:
+                visitor.connect(str(served.path))
+                visitor.sendall(join())
+            content = await in_thread(copy_rest, other)
+        await served.becomes(lambda: served.is_idle() and open_descriptors() == before)
+        last = await in_thread(served.copy)
+
+    assert (content, last) == (CONTENT, CONTENT)

@@ -1,0 +1,181 @@
+"""Copies and a mount of the same source: one producer serves both, whichever was first."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support import mountinfo
+from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.mount.support.copies import BLOCK, RATE, SLOWLY, Copies, lines
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.readers import hold
+from tests.mount.support.refusals import assert_refused
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+Spawn = Callable[..., Process]
+
+
+@pytest.mark.parametrize("by", ["mount", "mount/image", "source"])
+def test_a_copy_of_a_mount(
+    by: str, copies: Copies, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """Whatever names it, it has the mount's producer, and a `dd` goes on beside it."""
+    source, target = pattern_image(SIZE), work / "target"
+    mounted = mount(source, "--read-rate", SIZE)
+    names = {"mount": mounted.point, "mount/image": mounted.image, "source": source}
+    reader = hold(spawn, mounted.image, work / "beside", BLOCK)
+    copy = copies.start(names[by], target)
+    status = copies.wait_for_targets(source, target)
+    reader.finish()
+    done = copies.finish(copy)
+
+    assert mounted.pid == status["pid"]
+    assert ["copy", "image"] == sorted(reader["kind"] for reader in status["readers"])
+    assert 0 == copies.producers()
+    assert list(lines(done)) == [str(target)]
+    assert_same(source, target)
+    assert_same(source, work / "beside")
+
+
+def test_a_mount_of_what_is_copied(
+    copies: Copies, pattern_image: PatternFactory, point: Path, work: Path
+) -> None:
+    """The copy's producer serves it, which the user is told; it is there when the copy is done."""
+    source, target = pattern_image(SIZE), work / "target"
+    copy = copies.start(source, target, "--read-rate", RATE)
+    producer = copies.wait_for_targets(source, target)["pid"]
+    said = fanoutfs("mount", source, point).stderr.decode()
+    run("cp", point / "image", work / "beside")
+    copies.finish(copy)
+    status = copies.status(source)
+    run("cmp", source, point / "image")
+    fanoutfs("umount", point)
+
+    assert f"fanoutfs: {source} has a producer already; it serves the mount, with its own settings\n" == said
+    assert status is not None
+    assert (producer, str(point)) == (status["pid"], status["mountpoint"])
+    assert has_ended(producer)
+    assert_same(source, target)
+    assert_same(source, work / "beside")
+
+
+def test_a_mount_taken_down_while_it_is_copied(
+    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """`umount` returns at once and says that the producer goes on, until the copies are done."""
+    source, targets = pattern_image(SIZE), [work / "one", work / "two"]
+    mounted = mount(source, "--read-rate", SIZE)
+    one = copies.start(mounted.point, targets[0])
+    two = copies.start(mounted.point, targets[1])
+    copies.wait_for_targets(source, *targets)
+    said = mounted.unmount().stderr.decode()
+    is_there = not has_ended(mounted.pid)
+    for copy in (one, two):
+        copies.finish(copy)
+
+    assert f"fanoutfs: {mounted.point} is unmounted; its producer goes on for 2 copies\n" == said
+    assert is_there
+    for target in targets:
+        assert_same(source, target)
+    wait_until(lambda: has_ended(mounted.pid), "the producer has gone with its last copy")
+
+
+def test_a_foreground_mount_of_what_is_copied(
+    copies: Copies, pattern_image: PatternFactory, point: Path, spawn: Spawn, work: Path
+) -> None:
+    """Control-C unmounts and exits 0; the copy goes on."""
+    source, target = pattern_image(SIZE), work / "target"
+    copy = copies.start(source, target, *SLOWLY)
+    held = copies.hold(source, target, BLOCK)
+    front = spawn(FANOUTFS, "mount", "-f", source, point)
+    wait_until(lambda: f" is mounted on {point}" in copies.log_text(), "the producer has seen it answer")
+    front.send_signal(signal.SIGINT)
+    finish(front)
+    is_mounted = bool(mountinfo.at(point))
+    status = copies.status(source)
+    os.kill(held, signal.SIGCONT)
+    copies.finish(copy)
+
+    assert not is_mounted
+    assert status is not None
+    assert None is status["mountpoint"]
+    assert_same(source, target)
+
+
+def test_a_foreground_mount_ended_while_it_is_copied(
+    copies: Copies, pattern_image: PatternFactory, point: Path, spawn: Spawn, work: Path
+) -> None:
+    """It was the producer: the copy of the source finds that it has to start one, and ends right."""
+    source, target = pattern_image(SIZE), work / "target"
+    front = spawn(FANOUTFS, "mount", "-f", *SLOWLY, source, point)
+    wait_until((point / "image").exists, "the mount answers")
+    copy = copies.start(source, target)
+    copies.worker(source, target, 2 * MIB)
+    front.send_signal(signal.SIGINT)
+    finish(front)
+    copies.finish(copy)
+
+    assert [] == mountinfo.at(point)
+    assert 1 == copies.producers()
+    assert_same(source, target)
+
+
+def test_a_mount_ended_while_a_copy_waits_for_its_reader(
+    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """SIGTERM: the reader gets an error; the copy of the source starts another producer, and ends right."""
+    source, target = pattern_image(SIZE), work / "target"
+    mounted = mount(source, *SLOWLY)
+    mounted.expected.append("reader|handle|closing|unmount|ends: ")
+    reader = hold(spawn, mounted.image, work / "beside", BLOCK, direct=True)
+    copy = copies.start(source, target)
+    copies.wait_for(
+        source,
+        lambda status: any(isinstance(reader["waiting"], int) for reader in status["readers"]),
+        "the copy waits for the reader",
+    )
+    os.kill(mounted.pid, signal.SIGTERM)
+    done = copies.finish(copy)
+
+    assert [str(target)] == list(lines(done))
+    assert 0 != reader.finish(code=None).returncode
+    assert 1 == copies.producers()
+    assert_same(source, target)
+
+
+def test_a_second_mount_of_what_is_copied(
+    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, point: Path, work: Path
+) -> None:
+    """It is refused, naming the first."""
+    source, target = pattern_image(SIZE), work / "target"
+    mounted = mount(source, "--read-rate", SIZE)
+    copy = copies.start(source, target)
+    copies.wait_for_targets(source, target)
+    refused = fanoutfs("mount", source, point, code=None)
+    copies.finish(copy)
+
+    assert_refused(refused, source, mounted.point)
+    assert_same(source, target)
+
+
+def test_a_folder_that_is_no_mount(copies: Copies, point: Path, work: Path) -> None:
+    """It is no source, and is named."""
+    assert_refused(copies.run(point, work / "target", code=None), point)
+    assert not (work / "target").exists()
+
+
+def test_a_dead_mount(copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """It can't be copied, and is named."""
+    mounted = mount(pattern_image(MIB))
+    mounted.kill()
+    refused = copies.run(mounted.point, work / "target", code=None)
+    mounted.detach()
+
+    assert_refused(refused, mounted.point)
+    assert not (work / "target").exists()

@@ -1,0 +1,83 @@
+"""Targets that are full and sources that can't be read: named with the place, and nobody else is hurt."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fanoutfs.settings import PAGE
+from tests.mount.conftest import FaultFactory, PatternFactory
+from tests.mount.support.commands import run
+from tests.mount.support.copies import BLOCK, SMALL, Copies, lines
+from tests.mount.support.images import MIB, assert_same
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+ROOM = 3 * MIB
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system in memory that has room for less than half of the image."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", folder)
+    yield folder
+    run("umount", folder)
+
+
+def test_a_target_without_room(copies: Copies, pattern_image: PatternFactory, full: Path, work: Path) -> None:
+    """It is known before it is written, and the others are good."""
+    source, target, others = pattern_image(SIZE), full / "target", [work / "one", work / "two"]
+    done = copies.run(source, others[0], target, others[1], "--verify", *SMALL, code=1)
+
+    said = lines_of(done.stderr)[0]
+    assert said.startswith(f"{target}: FAILED: ")
+    assert f"can't be given its {SIZE} bytes: no space left on device; make room there" in said
+    assert "fanoutfs: 2 of 3 copies are good; 1 failed" in lines_of(done.stderr)
+    assert [str(other) for other in others] == [line.partition(": ")[0] for line in lines_of(done.stdout)]
+    assert 0 == target.stat().st_blocks
+    for other in others:
+        assert_same(source, other)
+
+
+def test_a_target_that_is_full_on_the_way(
+    copies: Copies, pattern_image: PatternFactory, full: Path, work: Path
+) -> None:
+    """The place is named, the others are good; with room made for it --resume finishes it."""
+    source, target, other = pattern_image(SIZE), full / "target", work / "other"
+    done = copies.run(source, target, other, "--sparse", *SMALL, code=1)
+    on_it = target.read_bytes()
+    run("mount", "-o", f"remount,size={2 * SIZE}", full)
+    again = lines(copies.run(source, target, "--sparse", "--resume", *SMALL))
+
+    said = lines(done)
+    # Block 0 takes no room before the end.
+    assert said[str(target)].startswith("FAILED: ")
+    assert f"can't be written at byte {ROOM + BLOCK}: no space left on device; " in said[str(target)]
+    assert "copied in" in said[str(other)]
+    assert bytes(BLOCK) == on_it[:BLOCK]
+    assert " resumed in " in again[str(target)]
+    for copy in (target, other):
+        assert_same(source, copy)
+
+
+@pytest.mark.tool("nbdkit", "nbdfuse")
+def test_a_source_with_a_bad_place(copies: Copies, faulty: FaultFactory, work: Path) -> None:
+    """All copies fail there, and name it; none is finished with bytes that the source did not give."""
+    bad, targets = 5 * MIB + 2 * PAGE, [work / "one", work / "two"]
+    copies.expected += ["can't be read from byte", "the copy to .* ends: "]
+    done = copies.run(faulty(SIZE, [(bad, PAGE)]).path, *targets, *SMALL, code=1)
+
+    said = lines(done)
+    for target in targets:
+        assert said[str(target)].startswith("FAILED: ")
+        assert f"from byte {bad} to before {bad + PAGE}" in said[str(target)]
+        assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
+    assert b"" == done.stdout
+
+
+def lines_of(output: bytes) -> list[str]:
+    """Return what was written, line by line."""
+    return output.decode().splitlines()

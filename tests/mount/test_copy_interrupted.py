@@ -1,0 +1,66 @@
+"""SIGINT to a copy that no terminal has: the command and all its workers end, and it is said how to go on."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import PatternFactory
+from tests.mount.support.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
+from tests.mount.support.images import MIB, assert_same
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+
+
+def test_all_of_its_processes_are_interrupted(
+    copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
+    """Exit code 130, how far each target was, and --resume, which finishes them; another copy goes on."""
+    source, targets, other = pattern_image(SIZE), [work / "one", work / "two"], work / "other"
+    copy = copies.start(source, *targets, *SLOWLY)
+    held = copies.hold(source, targets[0], BLOCK)
+    beside = copies.start(source, other)
+    copies.wait_for_targets(source, *targets, other)
+    os.kill(held, signal.SIGCONT)
+    copies.worker(source, targets[1], 2 * MIB)
+    os.killpg(copy.pid, signal.SIGINT)
+    done = copies.finish(copy, code=130)
+    copies.finish(beside)
+    copies.run(source, *targets, "--resume", *SMALL)
+
+    said = lines(done)
+    assert all(said[str(target)].startswith("NOT FINISHED, it copies: ") for target in targets)
+    assert b"fanoutfs: to finish what is not good, say the same again with --resume\n" in done.stderr
+    assert b"" == done.stdout
+    for target in (*targets, other):
+        assert_same(source, target)
+
+
+def test_the_command_alone_is_interrupted(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """It ends its worker, also one that is stopped and can't end itself."""
+    source, target = pattern_image(SIZE), work / "target"
+    copy = copies.start(source, target, *SLOWLY)
+    copies.hold(source, target, 2 * MIB)
+    os.kill(copy.pid, signal.SIGINT)
+    done = copies.finish(copy, code=130)
+
+    assert lines(done)[str(target)].startswith("NOT FINISHED, it copies: ")
+    assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
+
+
+def test_one_target_is_done_before(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """It is good, and said to be, on stdout; the exit code is 130 all the same."""
+    source, good, slow = pattern_image(SIZE), work / "good", work / "slow"
+    copy = copies.start(source, good, slow, "--read-rate", RATE)
+    copies.hold(source, slow, MIB)
+    copies.wait_for_targets(source, slow)
+    os.killpg(copy.pid, signal.SIGINT)
+    done = copies.finish(copy, code=130)
+
+    assert done.stdout.decode().startswith(f"{good}: 8 MiB copied in ")
+    assert f"{slow}: NOT FINISHED" in done.stderr.decode()
+    assert "fanoutfs: 1 of 2 copies are good; 1 not finished" in done.stderr.decode()
+    assert_same(source, good)

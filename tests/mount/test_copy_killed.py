@@ -1,0 +1,161 @@
+"""Copies whose command, worker or producer is killed in the middle: who is hurt, and how it is finished."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from fanoutfs.settings import format_size
+from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
+from tests.mount.support.commands import has_ended, wait_until
+from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.loops import bytes_written
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+
+
+def missing(source: Path, target: Path) -> int:
+    """Count the bytes of the blocks that a target has not got."""
+    with source.open("rb") as whole, target.open("rb") as part:
+        pairs = [(whole.read(BLOCK), part.read(BLOCK)) for _ in range(0, source.stat().st_size, BLOCK)]
+    return sum(len(block) for block, copy in pairs if block != copy)
+
+
+@pytest.mark.tool("losetup")
+def test_the_command_killed(
+    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
+) -> None:
+    """Its workers end at once and free all; the others go on; --resume writes what is missing alone."""
+    source, other = pattern_image(SIZE), work / "other"
+    file, backing = work / "file", work / "backing"
+    backing.write_bytes(os.urandom(SIZE))
+    disk = loop(backing)
+    killed = copies.start(source, file, disk, *SLOWLY)
+    held = copies.hold(source, file, BLOCK)
+    beside = copies.start(source, other)
+    status = copies.wait_for_targets(source, file, disk, other)
+    os.kill(held, signal.SIGCONT)
+    workers = {reader["target"]: reader["pid"] for reader in status["readers"]}
+    copies.hold(source, disk, 3 * MIB)
+    killed.kill()
+    killed.wait()
+    wait_until(lambda: all(has_ended(workers[str(target)]) for target in (file, disk)), "they end", 2)
+    copies.wait_for_targets(source, other)
+    copies.finish(beside)
+    lacks = [missing(source, target) for target in (file, backing)]
+    was = bytes_written(disk)
+    said = lines(copies.run(source, file, disk, "--resume", *SMALL))
+
+    assert_same(source, other)
+    assert all(0 < lack <= SIZE - 2 * MIB for lack in lacks)
+    assert [format_size(lack) for lack in lacks] == [written(said[str(target)]) for target in (file, disk)]
+    assert lacks[1] == bytes_written(disk) - was
+    assert_same(source, file)
+    assert_same(source, backing)
+
+
+def test_a_worker_killed(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """Its target is named and unfinished; the others are good, and the exit code is 1."""
+    source, targets = pattern_image(SIZE), [work / "one", work / "two", work / "three"]
+    copy = copies.start(source, *targets, *SLOWLY)
+    os.kill(copies.worker(source, targets[1], 2 * MIB), signal.SIGKILL)
+    done = copies.finish(copy, code=1)
+
+    assert f"{targets[1]}: FAILED: its process was killed (SIGKILL)\n" in done.stderr.decode()
+    assert "fanoutfs: 2 of 3 copies are good; 1 failed\n" in done.stderr.decode()
+    assert "--resume" in done.stderr.decode()
+    good = [line.partition(": ")[0] for line in done.stdout.decode().splitlines()]
+    assert [str(targets[0]), str(targets[2])] == good
+    assert bytes(BLOCK) == targets[1].read_bytes()[:BLOCK]
+    for target in (targets[0], targets[2]):
+        assert_same(source, target)
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_the_producer_killed(
+    by: signal.Signals, copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
+    """The copies of two commands find, or start, one other and go on where they were."""
+    source, targets = pattern_image(SIZE), [work / "one", work / "two", work / "three"]
+    first = copies.start(source, *targets[:2], *SLOWLY)
+    held = copies.hold(source, targets[0], BLOCK)
+    second = copies.start(source, targets[2], *SLOWLY)
+    before = copies.wait_for_targets(source, *targets)
+    os.kill(held, signal.SIGCONT)
+    copies.worker(source, targets[2], MIB)
+    os.kill(before["pid"], by)
+    wait_until(lambda: has_ended(before["pid"]), "the producer has ended")
+    after = copies.wait_for_targets(source, *targets)
+    for copy in (first, second):
+        copies.finish(copy)
+
+    assert before["pid"] != after["pid"]
+    assert 2 == copies.producers()
+    was = {reader["target"]: reader["start"] for reader in before["readers"]}
+    assert was == {reader["target"]: reader["start"] for reader in after["readers"]}
+    for target in targets:
+        assert_same(source, target)
+
+
+def test_the_producer_ended_while_a_copy_waits(
+    copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
+    """SIGTERM gives those who wait some time, then ends them: they find, or start, another one."""
+    copies.expected.append("the copy to .* ends: .* being")
+    source, stopped, waits = pattern_image(SIZE), work / "stopped", work / "waits"
+    first = copies.start(source, stopped, *SLOWLY)
+    held = copies.hold(source, stopped, BLOCK)
+    second = copies.start(source, waits, *SLOWLY)
+    status = copies.wait_for(
+        source,
+        lambda status: any(isinstance(reader["waiting"], int) for reader in status["readers"]),
+        "the second waits for the first",
+    )
+    os.kill(status["pid"], signal.SIGTERM)
+    wait_until(lambda: has_ended(status["pid"]), "the producer has ended")
+    os.kill(held, signal.SIGCONT)
+    for copy in (first, second):
+        copies.finish(copy)
+
+    for target in (stopped, waits):
+        assert_same(source, target)
+
+
+def test_the_producer_of_a_mount_killed(
+    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """Nobody can take its place: a copy of the mount fails, and says so."""
+    source, target = pattern_image(SIZE), work / "target"
+    mounted = mount(source, *SLOWLY)
+    copy = copies.start(mounted.point, target)
+    copies.worker(source, target, MIB)
+    mounted.kill()
+    done = copies.finish(copy, code=1)
+    mounted.detach()
+
+    said = lines(done)[str(target)]
+    assert said.startswith("FAILED: ")
+    assert f"the mount on {mounted.point} " in said
+    assert b"" == done.stdout
+    assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
+
+
+def test_a_copy_killed_again_and_again(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """Each --resume comes farther, and the last one ends right."""
+    source, target = pattern_image(SIZE), work / "target"
+    lacks = [SIZE]
+    for number in range(1, 4):
+        copy = copies.start(source, target, "--resume", *SLOWLY)
+        copies.worker(source, target, number * 2 * MIB)
+        copy.kill()
+        copy.wait()
+        lacks.append(missing(source, target))
+    said = lines(copies.run(source, target, "--resume", *SMALL))[str(target)]
+
+    assert sorted(set(lacks), reverse=True) == lacks
+    assert format_size(lacks[-1]) == written(said)
+    assert_same(source, target)

@@ -1,0 +1,147 @@
+"""Copies that are refused before a byte is written, for other reasons than those of test_copy_safety.py."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.support.commands import FANOUTFS, Argument, run
+from tests.mount.support.copies import BLOCK, SLOWLY, Copies
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.refusals import assert_refused, assert_wrong_usage
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+OLD = b"somebody's work"
+
+
+def missing(folder: Path) -> Path:
+    """Name nothing."""
+    return folder / "nowhere"
+
+
+def a_folder(folder: Path) -> Path:
+    """Name a folder that is no mount."""
+    return folder
+
+
+def empty(folder: Path) -> Path:
+    """Make a file of no bytes."""
+    (folder / "empty").touch()
+    return folder / "empty"
+
+
+def no_disk(folder: Path) -> Path:
+    """Name a device without a size."""
+    return Path("/dev/null")
+
+
+def a_pipe(folder: Path) -> Path:
+    """Make a pipe into which nobody writes."""
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+@pytest.mark.parametrize("make", [missing, a_folder, empty, no_disk, a_pipe])
+def test_a_source_that_is_none(make: Callable[[Path], Path], copies: Copies, work: Path) -> None:
+    """It is named in a line, and the target stays what it was."""
+    source, target = make(work), work / "target"
+    target.write_bytes(OLD)
+    assert_refused(copies.run(source, target, "--yes", code=None), source)
+
+    assert OLD == target.read_bytes()
+    assert 0 == copies.producers()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--block", "1000"),
+        ("--ring", "1M"),
+        ("--ring", "much"),
+        ("--read-rate", "0"),
+        ("--patience", "-1"),
+        ("--pace", "wild"),
+        ("--no-such-option",),
+    ],
+    ids=" ".join,
+)
+def test_words_that_make_no_sense(
+    words: tuple[Argument, ...], copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
+    """Exit code 2, and nothing is made."""
+    target = work / "target"
+    targets = [target] if words else []
+    done = copies.run(pattern_image(SIZE), *targets, *words, code=None)
+
+    assert_wrong_usage(done, *words[:1])
+    assert not target.exists()
+    assert 0 == copies.producers()
+
+
+@pytest.mark.tool("losetup")
+def test_what_another_copy_has_in_hand(
+    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
+) -> None:
+    """Its targets are no targets of a second one, and no sources; its source is no target."""
+    source, other, file, backing = work / "source", pattern_image(SIZE), work / "file", work / "backing"
+    source.write_bytes(other.read_bytes())
+    backing.write_bytes(os.urandom(SIZE))
+    disk = loop(backing)
+    copy = copies.start(source, file, disk, *SLOWLY)
+    held = [copies.hold(source, target, BLOCK) for target in (file, disk)]
+    refused = [
+        (copies.run(other, file, code=None), file),
+        (copies.run(other, disk, code=None), disk),
+        (copies.run(file, work / "new", code=None), file),
+        (copies.run(disk, work / "new", code=None), disk),
+        (copies.run(other, source, code=None), source),
+    ]
+    for pid in held:
+        os.kill(pid, signal.SIGCONT)
+    copies.finish(copy)
+
+    for done, name in refused:
+        assert_refused(done, name)
+    assert not (work / "new").exists()
+    for target in (file, backing):
+        assert_same(other, target)
+
+
+def test_one_refused_target_of_three(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """None of the others is written or made."""
+    old, new = work / "old", work / "new"
+    old.write_bytes(OLD)
+    assert_refused(copies.run(pattern_image(SIZE), old, work, new, code=None), work)
+
+    assert OLD == old.read_bytes()
+    assert not new.exists()
+
+
+def test_help() -> None:
+    """It says what the options do, and exits 0."""
+    said = run(FANOUTFS, "copy", "--help").stdout.decode()
+    assert all(option in said for option in ("--verify", "--resume", "--sparse", "--yes", "--no-progress"))
+
+
+def test_a_log_that_cannot_be_written(pattern_image: PatternFactory, work: Path) -> None:
+    """It is named, and the targets are not touched."""
+    log, target = work / "no" / "log", work / "target"
+    done = run(FANOUTFS, "copy", "--log", log, pattern_image(MIB), target, code=None)
+
+    assert_refused(done, log)
+    assert not target.exists()
+
+
+def test_the_same_copy_twice(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """After the first is done its target is free, and written again."""
+    source, target = pattern_image(MIB), work / "target"
+    copies.run(source, target)
+    target.write_bytes(OLD)
+    copies.run(source, target)
+    assert_same(source, target)

@@ -1,0 +1,139 @@
+"""`fanoutfs copy` on a terminal: the question, the bars, and what stands there at the end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.terminal import terminal
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+OLD = b"somebody's work" * 1000
+QUESTION = "type yes: "
+
+
+@pytest.fixture
+def old(work: Path) -> Path:
+    """Make a file that somebody needs."""
+    path = work / "old"
+    path.write_bytes(OLD)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("no\n", 1), ("\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)]
+)
+def test_the_question_is_not_answered_with_yes(
+    typed: str, code: int, copies: Copies, pattern_image: PatternFactory, old: Path, work: Path
+) -> None:
+    """Nothing is written or made, and no producer started; Control-C and the end of input are no yes."""
+    with terminal(*copies.command(pattern_image(SIZE), old, work / "new")) as shown:
+        shown.wait_for(QUESTION)
+        shown.type(typed)
+        lines = shown.finish(code=code)
+
+    if code == 1:
+        assert "fanoutfs: nothing was written; to go without the question say --yes" == lines[-1]
+    assert "Traceback" not in shown.text
+    assert OLD == old.read_bytes()
+    assert not (work / "new").exists()
+    assert 0 == copies.producers()
+
+
+@pytest.mark.tool("losetup", "lsblk")
+def test_the_question_is_answered_with_yes(
+    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, old: Path, work: Path
+) -> None:
+    """What will be lost is shown before, a disk with what is on it; files that are new are not."""
+    backing, new = work / "backing", work / "new"
+    backing.write_bytes(os.urandom(SIZE))
+    disk = loop(backing)
+    with terminal(*copies.command(pattern_image(SIZE), old, disk, new, *SMALL)) as shown:
+        shown.wait_for(QUESTION)
+        asked = shown.text
+        shown.type("yes\n")
+        shown.finish(code=0)
+
+    assert f"{old}  14.65 KiB" in asked
+    assert f"{disk}  8 MiB" in asked
+    assert "write an image of 8 MiB over all 2 of these? type yes: " in asked
+    assert str(new) not in asked
+    for target in (old, backing, new):
+        assert_same(pattern_image(SIZE), target)
+
+
+def test_the_answer_is_given_with_the_command(
+    copies: Copies, pattern_image: PatternFactory, old: Path
+) -> None:
+    """With --yes nothing is asked."""
+    with terminal(*copies.command(pattern_image(SIZE), old, "--yes")) as shown:
+        shown.finish(code=0)
+
+    assert "type" not in shown.text
+    assert_same(pattern_image(SIZE), old)
+
+
+def test_nobody_is_there_to_be_asked(copies: Copies, pattern_image: PatternFactory, old: Path) -> None:
+    """Without a terminal nothing is asked, as scripts want it."""
+    copies.run(pattern_image(SIZE), old)
+    assert_same(pattern_image(SIZE), old)
+
+
+def test_the_question_when_stdout_goes_elsewhere(
+    copies: Copies, pattern_image: PatternFactory, old: Path
+) -> None:
+    """It is asked where it is seen, on the terminal."""
+    with terminal(*copies.command(pattern_image(SIZE), old), stdout=subprocess.PIPE) as shown:
+        shown.wait_for(QUESTION)
+        shown.type("yes\n")
+        shown.finish(code=0)
+        assert shown.process.stdout is not None
+        said = shown.process.stdout.read().decode()
+
+    assert said.startswith(f"{old}: 8 MiB copied in ")
+    assert_same(pattern_image(SIZE), old)
+
+
+def test_the_bars(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """They are drawn while the copies go on; in the end the lines of the targets stand there alone."""
+    targets = [work / "one", work / "two"]
+    with terminal(*copies.command(pattern_image(SIZE), *targets, *SLOWLY, "--verify")) as shown:
+        shown.wait_for(" copies ")
+        lines = shown.finish(code=0)
+
+    assert "\x1b[" in shown.text
+    assert all(f"{target.name} copies" in shown.text for target in targets)
+    assert [str(target) for target in targets] == [line.partition(": ")[0] for line in lines]
+    assert all(", verified in " in line for line in lines)
+
+
+@pytest.mark.parametrize("option", ["--no-progress", "TERM=dumb"])
+def test_no_bars(option: str, copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """Where nobody wants them, or the terminal can't, there is the final line alone."""
+    command = copies.command(pattern_image(SIZE), work / "target", *SLOWLY)
+    with terminal(*(["env", option, *command] if "=" in option else [*command, option])) as shown:
+        lines = shown.finish(code=0)
+
+    assert "\x1b" not in shown.text
+    assert 1 == len(lines)
+    assert lines[0].startswith(f"{work}/target: 8 MiB copied in ")
+
+
+def test_control_c(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """The bars go, and it is said how far the copy was and how it is finished."""
+    source, target = pattern_image(SIZE), work / "target"
+    with terminal(*copies.command(source, target, *SLOWLY)) as shown:
+        copies.keep(shown.process)
+        copies.worker(source, target, 2 * MIB)
+        shown.type("\x03")
+        lines = shown.finish(code=130)
+
+    assert f"{target}: NOT FINISHED, it copies: " in lines[-2]
+    assert "fanoutfs: to finish what is not good, say the same again with --resume" == lines[-1]
+    assert bytes(BLOCK) == target.read_bytes()[:BLOCK]

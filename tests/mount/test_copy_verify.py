@@ -1,0 +1,124 @@
+"""`copy --verify` and `--resume`: what is on the target is what went by, or it is said where it is not."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.support.commands import run
+from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.loops import bytes_written
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+ODD = 3 * MIB + 777
+FLIPPED = 3 * BLOCK + 1234
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip a bit of a file or a disk behind the back of who has it open."""
+    with path.open("r+b", buffering=0) as file:
+        (byte,) = os.pread(file.fileno(), 1, offset)
+        os.pwrite(file.fileno(), bytes([byte ^ 1]), offset)
+        os.fsync(file.fileno())
+
+
+def sha256(path: Path) -> str:
+    """Return what sha256sum says."""
+    return run("sha256sum", path).stdout.decode().split()[0]
+
+
+@pytest.mark.parametrize("more", [(), ("--sparse",), ("--resume",)], ids=["plain", "sparse", "resume"])
+def test_the_digest_of_a_good_copy(
+    more: tuple[str, ...], copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
+    """It is that of the source, for each target."""
+    source, targets = pattern_image(ODD), [work / "one", work / "two"]
+    said = lines(copies.run(source, *targets, "--verify", *more, *SMALL))
+
+    for target in targets:
+        assert said[str(target)].endswith(f", sha256 {sha256(source)}")
+        assert_same(source, target)
+
+
+@pytest.mark.tool("losetup")
+def test_a_bit_flipped_on_the_target(
+    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
+) -> None:
+    """Its block is named, the other target is good; --resume writes that block again, and block 0."""
+    source, other, backing = pattern_image(SIZE), work / "other", work / "backing"
+    backing.write_bytes(os.urandom(SIZE))
+    disk = loop(backing)
+    copy = copies.start(source, disk, other, "--verify", *SLOWLY)
+    held = copies.hold(source, disk, 2 * MIB)
+    flip(disk, FLIPPED)
+    os.kill(held, signal.SIGCONT)
+    done = copies.finish(copy, code=1)
+    was = bytes_written(disk)
+    again = lines(copies.run(source, disk, other, "--verify", "--resume", *SMALL))
+
+    said = done.stderr.decode()
+    assert f"{disk}: FAILED: " in said
+    assert f"does not give back what was written: {BLOCK} bytes at byte {3 * BLOCK}; " in said
+    assert "fanoutfs: 1 of 2 copies are good; 1 failed\n" in said
+    assert [f"{other}: "] == [line[: len(f"{other}: ")] for line in done.stdout.decode().splitlines()]
+    assert "512 KiB" == written(again[str(disk)])
+    assert "nothing" == written(again[str(other)])
+    assert 3 * BLOCK == bytes_written(disk) - was  # zeros for block 0, the block, block 0
+    assert {sha256(source)} == {said.rpartition(" ")[2] for said in again.values()}
+    assert_same(source, other)
+    assert_same(source, backing)
+
+
+@pytest.mark.tool("losetup")
+def test_a_complete_copy_resumed(
+    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
+) -> None:
+    """By the kernel's count not a byte is written, and it is said so."""
+    source, file, backing = pattern_image(SIZE), work / "file", work / "backing"
+    backing.write_bytes(os.urandom(SIZE))
+    disk = loop(backing)
+    copies.run(source, file, disk, *SMALL)
+    was = bytes_written(disk)
+    said = lines(copies.run(source, file, disk, "--resume", *SMALL))
+
+    assert {"nothing"} == {written(word) for word in said.values()}
+    assert was == bytes_written(disk)
+
+
+def test_a_missing_copy_resumed(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """All of it is written."""
+    source, target = pattern_image(SIZE), work / "target"
+    said = lines(copies.run(source, target, "--resume", *SMALL))
+
+    assert "8 MiB" == written(said[str(target)])
+    assert_same(source, target)
+
+
+@pytest.mark.parametrize("offset", [0, SIZE - 1])
+def test_the_first_and_the_last_block_resumed(
+    offset: int, copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
+    """What differs in block 0 is that alone; at the end it is the last block, and block 0."""
+    source, target = pattern_image(SIZE), work / "target"
+    target.write_bytes(source.read_bytes())
+    flip(target, offset)
+    said = lines(copies.run(source, target, "--resume", *SMALL))
+
+    assert ("256 KiB" if offset == 0 else "512 KiB") == written(said[str(target)])
+    assert_same(source, target)
+
+
+@pytest.mark.parametrize("size", [SIZE // 2, 2 * SIZE], ids=["shorter", "longer"])
+def test_another_length_resumed(size: int, copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """What there is of the image stays, and the length is the image's."""
+    source, target = pattern_image(SIZE), work / "target"
+    target.write_bytes((source.read_bytes() + os.urandom(SIZE))[:size])
+    said = lines(copies.run(source, target, "--resume", *SMALL))
+
+    assert ("4.25 MiB" if size < SIZE else "nothing") == written(said[str(target)])
+    assert_same(source, target)
