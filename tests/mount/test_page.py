@@ -47,15 +47,18 @@ def test_a_running_copy_is_pictured(
     """After the login: the source, each reader with its rate, a circle with something on it."""
     web = Web()
     image = images(SIZE)
-    mounted = mount(image, *web.listen, "--read-rate", "8M", "--token-file", token_file(tmp_path, TOKEN))
+    mounted = mount(
+        image, *web.listen, "--ring", "12M", "--read-rate", "8M", "--token-file", token_file(tmp_path, TOKEN)
+    )
     copies = [spawn(*dd(mounted.image, work / "dd"))]
     with page(chromium) as opened:
         opened.goto(web.url)
         opened.get_by_label("Token").fill(TOKEN)
         opened.get_by_role("button").click()
         expect(opened.locator("#connection")).to_have_text("live")
-        opened.wait_for_timeout(1500)
-        copies += [spawn(FANOUTFS, "copy", "--no-progress", image, work / f"copy{i}") for i in range(2)]
+        for number in range(2):
+            opened.wait_for_timeout(1200)
+            copies.append(spawn(FANOUTFS, "copy", "--no-progress", image, work / f"copy{number}"))
         expect(opened.locator("#rows tr")).to_have_count(3)
         opened.wait_for_timeout(3000)
         expect(opened.locator("#rows tr").first).to_contain_text("MiB/s")

@@ -231,7 +231,7 @@ function showFigures(status) {
   say("source", source.path);
   say("where", status.mountpoint ? `on ${status.mountpoint}` : "not mounted");
   say("read", `${formatSize(source.bytes_read)}, ${(source.bytes_read / source.size).toFixed(2)} times its size`);
-  say("source-rate", `${formatRate(rates.source.value)}${source.reading ? "" : ", rests"}`);
+  say("source-rate", formatRate(rates.source.value));
   say("head", `${percent(status.head, source.size)} of ${formatSize(source.size)}`);
   say("ring", `${ring.resident} of ${ring.slots} blocks of ${formatSize(ring.block_size)}`);
   let together = 0;

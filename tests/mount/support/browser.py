@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 FLAGS = (
     "--no-sandbox",  # the tests run as root
@@ -33,16 +33,21 @@ def page(started: Browser, width: int = 1280, height: int = 760, **options: Any)
     context = started.new_context(viewport={"width": width, "height": height}, **options)
     opened = context.new_page()
     wrong: list[str] = []
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith("http://127.0.0.1:"):
+            wrong.append(request.url)
+
+    def said(message: ConsoleMessage) -> None:
+        if "Content Security" in message.text:
+            wrong.append(message.text)
+
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", lambda request: _local(request.url) or wrong.append(request.url))
-    opened.on("console", lambda said: "Content Security" in said.text and wrong.append(said.text))
+    opened.on("request", asked)
+    opened.on("console", said)
     yield opened
     context.close()
     assert wrong == []
-
-
-def _local(url: str) -> bool:
-    return url.startswith(("http://127.0.0.1:", "https://127.0.0.1:"))
 
 
 def layouts(opened: Page) -> float:
