@@ -94,6 +94,12 @@ def _equal(one: str, other: str) -> bool:
 
 def _same_address(name: str, address: str) -> bool:
     try:
-        return ipaddress.ip_address(name) == ipaddress.ip_address(address)
+        return _plain(name) == _plain(address)
     except ValueError:
         return False
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read an address; one of IPv4 that came in over an IPv6 socket is what it was."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

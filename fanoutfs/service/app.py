@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketClose
 from fanoutfs.service import metrics
 from fanoutfs.service.access import Access
 from fanoutfs.service.events import Events
-from fanoutfs.service.feed import Feed
+from fanoutfs.service.feed import Feed, Snapshot
 from fanoutfs.service.page import HEADERS, File, Page
 
 LONGEST_FORM = 4096
@@ -24,7 +24,7 @@ FORM_SECONDS = 5.0
 NEEDS_TOKEN = {"www-authenticate": 'Bearer realm="fanoutfs"'}
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Service:
     """The monitor service of one producer."""
 
@@ -33,6 +33,8 @@ class Service:
     page: Page = attrs.field(factory=Page.read)
     clock: Callable[[], float] = time.time
     """Unix seconds, for the login's end."""
+    _written: tuple[Snapshot, bytes] | None = attrs.field(default=None, init=False)
+    """The last snapshot that was written for Prometheus: who asks more often gets the same."""
 
     def app(self) -> ASGIApp:
         """Give the application, guarded."""
@@ -62,8 +64,10 @@ class Service:
         return Response(self.feed.now().text + b"\n", media_type="application/json")
 
     async def _metrics(self, _request: Request) -> Response:
-        text = metrics.exposition(self.feed.now().document)
-        return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
+        snapshot = self.feed.now()
+        if self._written is None or self._written[0] is not snapshot:
+            self._written = snapshot, metrics.exposition(snapshot.document)
+        return Response(self._written[1], headers={"content-type": metrics.CONTENT_TYPE})
 
     async def _login(self, request: Request) -> Response:
         said = await _form_field(request, "token")

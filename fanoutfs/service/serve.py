@@ -6,7 +6,6 @@ mount. So its protocol for one connection (``TCPServer``) is run here, on stream
 client is too slow or the service ends. It forks nothing, has no threads, and leaves signals alone.
 """
 
-import errno
 import logging
 from typing import cast
 
@@ -35,7 +34,6 @@ IDLE_SECONDS = 15
 LEAVING_SECONDS = 1.0
 """A client that has hung up is let go after so long; Hypercorn would wait for IDLE_SECONDS."""
 
-NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_SECONDS = 1.0
 
 
@@ -139,10 +137,8 @@ class Server:
             try:
                 connected, _ = await listening.accept()
             except OSError as error:
-                if error.errno not in NO_ROOM:
-                    # It has gone before it was let in.
-                    continue
-                log.info("no more can connect to the service for now: %s", error.strerror)
+                # No descriptor is free, mostly.
+                log.info("nobody can connect to the service for now: %s", error.strerror)
                 await trio.sleep(NO_ROOM_SECONDS)
             else:
                 client = Client(trio.SocketStream(connected))

@@ -4,7 +4,10 @@ import logging
 import os
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -13,6 +16,7 @@ from trio.testing import MockClock
 from fanoutfs.errors import UnusableError
 from fanoutfs.service.events import MOST_CLIENTS
 from fanoutfs.service.opening import open_service, read_token
+from fanoutfs.service.run import serve
 from fanoutfs.service.serve import MOST_CONNECTIONS
 from fanoutfs.settings import ServiceSettings
 from tests.adapter.service import TOKEN, free_port, opened, receive_until, serving, until
@@ -229,3 +233,21 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
         assert served.server.opened.url.startswith("https://")
         await secret.aclose()
         await plain.aclose()
+
+
+async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """The mount goes on; the log has the trace."""
+    looks: Iterator[dict[str, Any]] = iter([{"readers": []}])
+    listening = opened()
+    address = listening.socket.getsockname()
+    engine: Any = SimpleNamespace(status=lambda: next(looks))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, listening, engine)
+        async with await trio.open_tcp_stream(*address) as stream:
+            await stream.send_all(GET % b"/events")
+            with trio.fail_after(10):
+                assert b"readers" in await receive_until(stream, b"the end")
+
+    assert ["the monitor service has ended, the mount goes on: this is a bug"] == [
+        record.message for record in caplog.records if record.levelno > logging.INFO
+    ]

@@ -61,7 +61,8 @@ def test_where_it_listens_everywhere_the_address_come_to_is_a_name() -> None:
     everywhere = access(everywhere=True)
 
     assert everywhere.is_called("10.0.0.7:8400", "10.0.0.7")
-    assert everywhere.is_called("[fe80::1]", "fe80:0::1")
+    assert everywhere.is_called("[fe80::1]", "fe80:0::1%eth0")
+    assert everywhere.is_called("10.0.0.7:8400", "::ffff:10.0.0.7")
     assert not everywhere.is_called("10.0.0.8:8400", "10.0.0.7")
     assert not everywhere.is_called("evil", "10.0.0.7")
 
