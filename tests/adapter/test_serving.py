@@ -4,7 +4,6 @@ import logging
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -237,7 +236,7 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
 
 async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCaptureFixture) -> None:
     """The mount goes on; the log has the trace."""
-    looks: Iterator[dict[str, Any]] = iter([{"readers": []}])
+    looks = iter([{"readers": list[int]()}])
     listening = opened()
     address = listening.socket.getsockname()
     engine: Any = SimpleNamespace(status=lambda: next(looks))
