@@ -11,7 +11,7 @@ import trio
 PER_SECOND = 5
 """Most snapshots in a second."""
 
-SENDS_PER_SECOND = 100
+SENDS_PER_SECOND = 50
 """Most events that are sent in a second, to all clients together: each takes the engine's thread from its
 readers for some tenths of a millisecond."""
 

@@ -35,7 +35,7 @@ async def hear(feed: Feed, heard: list[Snapshot], pace: float = 0.0) -> None:
 
 @pytest.mark.parametrize(
     ("clients", "seconds", "expected"),
-    [(0, 0.0, 0.2), (1, 0.001, 0.2), (20, 0.0, 0.2), (100, 0.0, 1.0), (500, 0.0, 5.0), (1, 0.01, 0.5)],
+    [(0, 0.0, 0.2), (1, 0.001, 0.2), (10, 0.0, 0.2), (50, 0.0, 1.0), (100, 0.0, 2.0), (1, 0.01, 0.5)],
 )
 def test_the_more_it_costs_the_less_often_it_is(clients: int, seconds: float, expected: float) -> None:
     """Five a second at most; less for many clients, and for a status that takes long."""
