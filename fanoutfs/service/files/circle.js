@@ -11,7 +11,7 @@ export function hasAll(reader) {
 }
 
 // What a reader has had and what is still to go: [begin, length] in bytes, going round; null for nothing.
-export function way(reader, size) {
+function way(reader, size) {
   const { start, position, left } = reader;
   if (reader.kind !== "image") {
     return { had: size > left ? [start, size - left] : null, toGo: left ? [position, left] : null };
@@ -20,13 +20,17 @@ export function way(reader, size) {
   return { had, toGo: position < size ? [position, size - position] : null };
 }
 
-// Who gets a lane: those who hold others up first, then as they came.
-export function chosen(readers, holds, lanes) {
+// Who gets a lane: the one that was selected, those who hold others up, then as they came.
+function chosen(readers, holds, selected, lanes) {
   if (readers.length <= lanes) return readers;
-  const ranked = readers.map((reader, place) => [-(holds.get(reader.id) || 0), place]);
-  ranked.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const places = new Set(ranked.slice(0, lanes).map((rank) => rank[1]));
+  const ranked = readers.map((reader, place) => [rank(reader, holds, selected), place]);
+  ranked.sort((one, other) => (one[0] === other[0] ? one[1] - other[1] : one[0] - other[0]));
+  const places = new Set(ranked.slice(0, lanes).map(([, place]) => place));
   return readers.filter((_, place) => places.has(place));
+}
+
+function rank(reader, holds, selected) {
+  return reader.id === selected ? -Infinity : -(holds.get(reader.id) || 0);
 }
 
 export function draw(context, width, status, holds, selected, colours) {
@@ -65,7 +69,7 @@ export function draw(context, width, status, holds, selected, colours) {
   const lanesOut = outer - band - 6;
   const lanesIn = middle * 0.3;
   const begun = status.readers.filter((reader) => reader.start !== null);
-  const lanes = chosen(begun, holds, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
+  const lanes = chosen(begun, holds, selected, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
   const step = Math.min(WIDEST_LANE, (lanesOut - lanesIn) / Math.max(1, lanes.length));
   const thick = Math.max(1.5, Math.min(6, step * 0.55));
   const dots = new Map();
