@@ -18,7 +18,7 @@ from fanoutfs.copying.source import Named, Way, named
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.settings import Settings
-from fanoutfs.sharing.borrower import Image
+from fanoutfs.sharing.borrower import ANSWER_SECONDS, Image
 from fanoutfs.sharing.wire import Connection, HungUpError
 
 INTERRUPTED = 130
@@ -79,7 +79,7 @@ def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:
     while True:
         producer = way.connect()
         try:
-            answer = producer.ask("stay")
+            answer = producer.ask("stay", ANSWER_SECONDS)
         except HungUpError:
             # It was about to leave.
             producer.close()

@@ -9,6 +9,7 @@ import logging
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 TOGETHER_SECONDS = 2.0
 """So long a target waits for the others to join, that all of them begin at the same block. One that lags,
 its disk being slow or its file preallocated, begins where the head is by then."""
+
+
+LOOK_SECONDS = 0.01
 
 
 @attrs.frozen
@@ -62,6 +66,14 @@ class Hand:
         with contextlib.suppress(ProcessLookupError):
             # Not SIGTERM: that waits with one that is stopped.
             os.kill(self.pid, signal.SIGKILL)
+
+    def ends_before(self, until: float) -> bool:
+        """Wait for its end, at most to a time of the monotonic clock, and reap it; False: it goes on."""
+        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > until:
+                return False
+            time.sleep(LOOK_SECONDS)
+        return True
 
     def wait(self) -> str | None:
         """Reap it, ended or about to; gives an error that it did not live to tell."""

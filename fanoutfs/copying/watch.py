@@ -17,6 +17,9 @@ from fanoutfs.sharing.wire import Connection
 
 HEAR_SECONDS = 0.2
 
+END_SECONDS = 5.0
+"""Workers that were killed are waited for so long: not for ever for one whose disk does not answer."""
+
 ASK_SECONDS = 1.0
 """So often the producer is asked what the copies wait for, while somebody sees it."""
 
@@ -59,8 +62,10 @@ class Watch:
         except KeyboardInterrupt:
             for hand in live:
                 hand.end()
+            until = time.monotonic() + END_SECONDS
             for hand in live:
-                hand.wait()
+                if not hand.ends_before(until):
+                    self.progress[hand].fail("its process does not end, the target hangs", time.monotonic())
             raise
 
     @contextlib.contextmanager
@@ -101,7 +106,7 @@ class Watch:
         self._asked = now
         # Where it has ended the workers find another one, and say it if they can't.
         readers: dict[int, dict[str, Any]] = {}
-        with contextlib.suppress(FanoutError, TimeoutError):
+        with contextlib.suppress(FanoutError):
             status = self.producer.ask("status", ASK_SECONDS)["status"]
             readers = {reader["id"]: reader for reader in status["readers"]}
         for hand, number in self._ids.items():

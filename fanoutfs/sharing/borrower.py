@@ -73,8 +73,7 @@ class Borrower:
         ``goes_on``: go on with a turn that began, with another producer, at the first of these unrolled
         blocks, and has come to the second.
 
-        The connection is this object's from now on. Raises HungUpError, TimeoutError, or FanoutError when
-        refused.
+        The connection is this object's from now on. Raises HungUpError, or FanoutError when refused.
         """
         request: dict[str, Any] = {"target": target, "digests": digests, "near": near, "goes_on": goes_on}
         try:

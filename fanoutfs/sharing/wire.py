@@ -32,7 +32,7 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.errors import FanoutError
+from fanoutfs.errors import FanoutError, UnusableError
 
 MOST_FDS = 4
 
@@ -91,7 +91,8 @@ class Connection:
     def hear(self, timeout: float | None = None) -> Message:
         """Wait for a message, so many seconds at most.
 
-        Raises HungUpError, TimeoutError, or, when it is "refused" or "failed", FanoutError with what it says.
+        Raises HungUpError, UnusableError when nothing comes in time, or, when it is "refused" or "failed",
+        FanoutError with what it says.
         """
         self.socket.settimeout(timeout)
         while b"\n" not in self._begun:
@@ -100,6 +101,9 @@ class Connection:
             except ConnectionResetError:
                 # It ended with something unread. That is told once; what it said before is still there.
                 piece, ancillary = self._receive()
+            except TimeoutError as error:
+                mute = f"the producer has not answered for {timeout:g} seconds; was it stopped?"
+                raise UnusableError(mute) from error
             self._fds += descriptors(ancillary)
             if not piece:
                 raise HungUpError("the producer has ended")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fanoutfs.errors import FanoutError
+from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.sharing.wire import Connection, HungUpError, packed, with_descriptors
 
 
@@ -74,5 +74,5 @@ def test_descriptors_come_with_their_message_however_it_is_cut(
 def test_a_producer_that_is_mute(ends: tuple[Connection, socket.socket]) -> None:
     """It is waited for as long as was said, and no longer."""
     connection, _ = ends
-    with pytest.raises(TimeoutError):
+    with pytest.raises(UnusableError, match="was it stopped"):
         connection.ask("status", 0.01)

@@ -33,8 +33,9 @@ def junk(path: Path, size: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("block", ["4K", "1M"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("block", "size"), [*(("4K", size) for size in SIZES), ("1M", "3.5 blocks"), ("1M", "no whole sectors")]
+)
 def test_an_image_of_an_odd_size(size: str, block: str, copies: Copies, work: Path) -> None:
     """Its copy has its bytes and no others, and the line has its size."""
     source, target = work / "source", work / "target"

@@ -101,30 +101,6 @@ def test_the_producer_killed(
         assert_same(source, target)
 
 
-def test_the_producer_ended_while_a_copy_waits(
-    copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
-    """SIGTERM gives those who wait some time, then ends them: they find, or start, another one."""
-    copies.expected.append("the copy to .* ends: .* being")
-    source, stopped, waits = pattern_image(SIZE), work / "stopped", work / "waits"
-    first = copies.start(source, stopped, *SLOWLY)
-    held = copies.hold(source, stopped, BLOCK)
-    second = copies.start(source, waits, *SLOWLY)
-    status = copies.wait_for(
-        source,
-        lambda status: any(isinstance(reader["waiting"], int) for reader in status["readers"]),
-        "the second waits for the first",
-    )
-    os.kill(status["pid"], signal.SIGTERM)
-    wait_until(lambda: has_ended(status["pid"]), "the producer has ended")
-    os.kill(held, signal.SIGCONT)
-    for copy in (first, second):
-        copies.finish(copy)
-
-    for target in (stopped, waits):
-        assert_same(source, target)
-
-
 def test_the_producer_of_a_mount_killed(
     copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path
 ) -> None:

@@ -26,9 +26,7 @@ def old(work: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("typed", "code"), [("no\n", 1), ("\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)]
-)
+@pytest.mark.parametrize(("typed", "code"), [("no\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)])
 def test_the_question_is_not_answered_with_yes(
     typed: str, code: int, copies: Copies, pattern_image: PatternFactory, old: Path, work: Path
 ) -> None:
