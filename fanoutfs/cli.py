@@ -10,7 +10,7 @@ import click
 
 from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.monitor.command import top_command
-from fanoutfs.settings import MountSettings, Settings, parse_size
+from fanoutfs.settings import MountSettings, ServiceSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
 
 
@@ -62,6 +62,20 @@ def _settings(command: Callable[..., object]) -> Callable[..., object]:
 @_settings
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
+@click.option("--listen", metavar="HOST:PORT", help="Show what it does to browsers and Prometheus there.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Only to those who know what this file says; a must where others can reach it.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Certificate, with its chain, for https.",
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
 def mount_command(
     source: str,
     mountpoint: Path,
@@ -69,6 +83,10 @@ def mount_command(
     foreground: bool,
     allow_other: bool,
     options: tuple[str, ...],
+    listen: str | None,
+    token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     log_path: Path | None,
     **settings: Any,
 ) -> None:
@@ -81,6 +99,7 @@ def mount_command(
         mountpoint,
         Settings(**settings),
         MountSettings(allow_other=allow_other, options=split),
+        ServiceSettings.of(listen, token_file, tls_cert, tls_key),
         log_path=log_path,
         foreground=foreground,
     )

@@ -1,7 +1,9 @@
 """What a user may set, with its units and defaults; checked once, here."""
 
+import ipaddress
 import math
 import re
+from pathlib import Path
 from typing import Literal, Self
 
 import attrs
@@ -121,3 +123,55 @@ class MountSettings:
     allow_other: bool = False
     options: tuple[str, ...] = ()
     """As for mount(8), one by one."""
+
+
+@attrs.frozen(kw_only=True)
+class ServiceSettings:
+    """Where the monitor service of a mount listens, and to whom it answers."""
+
+    host: str
+    """A name or an address, without brackets."""
+    port: int
+    token_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would show this to strangers."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise UsageError("--tls-cert and --tls-key belong together; give both or none")
+        if self.token_file is None and not self.loopback:
+            raise UsageError(
+                f"--listen {self.host} would answer everybody who can reach it; name a file with a token "
+                "by --token-file, or listen on 127.0.0.1"
+            )
+
+    @classmethod
+    def of(
+        cls, listen: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None
+    ) -> Self | None:
+        """Give what the options say, None without ``--listen``; raises UsageError."""
+        if listen is None:
+            if token_file or tls_cert or tls_key:
+                raise UsageError("--token-file, --tls-cert and --tls-key are for the service of --listen")
+            return None
+        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})", listen, re.ASCII)
+        if found is None or not 0 < int(found[3]) < 65536:  # noqa: PLR2004 (ports)
+            raise UsageError(
+                f"--listen {listen!r} is not HOST:PORT; write 127.0.0.1:8400, or 0.0.0.0:8400 for everywhere"
+            )
+        return cls(
+            host=found[1] or found[2],
+            port=int(found[3]),
+            token_file=token_file,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+        )
+
+    @property
+    def loopback(self) -> bool:
+        """Say whether only this computer can reach it; a name but localhost may be anybody's."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

@@ -5,7 +5,7 @@ import attrs
 
 @attrs.define(eq=False)
 class Statistics:
-    """Counters of the source; written by the producer, one read at a time."""
+    """Counters of the source, written by the producer, one read at a time; the engine counts who left."""
 
     bytes_read: int = 0
     reads: int = 0
@@ -16,6 +16,8 @@ class Statistics:
     """Seconds that it took to make memory for the ring, before these reads."""
     made: int = 0
     """Bytes of memory made."""
+    delivered_before: int = 0
+    """Bytes that consumers have had who have left; those of the mount that there is are counted there."""
     seconds: float = 0.0
     """Time that the source took, with the pauses that ``--read-rate`` asks for."""
 

@@ -5,6 +5,7 @@ import os
 import resource
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,19 +27,32 @@ SWITCH_SECONDS = 0.0005
 """How long the producer's thread waits for the interpreter before it insists. With Python's 5 ms it spent
 most of a fast source's time waiting; the event loop gives the interpreter up for microseconds only."""
 
+Service = Callable[[Engine], Awaitable[None]]
+"""What is served beside an engine, until it ends."""
+
 Work = Callable[[Engine, Line, str | None], Awaitable[None]]
 """What an engine is started for: gets the line to its starter, and the log's name if that should be told."""
 
 
-def start(claim: Claim, source: Source, settings: Settings, work: Work, log_path: Path | None) -> Line:
+def start(
+    claim: Claim,
+    source: Source,
+    settings: Settings,
+    work: Work,
+    log_path: Path | None,
+    *,
+    service: Service | None = None,
+    kept: tuple[int, ...] = (),
+) -> Line:
     """Fork a daemon that is the source's producer from now on; gives the line to it.
 
     Claim and source are the daemon's: they are closed here. What it says first is for ``hear_of_start``.
+    ``kept`` are the descriptors that ``service`` needs.
     """
     server_line, line = lines()
     if os.fork() == 0:
         line.close()
-        _be_daemon(claim, source, settings, work, log_path, server_line)
+        _be_daemon(claim, source, settings, work, log_path, server_line, service, kept)
     server_line.close()
     source.close()
     claim.release()
@@ -69,7 +83,11 @@ def hear_of_start(line: Line, what: str) -> dict[str, Any]:
 
 
 def serve(
-    claim: Claim, source: Source, settings: Settings, work: Callable[[Engine], Awaitable[None]]
+    claim: Claim,
+    source: Source,
+    settings: Settings,
+    work: Callable[[Engine], Awaitable[None]],
+    service: Service | None = None,
 ) -> None:
     """Be the source's producer, in this process, until nobody needs it."""
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -78,7 +96,10 @@ def serve(
     listener = listen(path)
     try:
         engine = Engine(settings, source)
-        trio.run(engine.run, lambda: work(engine), Door(engine, listener).serve)
+        beside: list[Callable[[], Awaitable[None]]] = [Door(engine, listener).serve]
+        if service is not None:
+            beside.append(partial(service, engine))
+        trio.run(engine.run, lambda: work(engine), *beside)
     finally:
         path.unlink(missing_ok=True)
         listener.close()
@@ -87,12 +108,19 @@ def serve(
 
 
 def _be_daemon(
-    claim: Claim, source: Source, settings: Settings, work: Work, log_path: Path | None, line: Line
+    claim: Claim,
+    source: Source,
+    settings: Settings,
+    work: Work,
+    log_path: Path | None,
+    line: Line,
+    service: Service | None,
+    kept: tuple[int, ...],
 ) -> NoReturn:
     """Serve as a daemon; never returns."""
     code = 1
     try:
-        close_all_but(line.fileno(), claim.fileno(), source.fileno())
+        close_all_but(line.fileno(), claim.fileno(), source.fileno(), *kept)
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
@@ -101,7 +129,7 @@ def _be_daemon(
         os.dup2(null, 0)
         os.dup2(null, 1)
         told = logs.configure(log_path, foreground=False)
-        serve(claim, source, settings, lambda engine: work(engine, line, told))
+        serve(claim, source, settings, lambda engine: work(engine, line, told), service)
         code = 0
     except FanoutError as error:
         # Until the engine is ready the user listens; after that only the log does.

@@ -90,8 +90,10 @@ class Engine:
     def __attrs_post_init__(self) -> None:
         self.ring = build_ring(self.settings, self.source.size)
 
-    async def run(self, work: Callable[[], Awaitable[None]], door: Callable[[], Awaitable[None]]) -> None:
-        """Run until nobody is left; ``work`` is what it was started for, ``door`` lets the others in.
+    async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
+        """Run until nobody is left; ``work`` is what it was started for.
+
+        ``beside`` goes on for as long: the door, which lets others in, and the monitor service.
 
         Raises what ``work`` raises.
         """
@@ -102,7 +104,8 @@ class Engine:
                 nursery.start_soon(self._end_on_signal)
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
                 nursery.start_soon(self._watch_source)
-                nursery.start_soon(door)
+                for task in beside:
+                    nursery.start_soon(task)
                 try:
                     await work()
                 except FanoutError as error:
@@ -154,6 +157,7 @@ class Engine:
             try:
                 await self.session.serve(ready)
             finally:
+                self.statistics.delivered_before += self.session.filesystem.delivered_before
                 self.session = None
 
     @contextlib.contextmanager
@@ -202,6 +206,7 @@ class Engine:
                 yield lender
             finally:
                 del self.lenders[lender.id]
+                self.statistics.delivered_before += lender.delivered
                 lender.close()
 
     def _window(self, in_hand: int) -> int:
@@ -230,7 +235,10 @@ class Engine:
             "handler_bugs": 0 if session is None else session.filesystem.handler_bugs,
         }
         point = None if session is None else session.point
-        return snapshot(self.source, self.statistics, self.ring, consumers, gauges, point)
+        before = self.statistics.delivered_before
+        if session is not None:
+            before += session.filesystem.delivered_before
+        return snapshot(self.source, self.statistics, self.ring, consumers, gauges, point, before)
 
     # Tasks
 

@@ -4,7 +4,8 @@ Its keys are a contract. Bytes throughout; ``position`` is where a reader's next
 many there are from it to the end of its file, ``waiting`` is null, "source" (its block is being read, or will
 be) or the id of the reader that it waits for. ``sweep_in`` is about how many seconds the sweep needs to come
 to a reader that waits for the source, at the source's rate until now; till then it lives on detours. A copy
-has a ``target`` besides.
+has a ``target`` besides. The document's own ``delivered`` counts what all readers have had, those who left
+included.
 """
 
 import json
@@ -74,9 +75,11 @@ def snapshot(
     consumers: Iterable[Shown],
     gauges: dict[str, int],
     mountpoint: Path | None,
+    delivered_before: int,
 ) -> dict[str, Any]:
-    """Give the document as plain data."""
+    """Give the document as plain data; ``delivered_before`` is what those have had who have left."""
     rules = ring.rules
+    consumers = list(consumers)
     return {
         "pid": os.getpid(),
         "mountpoint": None if mountpoint is None else str(mountpoint),
@@ -96,6 +99,7 @@ def snapshot(
             "arcs": [[a * ring.block, min(b * ring.block, ring.size)] for a, b in rules.residency.arcs()],
         },
         "head": ring.head,
+        "delivered": delivered_before + sum(consumer.delivered for consumer in consumers),
         "readers": [_reader(ring, consumer, statistics.rate) for consumer in consumers],
         "gauges": gauges,
     }

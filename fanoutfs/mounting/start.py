@@ -1,8 +1,10 @@
 """From the command ``mount`` to a served mount: by a daemon of its own, or by the producer that is there."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -15,7 +17,7 @@ from fanoutfs.coordinator.find import claim_or_find
 from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.mounting import helper
-from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.settings import MountSettings, ServiceSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.options import mount_options
@@ -40,6 +42,7 @@ def mount(
     mountpoint_path: Path,
     settings: Settings,
     mount_settings: MountSettings,
+    service_settings: ServiceSettings | None = None,
     *,
     log_path: Path | None,
     foreground: bool,
@@ -61,17 +64,43 @@ def mount(
     while True:
         found = claim_or_find(source.identity, source_path)
         if isinstance(found, Connection):
+            if service_settings is not None:
+                found.close()
+                raise UnusableError(
+                    f"the source {source_path} has a producer already, which can't begin to listen; "
+                    "mount it without --listen, or when that one has ended"
+                )
             try:
                 return _by_the_producer(found, point, mount_settings, foreground=foreground)
             except HungUpError:
                 # It was about to leave when we knocked.
                 continue
-        if foreground:
-            _in_foreground(found, source, settings, point, mount_settings, log_path)
-            return Started()
-        work = _Work(point, mount_settings)
-        line = daemon.start(found, source, settings, work.as_daemon, log_path)
+        with _service(service_settings) as (service, kept):
+            if foreground:
+                _in_foreground(found, source, settings, point, mount_settings, log_path, service)
+                return Started()
+            work = _Work(point, mount_settings)
+            line = daemon.start(found, source, settings, work.as_daemon, log_path, service=service, kept=kept)
         return Started(log=helper.see_it_answer(line, point))
+
+
+@contextlib.contextmanager
+def _service(settings: ServiceSettings | None) -> Iterator[tuple[daemon.Service | None, tuple[int, ...]]]:
+    """Open the monitor service, if there shall be one; gives it, with what its process has to keep open.
+
+    It is closed here, where another process serves it.
+    """
+    if settings is None:
+        yield None, ()
+        return
+    from fanoutfs.service.opening import open_service  # noqa: PLC0415 (what it needs is large)
+    from fanoutfs.service.run import serve  # noqa: PLC0415
+
+    opened = open_service(settings)
+    try:
+        yield partial(serve, opened), (opened.fileno(),)
+    finally:
+        opened.close()
 
 
 def _by_the_producer(
@@ -99,6 +128,7 @@ def _in_foreground(
     point: Path,
     mount_settings: MountSettings,
     log_path: Path | None,
+    service: daemon.Service | None,
 ) -> None:
     server_line, helper_line = lines()
     child = os.fork()
@@ -122,6 +152,7 @@ def _in_foreground(
             source,
             settings,
             lambda engine: work.mount(engine, server_line, None, lambda: os.waitpid(child, 0)),
+            service,
         )
     finally:
         server_line.close()

@@ -53,6 +53,8 @@ class Filesystem(pyfuse3.Operations):
     closing: bool = attrs.field(default=False, init=False)
     handler_bugs: int = attrs.field(default=0, init=False)
     handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
+    delivered_before: int = attrs.field(default=0, init=False)
+    """Bytes that readers have had whose handles are closed."""
     inodes: Inodes = attrs.field(factory=Inodes, init=False)
     _handle_numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     _told_limit: bool = attrs.field(default=False, init=False)
@@ -194,9 +196,16 @@ class Filesystem(pyfuse3.Operations):
     @guarded
     async def release(self, fh: int) -> None:
         """Close a handle: the reader is gone."""
-        self.handles.pop(fh).close()
+        self.close_handle(fh)
 
     # Helpers
+
+    def close_handle(self, number: int) -> None:
+        """Let go of what a handle held."""
+        handle = self.handles.pop(number)
+        handle.close()
+        if isinstance(handle, ReaderHandle):
+            self.delivered_before += handle.consumer.delivered
 
     def _node(self, inode: int) -> Node:
         try:

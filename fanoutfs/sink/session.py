@@ -84,10 +84,9 @@ class Session:
             self.drop_behind.descriptor = None
             unasked = not self.told_to_end and failed is None and mount_at(self.point) is not None
             pyfuse3.close(unmount=True)
-            for handle in list(self.filesystem.handles.values()):
+            for number in list(self.filesystem.handles):
                 # The kernel sends no RELEASE for those that were open at the end; the ring may live on.
-                handle.close()
-            self.filesystem.handles.clear()
+                self.filesystem.close_handle(number)
             if mount_at(self.point) is not None:
                 # A connection aborted through fusectl is not unmounted by close().
                 mountpoint.detach(self.point, lazy=True)

@@ -1,0 +1,164 @@
+// The image as a circle, its first byte at the top, on a canvas: what is in memory, the head, each reader's
+// way from where it began, and who waits for whom. Drawn when there is news, never between.
+
+const TAU = 2 * Math.PI;
+const LEAST_LANE = 4; // pixels; with more readers than lanes of this, those who have none are dots
+const WIDEST_LANE = 12;
+const LABELLED = 16; // up to so many readers have their numbers at them
+
+export function hasAll(reader) {
+  return reader.left === 0;
+}
+
+// What a reader has had and what is still to go: [begin, length] in bytes, going round; null for nothing.
+function way(reader, size) {
+  const { start, position, left } = reader;
+  if (reader.kind !== "image") {
+    return { had: size > left ? [start, size - left] : null, toGo: left ? [position, left] : null };
+  }
+  const had = start !== null && start < position && reader.sequential ? [start, position - start] : null;
+  return { had, toGo: position < size ? [position, size - position] : null };
+}
+
+// Who gets a lane: the one that was selected, those who hold others up, then as they came.
+function chosen(readers, holds, selected, lanes) {
+  if (readers.length <= lanes) return readers;
+  const ranked = readers.map((reader, place) => [rank(reader, holds, selected), place]);
+  ranked.sort((one, other) => (one[0] === other[0] ? one[1] - other[1] : one[0] - other[0]));
+  const places = new Set(ranked.slice(0, lanes).map(([, place]) => place));
+  return readers.filter((_, place) => places.has(place));
+}
+
+function rank(reader, holds, selected) {
+  return reader.id === selected ? -Infinity : -(holds.get(reader.id) || 0);
+}
+
+export function draw(context, width, status, holds, selected, colours) {
+  const size = status.source.size;
+  const middle = width / 2;
+  const outer = middle - Math.max(16, width * 0.05);
+  const band = Math.max(8, width * 0.035);
+  const angle = (offset) => (offset / size) * TAU - TAU / 4;
+  context.clearRect(0, 0, width, width);
+
+  const arc = (radius, begin, length, thickness, colour) => {
+    context.beginPath();
+    context.strokeStyle = colour;
+    context.lineWidth = thickness;
+    context.arc(middle, middle, radius, angle(begin), angle(begin) + (length / size) * TAU);
+    context.stroke();
+  };
+  const tick = (offset, from, to, thickness, colour) => {
+    const [x, y] = [Math.cos(angle(offset)), Math.sin(angle(offset))];
+    context.beginPath();
+    context.strokeStyle = colour;
+    context.lineWidth = thickness;
+    context.moveTo(middle + from * x, middle + from * y);
+    context.lineTo(middle + to * x, middle + to * y);
+    context.stroke();
+  };
+
+  arc(outer - band / 2, 0, size, band, colours.track);
+  // A block of a large image is thinner than a hair: what is there is seen nevertheless.
+  const hair = size / (TAU * outer);
+  for (const [begin, end] of status.ring.arcs) {
+    arc(outer - band / 2, begin, Math.max(end - begin, hair), band, colours.ring);
+  }
+  tick(0, outer - band - 3, outer + 3, 1, colours.faint);
+
+  const lanesOut = outer - band - 6;
+  const lanesIn = middle * 0.3;
+  const begun = status.readers.filter((reader) => reader.start !== null);
+  const lanes = chosen(begun, holds, selected, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
+  const step = Math.min(WIDEST_LANE, (lanesOut - lanesIn) / Math.max(1, lanes.length));
+  const thick = Math.max(1.5, Math.min(6, step * 0.55));
+  const dots = new Map();
+  const dotAt = (reader, radius) => {
+    const at = angle(reader.position);
+    dots.set(reader.id, [middle + radius * Math.cos(at), middle + radius * Math.sin(at), radius]);
+  };
+  lanes.forEach((reader, place) => {
+    const radius = lanesOut - step * (place + 0.5);
+    const { had, toGo } = way(reader, size);
+    context.globalAlpha = selected === null || selected === reader.id ? 1 : 0.2;
+    if (toGo) arc(radius, ...toGo, Math.max(1, thick / 2.5), colours.togo);
+    if (had) arc(radius, ...had, thick, hasAll(reader) ? colours.done : colours.had);
+    tick(reader.start, radius - step * 0.45, radius + step * 0.45, 2, colours.ink);
+    dotAt(reader, radius);
+  });
+  context.globalAlpha = 1;
+  for (const reader of begun) if (!dots.has(reader.id)) dotAt(reader, lanesIn);
+
+  tick(status.head, lanesIn, outer + 2, 1, colours.head);
+  drawWaits(context, middle, begun, dots, selected, colours);
+  drawDots(context, begun, dots, holds, selected, Math.max(2, thick * 0.8), colours);
+  drawHead(context, middle, outer, angle(status.head), Math.max(7, width * 0.018), colours);
+
+  context.fillStyle = colours.ink;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.font = `600 ${Math.max(13, width * 0.035)}px system-ui, sans-serif`;
+  context.fillText(`head ${((status.head / size) * 100).toFixed(1)} %`, middle, middle);
+}
+
+function drawWaits(context, middle, readers, dots, selected, colours) {
+  context.strokeStyle = colours.waits;
+  context.lineWidth = 1.5;
+  context.setLineDash([5, 4]);
+  for (const reader of readers) {
+    const [from, to] = [dots.get(reader.id), dots.get(reader.waiting)];
+    if (!from || !to) continue;
+    context.globalAlpha = selected === null || selected === reader.id || selected === reader.waiting ? 0.9 : 0.1;
+    context.beginPath();
+    context.moveTo(from[0], from[1]);
+    // Bent towards the middle, so that neighbours on one lane are seen to be joined.
+    const bend = 0.35;
+    const x = (from[0] + to[0]) / 2;
+    const y = (from[1] + to[1]) / 2;
+    context.quadraticCurveTo(x + (middle - x) * bend, y + (middle - y) * bend, to[0], to[1]);
+    context.stroke();
+  }
+  context.setLineDash([]);
+  context.globalAlpha = 1;
+}
+
+function drawDots(context, readers, dots, holds, selected, radius, colours) {
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  for (const reader of readers) {
+    const [x, y] = dots.get(reader.id);
+    context.globalAlpha = selected === null || selected === reader.id ? 1 : 0.25;
+    context.fillStyle = dotColour(reader, holds, colours);
+    context.beginPath();
+    context.arc(x, y, selected === reader.id ? radius * 1.6 : radius, 0, TAU);
+    context.fill();
+    if (readers.length <= LABELLED || selected === reader.id) {
+      context.strokeStyle = colours.paper;
+      context.lineWidth = 3;
+      context.strokeText(String(reader.id), x + radius + 3, y);
+      context.fillStyle = colours.ink;
+      context.fillText(String(reader.id), x + radius + 3, y);
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+function dotColour(reader, holds, colours) {
+  if (holds.get(reader.id)) return colours.holds;
+  if (typeof reader.waiting === "number") return colours.waits;
+  return hasAll(reader) || !reader.live ? colours.done : colours.had;
+}
+
+function drawHead(context, middle, outer, angle, length, colours) {
+  context.save();
+  context.translate(middle, middle);
+  context.rotate(angle);
+  context.fillStyle = colours.head;
+  context.beginPath();
+  context.moveTo(outer + 1, 0);
+  context.lineTo(outer + 1 + length, -length * 0.6);
+  context.lineTo(outer + 1 + length, length * 0.6);
+  context.fill();
+  context.restore();
+}

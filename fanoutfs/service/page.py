@@ -1,0 +1,63 @@
+"""The page's files, read once, and the headers that keep it to itself."""
+
+from importlib.resources import files
+
+import attrs
+
+HEADERS = (
+    # Nothing from elsewhere, no script or style in the page itself, no frame around it, no form to elsewhere.
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+            b"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+"""On every answer."""
+
+SAID = b"<!-- said -->"
+"""Where the login form says what was wrong."""
+
+
+@attrs.frozen
+class File:
+    """A file of the page."""
+
+    content: bytes
+    media_type: str
+
+
+@attrs.frozen
+class Page:
+    """All of it, in memory: no request opens a file."""
+
+    monitor: bytes
+    login: bytes
+    files: dict[str, File]
+    """By name; these are for everybody, for the login form needs them."""
+
+    @classmethod
+    def read(cls) -> "Page":
+        """Read it from the package."""
+        folder = files("fanoutfs.service") / "files"
+        kinds = {
+            "monitor.css": "text/css",
+            "monitor.js": "text/javascript",
+            "circle.js": "text/javascript",
+            "icon.svg": "image/svg+xml",
+        }
+        return cls(
+            monitor=(folder / "monitor.html").read_bytes(),
+            login=(folder / "login.html").read_bytes(),
+            files={name: File((folder / name).read_bytes(), kind) for name, kind in kinds.items()},
+        )
+
+    def login_saying(self, said: bytes) -> bytes:
+        """Give the login form with a line of text."""
+        return self.login.replace(SAID, said)

@@ -1,0 +1,101 @@
+"""The monitor service in this process: asked without a socket, or on the loopback."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import trio
+
+from fanoutfs.service.access import LOOPBACK, Access
+from fanoutfs.service.app import Service
+from fanoutfs.service.feed import Feed
+from fanoutfs.service.opening import Opened, open_service
+from fanoutfs.service.serve import Server
+from fanoutfs.settings import ServiceSettings
+from tests.documents import document, reader
+
+TOKEN = "correct-horse-battery"
+SHOWN = document(reader(1), mountpoint="/mnt", delivered=1, gauges={"granted": 0, "handler_bugs": 0})
+
+
+def make_service(token: str | None = None, shown: dict[str, Any] = SHOWN) -> Service:
+    access = Access(names=LOOPBACK, port=8400, token=token)
+    return Service(access, Feed(lambda: shown), clock=lambda: 1_800_000_000.0)
+
+
+def client_of(service: Service, **headers: str) -> httpx.AsyncClient:
+    """Give a client that asks the application itself; it keeps cookies."""
+    transport = httpx.ASGITransport(app=service.app())
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8400", headers=headers)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def opened(**settings: Path) -> Opened:
+    return open_service(ServiceSettings(host="127.0.0.1", port=free_port(), **settings))
+
+
+@attrs.define(eq=False)
+class Served:
+    """A service on the loopback, and those who have connected."""
+
+    server: Server
+    service: Service
+    streams: list[trio.SocketStream] = attrs.field(factory=list)
+
+    @property
+    def port(self) -> int:
+        port: int = self.server.opened.socket.getsockname()[1]
+        return port
+
+    async def connect(self) -> trio.SocketStream:
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        self.streams.append(stream)
+        return stream
+
+
+@asynccontextmanager
+async def serving(shown: dict[str, Any] = SHOWN, **settings: Path) -> AsyncIterator[Served]:
+    """Serve; in the end no client is left, whoever is still connected."""
+    listening = opened(**settings)
+    service = Service(listening.access, Feed(lambda: shown))
+    served = Served(Server(listening, service.app()), service)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.feed.run)
+        nursery.start_soon(served.server.run)
+        try:
+            with trio.fail_after(60):
+                yield served
+        finally:
+            nursery.cancel_scope.cancel()
+    assert served.server.clients == set()
+    assert service.feed.clients == 0
+    for stream in served.streams:
+        stream.socket.close()
+
+
+async def receive_until(stream: trio.abc.ReceiveStream, end: bytes) -> bytes:
+    """Receive until something has come, or the other side has ended."""
+    found = b""
+    while end not in found:
+        piece = await stream.receive_some()
+        if not piece:
+            break
+        found += piece
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Look again and again, for at most some seconds of trio's clock: other ends of sockets tell nobody."""
+    with trio.fail_after(30):
+        while not condition():  # noqa: ASYNC110 (there is no event for it)
+            await trio.sleep(0.01)

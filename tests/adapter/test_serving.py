@@ -1,0 +1,252 @@
+"""The service on the loopback: who may be connected, and for how long."""
+
+import logging
+import os
+import ssl
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fanoutfs.errors import UnusableError
+from fanoutfs.service.events import MOST_CLIENTS
+from fanoutfs.service.opening import open_service, read_token
+from fanoutfs.service.run import serve
+from fanoutfs.service.serve import MOST_CONNECTIONS
+from fanoutfs.settings import ServiceSettings
+from tests.adapter.service import TOKEN, free_port, opened, receive_until, serving, until
+from tests.documents import document, reader
+
+GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def token_file(folder: Path, text: str = TOKEN, mode: int = 0o600) -> Path:
+    path = folder / "token"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+# Before the mount
+
+
+def test_a_token_of_ones_own_is_read(tmp_path: Path) -> None:
+    """Without the line's end."""
+    assert TOKEN == read_token(token_file(tmp_path, TOKEN + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        (TOKEN, 0o640, "chmod 600"),
+        (TOKEN, 0o604, "chmod 600"),
+        ("short", 0o600, "5 letters"),
+        ("", 0o600, "0 letters"),
+        ("a" * 2000, 0o600, "letters"),
+        ("two words of a token", 0o600, "one line"),
+        (TOKEN + "ü", 0o600, "one line"),
+    ],
+)
+def test_a_bad_token_file_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
+    """One that others can read, or whose token can be guessed."""
+    with pytest.raises(UnusableError, match=said):
+        read_token(token_file(tmp_path, text, mode))
+
+
+def test_what_is_no_file_is_no_token_file(tmp_path: Path) -> None:
+    """A folder, a pipe without a writer, a name of nothing."""
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for name in ("", "pipe", "nothing"):
+        with pytest.raises(UnusableError, match="token file"):
+            read_token(tmp_path / name)
+
+
+def test_an_address_in_use_is_refused() -> None:
+    """By the command, before anything is mounted."""
+    first = opened()
+    port = first.socket.getsockname()[1]
+    with pytest.raises(UnusableError, match="in use"):
+        open_service(ServiceSettings(host="127.0.0.1", port=port))
+    first.close()
+
+
+def test_a_port_is_free_again_at_once() -> None:
+    """For a mount that is taken down and made again."""
+    first = opened()
+    port = first.socket.getsockname()[1]
+    first.close()
+    open_service(ServiceSettings(host="127.0.0.1", port=port)).close()
+
+
+def test_a_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
+    """By the command, too."""
+    path = token_file(tmp_path)
+    with pytest.raises(UnusableError, match="--tls-cert"):
+        open_service(ServiceSettings(host="127.0.0.1", port=free_port(), tls_cert=path, tls_key=path))
+
+
+# Serving
+
+
+async def test_many_requests_go_over_one_connection() -> None:
+    """HTTP's keep-alive."""
+    async with serving() as served:
+        stream = await served.connect()
+        for _ in range(3):
+            await stream.send_all(GET % b"/status")
+            assert (await receive_until(stream, b"}\n")).startswith(b"HTTP/1.1 200")
+
+
+async def test_events_come_as_they_are_made() -> None:
+    """The document at once, then again and again."""
+    async with serving() as served:
+        stream = await served.connect()
+        await stream.send_all(GET % b"/events")
+        assert b"data: {" in await receive_until(stream, b"}\n\n")
+        assert served.service.feed.clients == 1
+        assert b"data: {" in await receive_until(stream, b"}\n\n")
+        await stream.aclose()
+        await until(lambda: served.service.feed.clients == 0)
+
+
+async def test_the_head_of_events_has_no_end() -> None:
+    """HEAD is answered, and holds no place."""
+    async with serving() as served:
+        stream = await served.connect()
+        await stream.send_all(GET.replace(b"GET", b"HEAD") % b"/events")
+        assert b"text/event-stream" in await receive_until(stream, b"\r\n\r\n")
+        await until(lambda: served.service.feed.clients == 0)
+
+
+async def test_those_who_come_beyond_the_bound_are_told_to_come_again() -> None:
+    """And the rest of the service answers on."""
+    async with serving() as served:
+        streams = [await served.connect() for _ in range(MOST_CLIENTS + 5)]
+        for stream in streams:
+            await stream.send_all(GET % b"/events")
+        answers = [await receive_until(stream, b"\r\n\r\n") for stream in streams]
+        assert served.service.feed.clients == MOST_CLIENTS
+        assert [b"503"] * 5 == [answer[9:12] for answer in answers[MOST_CLIENTS:]]
+        asking = await served.connect()
+        await asking.send_all(GET % b"/status")
+        assert (await receive_until(asking, b"}\n")).startswith(b"HTTP/1.1 200")
+
+
+async def test_connections_are_bounded() -> None:
+    """Who comes beyond that waits until one has gone."""
+    async with serving() as served:
+        streams = [await served.connect() for _ in range(MOST_CONNECTIONS + 1)]
+        await streams[-1].send_all(GET % b"/status")
+        with trio.move_on_after(0.2):
+            pytest.fail(f"answered: {await streams[-1].receive_some()!r}")
+        assert len(served.server.clients) == MOST_CONNECTIONS
+        await streams[0].aclose()
+        with trio.fail_after(5):
+            assert (await receive_until(streams[-1], b"}\n")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_client_that_takes_nothing_is_hung_up_on(autojump_clock: MockClock) -> None:
+    """When what was sent has not gone for some seconds."""
+    large = document(*(reader(number, command="d" * 200) for number in range(2000)), gauges={})
+    async with serving(large) as served:
+        stream = await served.connect()
+        await stream.send_all(GET % b"/events")
+        await until(lambda: served.service.feed.clients == 1)
+        await until(lambda: served.service.feed.clients == 0)
+        await stream.aclose()
+
+
+async def test_a_client_that_takes_nothing_does_not_hold_the_end() -> None:
+    """The service is over when its engine is."""
+    large = document(*(reader(number, command="d" * 200) for number in range(5000)), gauges={})
+    with trio.fail_after(4):
+        async with serving(large) as served:
+            stream = await served.connect()
+            await stream.send_all(GET % b"/status")
+            await stream.receive_some(1)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00" + bytes(100),
+        b"A" * 70000,
+        GET % b"/\xff",
+        GET % b"/%ff%00",
+        b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 300_000,
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\ntoken=" + b"x" * 8994,
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+        GET % b"/events" + GET % b"/status",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(50),
+        GET.replace(b"\r\n\r\n", b"\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n") % b"/events",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n",
+    ],
+)
+async def test_nonsense_costs_its_own_connection(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody else's, nothing is left of it, and it is no error of ours."""
+    async with serving() as served:
+        stream = await served.connect()
+        try:
+            await stream.send_all(sent)
+            with trio.move_on_after(0.1):
+                await stream.receive_some()
+        except trio.BrokenResourceError:
+            pass
+        await stream.aclose()
+        asking = await served.connect()
+        await asking.send_all(GET % b"/status")
+        assert (await receive_until(asking, b"}\n")).startswith(b"HTTP/1.1 200")
+        await asking.aclose()
+        await until(lambda: served.server.clients == set())
+    assert [] == [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
+    """With a certificate the connection is encrypted; without TLS nobody is answered."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-days",
+        "1",
+    ]
+    await trio.run_process([*made, "-out", str(cert), "-keyout", str(key)], stderr=subprocess.DEVNULL)
+    trusting = ssl.create_default_context(cafile=cert)
+    async with serving(tls_cert=cert, tls_key=key) as served:
+        plain = await served.connect()
+        await plain.send_all(GET % b"/status")
+        assert b"" == await receive_until(plain, b"\n")
+        secret = await trio.open_ssl_over_tcp_stream("localhost", served.port, ssl_context=trusting)
+        await secret.send_all(GET % b"/status")
+        assert (await receive_until(secret, b"}\n")).startswith(b"HTTP/1.1 200")
+        assert served.server.opened.url.startswith("https://")
+        await secret.aclose()
+        await plain.aclose()
+
+
+async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """The mount goes on; the log has the trace."""
+    looks = iter([{"readers": list[int]()}])
+    listening = opened()
+    address = listening.socket.getsockname()
+    engine: Any = SimpleNamespace(status=lambda: next(looks))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, listening, engine)
+        async with await trio.open_tcp_stream(*address) as stream:
+            await stream.send_all(GET % b"/events")
+            with trio.fail_after(10):
+                assert b"readers" in await receive_until(stream, b"the end")
+
+    assert ["the monitor service has ended, the mount goes on: this is a bug"] == [
+        record.message for record in caplog.records if record.levelno > logging.INFO
+    ]

@@ -1,0 +1,181 @@
+"""The monitor service of a real mount, asked with curl while real programs read."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, run, shell, wait_until
+from tests.mount.support.images import MIB
+from tests.mount.support.mountinfo import at
+from tests.mount.support.readers import dd, hold
+from tests.mount.support.web import Web, knock, token_file
+
+pytestmark = [pytest.mark.mount, pytest.mark.tool("curl")]
+
+SIZE = 16 * MIB
+TOKEN = "correct-horse-battery"
+
+Spawn = Callable[..., Process]
+
+
+def sample(text: bytes, name: str) -> float:
+    """Give the only value of a metric."""
+    families = text_string_to_metric_families(text.decode())
+    (value,) = [found.value for family in families for found in family.samples if found.name == name]
+    return value
+
+
+def test_it_shows_what_the_mount_shows(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """One document, in the mount and from the service."""
+    web = Web()
+    mounted = mount(pattern_image(SIZE), *web.listen)
+    held = hold(spawn, mounted.image, work / "copy", 2 * MIB)
+    time.sleep(0.3)  # a snapshot of the service may be a fifth of a second old
+    assert mounted.status() == web.status()
+    held.say_go()
+    held.finish()
+
+
+@pytest.mark.tool("promtool")
+def test_prometheus_reads_its_metrics(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """Its own tool has nothing to say; what was delivered stays counted when the reader has left."""
+    web = Web()
+    mounted = mount(pattern_image(SIZE), *web.listen)
+    for number in range(2):
+        run(*dd(mounted.image, work / f"copy{number}"))
+    wait_until(mounted.is_idle, "the readers have left")
+    time.sleep(0.3)
+    checked = shell('curl -sf "$1/metrics" | promtool check metrics', web.url)
+
+    assert (b"", b"") == (checked.stdout, checked.stderr)
+    assert sample(web.get("/metrics"), "fanoutfs_delivered_bytes_total") >= 2 * SIZE
+    assert sample(web.get("/metrics"), "fanoutfs_source_read_bytes_total") >= SIZE
+
+
+def test_an_address_in_use_is_an_error_of_the_command(
+    mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
+) -> None:
+    """Nothing is mounted then."""
+    web = Web()
+    mount(pattern_image(SIZE), *web.listen)
+    second = tmp_path / "second"
+    second.mkdir()
+    done = fanoutfs("mount", *web.listen, pattern_image(MIB), second, code=1)
+
+    assert b"address already in use" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert [] == at(second)
+
+
+def test_elsewhere_it_needs_a_token(pattern_image: PatternFactory, tmp_path: Path) -> None:
+    """Wrong usage, and nothing is mounted."""
+    done = fanoutfs("mount", "--listen", f"0.0.0.0:{Web().port}", pattern_image(MIB), tmp_path, code=2)
+
+    assert b"--token-file" in done.stderr
+    assert [] == at(tmp_path)
+
+
+def test_without_the_token_nobody_sees_anything(
+    mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
+) -> None:
+    """Nor with another one, under another name, or by tricks with the path."""
+    web = Web()
+    mount(pattern_image(SIZE), *web.listen, "--token-file", token_file(tmp_path, TOKEN))
+    right, wrong = ("-H", f"Authorization: Bearer {TOKEN}"), ("-H", f"Authorization: Bearer {TOKEN}x")
+
+    assert 200 == web.code("/status", *right)
+    for path in ("/status", "/events", "/metrics", "/nothing"):
+        assert [401, 401] == [web.code(path), web.code(path, *wrong)]
+        assert 421 == web.code(path, *right, "-H", "Host: evil.example")
+    for path in ("//..%2f", "/..%2f..%2f..%2fetc/passwd", "/../../etc/passwd", "/%2e%2e/", "/status/"):
+        assert 404 == web.code(path, *right)
+
+
+def test_a_token_that_others_can_read_is_refused(pattern_image: PatternFactory, tmp_path: Path) -> None:
+    """With what to do about it."""
+    path = token_file(tmp_path, TOKEN)
+    path.chmod(0o644)
+    point = tmp_path / "point"
+    point.mkdir()
+    done = fanoutfs("mount", *Web().listen, "--token-file", path, pattern_image(MIB), point, code=1)
+
+    assert f"chmod 600 {path}" in done.stderr.decode()
+    assert [] == at(point)
+
+
+def test_five_hundred_clients_do_not_stop_a_copy(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, spawn: Spawn
+) -> None:
+    """The bound keeps most of them out; some that take nothing are no harm, and the end comes in time."""
+    image = pattern_image(4 * SIZE)
+    web = Web()
+    mounted = mount(image, *web.listen, "--read-rate", "32M")
+    copying = spawn(*dd(mounted.image, work / "copy"))
+    with ExitStack() as stack:
+        waiting = web.crowd(120, stack)
+        answers = [client.recv(12) for client in waiting]
+        knock(web.port, 380, stack)
+        finish(copying)
+        run("cmp", image, work / "copy")
+        assert {b"HTTP/1.1 200": 100, b"HTTP/1.1 503": 20} == {
+            answer: answers.count(answer) for answer in set(answers)
+        }
+        began = time.monotonic()
+        mounted.unmount()
+        wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
+
+    assert time.monotonic() - began < 3
+
+
+def test_it_is_there_again_after_a_restart(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """At the same address, at once, with clients of the one before still connected."""
+    web = Web()
+    with ExitStack() as stack:
+        first = mount(pattern_image(SIZE), *web.listen)
+        web.crowd(3, stack)
+        first.unmount()
+        second = mount(pattern_image(SIZE), *web.listen)
+        assert second.pid == web.status()["pid"]
+
+
+def test_a_producer_that_is_there_cannot_begin_to_listen(
+    pattern_image: PatternFactory, work: Path, spawn: Spawn, tmp_path: Path
+) -> None:
+    """A mount that a copy's producer would serve is refused with --listen, and the copy goes on."""
+    image = pattern_image(SIZE)
+    copying = spawn(FANOUTFS, "copy", "--yes", "--read-rate", "6M", image, work / "copy")
+    status = ("status", "--json", image)
+    wait_until(lambda: b"copy" in fanoutfs(*status, code=None).stdout, "the copy reads")
+    point = tmp_path / "point"
+    point.mkdir()
+    done = fanoutfs("mount", *Web().listen, image, point, code=1)
+    finish(copying)
+
+    assert b"without --listen" in done.stderr
+    assert [] == at(point)
+    run("cmp", image, work / "copy")
+
+
+def test_events_go_on_while_somebody_reads(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, spawn: Spawn
+) -> None:
+    """At most five in a second, each the document of its time."""
+    web = Web()
+    mounted = mount(pattern_image(2 * SIZE), *web.listen, "--read-rate", "16M")
+    copying = spawn(*dd(mounted.image, work / "copy"))
+    heard = run("curl", "-sN", "--max-time", "1.5", f"{web.url}/events", code=28).stdout
+    finish(copying)
+    documents = [json.loads(line[6:]) for line in heard.splitlines() if line.startswith(b"data: ")]
+    read = [document["source"]["bytes_read"] for document in documents]
+
+    assert 3 <= len(documents) <= 9
+    assert read == sorted(read)
+    assert read[0] < read[-1]

@@ -1,0 +1,132 @@
+"""The service's page in a real browser, on a real mount with real copies.
+
+``FANOUTFS_DRAWINGS=docs/drawings`` keeps the picture that is in the docs.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.browser import browser, layouts, page
+from tests.mount.support.commands import FANOUTFS, Process, finish
+from tests.mount.support.images import MIB
+from tests.mount.support.readers import dd
+from tests.mount.support.web import Web, token_file
+
+pytestmark = [pytest.mark.mount, pytest.mark.tool("chromium")]
+
+SIZE = 64 * MIB
+TOKEN = "correct-horse-battery"
+
+Spawn = Callable[..., Process]
+
+
+@pytest.fixture
+def images(pattern_image: PatternFactory) -> PatternFactory:
+    return pattern_image
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+def test_a_running_copy_is_pictured(
+    chromium: Browser,
+    mount: MountFactory,
+    images: PatternFactory,
+    spawn: Spawn,
+    work: Path,
+    tmp_path: Path,
+) -> None:
+    """After the login: the source, each reader with its rate, a circle with something on it."""
+    web = Web()
+    image = images(SIZE)
+    mounted = mount(
+        image, *web.listen, "--ring", "12M", "--read-rate", "8M", "--token-file", token_file(tmp_path, TOKEN)
+    )
+    copies = [spawn(*dd(mounted.image, work / "dd"))]
+    with page(chromium) as opened:
+        opened.goto(web.url)
+        opened.get_by_label("Token").fill(TOKEN)
+        opened.get_by_role("button").click()
+        expect(opened.locator("#connection")).to_have_text("live")
+        for number in range(2):
+            opened.wait_for_timeout(1200)
+            copies.append(spawn(FANOUTFS, "copy", "--no-progress", image, work / f"copy{number}"))
+        expect(opened.locator("#rows tr")).to_have_count(3)
+        opened.wait_for_timeout(3000)
+        expect(opened.locator("#rows tr").first).to_contain_text("MiB/s")
+        expect(opened.locator("#source")).to_have_text(str(image))
+        opened.get_by_role("button").first.press("Enter")
+        expect(opened.locator("tr.selected")).to_have_count(1)
+        opened.keyboard.press("Escape")
+        expect(opened.locator("tr.selected")).to_have_count(0)
+        colours = opened.evaluate(
+            "() => { const c = document.getElementById('circle');"
+            " return new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size }"
+        )
+        opened.screenshot(path=Path(os.environ.get("FANOUTFS_DRAWINGS", tmp_path)) / "monitor.png")
+    for copy in copies:
+        finish(copy)
+
+    assert colours > 10
+
+
+def test_it_goes_on_after_a_restart(chromium: Browser, mount: MountFactory, images: PatternFactory) -> None:
+    """It says that there is no connection, and shows the new mount when there is one."""
+    web = Web()
+    first = mount(images(SIZE), *web.listen)
+    with page(chromium) as opened:
+        opened.goto(web.url)
+        expect(opened.locator("#connection")).to_have_text("live")
+        first.unmount()
+        expect(opened.locator("#connection")).to_contain_text("no connection since")
+        mount(images(MIB), *web.listen)
+        expect(opened.locator("#connection")).to_have_text("live", timeout=15_000)
+        expect(opened.locator("#source")).to_have_text(str(images(MIB)))
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1024, 1600])
+def test_nothing_hangs_over_the_edge(
+    chromium: Browser,
+    mount: MountFactory,
+    images: PatternFactory,
+    spawn: Spawn,
+    work: Path,
+    width: int,
+) -> None:
+    """On a phone as on a wide screen, and the table fits, too."""
+    web = Web()
+    mounted = mount(images(SIZE), *web.listen, "--read-rate", "32M")
+    copying = spawn(*dd(mounted.image, work / "a-copy-with-a-long-name-of-its-own"))
+    with page(chromium, width, 800) as opened:
+        opened.goto(web.url)
+        expect(opened.locator("#rows tr")).to_have_count(1)
+        over = opened.evaluate(
+            "() => [document.documentElement, document.querySelector('.scroll')]"
+            ".map((box) => box.scrollWidth - box.clientWidth)"
+        )
+    finish(copying)
+
+    assert [0, 0] == over
+
+
+def test_where_nothing_changes_nothing_is_laid_out(
+    chromium: Browser, mount: MountFactory, images: PatternFactory
+) -> None:
+    """Events that say the same touch nothing."""
+    web = Web()
+    mount(images(SIZE), *web.listen)
+    with page(chromium) as opened:
+        opened.goto(web.url)
+        expect(opened.locator("#connection")).to_have_text("live")
+        opened.wait_for_timeout(1500)
+        before = layouts(opened)
+        opened.wait_for_timeout(3000)
+        assert layouts(opened) - before <= 1

@@ -1,0 +1,170 @@
+"""Who may see the monitor service, decided on texts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.errors import UsageError
+from fanoutfs.service.access import COOKIE_SECONDS, LOOPBACK, Access, host_of
+from fanoutfs.settings import ServiceSettings
+
+TOKEN = "0123456789abcdef"
+NOW = 1_800_000_000.0
+
+
+def access(**changes: object) -> Access:
+    known = {"names": LOOPBACK | {"node1"}, "port": 8400, "token": TOKEN, **changes}
+    return Access(**known)  # type: ignore[arg-type]
+
+
+def cookie_of(one: Access, now: float = NOW) -> str:
+    return one.cookie(now).partition(";")[0].partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        ("localhost:8400", "localhost"),
+        ("LocalHost.", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]:8400", "::1"),
+        ("node1.example.org:1", "node1.example.org"),
+        ("", None),
+        ("::1", None),
+        ("localhost:8400:1", None),
+        ("localhost, evil", None),
+        ("evil@localhost", None),
+        ("localhost/x", None),
+        ("localhost\r\nx", None),
+        ("localhost:", None),
+    ],
+)
+def test_a_host_header_is_a_name_with_a_port_or_nothing(header: str, host: str | None) -> None:
+    """Whatever is no plain name or address names nobody."""
+    assert host == host_of(header)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8400", "[::1]", "NODE1:8400"])
+def test_its_own_names_are_answered(host: str) -> None:
+    """Those of the loopback, and what it was told to listen on; behind a forwarded port, too."""
+    assert access().is_called(host, "127.0.0.1")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "10.0.0.7", "127.0.0.1.evil", ""])
+def test_another_name_is_not_answered(host: str) -> None:
+    """A page from elsewhere can make a browser come here, but under its own name (DNS rebinding)."""
+    assert not access().is_called(host, "10.0.0.7")
+
+
+def test_where_it_listens_everywhere_the_address_come_to_is_a_name() -> None:
+    """And no other address is."""
+    everywhere = access(everywhere=True)
+
+    assert everywhere.is_called("10.0.0.7:8400", "10.0.0.7")
+    assert everywhere.is_called("[fe80::1]", "fe80:0::1%eth0")
+    assert everywhere.is_called("10.0.0.7:8400", "::ffff:10.0.0.7")
+    assert not everywhere.is_called("10.0.0.8:8400", "10.0.0.7")
+    assert not everywhere.is_called("evil", "10.0.0.7")
+
+
+def test_without_a_token_everybody_is_admitted() -> None:
+    """It is reached from this computer only."""
+    assert access(token=None).admits("", "", NOW)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "admitted"),
+    [
+        (f"Bearer {TOKEN}", True),
+        (f"bearer {TOKEN}", True),
+        (f"Bearer {TOKEN}0", False),
+        (f"Bearer {TOKEN[:-1]}", False),
+        ("Bearer", False),
+        ("Bearer \udcff", False),
+        (f"Basic {TOKEN}", False),
+        (TOKEN, False),
+        ("", False),
+    ],
+)
+def test_the_token_is_asked_for(authorization: str, admitted: bool) -> None:
+    """As a bearer token, exactly as it is."""
+    assert admitted == access().admits(authorization, "", NOW)
+
+
+def test_a_login_lasts_a_week() -> None:
+    """Its cookie says until when, and is nothing after that."""
+    one = access()
+    cookie = cookie_of(one)
+
+    assert one.admits("", cookie, NOW)
+    assert one.admits("", cookie, NOW + COOKIE_SECONDS - 1)
+    assert not one.admits("", cookie, NOW + COOKIE_SECONDS)
+
+
+def test_a_cookie_outlives_the_service_but_not_its_token() -> None:
+    """Nothing is kept: another process with the same token takes it, one with another token does not."""
+    cookie = cookie_of(access())
+
+    assert access(port=8401).admits("", cookie, NOW)
+    assert not access(token=TOKEN[::-1]).admits("", cookie, NOW)
+
+
+@given(st.text(), st.integers(min_value=0, max_value=10**13))
+def test_a_made_up_cookie_is_nothing(proof: str, until: int) -> None:
+    """Whatever time it claims."""
+    assert not access().admits("", f"{until}.{proof}", NOW)
+    assert not access().admits("", proof, NOW)
+
+
+def test_a_cookie_does_not_show_the_token_and_stays_here() -> None:
+    """Scripts can't read it, other sites can't send it, and over http it does not go where https is."""
+    cookie = access(secure=True).cookie(NOW)
+
+    assert TOKEN not in cookie
+    assert {"HttpOnly", "SameSite=Strict", "Secure", "Path=/"} <= set(cookie.split("; "))
+    assert "Secure" not in access().cookie(NOW)
+    assert TOKEN not in repr(access())
+
+
+# The options
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [
+        ("127.0.0.1:8400", "127.0.0.1", 8400),
+        ("localhost:1", "localhost", 1),
+        ("[::1]:65535", "::1", 65535),
+        ("127.8.8.8:80", "127.8.8.8", 80),
+    ],
+)
+def test_the_loopback_needs_no_token(listen: str, host: str, port: int) -> None:
+    """Only this computer reaches it."""
+    assert ServiceSettings(host=host, port=port) == ServiceSettings.of(listen, None, None, None)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8400", "[::]:8400", "node1:8400", "10.0.0.7:8400"])
+def test_elsewhere_a_token_is_a_must(listen: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without one it would answer everybody; a name may be anybody's."""
+    with pytest.raises(UsageError, match="--token-file"):
+        ServiceSettings.of(listen, None, None, None)
+    assert ServiceSettings.of(listen, tmp_path_factory.getbasetemp(), None, None) is not None
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["", "8400", ":8400", "localhost", "localhost:0", "localhost:65536", "::1:8400", "a b:1", "x/y:1"],
+)
+def test_nonsense_is_no_address(listen: str) -> None:
+    """What can't be meant is wrong usage."""
+    with pytest.raises(UsageError):
+        ServiceSettings.of(listen, None, None, None)
+
+
+def test_options_of_a_service_without_one_are_wrong_usage(tmp_path: object) -> None:
+    """So is half of a certificate."""
+    with pytest.raises(UsageError, match="--listen"):
+        ServiceSettings.of(None, tmp_path, None, None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--tls-key"):
+        ServiceSettings.of("127.0.0.1:1", None, tmp_path, None)  # type: ignore[arg-type]
+    assert ServiceSettings.of(None, None, None, None) is None
