@@ -1,6 +1,7 @@
 """The one task that reads the source: asks the rules what, reads it into the lent slots, hands it in."""
 
 import logging
+import time
 
 import attrs
 import trio
@@ -40,6 +41,7 @@ class Producer:
             self.rate.began(began, len(read.slots) * self.ring.block)
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.statistics.seconds += pause + clock() - began
+            self.ring.rules.thrifty = self.statistics.memory_is_dear
             self.ring.filled(read, bad)
             for block, ranges in bad.items():
                 for begin, end in ranges:
@@ -51,7 +53,11 @@ class Producer:
         ring = self.ring
         offset = read.first * ring.block
         length = min(len(read.slots) * ring.block, ring.size - offset)
-        for slot in read.slots:
-            ring.memory.make_ready(slot)
+        statistics, began = self.statistics, time.perf_counter()
+        statistics.made += sum(ring.memory.make_ready(slot) for slot in read.slots)
+        made = time.perf_counter()
         slots = [ring.memory.slot(slot) for slot in read.slots]
-        return read_or_salvage(self.source, offset, length, slots, self.statistics)
+        bad = read_or_salvage(self.source, offset, length, slots, statistics)
+        statistics.making += made - began
+        statistics.reading += time.perf_counter() - made
+        return bad

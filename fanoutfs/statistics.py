@@ -5,13 +5,17 @@ import attrs
 
 @attrs.define(eq=False)
 class Statistics:
-    """Counters of the source, written by the producer, one read at a time; the engine counts who left."""
+    """Counters of the source; written by the producer, one read at a time."""
 
     bytes_read: int = 0
     reads: int = 0
     errors: int = 0
-    delivered_before: int = 0
-    """Bytes that consumers have had who have left; those of the mount that there is are counted there."""
+    reading: float = 0.0
+    """Seconds that reads of the source took, without pauses."""
+    making: float = 0.0
+    """Seconds that it took to make memory for the ring, before these reads."""
+    made: int = 0
+    """Bytes of memory made."""
     seconds: float = 0.0
     """Time that the source took, with the pauses that ``--read-rate`` asks for."""
 
@@ -19,3 +23,8 @@ class Statistics:
     def rate(self) -> float:
         """Bytes per second while the source is read; 0 before it was."""
         return self.bytes_read / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def memory_is_dear(self) -> bool:
+        """Say whether to make memory takes longer than to read as much of the source."""
+        return self.making * self.bytes_read > self.reading * self.made > 0

@@ -23,7 +23,7 @@ from fanoutfs.producer import Producer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
-from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.settings import MIB, MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
@@ -37,6 +37,10 @@ END_SECONDS = 5.0
 
 FIRST_SECONDS = 10.0
 """So long an engine that was started for a copy waits for its first consumer."""
+
+MODEST = 64 * MIB
+"""A ring of so many bytes has the look-ahead and the spread of those who are there. What is beyond that is
+for those to come; where there are only copies it is not taken if it costs more than to read again."""
 
 WATCH_SECONDS = 0.25
 
@@ -60,6 +64,7 @@ def build_ring(settings: Settings, size: int) -> Ring:
         patience=settings.patience,
         turn=settings.turn,
         strict=settings.pace == "strict",
+        modest=MODEST // settings.block,
     )
     return Ring(size=size, block=settings.block, rules=rules, memory=Memory(rules.slots, settings.block))
 
@@ -146,6 +151,8 @@ class Engine:
             status=lambda: render(self.status()),
             numbers=self.numbers,
         )
+        # Whoever opens the image later shall find in the ring all that it had room for.
+        self.ring.rules.modest = self.ring.rules.slots
         with self.in_use():
             try:
                 await self.session.serve(ready)

@@ -95,12 +95,19 @@ class Memory:
         """Give one slot, writable."""
         return self.view[slot * self.block : (slot + 1) * self.block]
 
-    def make_ready(self, slot: int) -> None:
-        """Have memory for a slot, in huge pages if that can be; takes milliseconds, in a worker thread."""
+    def make_ready(self, slot: int) -> int:
+        """Have memory for a slot, in huge pages if that can be; takes milliseconds, in a worker thread.
+
+        Gives how many bytes were made for it.
+        """
+        made = 0
         for chunk in range(slot * self.block // CHUNK, ((slot + 1) * self.block - 1) // CHUNK + 1):
             if chunk not in self._ready:
                 self._ready.add(chunk)
-                self._make(chunk * CHUNK, min(CHUNK, self._size - chunk * CHUNK))
+                length = min(CHUNK, self._size - chunk * CHUNK)
+                self._make(chunk * CHUNK, length)
+                made += length
+        return made
 
     def _make(self, begin: int, length: int) -> None:
         begin += self._begin

@@ -23,12 +23,15 @@ class Residency:
     blocks: int
     """How many the image has."""
     slot_of: dict[int, int] = attrs.field(factory=dict, init=False)
+    used: int = attrs.field(default=0, init=False)
+    """All slots from this one on have never been used: their memory has still to be made."""
     _starts: list[int] = attrs.field(factory=list, init=False)
     _ends: list[int] = attrs.field(factory=list, init=False)
     _free: dict[int, None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._free = dict.fromkeys(range(self.slots))
+        # The last is the first to be taken: the low ones come first.
+        self._free = dict.fromkeys(range(self.slots - 1, -1, -1))
 
     @property
     def free(self) -> int:
@@ -39,16 +42,17 @@ class Residency:
         """Give the resident stretches as (first, one past the last), in order."""
         return zip(self._starts, self._ends, strict=True)
 
-    def lend_slot(self, after: int) -> int:
-        """Take a free slot for a read under way, next to slot ``after`` when that one is free.
+    def lend_slot(self, after: int | None) -> int:
+        """Take a free slot for a read under way: next to slot ``after`` when that one is free.
 
-        Blocks that adjoin in the image and in memory go out in one piece.
+        Blocks that adjoin in the image and in memory go out in one piece. None: the one last given up.
         """
-        slot = after + 1
+        slot = -1 if after is None else after + 1
         if slot in self._free:
             del self._free[slot]
         else:
             slot, _ = self._free.popitem()
+        self.used = max(self.used, slot + 1)
         return slot
 
     def return_slot(self, slot: int) -> None:

@@ -27,7 +27,9 @@ The rules
         source's time while the sweep has work.
     R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
         is about to be given or is being copied out never goes; nor does anything for a block read ahead that
-        is used later than it (Cao, Felten, Karlin, Li 1995: do no harm).
+        is used later than it (Cao, Felten, Karlin, Li 1995: do no harm). Slots that were never used come
+        first, as long as there are any; where memory takes longer to get than the source to be read again
+        (``thrifty``), a block that nobody needs goes before them, once ``modest`` slots are in use.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
         one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
@@ -126,6 +128,10 @@ class Rules:
     turn: float
     strict: bool = True
     look_ahead_runs: int = RUNS
+    modest: int = 0
+    """So many slots are taken into use whatever memory costs."""
+    thrifty: bool = attrs.field(default=False, init=False)
+    """Memory that the ring has not had yet costs more than to read a block again."""
     head: int = attrs.field(default=0, init=False)
     points: dict[int, Point] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
@@ -384,6 +390,10 @@ class Rules:
         slots: list[int] = []
         slot = self.residency.slot_of.get(first - 1, -1)
         while len(slots) < stop - first:
+            if self._saves(keep):
+                slot = self.residency.lend_slot(after=None)
+                slots.append(slot)
+                continue
             lacking = max(0, keep + 1 - self.residency.free)
             victims = self._pace.victims.first(lacking)
             if len(victims) < lacking or (victims and self._harms(want, first + len(slots), victims)):
@@ -394,13 +404,28 @@ class Rules:
                 if slots:
                     break
                 return self._wait(want, holder)
-            for victim in victims:
-                self._pace.victims.give_up()
-                if victim.needer is not None:
-                    self.order.starve(victim.needer)
+            self._give_up(victims)
             slot = self.residency.lend_slot(after=slot)
             slots.append(slot)
         return Read(first, tuple(slots), want.detour) if slots else Rest()
+
+    def _give_up(self, victims: list[Victim]) -> None:
+        """Have blocks go, the first of those that may."""
+        for victim in victims:
+            self._pace.victims.give_up()
+            if victim.needer is not None:
+                self.order.starve(victim.needer)
+
+    def _saves(self, keep: int) -> bool:
+        """R2: give up a block that nobody needs in place of a slot that was never used, if there is one."""
+        grown = self.modest <= self.residency.used < self.slots
+        if not self.thrifty or not grown or self.residency.free <= keep:
+            return False
+        victims = self._pace.victims.first(1)
+        if not victims or victims[0].needer is not None:
+            return False
+        self._pace.victims.give_up()
+        return True
 
     def _harms(self, want: _Want, block: int, victims: list[Victim]) -> bool:
         """R2: say whether a block of a look-ahead would be used later than what would go for it."""

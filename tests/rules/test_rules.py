@@ -6,6 +6,7 @@ import pytest
 
 from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Read, Rest, Rules
+from tests.rules.world import World
 
 PATIENCE, TURN = 10.0, 2.0
 
@@ -383,3 +384,33 @@ def test_a_pack_leaves_room_for_the_look_ahead_of_those_out_of_reach() -> None:
 
     assert front_gets_to() == 100 + 64 - make_rules(slots=64).reserve
     assert front_gets_to(500) == front_gets_to() - 16
+
+
+@pytest.mark.parametrize(("thrifty", "used"), [(False, 64), (True, 16)])
+def test_memory_that_is_dear_is_not_taken_for_what_nobody_needs(used: int, *, thrifty: bool) -> None:
+    """Beyond a modest ring what one reader leaves behind goes, and each block is still read once."""
+    world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, modest=16))
+    world.rules.thrifty = thrifty
+    reader = world.join()
+    while not reader.done:
+        world.step(reader.point.id)
+        world.produce()
+
+    assert used == world.rules.residency.used
+    assert list(range(64)) == world.reads
+
+
+def test_memory_that_is_dear_is_taken_for_what_somebody_needs() -> None:
+    """A slow reader far behind a fast one loses nothing."""
+    world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, modest=16))
+    world.rules.thrifty = True
+    slow, fast = world.join(), world.join()
+    world.step(slow.point.id)
+    while not fast.done:
+        world.step(fast.point.id)
+        world.produce()
+    while not slow.done:
+        world.step(slow.point.id)
+        world.produce()
+
+    assert list(range(64)) == world.reads
