@@ -110,6 +110,8 @@ def shares(fanoutfs: Path, source: Path, ring: str, reading: int, rounds: int) -
         for _ in range(rounds):
             for count, figures in found.items():
                 figures.append(share(mount, port, count))
+        if (there := len(mount.look()["readers"])) != reading:
+            raise RuntimeError(f"{there} of {reading} readers are left")
     alone = statistics.median(found.pop(0))
     return [
         at_most(
