@@ -6,7 +6,7 @@ import time
 import attrs
 import trio
 
-from fanoutfs.ring.rules import Read
+from fanoutfs.ring.decision import Read
 from fanoutfs.ring.shared import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.rate import Rate

@@ -14,8 +14,9 @@ from itertools import product
 import attrs
 
 from contrib.bench.harness import Row, finish
+from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.point import Ask, Point
-from fanoutfs.ring.rules import Rest, Rules
+from fanoutfs.ring.rules import Rules
 
 BLOCKS, SLOTS, RUN = 10_000_000, 100_000, 8
 READERS = (1, 10, 100, 1000)

@@ -61,7 +61,6 @@ Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``grant``
 ``world.py`` says all of this once more, the naive way: change both.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
@@ -69,6 +68,7 @@ from heapq import merge
 import attrs
 
 from fanoutfs.ring.ahead import RUNS, LookAhead
+from fanoutfs.ring.decision import Read, Rest, Want
 from fanoutfs.ring.farthest import Farthest, Victim
 from fanoutfs.ring.order import Order
 from fanoutfs.ring.pace import Pace
@@ -79,41 +79,6 @@ RESERVE_SHARE = 32
 """One slot in so many is kept for detours; a ring of fewer than RESERVE_LEAST slots spares none."""
 
 RESERVE_LEAST = 4
-
-
-@attrs.frozen
-class Read:
-    """Decision: read the blocks from ``first`` on, one into each of ``slots``, in this order."""
-
-    first: int
-    slots: tuple[int, ...]
-    detour: bool
-
-    @property
-    def blocks(self) -> range:
-        """The numbers of the blocks to be read."""
-        return range(self.first, self.first + len(self.slots))
-
-
-@attrs.frozen
-class Rest:
-    """Decision: leave the source alone until an event comes, or until the time ``until`` (seconds)."""
-
-    until: float = math.inf
-
-
-@attrs.frozen
-class _Want:
-    """``most`` blocks from the real block ``block`` on, which is absent, are wanted for those at ``spot``.
-
-    ``spot`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead for.
-    """
-
-    block: int
-    most: int
-    spot: Spot | None
-    asked: bool = False
-    detour: bool = False
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -299,7 +264,7 @@ class Rules:
             strict=self._paces,
         )
 
-    def _in_turn(self, detours: list[_Want], sweep: Iterator[_Want]) -> Iterator[_Want]:
+    def _in_turn(self, detours: list[Want], sweep: Iterator[Want]) -> Iterator[Want]:
         """R1a: detours come first, unless they have had more of the source's time than the sweep."""
         nearest = next(sweep, None)
         first = self._detour_debt <= 0
@@ -322,15 +287,15 @@ class Rules:
         block = self.residency.first_absent(begin - lap, end - lap)
         return None if block is None else block % self.blocks
 
-    def _ahead_of_head(self, want: _Want) -> int:
+    def _ahead_of_head(self, want: Want) -> int:
         return self.ahead_of_head(want.block)
 
-    def _wanted(self) -> Iterator[_Want]:
+    def _wanted(self) -> Iterator[Want]:
         """R1: give what is wanted, nearest ahead of the head first."""
         asked = sorted(self._asked_for(), key=self._ahead_of_head)
         return merge(self._looked_ahead_for(), asked, key=self._ahead_of_head)
 
-    def _looked_ahead_for(self) -> Iterator[_Want]:
+    def _looked_ahead_for(self) -> Iterator[Want]:
         """Give the first absent block of each look-ahead; of one that the head is in, on both its sides."""
         straddling = [
             want
@@ -346,7 +311,7 @@ class Rules:
                 self.order.sated(spot)
             yield from wants
 
-    def _asked_for(self) -> Iterator[_Want]:
+    def _asked_for(self) -> Iterator[Want]:
         """Give what counting consumers have asked for beyond the block where they stand."""
         for ask in self._asks.beyond:
             # Asked for behind its point is what came late; that is for a detour.
@@ -355,17 +320,17 @@ class Rules:
 
     def _want(
         self, spot: Spot | None, begin: int, end: int, *, asked: bool = False, detour: bool = False
-    ) -> Iterator[_Want]:
+    ) -> Iterator[Want]:
         """Give the first absent block from ``begin`` to before ``end``, unrolled, if there is one."""
         block = self._absent(begin, end) if begin < end else None
         if block is not None:
             most = end - begin - (block - begin) % self.blocks
-            yield _Want(block, most, spot, asked or block in self._asks.at, detour)
+            yield Want(block, most, spot, asked or block in self._asks.at, detour)
 
-    def _overdue(self, now: float) -> tuple[list[_Want], float]:
+    def _overdue(self, now: float) -> tuple[list[Want], float]:
         """R1a: what was asked for and is past its time, longest first, and when the next will be."""
         overdue, until = self._asks.overdue(now)
-        wants: dict[tuple[int, Spot | None], _Want] = {}
+        wants: dict[tuple[int, Spot | None], Want] = {}
         for ask in overdue:
             for want in self._want(ask.point.spot, ask.at, ask.last + 1, asked=True, detour=True):
                 wants.setdefault((want.block, want.spot), want)
@@ -373,7 +338,7 @@ class Rules:
 
     # What goes for it, and who waits: R2 to R4
 
-    def _read(self, want: _Want, *, forced: bool = False) -> Read | Rest:
+    def _read(self, want: Want, *, forced: bool = False) -> Read | Rest:
         """Make room for a run that begins with the wanted block; Rest when that has to wait."""
         first, most = want.block, want.most
         if want.spot is not None and not forced:
@@ -427,14 +392,14 @@ class Rules:
         self._pace.victims.give_up()
         return True
 
-    def _harms(self, want: _Want, block: int, victims: list[Victim]) -> bool:
+    def _harms(self, want: Want, block: int, victims: list[Victim]) -> bool:
         """R2: say whether a block of a look-ahead would be used later than what would go for it."""
         if want.asked or want.spot is None:
             return False
         use = (block - want.spot.block) % self.blocks
         return any(victim.next_use <= use for victim in victims)
 
-    def _wait(self, want: _Want, holder: Spot) -> Read | Rest:
+    def _wait(self, want: Want, holder: Spot) -> Read | Rest:
         """Hold up who wants this, unless R4 says that it goes on all the same."""
         if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
             return self._read(want, forced=True)

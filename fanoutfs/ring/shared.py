@@ -15,10 +15,11 @@ import attrs
 import trio
 
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.digests import Digests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.point import Ask, Point
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.rules import Rules
 
 Buffer = bytes | bytearray | memoryview
 

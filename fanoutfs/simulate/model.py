@@ -24,8 +24,9 @@ from itertools import count
 import attrs
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.point import Point
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.rules import Rules
 from fanoutfs.simulate.cohort import Cohort, Member
 from fanoutfs.simulate.grain import Grain, grain
 from fanoutfs.simulate.scenario import Scenario

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.decision import Read, Rest
+from fanoutfs.ring.rules import Rules
 from tests.rules.walker import Walker
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from heapq import heappop, heappush
 
 import attrs
 
+from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.point import Point
-from fanoutfs.ring.rules import Rest, Rules
+from fanoutfs.ring.rules import Rules
 
 
 @attrs.frozen

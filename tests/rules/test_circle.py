@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.point import Point
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 
 PATIENCE, TURN = 10.0, 2.0

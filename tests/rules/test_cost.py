@@ -8,7 +8,8 @@ from unittest.mock import patch
 import pytest
 
 from contrib.bench.decision_cost import make_load, work
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.decision import Read, Rest
+from fanoutfs.ring.rules import Rules
 
 
 def calls(readers: int, slots: int, *, strict: bool, wrapping: bool) -> float:

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.decision import Read, Rest
+from fanoutfs.ring.rules import Rules
 
 BLOCKS, SLOTS = 20, 4
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.point import Point
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 
 PATIENCE, TURN = 10.0, 2.0

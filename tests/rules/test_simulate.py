@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from fanoutfs.cli import commands
 from fanoutfs.errors import UnusableError, UsageError
-from fanoutfs.ring.rules import Rest, Rules
+from fanoutfs.ring.decision import Rest
+from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB
 from fanoutfs.simulate.grain import LEAST_BLOCKS, LEAST_SLOTS, grain
 from fanoutfs.simulate.model import Outcome, simulate

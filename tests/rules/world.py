@@ -11,7 +11,8 @@ from copy import deepcopy
 
 import attrs
 
-from fanoutfs.ring.rules import Read, Rest, Rules
+from fanoutfs.ring.decision import Read, Rest
+from fanoutfs.ring.rules import Rules
 from tests.rules.inspection import Inspection
 from tests.rules.walker import Request, Walker
 

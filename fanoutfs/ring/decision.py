@@ -1,0 +1,42 @@
+"""What the rules decide, and what they decide on. Pure."""
+
+import math
+
+import attrs
+
+from fanoutfs.ring.point import Spot
+
+
+@attrs.frozen
+class Read:
+    """Decision: read the blocks from ``first`` on, one into each of ``slots``, in this order."""
+
+    first: int
+    slots: tuple[int, ...]
+    detour: bool
+
+    @property
+    def blocks(self) -> range:
+        """The numbers of the blocks to be read."""
+        return range(self.first, self.first + len(self.slots))
+
+
+@attrs.frozen
+class Rest:
+    """Decision: leave the source alone until an event comes, or until the time ``until`` (seconds)."""
+
+    until: float = math.inf
+
+
+@attrs.frozen
+class Want:
+    """``most`` blocks from the real block ``block`` on, which is absent, are wanted for those at ``spot``.
+
+    ``spot`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead for.
+    """
+
+    block: int
+    most: int
+    spot: Spot | None
+    asked: bool = False
+    detour: bool = False
