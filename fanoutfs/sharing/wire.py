@@ -25,7 +25,6 @@ Whoever hangs up has left.
 import array
 import contextlib
 import json
-import select
 import socket
 from pathlib import Path
 from typing import Any
@@ -125,10 +124,6 @@ class Connection:
         room = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
         piece, ancillary, _, _ = self.socket.recvmsg(65536, room, socket.MSG_CMSG_CLOEXEC)
         return piece, ancillary
-
-    def has_news(self) -> bool:
-        """Say whether a message has come, or the other side has hung up."""
-        return bool(self._begun) or bool(select.select([self.socket], [], [], 0)[0])
 
     def take_descriptors(self) -> list[int]:
         """Give the descriptors that came; they are the caller's from now on."""
