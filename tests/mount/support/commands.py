@@ -92,7 +92,7 @@ def end(process: Process) -> None:
                 pipe.close()
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
     """Look again and again until the condition holds; fail the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
