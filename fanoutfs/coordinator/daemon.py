@@ -16,8 +16,8 @@ from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import Door, listen
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.line import Line, lines
-from fanoutfs.descriptors import close_all_but
 from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.forked import close_all_but
 from fanoutfs.settings import Settings
 from fanoutfs.source.contract import Source
 
