@@ -17,6 +17,7 @@ from tests.mount.support.hosts import hosts as made_hosts
 from tests.mount.support.images import write_pattern
 from tests.mount.support.loops import attached
 from tests.mount.support.mounts import Mount
+from tests.mount.support.shown import Computers
 
 RING = "4M"  # smaller than nearly every image here, so that slots are given up
 LIMIT = 100.0  # seconds that one test may hold a mount
@@ -173,6 +174,24 @@ def hosts(request: pytest.FixtureRequest) -> Iterator[HostsFactory]:
             wait_until(lambda: not any(host.processes() for host in made), "nothing runs on the hosts", 10)
         left = [{**host.processes(), host.name: host.mounts()} for host in made]
     assert failed or left == [{host.name: []} for host in made]
+
+
+@pytest.fixture
+def computers(request: pytest.FixtureRequest, hosts: HostsFactory, tmp_path: Path) -> Iterator[Computers]:
+    """Run mounts and copies on hosts; at the end nothing of them is left, and none has logged a warning."""
+    del hosts  # named so that they end later
+    folder = tmp_path / "computers"
+    folder.mkdir()
+    made = Computers(folder)
+    yield made
+    failed = request.node.stash.get(FAILED, False)
+    if failed:
+        print(made.log_text())
+    try:
+        if not failed:
+            made.close()
+    finally:
+        made.abandon()
 
 
 @pytest.fixture
