@@ -168,9 +168,9 @@ class Computers:
         return seen[0]
 
     def close(self) -> None:
-        """Check that all has ended and unmount."""
+        """Check that all has ended and unmount, the last computer's first: it may be fed by another's."""
         assert [] == [process.args for process in self._processes if process.poll() is None]
-        for shown in reversed(self.mounts):
+        for shown in sorted(self.mounts, key=lambda shown: shown.host.name, reverse=True):
             shown.close()
 
     def abandon(self) -> None:
