@@ -8,9 +8,10 @@ has to hold a block for it, the rules need not know, and a source that is faster
 as can be hashed.
 
 Without followers nothing is hashed, and what was recorded stays: the first who comes makes all that is
-resident to be hashed (what ``Digests`` still knows of these slots is not hashed again).
+resident to be hashed (what ``Digests`` still knows of these slots is not hashed again). When the last one has
+gone recording goes on for a while: one whose connection broke comes back, and must have missed nothing.
 
-Invariant: while there is a follower, a resident good block is in ``_lacking``, or in ``_making``, or its
+Invariant: while it records, a resident good block is in ``_lacking``, or in ``_making``, or its
 digest is in the table.
 """
 
@@ -25,6 +26,9 @@ from fanoutfs.ring.digest_table import DigestTable, Entered
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MIB
 
+LINGER_SECONDS = 60.0
+"""It is recorded for so long when nobody follows any more."""
+
 BATCH = 8 * MIB
 """Bytes that are hashed in one go: some milliseconds, so that a follower hears soon of what came."""
 
@@ -38,9 +42,13 @@ class Recorder:
     """Told of each block whose digest is another one than before: the source has changed under us."""
     batch: int = BATCH
     """Bytes."""
+    linger: float = LINGER_SECONDS
     followers: int = attrs.field(default=0, init=False)
     table: DigestTable | None = attrs.field(default=None, init=False)
     """Made for the first follower, and kept."""
+    _recording: bool = attrs.field(default=False, init=False)
+    _followed_at: float = attrs.field(default=0.0, init=False)
+    """When the last follower has left, by the ring's clock."""
     _lacking: dict[int, int] = attrs.field(factory=dict, init=False)
     """The blocks still to be hashed, by slot, in their order."""
     _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
@@ -53,15 +61,14 @@ class Recorder:
         """Record while the block is run: of all that is resident now, and of all that comes."""
         if self.table is None:
             self.table = DigestTable(self.ring.rules.blocks)
-        self.followers += 1
-        if self.followers == 1:
+        if not self._goes_on():
             self._begin()
+        self.followers += 1
         try:
             yield self.table
         finally:
             self.followers -= 1
-            if not self.followers:
-                self._lacking.clear()
+            self._followed_at = self.ring.clock()
 
     async def news(self) -> None:
         """Wait until something was entered; cancelled, nothing is left."""
@@ -73,7 +80,7 @@ class Recorder:
         self.ring.recorder = self
         try:
             while True:
-                while self._lacking:
+                while self._goes_on() and self._lacking:
                     await self._record(self._batch())
                 self._work = trio.Event()
                 await self._work.wait()
@@ -84,7 +91,7 @@ class Recorder:
 
     def filled(self, read: Read, bad: Container[int]) -> None:
         """Note what has come."""
-        if not self.followers:
+        if not self._goes_on():
             return
         for block, slot in zip(read.blocks, read.slots, strict=True):
             self._enter_resident(block, slot, bad=block in bad)
@@ -103,7 +110,16 @@ class Recorder:
                 if slot in self._making:
                     await self._making[slot].wait()
 
+    def _goes_on(self) -> bool:
+        """Say whether it is recording; ends it when it is time."""
+        if self._recording and not self.followers:
+            self._recording = self.ring.clock() < self._followed_at + self.linger
+            if not self._recording:
+                self._lacking.clear()
+        return self._recording
+
     def _begin(self) -> None:
+        self._recording = True
         for block, slot in self.ring.rules.residency.slot_of.items():
             self._enter_resident(block, slot, bad=self.ring.is_bad(block))
 

@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from fanoutfs.ring.digest import digest
-from fanoutfs.ring.digest_table import parse_line
+from fanoutfs.ring.digest_table import DigestTable, parse_line
 from fanoutfs.service import digests
 from fanoutfs.service.digests import MOST_FOLLOWERS
 from fanoutfs.settings import PAGE
@@ -116,10 +116,10 @@ async def test_a_follower_that_takes_nothing_is_hung_up_on(
 ) -> None:
     """What it would have got is kept for nobody."""
     monkeypatch.setattr(digests, "MOST_LINES", 100_000)
-    rig = make_rig(60_000 * PAGE, 2)
-    async with serving(rig=rig) as served:
+    async with serving() as served:
         stream = await served.connect()
         recorder = served.service.digests.recorder
+        recorder.table = DigestTable(60_000)
         with recorder.follow() as table:
             for block in range(60_000):
                 table.enter(block, bytes(16))

@@ -66,12 +66,12 @@ class Recording:
             await trio.sleep(1)
 
 
-def make_recording(slots: int = 8, *, seconds: float = 0.0, batch: int = 2) -> Recording:
+def make_recording(slots: int = 8, *, seconds: float = 0.0, batch: int = 2, linger: float = 0.0) -> Recording:
     """Make one; to hash ``batch`` blocks takes ``seconds``, a read of two blocks one second."""
     rig = make_rig(SIZE, slots)
     digests = rig.ring.digests = SlowDigests(rig.ring.memory, seconds=seconds)
     changed: list[int] = []
-    return Recording(rig, digests, Recorder(rig.ring, changed.append, batch * PAGE), changed)
+    return Recording(rig, digests, Recorder(rig.ring, changed.append, batch * PAGE, linger), changed)
 
 
 def expected(content: bytes) -> dict[int, bytes]:
@@ -201,6 +201,21 @@ async def test_the_last_follower_leaves_while_blocks_are_hashed(autojump_clock: 
 
     assert [0] == hashed
     assert {0: expected(made.rig.content)[0]} == made.known
+    assert sorted(made.rig.blocks_read) == list(range(BLOCKS))
+
+
+async def test_a_follower_that_comes_back_has_missed_nothing(autojump_clock: MockClock) -> None:
+    """For a while after the last has left all is recorded; then nothing is."""
+    made = make_recording(2, linger=6.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.recorder.run)
+        nursery.start_soon(made.rig.produce)
+        await made.follow(0)
+        nursery.start_soon(read_all, made.rig.open(), PAGE)
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+
+    assert sorted(made.known) == list(range(6))
     assert sorted(made.rig.blocks_read) == list(range(BLOCKS))
 
 
