@@ -20,6 +20,7 @@ import trio
 from fanoutfs.coordinator.status import Shown, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.producer import Producer
+from fanoutfs.ring.digests import SaysDigests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
@@ -75,6 +76,8 @@ class Engine:
 
     settings: Settings
     source: Source
+    digests: SaysDigests | None = None
+    """What those who verify hold their targets against; None: what is in the ring."""
     ring: Ring = attrs.field(init=False)
     statistics: Statistics = attrs.field(factory=Statistics, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
@@ -195,7 +198,7 @@ class Engine:
                 from_block=begin if goes_on is None else goes_on[1],
                 tickets=max(1, min(2 * rules.run, rules.slots)),
                 window=self._window,
-                digests=self.ring.digests if verify else None,
+                digests=(self.digests or self.ring.digests) if verify else None,
             )
         except OSError as error:
             raise UnusableError(
@@ -220,6 +223,14 @@ class Engine:
         half = rules.slots // 2
         room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
         return max(1, min(2 * rules.run, rules.slots // 8, room))
+
+    def source_changed(self, block: int) -> None:
+        """Count a block that is not what it was when it was read before."""
+        if not self.statistics.changed:
+            log.warning(
+                "the source %s changes while it is replicated: at byte %d it is not what it was; "
+                "copies of it may be right nowhere", self.source.path, block * self.ring.block)  # fmt: skip
+        self.statistics.changed += 1
 
     # What is shown
 

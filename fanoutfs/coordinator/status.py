@@ -90,6 +90,7 @@ def snapshot(
             "bytes_read": statistics.bytes_read,
             "reads": statistics.reads,
             "errors": statistics.errors,
+            "changed": statistics.changed,
             "reading": ring.reading_since is not None,
         },
         "ring": {
