@@ -84,12 +84,12 @@ class Program:
             self._listen()
         return code
 
-    def end(self) -> None:
-        """End it, and return once it has."""
+    def end(self, seconds: float = END_SECONDS) -> None:
+        """End it, and return once it has; ``seconds`` is how long it is given when it is asked to."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_SECONDS)
+                self.process.wait(seconds)
             self.process.kill()
             self.process.wait()
         self._listen()
