@@ -12,6 +12,7 @@ from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.monitor.command import top_command
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
+from fanoutfs.source.keys import Keys
 
 
 def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -55,6 +56,26 @@ def _settings(command: Callable[..., object]) -> Callable[..., object]:
     return command
 
 
+def _keys(prefix: str, whose: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Add the options for a source on another computer."""
+    file = click.Path(path_type=Path)
+    options = [
+        click.option(f"--{prefix}token-file", "keys_token_file", type=file, metavar="FILE",
+                     help=f"The token of {whose} service."),
+        click.option(f"--{prefix}tls-ca", "keys_tls_ca", type=file, metavar="FILE",
+                     help=f"Certificate of who has signed {whose}, unless the system knows it."),
+        click.option(f"--{prefix}tls-psk", "keys_tls_psk", type=file, metavar="FILE",
+                     help=f"Keys for {whose} export, lines of USER:KEY."),
+    ]  # fmt: skip
+
+    def add(command: Callable[..., object]) -> Callable[..., object]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @commands.command("mount")
 @click.argument("source")
 @click.argument("mountpoint", type=click.Path(path_type=Path))
@@ -83,6 +104,7 @@ def _settings(command: Callable[..., object]) -> Callable[..., object]:
     metavar="FILE",
     help="Keys of the NBD clients that may read: lines of USER:HEX.",
 )
+@_keys("upstream-", "the source's")
 def mount_command(
     source: str,
     mountpoint: Path,
@@ -96,10 +118,17 @@ def mount_command(
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_psk: Path | None,
+    keys_token_file: Path | None,
+    keys_tls_ca: Path | None,
+    keys_tls_psk: Path | None,
     log_path: Path | None,
     **settings: Any,
 ) -> None:
-    """Show SOURCE, a disk or an image file, as MOUNTPOINT/image, for as many readers as you like."""
+    """Show SOURCE as MOUNTPOINT/image, for as many readers as you like.
+
+    SOURCE is a disk, an image file, or what another computer exports: nbd://HOST/EXPORT, or the address of a
+    mount's service there, http://HOST:PORT.
+    """
     from fanoutfs.mounting.start import mount  # noqa: PLC0415 (trio and pyfuse3 only where they are needed)
 
     split = tuple(option for group in options for option in group.split(",") if option)
@@ -116,6 +145,7 @@ def mount_command(
             tls_key=tls_key,
             tls_psk=tls_psk,
         ),
+        keys=Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk),
         log_path=log_path,
         foreground=foreground,
     )
@@ -131,13 +161,14 @@ def mount_command(
 
 
 @commands.command("copy")
-@click.argument("source", metavar="SOURCE|MOUNTPOINT")
+@click.argument("source", metavar="SOURCE|MOUNTPOINT|URL")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Don't ask before targets are written over.")
 @click.option("--verify", is_flag=True, help="Read each target back, and compare it with what went by.")
 @click.option("--resume", is_flag=True, help="Compare first, and write only what differs or is missing.")
 @click.option("--sparse", is_flag=True, help="Leave holes where the image is zeros.")
 @click.option("--no-progress", is_flag=True, help="Draw no progress bars.")
+@_keys("", "the other computer's")
 @_settings
 def copy_command(
     source: str,
@@ -148,17 +179,22 @@ def copy_command(
     resume: bool,
     sparse: bool,
     no_progress: bool,
+    keys_token_file: Path | None,
+    keys_tls_ca: Path | None,
+    keys_tls_psk: Path | None,
     log_path: Path | None,
     **settings: Any,
 ) -> int:
     """Copy SOURCE, a disk, an image file or what a mount shows, to each TARGET, a disk or a file.
 
-    Whoever copies the same source now, in whatever shell, is joined: it is read once for all.
+    URL is http://HOST:PORT, the service of a mount on another computer, or nbd://HOST/EXPORT. Whoever copies
+    the same source now, in whatever shell, is joined: it is read once for all.
     """
     from fanoutfs.copying.command import Wishes, copy  # noqa: PLC0415 (as above)
 
     wishes = Wishes(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
-    return copy(source, targets, Settings(**settings), wishes, log_path)
+    keys = Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
+    return copy(source, keys, targets, Settings(**settings), wishes, log_path)
 
 
 @commands.command("status")

@@ -100,7 +100,7 @@ class Settings:
             )
 
     def with_block(self, block: int) -> Self:
-        """Give the same for blocks of so many bytes, those of a producer that is to be replaced."""
+        """Give the same for blocks of so many bytes: those of a producer that is replaced, or far away."""
         ring = None if self.ring is None else max(self.ring, 2 * block)
         return attrs.evolve(self, block=block, ring=ring)
 

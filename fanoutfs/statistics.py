@@ -10,6 +10,8 @@ class Statistics:
     bytes_read: int = 0
     reads: int = 0
     errors: int = 0
+    trouble: str = ""
+    """What was last wrong with a read of the source, as the system says it."""
     reading: float = 0.0
     """Seconds that reads of the source took, without pauses."""
     making: float = 0.0

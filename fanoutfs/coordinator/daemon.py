@@ -118,7 +118,7 @@ def _be_daemon(
     """Serve as a daemon; never returns."""
     code = 1
     try:
-        close_all_but(line.fileno(), claim.fileno(), source.fileno(), *kept)
+        close_all_but(line.fileno(), claim.fileno(), *source.descriptors(), *kept)
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")

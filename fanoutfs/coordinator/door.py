@@ -212,7 +212,13 @@ class Door:
     def _image(self) -> dict[str, Any]:
         """Give what a consumer has to know of the image: ``borrower.Image``."""
         ring = self.engine.ring
-        return {"identity": self.engine.source.identity, "size": ring.size, "block": ring.block}
+        source = self.engine.source
+        return {
+            "identity": source.identity,
+            "origin": source.origin,
+            "size": ring.size,
+            "block": ring.block,
+        }
 
     async def _listen(self, visitor: Visitor, lender: Lender) -> None:
         """Hear a consumer until it hangs up."""

@@ -93,6 +93,7 @@ class Engine:
 
     def __attrs_post_init__(self) -> None:
         self.ring = build_ring(self.settings, self.source.size)
+        self.ring.rules.head = self.source.begin // self.ring.block
 
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.

@@ -11,7 +11,9 @@ from fanoutfs.settings import Settings
 from fanoutfs.sharing.wire import Connection
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.mounts import FANOUTFS, mounts
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opening import open_source
+from fanoutfs.upstream.address import is_url
 
 
 @attrs.frozen
@@ -21,22 +23,31 @@ class Named:
     path: str
     """Of the source itself, also where a mount was named."""
     identity: str
+    origin: str | None
+    """What its bytes are known by where they come from; None: nobody has said."""
     size: int
     """Bytes."""
-    mounted: Path | None
+    mounted: Path | None = None
     """The mount that was named; its producer is there, and no other can take its place."""
+    block: int | None = None
+    """The bytes of a block, where the far side has blocks, too."""
+
+    @property
+    def here(self) -> str | None:
+        """Give its path if it is on this computer."""
+        return None if is_url(self.path) else self.path
 
 
-def named(word: str) -> Named:
-    """Say which source a word means; raises UnusableError when it can't be one."""
-    point = _mount_of(Path(word))
-    if point is None:
-        source = PositionedSource.open(word)
-        found = Named(source.path, source.identity, source.size, None)
-        source.close()
-        return found
-    source_of = read_status(point)["source"]
-    return Named(source_of["path"], source_of["identity"], source_of["size"], point)
+def named(word: str, keys: Keys) -> Named:
+    """Say which source a word means; raises UsageError or UnusableError when it can't be one."""
+    point = None if is_url(word) else _mount_of(Path(word))
+    if point is not None:
+        found = read_status(point)["source"]
+        return Named(found["path"], found["identity"], None, found["size"], mounted=point)
+    opened = open_source(word, keys)
+    source = opened.source
+    source.close()
+    return Named(source.path, source.identity, source.origin, source.size, block=opened.block)
 
 
 def _mount_of(path: Path) -> Path | None:
@@ -51,6 +62,7 @@ class Way:
     """How to come to the producer of a source."""
 
     source: Named
+    keys: Keys
     settings: Settings
     """For the producer, if it has to be started."""
     log_path: Path | None
@@ -71,8 +83,13 @@ class Way:
             # Only who starts a producer needs what that needs: trio, pyfuse3.
             from fanoutfs.coordinator import daemon  # noqa: PLC0415
 
-            source = PositionedSource.open(self.source.path)
-            line = daemon.start(found, source, self.settings, daemon.wait_for_users, self.log_path)
+            try:
+                opened = open_source(self.source.path, self.keys)
+            except BaseException:
+                found.release()
+                raise
+            settings = self.settings.with_block(self.source.block or self.settings.block)
+            line = daemon.start(found, opened.source, settings, daemon.wait_for_users, self.log_path)
             try:
                 daemon.hear_of_start(line, f"{self.source.path} was read")
             finally:

@@ -22,7 +22,8 @@ from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.options import mount_options
 from fanoutfs.source.contract import Source
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opening import open_source
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def mount(
     mount_settings: MountSettings,
     network: NetworkSettings,
     *,
+    keys: Keys,
     log_path: Path | None,
     foreground: bool,
 ) -> Started:
@@ -59,7 +61,8 @@ def mount(
     point = point.resolve()
     if log_path is not None and log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
-    source = PositionedSource.open(source_path)
+    opened = open_source(source_path, keys)
+    source, settings = opened.source, settings.with_block(opened.block or settings.block)
     if Path(source.path).is_relative_to(point):
         source.close()
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")

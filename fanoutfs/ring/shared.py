@@ -46,6 +46,8 @@ class Ring:
     digests: Digests = attrs.field(init=False)
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None when the source is left alone."""
+    trouble: str = attrs.field(default="", init=False)
+    """Why the source could not be read where it last could not."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _waiting: list[Waiting] = attrs.field(factory=list, init=False)
     listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
@@ -197,7 +199,7 @@ class Ring:
             if bad := self._bad.get(block):
                 at = block * self.block
                 places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad)
-                raise SourceBrokeError(f"the source can't be read from byte {places}")
+                raise self._broke(places)
             return self.grant_nowait(point, first, most)
         finally:
             if self.rules.answered(ask, self.clock()):
@@ -265,8 +267,12 @@ class Ring:
         """Do as read_nowait, but raise SourceBrokeError when one of the bytes is bad."""
         if self._bad and (blocks := self._bad_in(offset, size)):
             place = f"{offset} to before {offset + size}, in block {blocks[0]}"
-            raise SourceBrokeError(f"the source can't be read from byte {place}")
+            raise self._broke(place)
         return self.read_nowait(offset, size)
+
+    def _broke(self, place: str) -> SourceBrokeError:
+        why = f": {self.trouble}" if self.trouble else ""
+        return SourceBrokeError(f"the source can't be read from byte {place}{why}")
 
     def _bad_in(self, offset: int, size: int) -> list[int]:
         """Give the resident blocks that have bad bytes among these."""
