@@ -20,6 +20,7 @@ import trio
 from fanoutfs.coordinator.status import Shown, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.producer import Producer
+from fanoutfs.ring.digests import SaysDigests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
@@ -75,12 +76,18 @@ class Engine:
 
     settings: Settings
     source: Source
+    digests: SaysDigests | None = None
+    """What those who verify hold their targets against; None: what is in the ring."""
     ring: Ring = attrs.field(init=False)
     statistics: Statistics = attrs.field(factory=Statistics, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     """Gives each consumer its number."""
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
+    mounted: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Its first mount answers."""
+    export: dict[str, str | int] | None = attrs.field(default=None, init=False)
+    """Where the image is shown over NBD."""
     told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
@@ -94,7 +101,7 @@ class Engine:
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
 
-        ``beside`` goes on for as long: the door, which lets others in, and the monitor service.
+        ``beside`` goes on for as long: the door, which lets others in, and what is served.
 
         Raises what ``work`` raises.
         """
@@ -152,11 +159,16 @@ class Engine:
             status=lambda: render(self.status()),
             numbers=self.numbers,
         )
+
+        async def answers() -> None:
+            await ready()
+            self.mounted.set()
+
         # Whoever opens the image later shall find in the ring all that it had room for.
         self.ring.rules.modest = self.ring.rules.slots
         with self.in_use():
             try:
-                await self.session.serve(ready)
+                await self.session.serve(answers)
             finally:
                 self.statistics.delivered_before += self.session.filesystem.delivered_before
                 self.session = None
@@ -195,7 +207,7 @@ class Engine:
                 from_block=begin if goes_on is None else goes_on[1],
                 tickets=max(1, min(2 * rules.run, rules.slots)),
                 window=self._window,
-                digests=self.ring.digests if verify else None,
+                digests=(self.digests or self.ring.digests) if verify else None,
             )
         except OSError as error:
             raise UnusableError(
@@ -221,6 +233,14 @@ class Engine:
         room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
         return max(1, min(2 * rules.run, rules.slots // 8, room))
 
+    def source_changed(self, block: int) -> None:
+        """Count a block that is not what it was when it was read before."""
+        if not self.statistics.changed:
+            log.warning(
+                "the source %s changes while it is replicated: at byte %d it is not what it was; "
+                "copies of it may be right nowhere", self.source.path, block * self.ring.block)  # fmt: skip
+        self.statistics.changed += 1
+
     # What is shown
 
     def status(self) -> dict[str, Any]:
@@ -239,7 +259,9 @@ class Engine:
         before = self.statistics.delivered_before
         if session is not None:
             before += session.filesystem.delivered_before
-        return snapshot(self.source, self.statistics, self.ring, consumers, gauges, point, before)
+        return snapshot(
+            self.source, self.statistics, self.ring, consumers, gauges, point, before, self.export
+        )
 
     # Tasks
 

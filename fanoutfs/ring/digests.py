@@ -4,11 +4,24 @@ One is made when a consumer first asks for it, in a worker thread, and kept as l
 slot: so it costs nothing where nobody verifies, and once per block where many do.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import attrs
 import trio
 
 from fanoutfs.ring.digest import digest
 from fanoutfs.ring.memory import Memory
+
+
+class SaysDigests(Protocol):
+    """Gives the digests of blocks, wherever from."""
+
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+        """Give the digests of these real blocks, so many bytes of each, which are in these slots and stay.
+
+        Raises FanoutError when there is none to be had.
+        """
 
 
 @attrs.define(eq=False)
@@ -26,7 +39,7 @@ class Digests:
             self._of.pop(slot, None)
             self._making.pop(slot, None)
 
-    async def of(self, slots: list[int], lengths: list[int]) -> list[bytes]:
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what is in the slots is hashed)
         """Give the digests of so many bytes of each slot; the caller has been granted these blocks.
 
         A checkpoint when one has to be made. Cancelled: what is being made is made first. If the grant is

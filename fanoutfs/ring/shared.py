@@ -9,7 +9,8 @@ permit of each consumer whose arc holds it. The counts are ``Residency``'s; wait
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 import trio
@@ -33,6 +34,16 @@ class Waiting:
     error: FanoutError | None = None
 
 
+class Records(Protocol):
+    """Who has to see what is in the slots before it goes: ``recorder.py``."""
+
+    def filled(self, read: Read, bad: Container[int]) -> None:
+        """Note what has come, and which of it is bad."""
+
+    async def finish(self, slots: tuple[int, ...]) -> None:
+        """Return when these slots may be written over; not to be cancelled."""
+
+
 @attrs.define(eq=False, kw_only=True)
 class Ring:
     """Slots, rules, and the tasks that wait for either."""
@@ -52,6 +63,7 @@ class Ring:
     _waiting: list[Waiting] = attrs.field(factory=list, init=False)
     listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
     """Called, in no task's name, when blocks have come: those that give them away at once."""
+    recorder: Records | None = attrs.field(default=None, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
@@ -270,6 +282,10 @@ class Ring:
             raise self._broke(place)
         return self.read_nowait(offset, size)
 
+    def is_bad(self, block: int) -> bool:
+        """Say whether a resident block has bytes that could not be read."""
+        return block in self._bad
+
     def _broke(self, place: str) -> SourceBrokeError:
         why = f": {self.trouble}" if self.trouble else ""
         return SourceBrokeError(f"the source can't be read from byte {place}{why}")
@@ -297,6 +313,8 @@ class Ring:
             for block in self._bad.keys() - self.rules.residency.slot_of.keys():
                 del self._bad[block]
             if isinstance(decision, Read):
+                if self.recorder is not None:
+                    await self.recorder.finish(decision.slots)
                 self.reading_since = self.clock()
                 return decision
             await self._rest(decision)
@@ -315,6 +333,8 @@ class Ring:
         for waiting in self._waiting:
             if self._is_resident(waiting.ask):
                 waiting.woken.set()
+        if self.recorder is not None:
+            self.recorder.filled(read, bad)
         for listener in self.listeners:
             listener()
 

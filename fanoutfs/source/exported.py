@@ -21,7 +21,7 @@ import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.keeping.keeper import Keeper
-from fanoutfs.settings import KIB, format_seconds
+from fanoutfs.settings import KIB, PAGE, format_seconds
 from fanoutfs.source.contract import AwayError
 from fanoutfs.source.keys import Keys
 from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
@@ -41,11 +41,9 @@ PIECE = 256 * KIB
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 """Between two attempts, seconds; each is twice as long as the one before."""
 
-THEIRS = frozenset({
-    errno.EIO, errno.EPERM, errno.ENOMEM, errno.EINVAL, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP,
-})  # fmt: skip
-"""Errors that an NBD server answers with (the protocol's list, but "it is shutting down"); any other is the
-connection's."""
+THEIRS = frozenset({errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP})
+"""Errors that an NBD server answers with. Of the protocol's list there are two that libnbd has for a broken
+connection as well: EINVAL (a server says that of a request beyond the end, which is not made) and ESHUTDOWN."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -117,7 +115,7 @@ class ExportedSource:
             try:
                 self._read(offset, length, slots, piece)
             except (OSError, UnusableError) as error:
-                if isinstance(error, OSError) and error.errno in THEIRS:
+                if isinstance(error, OSError) and error.errno in THEIRS and self._answers(slots[0]):
                     raise
                 now = time.monotonic()
                 lost_at = self._lost(error) if lost_at is None else lost_at
@@ -166,6 +164,16 @@ class ExportedSource:
             finally:
                 hangs.cancel()
 
+    def _answers(self, room: memoryview) -> bool:
+        """Say whether the other side answers, be it with an error."""
+        if self._file is None:
+            return False
+        try:
+            self._file.read_into(0, min(PAGE, self.size), [room])
+        except OSError as error:
+            return error.errno in THEIRS
+        return True
+
     def _connect_again(self) -> PositionedSource:
         file = _connect(self._keeper, self.path)
         try:
@@ -205,7 +213,7 @@ def _connect(keeper: Keeper, path: str) -> PositionedSource:
         raise UnusableError(
             f"the source {path} can't be reached: {answer.get('error', 'its keeper has ended')}"
         )
-    return PositionedSource.open(answer["path"])
+    return PositionedSource.open(answer["path"], or_buffered=False)
 
 
 def _why(error: OSError | UnusableError) -> str:
