@@ -80,7 +80,9 @@ class RemoteService:
         Raises UsageError, and UnusableError for files that can't be used.
         """
         if tls_ca is not None and not address.tls:
-            raise UsageError(f"--tls-ca is for https, and {address.text} is not; write https://, or leave it away")
+            raise UsageError(
+                f"--tls-ca is for https, and {address.text} is not; write https://, or leave it away"
+            )
         token = None if token_file is None else read_token(token_file)
         if not address.tls:
             return cls(address, token, token_file)
@@ -116,7 +118,9 @@ class RemoteService:
                     if len(body) > LONGEST:
                         raise self.nonsense(f"sends more than {LONGEST} bytes")
                     if time.monotonic() > until:
-                        raise AwayError(f"{self.address.text} is too slow: no whole answer in {WHOLE_SECONDS:g} seconds")
+                        raise AwayError(
+                            f"{self.address.text} is too slow: no whole answer in {WHOLE_SECONDS:g} seconds"
+                        )
         except httpx.HTTPError as error:
             raise self.explain(error) from error
         return self._document(bytes(body))
@@ -137,7 +141,9 @@ class RemoteService:
         if code == httpx.codes.UNAUTHORIZED and self.token_file is None:
             raise UnusableError(f"{text} wants a token; name the file that it is in by --token-file FILE")
         if code == httpx.codes.UNAUTHORIZED:
-            raise UnusableError(f"{text} has another token than the one in {self.token_file}; get the one of its mount")
+            raise UnusableError(
+                f"{text} has another token than the one in {self.token_file}; get the one of its mount"
+            )
         if code == httpx.codes.MISDIRECTED_REQUEST:
             raise UnusableError(
                 f"the computer at {text} is not called {self.address.host} there; ask by the name or the address "
@@ -151,7 +157,9 @@ class RemoteService:
 
     def nonsense(self, what: str) -> UnusableError:
         """Give the error for who is something else, or behaves like that."""
-        return UnusableError(f"{self.address.text} {what}, there is no fanoutfs; give the address of a mount's --listen")
+        return UnusableError(
+            f"{self.address.text} {what}, there is no fanoutfs; give the address of a mount's --listen"
+        )
 
     def explain(self, error: httpx.HTTPError) -> UnusableError:
         """Give the error for one of httpx's."""
@@ -171,7 +179,9 @@ class RemoteService:
                         "name its CA's certificate by --tls-ca FILE"
                     )
                 case ssl.SSLError():
-                    return UnusableError(f"{text} speaks no TLS as we do: {cause.reason or cause}; is it http://?")
+                    return UnusableError(
+                        f"{text} speaks no TLS as we do: {cause.reason or cause}; is it http://?"
+                    )
                 case socket.gaierror():
                     return AwayError(f"the name {host} is not known here: {reason(cause)}; check it")
                 case ConnectionRefusedError():
@@ -227,7 +237,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _said(response: httpx.Response) -> str:
     """Give the first line of a short text."""
     text = b""
-    for piece in response.iter_raw(): 
+    for piece in response.iter_raw():
         text += piece
-        if len(text) > 200: break
+        if len(text) > 200:
+            break
     return text.decode(errors="replace").splitlines()[0]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, PatternFactory
-from tests.mount.support.commands import FANOUTFS, end, run, start, wait_until
+from tests.mount.conftest import HostsFactory, MountFactory, PatternFactory
+from tests.mount.support.commands import FANOUTFS, end, has_ended, run, start, wait_until
 from tests.mount.support.hosts import hosts as made_hosts
 from tests.mount.support.images import MIB
 from tests.mount.support.web import token_file
@@ -40,6 +40,18 @@ def test_what_is_mounted_on_one_is_not_on_the_others(hosts: HostsFactory, tmp_pa
 
     for path in (Path("/run/here"), tmp_path / "here"):
         assert [True, False, False] == [one.seen(path).exists(), two.seen(path).exists(), path.exists()]
+
+
+def test_what_was_mounted_before_ends_without_them(
+    hosts: HostsFactory, mount: MountFactory, pattern_image: PatternFactory
+) -> None:
+    """A host has no copy of a mount that would keep its daemon alive."""
+    mounted = mount(pattern_image(SIZE))
+    (one,) = hosts(1)
+
+    assert [] == one.mounts()
+    mounted.unmount()
+    wait_until(lambda: has_ended(mounted.pid), "its daemon has ended", 5)
 
 
 def test_its_traffic_is_counted(hosts: HostsFactory) -> None:

@@ -4,7 +4,8 @@ A host is a process that holds three new namespaces (network, mount, UTS); what 
 Its /run is empty and its own, so producers of different hosts know nothing of one another; its network has
 one interface, whose other end is a port of a bridge in yet another namespace. Everything else is this
 machine's: files, processes, /proc and /sys (limits of devices are set there from anywhere; /sys/class/net is
-no host's).
+no host's). What was mounted before from programs and loop devices is taken off there: a copy of such a mount
+would keep it from ending.
 
 A holder ends when its starter does, however that ends, and kills whoever is left on its host first. With the
 last of them the kernel takes the interfaces and the mounts away.
@@ -29,6 +30,12 @@ hostname "$1"
 mount -t tmpfs -o mode=755 tmpfs /run
 printf "$2" > /run/hosts
 mount --bind /run/hosts /etc/hosts
+while read -r what point kind _; do
+    case "$kind $what" in
+    fusectl*) ;;
+    fuse* | *" /dev/loop"*) umount --lazy "$(printf %b "$point")" ;;
+    esac
+done < /proc/self/mounts
 ip link set lo up
 echo ready
 while read -r _; do :; done
@@ -118,9 +125,8 @@ class Host:
         return found
 
     def mounts(self) -> list[str]:
-        """Give the FUSE mounts that are there and not outside."""
-        here = set(_fuse_mounts("self"))
-        return [point for point in _fuse_mounts(str(self.pid)) if point not in here]
+        """Give the FUSE mounts that are there."""
+        return list(_fuse_mounts(str(self.pid)))
 
     def end(self) -> None:
         """End all that runs there, and the host; raises NoHostsError when it does not end."""
