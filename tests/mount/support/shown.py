@@ -131,9 +131,15 @@ class Computers:
     def copy(self, host: Host, source: str, *words: Argument) -> Process:
         """Start a copy on a host; `words` are targets and options."""
         token = ("--token-file", self.token) if source.startswith("http") else ()
-        return self.start(
-            host, FANOUTFS, "copy", "--yes", "--no-progress", *token, "--log", self._log(), source, *words
-        )
+        return self.start(host, *self.plain_copy(source, *token, "--log", self._log(), *words))
+
+    def plain_copy(self, source: str, *words: Argument) -> list[Argument]:
+        """Return the command line of a copy that is given no token and no log."""
+        return self.program("copy", "--yes", "--no-progress", source, *words)
+
+    def program(self, *words: Argument) -> list[Argument]:
+        """Return a command line of fanoutfs."""
+        return [FANOUTFS, *words]
 
     def finish(self, process: Process, *, code: int | None = 0, timeout: float = 30) -> Done:
         """Wait for the end of what was started; it is never a traceback."""
