@@ -109,6 +109,8 @@ class ExportedSource:
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
+        if self._changed is not None:
+            raise LostError(errno.EIO, self._changed)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
@@ -148,8 +150,6 @@ class ExportedSource:
         self._away = False
 
     def _read(self, offset: int, length: int, slots: list[memoryview], piece: int) -> None:
-        if self._changed is not None:
-            raise LostError(errno.EIO, self._changed)
         if self._file is None:
             self._file = self._connect_again()
         for begin in range(0, length, piece):
