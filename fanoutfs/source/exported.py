@@ -22,7 +22,7 @@ import attrs
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.keeping.keeper import Keeper
 from fanoutfs.settings import KIB, PAGE, format_seconds
-from fanoutfs.source.contract import AwayError
+from fanoutfs.source.contract import LostError
 from fanoutfs.source.keys import Keys
 from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
 from fanoutfs.source.positioned import PositionedSource, cut
@@ -43,7 +43,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
 THEIRS = frozenset({errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP})
 """Errors that an NBD server answers with. Of the protocol's list there are two that libnbd has for a broken
-connection as well: EINVAL (a server says that of a request beyond the end, which is not made) and ESHUTDOWN."""
+connection as well: EINVAL (servers say that of requests beyond the end, which are not made) and ESHUTDOWN."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -109,6 +109,8 @@ class ExportedSource:
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
+        if self._changed is not None:
+            raise LostError(errno.EIO, self._changed)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
@@ -123,11 +125,11 @@ class ExportedSource:
                     piece = PIECE
                 if self._away or now - lost_at > self.lost_seconds:
                     self._away = True
-                    raise AwayError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
+                    raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
             except SourceChangedError as error:
                 self._changed = str(error)
                 log.error("%s", error)  # noqa: TRY400 (one line says it all)
-                raise AwayError(errno.EIO, self._changed) from error
+                raise LostError(errno.EIO, self._changed) from error
             else:
                 self._found(lost_at)
                 return
@@ -148,8 +150,6 @@ class ExportedSource:
         self._away = False
 
     def _read(self, offset: int, length: int, slots: list[memoryview], piece: int) -> None:
-        if self._changed is not None:
-            raise AwayError(errno.EIO, self._changed)
         if self._file is None:
             self._file = self._connect_again()
         for begin in range(0, length, piece):
