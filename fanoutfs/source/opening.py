@@ -32,9 +32,9 @@ def open_source(word: str, keys: Keys) -> Opened:
     address = parse(word)
     if isinstance(address, ExportAddress):
         return Opened(ExportedSource.open(address, keys))
-    from fanoutfs.upstream.service import RemoteService  # noqa: PLC0415
+    from fanoutfs.upstream.service import Service  # noqa: PLC0415
 
-    service = RemoteService.of(address, token_file=keys.token_file, tls_ca=keys.tls_ca)
+    service = Service.of(address, token_file=keys.token_file, tls_ca=keys.tls_ca)
     found = Announced.of(service.status(), address)
 
     def ask_again() -> None:
