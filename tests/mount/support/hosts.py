@@ -27,15 +27,15 @@ ENDS = 15.0  # seconds that a host may take to end
 HOLD = """
 set -e
 hostname "$1"
-mount -t tmpfs -o mode=755 tmpfs /run
-printf "$2" > /run/hosts
-mount --bind /run/hosts /etc/hosts
 while read -r what point kind _; do
     case "$kind $what" in
     fusectl*) ;;
-    fuse* | *" /dev/loop"*) umount --lazy "$(printf %b "$point")" ;;
+    fuse* | *" /dev/loop"*) umount --lazy "$(printf %b "$point")" || : ;;  # one within another is gone already
     esac
 done < /proc/self/mounts
+mount -t tmpfs -o mode=755 tmpfs /run
+printf "$2" > /run/hosts
+mount --bind /run/hosts /etc/hosts
 ip link set lo up
 echo ready
 while read -r _; do :; done
