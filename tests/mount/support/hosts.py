@@ -27,10 +27,11 @@ ENDS = 15.0  # seconds that a host may take to end
 HOLD = """
 set -e
 hostname "$1"
+# One that was mounted within another goes with it.
 while read -r what point kind _; do
     case "$kind $what" in
     fusectl*) ;;
-    fuse* | *" /dev/loop"*) umount --lazy "$(printf %b "$point")" || : ;;  # one within another is gone already
+    fuse* | *" /dev/loop"*) umount --lazy "$(printf %b "$point")" || : ;;
     esac
 done < /proc/self/mounts
 mount -t tmpfs -o mode=755 tmpfs /run
