@@ -10,7 +10,7 @@ import click
 
 from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.monitor.command import top_command
-from fanoutfs.settings import MountSettings, ServiceSettings, Settings, parse_size
+from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
 from fanoutfs.source.keys import Keys
 
@@ -84,19 +84,26 @@ def _keys(prefix: str, whose: str) -> Callable[[Callable[..., object]], Callable
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
 @click.option("--listen", metavar="HOST:PORT", help="Show what it does to browsers and Prometheus there.")
+@click.option("--export", metavar="HOST:PORT", help="Let NBD clients read the image there (needs nbdkit).")
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Only to those who know what this file says; a must where others can reach it.",
+    help="Show it only to those who know what this file says; a must where others can reach it.",
 )
 @click.option(
     "--tls-cert",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Certificate, with its chain, for https.",
+    help="Certificate, with its chain, for https and NBD.",
 )
 @click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
+@click.option(
+    "--tls-psk",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keys of the NBD clients that may read: lines of USER:HEX.",
+)
 @_keys("upstream-", "the source's")
 def mount_command(
     source: str,
@@ -106,9 +113,11 @@ def mount_command(
     allow_other: bool,
     options: tuple[str, ...],
     listen: str | None,
+    export: str | None,
     token_file: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    tls_psk: Path | None,
     keys_token_file: Path | None,
     keys_tls_ca: Path | None,
     keys_tls_psk: Path | None,
@@ -128,11 +137,20 @@ def mount_command(
         mountpoint,
         Settings(**settings),
         MountSettings(allow_other=allow_other, options=split),
-        ServiceSettings.of(listen, token_file, tls_cert, tls_key),
+        NetworkSettings.of(
+            listen=listen,
+            export=export,
+            token_file=token_file,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_psk=tls_psk,
+        ),
         keys=Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk),
         log_path=log_path,
         foreground=foreground,
     )
+    if started.open_to_all is not None:
+        click.echo(f"fanoutfs: {started.open_to_all}", err=True)
     if started.joined:
         click.echo(
             f"fanoutfs: {source} has a producer already; it serves the mount, with its own settings",

@@ -84,6 +84,10 @@ class Engine:
     """Gives each consumer its number."""
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
+    mounted: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Its first mount answers."""
+    export: dict[str, str | int] | None = attrs.field(default=None, init=False)
+    """Where the image is shown over NBD."""
     told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
@@ -97,7 +101,7 @@ class Engine:
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
 
-        ``beside`` goes on for as long: the door, which lets others in, and the monitor service.
+        ``beside`` goes on for as long: the door, which lets others in, and what is served.
 
         Raises what ``work`` raises.
         """
@@ -155,11 +159,16 @@ class Engine:
             status=lambda: render(self.status()),
             numbers=self.numbers,
         )
+
+        async def answers() -> None:
+            await ready()
+            self.mounted.set()
+
         # Whoever opens the image later shall find in the ring all that it had room for.
         self.ring.rules.modest = self.ring.rules.slots
         with self.in_use():
             try:
-                await self.session.serve(ready)
+                await self.session.serve(answers)
             finally:
                 self.statistics.delivered_before += self.session.filesystem.delivered_before
                 self.session = None
@@ -250,7 +259,9 @@ class Engine:
         before = self.statistics.delivered_before
         if session is not None:
             before += session.filesystem.delivered_before
-        return snapshot(self.source, self.statistics, self.ring, consumers, gauges, point, before)
+        return snapshot(
+            self.source, self.statistics, self.ring, consumers, gauges, point, before, self.export
+        )
 
     # Tasks
 

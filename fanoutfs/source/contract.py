@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class AwayError(OSError):
+class LostError(OSError):
     """Nothing of the source can be read now, so that it is no use to look for the place that can't."""
 
 
@@ -35,7 +35,7 @@ class Source(Protocol):
 
         ``offset`` is a multiple of PAGE and each slot a page-aligned piece of memory whose size is one too;
         ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when the bytes
-        can't be had, all of them; AwayError when others can't, either.
+        can't be had, all of them; LostError when others can't, either.
         """
 
     def descriptors(self) -> tuple[int, ...]:

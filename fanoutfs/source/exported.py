@@ -21,8 +21,8 @@ import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.keeping.keeper import Keeper
-from fanoutfs.settings import KIB, format_seconds
-from fanoutfs.source.contract import AwayError
+from fanoutfs.settings import KIB, PAGE, format_seconds
+from fanoutfs.source.contract import LostError
 from fanoutfs.source.keys import Keys
 from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
 from fanoutfs.source.positioned import PositionedSource, cut
@@ -41,11 +41,9 @@ PIECE = 256 * KIB
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 """Between two attempts, seconds; each is twice as long as the one before."""
 
-THEIRS = frozenset({
-    errno.EIO, errno.EPERM, errno.ENOMEM, errno.EINVAL, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP,
-})  # fmt: skip
-"""Errors that an NBD server answers with (the protocol's list, but "it is shutting down"); any other is the
-connection's."""
+THEIRS = frozenset({errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP})
+"""Errors that an NBD server answers with. Of the protocol's list there are two that libnbd has for a broken
+connection as well: EINVAL (servers say that of requests beyond the end, which are not made) and ESHUTDOWN."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -111,13 +109,15 @@ class ExportedSource:
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
+        if self._changed is not None:
+            raise LostError(errno.EIO, self._changed)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
             try:
                 self._read(offset, length, slots, piece)
             except (OSError, UnusableError) as error:
-                if isinstance(error, OSError) and error.errno in THEIRS:
+                if isinstance(error, OSError) and error.errno in THEIRS and self._answers(slots[0]):
                     raise
                 now = time.monotonic()
                 lost_at = self._lost(error) if lost_at is None else lost_at
@@ -125,11 +125,11 @@ class ExportedSource:
                     piece = PIECE
                 if self._away or now - lost_at > self.lost_seconds:
                     self._away = True
-                    raise AwayError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
+                    raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
             except SourceChangedError as error:
                 self._changed = str(error)
                 log.error("%s", error)  # noqa: TRY400 (one line says it all)
-                raise AwayError(errno.EIO, self._changed) from error
+                raise LostError(errno.EIO, self._changed) from error
             else:
                 self._found(lost_at)
                 return
@@ -150,8 +150,6 @@ class ExportedSource:
         self._away = False
 
     def _read(self, offset: int, length: int, slots: list[memoryview], piece: int) -> None:
-        if self._changed is not None:
-            raise AwayError(errno.EIO, self._changed)
         if self._file is None:
             self._file = self._connect_again()
         for begin in range(0, length, piece):
@@ -165,6 +163,16 @@ class ExportedSource:
                 self._file.read_into(offset + begin, end - begin, room)
             finally:
                 hangs.cancel()
+
+    def _answers(self, room: memoryview) -> bool:
+        """Say whether the other side answers, be it with an error."""
+        if self._file is None:
+            return False
+        try:
+            self._file.read_into(0, min(PAGE, self.size), [room])
+        except OSError as error:
+            return error.errno in THEIRS
+        return True
 
     def _connect_again(self) -> PositionedSource:
         file = _connect(self._keeper, self.path)
@@ -205,7 +213,7 @@ def _connect(keeper: Keeper, path: str) -> PositionedSource:
         raise UnusableError(
             f"the source {path} can't be reached: {answer.get('error', 'its keeper has ended')}"
         )
-    return PositionedSource.open(answer["path"])
+    return PositionedSource.open(answer["path"], or_buffered=False)
 
 
 def _why(error: OSError | UnusableError) -> str:

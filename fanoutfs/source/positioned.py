@@ -27,10 +27,14 @@ class PositionedSource:
     size: int
     _fd: int
     _direct: bool
+    _or_buffered: bool
 
     @classmethod
-    def open(cls, path: str) -> Self:
-        """Open what ``path`` names; raises UnusableError, saying why, when it can't be a source."""
+    def open(cls, path: str, *, or_buffered: bool = True) -> Self:
+        """Open what ``path`` names; raises UnusableError, saying why, when it can't be a source.
+
+        ``or_buffered``: a direct read that is refused as invalid is tried again without O_DIRECT.
+        """
         found = str(Path(path).resolve())
         try:
             mode = Path(found).stat().st_mode
@@ -51,7 +55,7 @@ class PositionedSource:
         if size == 0:
             os.close(fd)
             raise UnusableError(f"the source {path} is empty; there is nothing to show")
-        return cls(found, identity_of(status), size, fd, direct)
+        return cls(found, identity_of(status), size, fd, direct, or_buffered)
 
     @property
     def origin(self) -> str:
@@ -71,7 +75,7 @@ class PositionedSource:
             try:
                 count = os.preadv(self._fd, cut(slots, done, want), offset + done)
             except OSError as error:
-                if self._direct and error.errno == errno.EINVAL:
+                if self._direct and self._or_buffered and error.errno == errno.EINVAL:
                     self._go_buffered()
                     continue
                 raise

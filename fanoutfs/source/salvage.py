@@ -9,7 +9,7 @@ import time
 
 from fanoutfs.errors import reason
 from fanoutfs.settings import PAGE
-from fanoutfs.source.contract import AwayError, Source
+from fanoutfs.source.contract import LostError, Source
 from fanoutfs.statistics import Statistics
 
 SEARCH_SECONDS = 10.0
@@ -28,7 +28,7 @@ def read_or_salvage(
     try:
         statistics.reads += 1
         source.read_into(offset, length, slots)
-    except AwayError as error:
+    except LostError as error:
         statistics.trouble = reason(error)
         statistics.errors += 1
         return _all_of(offset, length, len(slots[0]))

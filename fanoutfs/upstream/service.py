@@ -19,7 +19,7 @@ import attrs
 import httpx
 
 from fanoutfs.errors import NoAnswerError, UnusableError, reason
-from fanoutfs.service.opening import read_token
+from fanoutfs.credentials import read_token
 from fanoutfs.upstream.address import ServiceAddress
 from fanoutfs.upstream.document import Document, read_document
 

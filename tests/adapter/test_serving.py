@@ -12,9 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from fanoutfs.credentials import read_token
 from fanoutfs.errors import UnusableError
 from fanoutfs.service.events import MOST_CLIENTS
-from fanoutfs.service.opening import open_service, read_token
+from fanoutfs.service.opening import open_service
 from fanoutfs.service.run import serve
 from fanoutfs.service.serve import MOST_CONNECTIONS
 from fanoutfs.settings import ServiceSettings
