@@ -30,8 +30,6 @@ class Named:
     """Bytes."""
     mounted: Path | None = None
     """The mount that was named; its producer is there, and no other can take its place."""
-    block: int | None = None
-    """The bytes of a block, where the far side has blocks, too."""
 
     @property
     def here(self) -> str | None:
@@ -50,7 +48,7 @@ def named(word: str, keys: Keys) -> tuple[Named, Opened | None]:
         return Named(found["path"], found["identity"], None, found["size"], mounted=point), None
     opened = open_source(word, keys)
     source = opened.source
-    name = Named(source.path, source.identity, source.origin, source.size, block=opened.block)
+    name = Named(source.path, source.identity, source.origin, source.size)
     if name.here is None:
         return name, opened
     source.close()
@@ -103,8 +101,7 @@ class Way:
         except BaseException:
             claim.release()
             raise
-        settings = self.settings.with_block(self.source.block or self.settings.block)
-        line = daemon.start(claim, opened.source, settings, daemon.wait_for_users, self.log_path)
+        line = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
         try:
             daemon.hear_of_start(line, f"{self.source.path} was read")
         finally:

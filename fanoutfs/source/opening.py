@@ -1,5 +1,7 @@
 """From the word that a user says to the source that it means."""
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError
@@ -9,6 +11,10 @@ from fanoutfs.source.positioned import PositionedSource
 from fanoutfs.upstream.address import ExportAddress, is_url, parse
 from fanoutfs.upstream.announced import Announced
 
+if TYPE_CHECKING:
+    # It needs a library that only a source on another computer needs.
+    from fanoutfs.upstream.verifying import FarDigests
+
 
 @attrs.frozen
 class Opened:
@@ -17,6 +23,8 @@ class Opened:
     source: Source
     block: int | None = None
     """The bytes of a block, where the far side has blocks, too."""
+    digests: "FarDigests | None" = None
+    """What copies are held against, where the far side says."""
 
 
 def open_source(word: str, keys: Keys) -> Opened:
@@ -32,13 +40,23 @@ def open_source(word: str, keys: Keys) -> Opened:
     address = parse(word)
     if isinstance(address, ExportAddress):
         return Opened(ExportedSource.open(address, keys))
+    from fanoutfs.upstream.digests import RemoteDigests  # noqa: PLC0415
     from fanoutfs.upstream.service import Service  # noqa: PLC0415
+    from fanoutfs.upstream.verifying import FarDigests  # noqa: PLC0415
 
     service = Service.of(address, token_file=keys.token_file, tls_ca=keys.tls_ca)
-    found = Announced.of(service.status(), address)
+
+    def ask() -> Announced:
+        try:
+            return Announced.of(service.status(), address)
+        finally:
+            # A process that is forked closes what it does not know of, and its number goes to another file.
+            service.close()
+
+    found = ask()
 
     def ask_again() -> None:
-        now = Announced.of(service.status(), address)
+        now = ask()
         if (now.origin, now.size, now.block) != (found.origin, found.size, found.block):
             raise SourceChangedError(f"the source {address.text} is another one than before")
 
@@ -53,4 +71,5 @@ def open_source(word: str, keys: Keys) -> Opened:
         begin=found.head // found.block * found.block,
         ask_again=ask_again,
     )
-    return Opened(source, found.block)
+    digests = RemoteDigests(service=service, identity=found.origin, size=found.size, block=found.block)
+    return Opened(source, found.block, FarDigests(digests))
