@@ -13,30 +13,17 @@ from fanoutfs.upstream.verifying import FarDigests
 
 
 @attrs.frozen
-class _Asked:
-    """What the service has said, and may be asked whether it still holds."""
+class _Same:
+    """What a service has said, to be asked whether it still holds."""
 
     service: Service
     found: Announced
 
-    @classmethod
-    def of(cls, service: Service) -> "_Asked":
-        return cls(service, ask(service))
-
-    def again(self) -> None:
+    def check(self) -> None:
         """Return if it is the same source; else raise SourceChangedError."""
-        now, found = ask(self.service), self.found
+        now, found = Announced.of(self.service.status(), self.service.address), self.found
         if (now.origin, now.size, now.block) != (found.origin, found.size, found.block):
             raise SourceChangedError(f"the source {self.service.address.text} is another one than before")
-
-
-def ask(service: Service) -> Announced:
-    """Ask once; raises UnusableError."""
-    try:
-        return Announced.of(service.status(), service.address)
-    finally:
-        # A process that is forked closes what it does not know of, and its number is another file's then.
-        service.close()
 
 
 def open_served(address: ServiceAddress, keys: Keys) -> tuple[ExportedSource, int, FarDigests]:
@@ -44,8 +31,8 @@ def open_served(address: ServiceAddress, keys: Keys) -> tuple[ExportedSource, in
 
     Raises UnusableError, or SourceChangedError when the export is something else than the service says.
     """
-    asked = _Asked.of(Service.of(address, keys.token_file, keys.tls_ca))
-    found = asked.found
+    service = Service.of(address, keys.token_file, keys.tls_ca)
+    found = Announced.of(service.status(), address)
     if found.wants_key and keys.tls_psk is None:
         raise UnusableError(f"the export of {address.text} wants a key; name its file by --tls-psk FILE")
     source = ExportedSource.open(
@@ -55,7 +42,7 @@ def open_served(address: ServiceAddress, keys: Keys) -> tuple[ExportedSource, in
         size=found.size,
         origin=found.origin,
         begin=found.head // found.block * found.block,
-        ask_again=asked.again,
+        ask_again=_Same(service, found).check,
     )
-    digests = RemoteDigests(service=asked.service, identity=found.origin, size=found.size, block=found.block)
+    digests = RemoteDigests(service=service, identity=found.origin, size=found.size, block=found.block)
     return source, found.block, FarDigests(digests)
