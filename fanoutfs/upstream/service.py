@@ -58,9 +58,8 @@ class Service:
         certificate is for https alone.
         """
         try:
-            # What the resolver and httpx will make of it.
-            address.host.encode("idna")
-            httpx.URL(address.url("status"))
+            # What httpx and the resolver will make of it.
+            httpx.URL(address.url("status")).host.encode("idna")
         except (UnicodeError, httpx.InvalidURL) as error:
             raise UsageError(f"{address.text} names no computer: {error}") from error
         token = None if token_file is None else read_token(token_file)
