@@ -95,9 +95,11 @@ def _stay(way: Way, source: Named, opened: Opened | None) -> tuple[Connection, I
         known = {image.origin, source.origin} - {None}
         if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:
             raise SourceChangedError(f"the source {source.path} was another one when its producer began")
+        share = answer["head"] / image.blocks
         if answer["others"]:
-            share = answer["head"] / image.blocks
             print(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}", file=sys.stderr)
+        elif answer["head"]:
+            print(f"fanoutfs: {source.path} is being read there: beginning at {share:.0%}", file=sys.stderr)
         return producer, image, answer["head"]
 
 
