@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UsageError
-from fanoutfs.monitor.command import top_command
+from fanoutfs.monitor.command import asks, top_command
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
 from fanoutfs.source.keys import Keys
@@ -198,14 +198,17 @@ def copy_command(
 
 
 @commands.command("status")
-@click.argument("mountpoint", metavar="MOUNTPOINT|SOURCE", type=click.Path(path_type=Path))
+@asks
 @click.option("--json", "as_json", is_flag=True, help="The document itself.")
-def status_command(mountpoint: Path, *, as_json: bool) -> None:
-    """Show what a mount, or the producer of a source, is doing: source, ring, readers."""
-    from fanoutfs.monitor.describe import describe  # noqa: PLC0415
-    from fanoutfs.monitor.read import status_of  # noqa: PLC0415 (as above)
+def status_command(word: str, *, token_file: Path | None, tls_ca: Path | None, as_json: bool) -> None:
+    """Show what a mount, or the producer of a source, is doing: source, ring, readers.
 
-    document = status_of(mountpoint)
+    URL is the service of a mount on another computer, http://HOST:PORT.
+    """
+    from fanoutfs.monitor.describe import describe  # noqa: PLC0415
+    from fanoutfs.monitor.read import asking  # noqa: PLC0415 (as above)
+
+    document = asking(word, token_file, tls_ca)()
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))
 
 

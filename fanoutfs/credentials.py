@@ -17,7 +17,7 @@ SHORTEST_KEY = 16
 LONGEST_KEYS = 65536
 """Bytes of the file of shared keys."""
 
-_KEY = re.compile(rb"[^:\s]+:((?:[0-9A-Fa-f]{2})+)")
+_KEY = re.compile(rb"([^:\s]+):((?:[0-9A-Fa-f]{2})+)")
 
 
 def read_token(path: Path) -> str:
@@ -33,15 +33,20 @@ def read_token(path: Path) -> str:
     return token.decode()
 
 
-def check_keys(path: Path) -> None:
-    """Look at a file of shared keys (TLS-PSK), lines of USER:HEX; raises UnusableError as ``read_token``."""
+def first_user(path: Path) -> str:
+    """Look at a file of shared keys (TLS-PSK), lines of USER:HEX; give the first one's user.
+
+    Raises UnusableError as ``read_token``.
+    """
     lines = _read_private("key file", path, LONGEST_KEYS).splitlines()
     keys = [_KEY.fullmatch(line) for line in lines if line and not line.startswith(b"#")]
-    if not keys or not all(key is not None and len(key[1]) >= 2 * SHORTEST_KEY for key in keys):
+    good = [key for key in keys if key is not None and len(key[2]) >= 2 * SHORTEST_KEY]
+    if not good or len(good) < len(keys):
         raise UnusableError(
             f"the key file {path} is not lines of USER:KEY with {SHORTEST_KEY} bytes or more in hexadecimal; "
             f'make one with: echo "fanoutfs:$(openssl rand -hex 32)" > {path}'
         )
+    return good[0][1].decode(errors="replace")
 
 
 def read_certificate(cert: Path, key: Path) -> ssl.SSLContext:

@@ -19,7 +19,7 @@ from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.forked import close_all_but
 from fanoutfs.settings import Settings
-from fanoutfs.source.contract import Source
+from fanoutfs.source.opening import Opened
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ Work = Callable[[Engine, Line, str | None], Awaitable[None]]
 
 def start(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     work: Work,
     log_path: Path | None,
@@ -52,9 +52,9 @@ def start(
     server_line, line = lines()
     if os.fork() == 0:
         line.close()
-        _be_daemon(claim, source, settings, work, log_path, server_line, services, kept)
+        _be_daemon(claim, opened, settings, work, log_path, server_line, services, kept)
     server_line.close()
-    source.close()
+    opened.source.close()
     claim.release()
     return line
 
@@ -84,7 +84,7 @@ def hear_of_start(line: Line, what: str) -> dict[str, Any]:
 
 def serve(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     work: Callable[[Engine], Awaitable[None]],
     services: Sequence[Service] = (),
@@ -95,19 +95,19 @@ def serve(
     path = door_of(claim.identity)
     listener = listen(path)
     try:
-        engine = Engine(settings, source)
+        engine = Engine(settings.with_block(opened.block or settings.block), opened.source, opened.digests)
         beside = [partial(service, engine) for service in services]
         trio.run(engine.run, lambda: work(engine), Door(engine, listener).serve, *beside)
     finally:
         path.unlink(missing_ok=True)
         listener.close()
         claim.release()
-        source.close()
+        opened.source.close()
 
 
 def _be_daemon(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     work: Work,
     log_path: Path | None,
@@ -118,7 +118,7 @@ def _be_daemon(
     """Serve as a daemon; never returns."""
     code = 1
     try:
-        close_all_but(line.fileno(), claim.fileno(), *source.descriptors(), *kept)
+        close_all_but(line.fileno(), claim.fileno(), *opened.source.descriptors(), *kept)
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
@@ -127,7 +127,7 @@ def _be_daemon(
         os.dup2(null, 0)
         os.dup2(null, 1)
         told = logs.configure(log_path, foreground=False)
-        serve(claim, source, settings, lambda engine: work(engine, line, told), services)
+        serve(claim, opened, settings, lambda engine: work(engine, line, told), services)
         code = 0
     except FanoutError as error:
         # Until the engine is ready the user listens; after that only the log does.

@@ -178,14 +178,16 @@ class Door:
 
     async def _join(self, visitor: Visitor, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
-        goes_on, near = message["goes_on"], message["near"]
+        goes_on, near, verify = message["goes_on"], message["near"], bool(message["digests"])
+        if verify:
+            await engine.digests.ready()
         with engine.lend(
             pid=visitor.pid,
             command=process.read(visitor.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
             goes_on=None if goes_on is None else _way(goes_on, blocks),
             near=None if near is None else _block(near, blocks),
-            verify=bool(message["digests"]),
+            verify=verify,
         ) as lender:
             await visitor.say(
                 "welcome",

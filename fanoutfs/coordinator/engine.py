@@ -12,7 +12,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -30,6 +30,10 @@ from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
 from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
+
+if TYPE_CHECKING:
+    # It needs a library that only a source on another computer needs.
+    from fanoutfs.upstream.verifying import FarDigests
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +80,8 @@ class Engine:
 
     settings: Settings
     source: Source
-    digests: SaysDigests | None = None
-    """What those who verify hold their targets against; None: what is in the ring."""
+    far_digests: "FarDigests | None" = None
+    """What those who verify hold their targets against, where the source is elsewhere."""
     ring: Ring = attrs.field(init=False)
     statistics: Statistics = attrs.field(factory=Statistics, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
@@ -97,6 +101,13 @@ class Engine:
     def __attrs_post_init__(self) -> None:
         self.ring = build_ring(self.settings, self.source.size)
         self.ring.rules.head = self.source.begin // self.ring.block
+        if self.far_digests is not None:
+            self.far_digests.attach(self.ring)
+
+    @property
+    def digests(self) -> SaysDigests:
+        """Give what those who verify hold their targets against."""
+        return self.far_digests or self.ring.digests
 
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
@@ -112,6 +123,8 @@ class Engine:
                 nursery.start_soon(self._end_on_signal)
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
                 nursery.start_soon(self._watch_source)
+                if self.far_digests is not None:
+                    nursery.start_soon(self.far_digests.run)
                 for task in beside:
                     nursery.start_soon(task)
                 try:
@@ -207,7 +220,7 @@ class Engine:
                 from_block=begin if goes_on is None else goes_on[1],
                 tickets=max(1, min(2 * rules.run, rules.slots)),
                 window=self._window,
-                digests=(self.digests or self.ring.digests) if verify else None,
+                digests=self.digests if verify else None,
             )
         except OSError as error:
             raise UnusableError(

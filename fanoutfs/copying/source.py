@@ -4,6 +4,7 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.find import claim_or_find, knock
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
@@ -12,7 +13,7 @@ from fanoutfs.sharing.wire import Connection
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.mounts import FANOUTFS, mounts
 from fanoutfs.source.keys import Keys
-from fanoutfs.source.opening import open_source
+from fanoutfs.source.opening import Opened, open_source
 from fanoutfs.upstream.address import is_url
 
 
@@ -29,8 +30,6 @@ class Named:
     """Bytes."""
     mounted: Path | None = None
     """The mount that was named; its producer is there, and no other can take its place."""
-    block: int | None = None
-    """The bytes of a block, where the far side has blocks, too."""
 
     @property
     def here(self) -> str | None:
@@ -38,16 +37,22 @@ class Named:
         return None if is_url(self.path) else self.path
 
 
-def named(word: str, keys: Keys) -> Named:
-    """Say which source a word means; raises UsageError or UnusableError when it can't be one."""
+def named(word: str, keys: Keys) -> tuple[Named, Opened | None]:
+    """Say which source a word means; raises UsageError or UnusableError when it can't be one.
+
+    One on another computer is open still, for the producer that may have to be started.
+    """
     point = None if is_url(word) else _mount_of(Path(word))
     if point is not None:
         found = read_status(point)["source"]
-        return Named(found["path"], found["identity"], None, found["size"], mounted=point)
+        return Named(found["path"], found["identity"], None, found["size"], mounted=point), None
     opened = open_source(word, keys)
     source = opened.source
+    name = Named(source.path, source.identity, source.origin, source.size)
+    if name.here is None:
+        return name, opened
     source.close()
-    return Named(source.path, source.identity, source.origin, source.size, block=opened.block)
+    return name, None
 
 
 def _mount_of(path: Path) -> Path | None:
@@ -67,8 +72,11 @@ class Way:
     """For the producer, if it has to be started."""
     log_path: Path | None
 
-    def connect(self) -> Connection:
-        """Connect to the live producer, or start one; raises UnusableError."""
+    def connect(self, opened: Opened | None = None) -> Connection:
+        """Connect to the live producer, or start one; raises UnusableError.
+
+        ``opened`` is for the one to start; it is closed here.
+        """
         if self.source.mounted is not None:
             producer = knock(self.source.identity)
             if producer is None:
@@ -76,21 +84,25 @@ class Way:
                     f"the mount on {self.source.mounted} is another user's, or has just ended"
                 )
             return producer
-        while True:
-            found = claim_or_find(self.source.identity, self.source.path)
-            if isinstance(found, Connection):
-                return found
-            # Only who starts a producer needs what that needs: trio, pyfuse3.
-            from fanoutfs.coordinator import daemon  # noqa: PLC0415
+        while not isinstance(found := claim_or_find(self.source.identity, self.source.path), Connection):
+            self._start(found, opened)
+            opened = None
+        if opened is not None:
+            opened.source.close()
+        return found
 
-            try:
-                opened = open_source(self.source.path, self.keys)
-            except BaseException:
-                found.release()
-                raise
-            settings = self.settings.with_block(self.source.block or self.settings.block)
-            line = daemon.start(found, opened.source, settings, daemon.wait_for_users, self.log_path)
-            try:
-                daemon.hear_of_start(line, f"{self.source.path} was read")
-            finally:
-                line.close()
+    def _start(self, claim: Claim, opened: Opened | None) -> None:
+        """Start a producer; both are its from now on."""
+        # Only who starts a producer needs what that needs: trio, pyfuse3.
+        from fanoutfs.coordinator import daemon  # noqa: PLC0415
+
+        try:
+            opened = opened or open_source(self.source.path, self.keys)
+        except BaseException:
+            claim.release()
+            raise
+        line = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
+        try:
+            daemon.hear_of_start(line, f"{self.source.path} was read")
+        finally:
+            line.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.coordinator.claim import runtime_folder
-from fanoutfs.credentials import check_keys, read_certificate, read_token
+from fanoutfs.credentials import first_user, read_certificate, read_token
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.export.keeping import keep
 from fanoutfs.export.words import NAME, Secured, trial
@@ -76,7 +76,7 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> Secured:
     if cert is not None and key is not None:
         read_certificate(cert, key)
     if settings.tls_psk is not None:
-        check_keys(settings.tls_psk)
+        first_user(settings.tls_psk)
         return Secured(keys=settings.tls_psk.absolute())
     if cert is None or key is None:
         return Secured()

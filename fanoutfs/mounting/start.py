@@ -21,9 +21,8 @@ from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.options import mount_options
-from fanoutfs.source.contract import Source
 from fanoutfs.source.keys import Keys
-from fanoutfs.source.opening import open_source
+from fanoutfs.source.opening import Opened, open_source
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ def mount(
     if log_path is not None and log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
     opened = open_source(source_path, keys)
-    source, settings = opened.source, settings.with_block(opened.block or settings.block)
+    source = opened.source
     if Path(source.path).is_relative_to(point):
         source.close()
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
@@ -82,11 +81,11 @@ def mount(
                 continue
         with _services(network) as (services, kept):
             if foreground:
-                _in_foreground(found, source, settings, point, mount_settings, log_path, services)
+                _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
                 return Started()
             work = _Work(point, mount_settings)
             line = daemon.start(
-                found, source, settings, work.as_daemon, log_path, services=services, kept=kept
+                found, opened, settings, work.as_daemon, log_path, services=services, kept=kept
             )
         open_to_all = None if network.export is None else network.export.open_to_all
         return Started(log=helper.see_it_answer(line, point), open_to_all=open_to_all)
@@ -138,7 +137,7 @@ def _by_the_producer(
 
 def _in_foreground(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     point: Path,
     mount_settings: MountSettings,
@@ -164,7 +163,7 @@ def _in_foreground(
     try:
         daemon.serve(
             claim,
-            source,
+            opened,
             settings,
             lambda engine: work.mount(engine, server_line, None, lambda: os.waitpid(child, 0)),
             services,

@@ -17,6 +17,12 @@ from fanoutfs.ring.memory import Memory
 class SaysDigests(Protocol):
     """Gives the digests of blocks, wherever from."""
 
+    async def ready(self) -> None:
+        """Wait until all that is read from now on will have its digest; before anybody who verifies joins.
+
+        Cancelled: nothing is left. Raises FanoutError when it can't be.
+        """
+
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
         """Give the digests of these real blocks, so many bytes of each, which are in these slots and stay.
 
@@ -32,6 +38,9 @@ class Digests:
     _of: dict[int, bytes] = attrs.field(factory=dict, init=False)
     """By slot."""
     _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
+
+    async def ready(self) -> None:
+        """Return: what is in a slot can be hashed at any time."""
 
     def forget(self, slots: tuple[int, ...]) -> None:
         """Note that slots have been filled anew; what is being made of what was there is not kept."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.errors import UnusableError, reason
+from fanoutfs.credentials import first_user
 
 
 @attrs.frozen(kw_only=True)
@@ -27,13 +27,6 @@ class Keys:
         )
 
     def psk_user(self) -> str:
-        """Give the first user of the keys' file; raises UnusableError."""
+        """Give the first user of the keys' file; raises UnusableError for one that can't be used."""
         assert self.tls_psk is not None
-        try:
-            lines = self.tls_psk.read_text(errors="replace").splitlines()
-        except OSError as error:
-            raise UnusableError(f"the file of keys {self.tls_psk} can't be read: {reason(error)}") from error
-        user, colon, _ = next((line for line in lines if line and line[0] != "#"), "").partition(":")
-        if not (user and colon):
-            raise UnusableError(f"the file of keys {self.tls_psk} has no line USER:KEY; psktool makes them")
-        return user
+        return first_user(self.tls_psk)

@@ -10,10 +10,12 @@ open still when the next is there.
 """
 
 import os
+import re
 import shutil
+import ssl
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -35,7 +37,7 @@ LOOK_SECONDS = 0.01
 FILE = "image"
 
 
-def command(address: ExportAddress, keys: Keys, point: Path, certificates: Path | None) -> list[str]:
+def command(address: ExportAddress, keys: Keys, point: Path, certificates: Path) -> list[str]:
     """Give the words that mount an export on ``point``. ``certificates``: a folder with ca-cert.pem.
 
     Raises UnusableError for a file of keys that is none.
@@ -43,20 +45,14 @@ def command(address: ExportAddress, keys: Keys, point: Path, certificates: Path 
     words = ["nbdfuse", "--readonly", str(point / FILE)]
     if not address.tls:
         return [*words, address.text]
+    place = [f"hostname={address.host}", f"port={address.port}", f"export={address.export}", "tls=require"]
     if keys.tls_psk is not None:
-        user = address.user or keys.psk_user()
-        place = [
-            f"hostname={address.host}",
-            f"port={address.port}",
-            f"export={address.export}",
-            "tls=require",
-        ]
-        proof = [f"tls-psk={keys.tls_psk}", f"tls-username={user}"]
+        proof = [f"tls-psk={keys.tls_psk}", f"tls-username={address.user or keys.psk_user()}"]
     else:
-        place = [f"uri={address.text}", "tls-verify=true"]
-        proof = [] if certificates is None else [f"tls-certificates={certificates}"]
-    plugin = [*place, *proof]
-    return [*words, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *plugin]
+        # Without a folder libnbd 1.14 takes any certificate for good.
+        proof = [f"tls-certificates={certificates}", "tls-verify=true"]
+        proof += [] if address.user is None else [f"tls-username={address.user}"]
+    return [*words, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
 
 
 @attrs.define(eq=False)
@@ -125,14 +121,15 @@ class _Link:
             program.wait(seconds=LOOK_SECONDS)
         return {"path": str(file)}
 
-    def _certificates(self) -> Path | None:
-        """Make the folder that libnbd wants a certificate in."""
-        if self.keys.tls_ca is None:
-            return None
+    def _certificates(self) -> Path:
+        """Make the folder in which libnbd wants the certificates of those whom we trust."""
         folder = self.folder / "certificates"
-        folder.mkdir(exist_ok=True)
-        if not (folder / "ca-cert.pem").is_symlink():
-            (folder / "ca-cert.pem").symlink_to(self.keys.tls_ca)
+        trusted = self.keys.tls_ca or next(filter(os.path.exists, _trusted_files()), None)
+        if self.address.tls and self.keys.tls_psk is None and not folder.exists():
+            if trusted is None:
+                raise UnusableError("the system has no file of certificates; name one by --tls-ca FILE")
+            folder.mkdir()
+            (folder / "ca-cert.pem").symlink_to(trusted)
         return folder
 
     def cut(self) -> None:
@@ -145,9 +142,19 @@ class _Link:
             self._point = None
 
 
+def _trusted_files() -> Iterator[str]:
+    """Name where a system has the certificates that it trusts, all in one file."""
+    if (of_openssl := ssl.get_default_verify_paths().cafile) is not None:
+        yield of_openssl
+    yield "/etc/ssl/certs/ca-certificates.crt"  # Debian, Arch, Alpine
+    yield "/etc/pki/tls/certs/ca-bundle.crt"  # Fedora
+    yield "/etc/ssl/ca-bundle.pem"  # SUSE
+
+
 def said(lines: Sequence[str]) -> str:
-    """Give what a program has said of its end, without its own name and calls."""
-    return lines[-1].rpartition("nbd_connect_uri: ")[2] if lines else "nbdfuse has ended without a word"
+    """Give why a program could not connect: what it has said, without its name and libnbd's."""
+    causes = [found[1] for line in lines if (found := re.search(r"nbd_connect_\w+: (.*)", line))]
+    return next(iter([*causes, *reversed(lines)]), "nbdfuse has ended without a word")
 
 
 def take_off(point: Path) -> None:

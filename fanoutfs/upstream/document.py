@@ -64,7 +64,7 @@ def _has(found: object, needed: Document) -> None:
         if isinstance(kind, dict):
             _has(found[key], kind)
         elif not isinstance(found[key], kind) or (isinstance(found[key], int) and abs(found[key]) >> 63):
-            raise ValueError(f"{found[key]!r} is no {key!r}")  # noqa: TRY004 (as above)
+            raise ValueError(f"{found[key]!r} is no {key!r}")
 
 
 def _is_arc(arc: object, size: int) -> bool:

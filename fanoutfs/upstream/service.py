@@ -18,8 +18,8 @@ from typing import Any, Self
 import attrs
 import httpx
 
-from fanoutfs.errors import NoAnswerError, UnusableError, reason
 from fanoutfs.credentials import read_token
+from fanoutfs.errors import NoAnswerError, UnusableError, UsageError, reason
 from fanoutfs.upstream.address import ServiceAddress
 from fanoutfs.upstream.document import Document, read_document
 
@@ -54,8 +54,14 @@ class Service:
     def of(cls, address: ServiceAddress, token_file: Path | None = None, tls_ca: Path | None = None) -> Self:
         """Read what the options name; nothing is asked yet.
 
-        Raises UnusableError for files that can't be used. A CA's certificate is for https alone.
+        Raises UsageError for a host that can't be, and UnusableError for files that can't be used. A CA's
+        certificate is for https alone.
         """
+        try:
+            # What httpx and the resolver will make of it.
+            httpx.URL(address.url("status")).host.encode("idna")
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise UsageError(f"{address.text} names no computer: {error}") from error
         token = None if token_file is None else read_token(token_file)
         if not address.tls:
             return cls(address, token, token_file)
@@ -157,7 +163,7 @@ class Service:
     def _explain_tls(self, error: ssl.SSLError) -> UnusableError:
         text = self.address.text
         if not isinstance(error, ssl.SSLCertVerificationError):
-            return UnusableError(f"{text} speaks no TLS as we do: {error.reason or error}; is it http://?")
+            return UnusableError(f"{text} speaks no TLS as we do: {reason(error)}; is it http://?")
         why = error.verify_message.rstrip(".")
         if error.verify_code in _NAME_ERRORS:
             return UnusableError(

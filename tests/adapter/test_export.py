@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fanoutfs.credentials import check_keys
+from fanoutfs.credentials import first_user
 from fanoutfs.errors import UnusableError
 from fanoutfs.export.opening import Opened, open_export
 from fanoutfs.settings import ExportSettings
@@ -108,7 +108,7 @@ def key_file(folder: Path, text: str = KEY, mode: int = 0o600) -> Path:
 @pytest.mark.parametrize("text", [KEY, KEY + "\n", f"# ours\n\n{KEY}\nanna:{'A0' * 16}\n"])
 def test_lines_of_user_and_key_are_keys(tmp_path: Path, text: str) -> None:
     """As psktool writes them, or openssl; with remarks."""
-    check_keys(key_file(tmp_path, text))
+    first_user(key_file(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_lines_of_user_and_key_are_keys(tmp_path: Path, text: str) -> None:
 def test_a_bad_key_file_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
     """One that others can read, or that nbdkit would not understand; the key is not repeated."""
     with pytest.raises(UnusableError, match=said) as refused:
-        check_keys(key_file(tmp_path, text, mode))
+        first_user(key_file(tmp_path, text, mode))
     assert "0f0f" not in str(refused.value)
 
 

@@ -63,7 +63,7 @@ def test_whatever_comes_is_refused_or_can_be_shown(made: Any) -> None:
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"<html></html>"])
 def test_what_is_no_document_is_refused(text: bytes) -> None:
     """As that, and not by an error that nobody expects."""
-    with pytest.raises(ValueError, match="is no JSON|is no object"):
+    with pytest.raises(ValueError, match=r"is no JSON|is no object"):
         read_document(text)
 
 
