@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,9 @@ class Computers:
         self.mounts.append(shown)
         return shown
 
-    def start(self, host: Host, *command: Argument) -> Process:
+    def start(self, host: Host, *command: Argument, stdin: int = subprocess.DEVNULL) -> Process:
         """Start a command on a host, in a process group of its own as a shell does it."""
-        process = start("setsid", *host.on(*command))
+        process = start("setsid", *host.on(*command), stdin=stdin)
         self._processes.append(process)
         return process
 
