@@ -12,6 +12,7 @@ one that comes is a sign of life.
 
 import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -62,6 +63,8 @@ class ExportedSource:
     lost_seconds: float = LOST_SECONDS
     _keeper: Keeper
     _file: PositionedSource | None
+    _reader: int | None = attrs.field(default=None, init=False)
+    """The process that the keeper knows as the one that reads."""
     _changed: str | None = attrs.field(default=None, init=False)
     _away: bool = attrs.field(default=False, init=False)
     """The last read was given up."""
@@ -108,6 +111,9 @@ class ExportedSource:
         """See ``Source.read_into``."""
         if self._changed is not None:
             raise LostError(errno.EIO, self._changed)
+        if self._reader != os.getpid():
+            self._reader = os.getpid()
+            self._keeper.line.tell(reader=self._reader)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
