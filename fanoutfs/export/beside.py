@@ -24,7 +24,7 @@ async def export(opened: Opened, engine: Engine) -> None:
         await engine.mounted.wait()
         if engine.session is None:
             return
-        line.tell(begin=str(engine.session.point / "image"))
+        line.tell(begin=str(engine.session.point / ".fanoutfs" / "direct"))
         engine.export = opened.shown
         log.info("the image is exported at %s over NBD, TLS: %s", opened.settings, opened.settings.tls)
         if (said := opened.settings.open_to_all) is not None:
