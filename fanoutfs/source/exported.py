@@ -55,10 +55,9 @@ class ExportedSource:
     identity: str
     origin: str | None
     size: int
-    begin: int
-    ask_again: Callable[[], None]
-    """Sees, when there is a new connection, whether it is the same source still; raises SourceChangedError,
-    or UnusableError when it can't be asked."""
+    ask: Callable[[], object]
+    """Asks those who have it what it is; raises SourceChangedError when it is another source than before,
+    UnusableError when they can't be asked."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
     _keeper: Keeper
@@ -76,8 +75,7 @@ class ExportedSource:
         path: str | None = None,
         size: int | None = None,
         origin: str | None = None,
-        begin: int = 0,
-        ask_again: Callable[[], None] = lambda: None,
+        ask: Callable[[], object] = lambda: None,
     ) -> Self:
         """Connect; from a process with one thread. Raises UnusableError, or SourceChangedError.
 
@@ -101,8 +99,7 @@ class ExportedSource:
             identity=address.identity,
             origin=origin,
             size=file.size,
-            begin=begin,
-            ask_again=ask_again,
+            ask=ask,
             keeper=keeper,
             file=file,
         )
@@ -178,7 +175,7 @@ class ExportedSource:
         file = _connect(self._keeper, self.path)
         try:
             self._compare(file.size)
-            self.ask_again()
+            self.ask()
         except BaseException:
             file.close()
             raise

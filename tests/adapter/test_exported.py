@@ -101,10 +101,9 @@ def open_source(
             identity="nbd-far",
             origin=None,
             size=SIZE,
-            begin=0,
             keeper=keeper,
             file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")),
-            **{"ask_again": lambda: None, **attributes},
+            **{"ask": lambda: None, **attributes},
         )
         opened.append(source)
         return source, far
@@ -199,7 +198,7 @@ def test_another_identity_is_another_source(open_source: Opener, caplog: pytest.
     def changed() -> None:
         raise SourceChangedError("it is another one than before")
 
-    source, far = open_source(errno.ESHUTDOWN, ask_again=changed)
+    source, far = open_source(errno.ESHUTDOWN, ask=changed)
     with pytest.raises(LostError, match="it is another one than before"):
         read(source)
     assert far.reads == [(0, SIZE)]
@@ -216,7 +215,7 @@ def test_a_service_that_is_not_up_yet_is_asked_again(
         if answers:
             raise answers.pop()
 
-    source, far = open_source(errno.ESHUTDOWN, ask_again=ask)
+    source, far = open_source(errno.ESHUTDOWN, ask=ask)
     assert read(source) == far.path.read_bytes()
     caplog.clear()
 
