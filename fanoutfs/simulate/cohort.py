@@ -28,6 +28,8 @@ class Member:
     """How many blocks its cohort has taken when this one has had all."""
     finished: float | None = None
     """Seconds since the scenario began; None: it left before."""
+    left: bool = False
+    """It went before it had everything."""
     waited: float = 0.0
     longest: float = 0.0
     waited_before: float = 0.0
@@ -88,10 +90,15 @@ class Cohort:
     def __attrs_post_init__(self) -> None:
         self._stalls = self.first.stalls
         special = self._stalls or self.first.leaves is not None
-        self.kind = self if special else (self.first.order, self.seconds)
+        self.kind = self if special else (self.first.order, self.seconds, self.first.wire)
 
     def __len__(self) -> int:
         return len(self._members)
+
+    @property
+    def instant(self) -> bool:
+        """Whether a block takes it no time."""
+        return not self.seconds and self.first.wire is None
 
     @property
     def remaining(self) -> int:

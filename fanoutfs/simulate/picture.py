@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.settings import KIB, format_size
-from fanoutfs.simulate.model import Outcome, Recording, Track
+from fanoutfs.simulate.outcome import Outcome, Recording, Track
 
 try:
     import matplotlib as mpl
