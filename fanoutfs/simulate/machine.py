@@ -152,7 +152,7 @@ class Machine:
         seconds = self.grain.seconds(reader.rate)
         if reader.wire is None:
             return seconds
-        return max(seconds, self.grain.block / reader.wire.rate) + self.grain.asking(reader.wire.latency)
+        return max(seconds, self.grain.block / reader.wire.rate + self.grain.asking(reader.wire.latency))
 
     def _leave(self, cohort: Cohort) -> None:
         if cohort.gone or self.hushed:

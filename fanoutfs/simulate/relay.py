@@ -1,0 +1,223 @@
+"""Many machines, each with a ring and rules of its own: what is read on one is what another one sends.
+
+Theory of operation
+    Nodes that nothing tells apart (``scenario.Nodes``) are modelled as one machine, which is sent to as
+    often as there are of them. All machines have one clock.
+
+    A node whose only work is one target, with nobody behind it, runs ``fanoutfs copy`` of the machine above:
+    it is a reader there that begins at the head and goes round, and has no ring. Every other one is a
+    *relay*: it mounts the image of the machine above. Its producer's reads are requests of one reader there,
+    block by block, whose place ``ring/stream.py`` tells as on a mount; when all of a request has come, it is
+    sent. Its head begins where the head above is when it joins.
+
+    Who dies is heard of no more, and all behind it with it. Its reader above holds the others until
+    ``patience`` has passed.
+
+What is not modelled
+    The switch between the nodes: what a card sends arrives at the rate at which the receiver can receive.
+    Cards are full duplex: what a node receives does not slow down what it sends. Losses, and what TCP makes
+    of them. A request is up to a run of a mount, and a node has one on its way at a time: so a latency
+    is paid, there and back, for each run. A node that died is not replaced, nor are those behind it.
+    Coarse blocks (``grain.py``) are passed on as wholes, so each link of a deep tree costs the time of a
+    coarse block in place of that of a run; ``Spread.coarse`` says so.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+
+from fanoutfs.ring.point import Ask, Point
+from fanoutfs.ring.stream import Stream
+from fanoutfs.simulate.clock import Clock, Settles
+from fanoutfs.simulate.grain import grain
+from fanoutfs.simulate.groups import Spread, groups
+from fanoutfs.simulate.machine import Card, Machine
+from fanoutfs.simulate.scenario import Nodes, Reader, Scenario
+from fanoutfs.simulate.supply import Disk
+
+
+@attrs.define(eq=False)
+class Relay:
+    """The reader that a node's producer is on the machine above; the producer's supply."""
+
+    clock: Clock
+    above: Machine
+    nodes: Nodes
+    point_id: int
+    below: Machine = attrs.field(init=False)
+    _point: Point = attrs.field(init=False)
+    _stream: Stream = attrs.field(factory=Stream, init=False)
+    _ask: Ask | None = attrs.field(default=None, init=False)
+
+    def join(self) -> None:
+        """Open the image above; the first pass begins where the head is there."""
+        self._point = self.above.rules.open(self.point_id)
+        self.below.rules.head = self.above.rules.head
+
+    def read(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Send a request; ``done`` is when its answer has arrived."""
+        self.clock.at(
+            self.clock.now + self.nodes.wire.latency,
+            self.above,
+            partial(self._asked, whom, blocks, size, done),
+        )
+
+    def _asked(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Begin with a request that has arrived above."""
+        if self.above.hushed:
+            return
+        rules, block = self.above.rules, self.above.grain.block
+        fresh = self._stream.begin(blocks.start * block, size, head=rules.head * block)
+        self._move(self._stream.position // block)
+        self._go_on(whom, blocks, blocks.start, done, fresh=fresh)
+
+    def _move(self, block: int) -> None:
+        now, counts = self.clock.now, self._stream.counts
+        self.above.worthwhile(self.above.rules.move(self._point, block, counts=counts, now=now))
+
+    def _go_on(
+        self, whom: Settles, blocks: range, at: int, done: Callable[[], None], *, fresh: bool = False
+    ) -> None:
+        """Take what is there from ``at`` on; wait for what is not; send when all of it was there."""
+        above, rules = self.above, self.above.rules
+        if above.hushed:
+            return
+        while at < blocks.stop and at in rules.residency.slot_of:
+            at += 1
+            self._stream.took((at - 1) * above.grain.block, above.bytes_of(range(at - 1, at)))
+            self._move(at)
+        if at < blocks.stop:
+            if self._ask is None:
+                last = blocks.stop - 1
+                self._ask = rules.ask(self._point, at, last, self.clock.now, fresh=fresh)
+            else:
+                rules.advance(self._ask, at)
+            above.worthwhile(work=True)
+            above.when_there(at, partial(self._go_on, whom, blocks, at, done))
+            return
+        if self._ask is not None:
+            above.worthwhile(rules.answered(self._ask, self.clock.now))
+            self._ask = None
+        wire = self.nodes.wire
+        sent = above.card.send(self.clock.now, above.bytes_of(blocks), self.nodes.count, wire.rate)
+        self.clock.at(sent + wire.latency, whom, done)
+
+
+def by_rules(scenario: Scenario) -> Spread:
+    """Run a scenario with nodes to its end.
+
+    Raises UnusableError when the rules come to a standstill, which they never should.
+    """
+    return _Network(scenario).run()
+
+
+class _Network:
+    """The machines of one run."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.clock = scenario, Clock()
+        self.copies = copies(scenario)
+        self.grain = grain(scenario)
+        self.disk = Disk(self.clock, scenario.source_rate, scenario.seek_time * self.grain.scale)
+        self.children: dict[int | None, list[int]] = {}
+        for number, nodes in enumerate(scenario.nodes):
+            self.children.setdefault(nodes.above, []).append(number)
+        self.slowest = self._slowest()
+        self.machines: dict[int | None, Machine] = {}
+        self.first_reader: dict[int, int] = {}  # of a copy: which of the readers above it is
+
+    def run(self) -> Spread:
+        scenario = self.scenario
+        self.machines[None] = self._machine(None, scenario.readers, scenario.ring, scenario.card, self.disk)
+        for number, nodes in enumerate(scenario.nodes):
+            if not self.copies[number]:
+                self._add(number, nodes)
+        self.clock.run()
+        cards = [self.machines[i].card.sent if i in self.machines else 0 for i in range(len(scenario.nodes))]
+        done = [self._done(number) for number in range(len(scenario.nodes))]
+        return Spread(
+            scenario=scenario,
+            exact=False,
+            block=self.grain.block,
+            coarse=self.grain.coarse,
+            source_bytes=self.disk.bytes,
+            sent=self.machines[None].card.sent,
+            groups=groups(scenario, done, cards),
+        )
+
+    def _add(self, number: int, nodes: Nodes) -> None:
+        above = self.machines[nodes.above]
+        relay = Relay(self.clock, above, nodes, point_id=-1 - number)
+        # Entered before its readers come, so that it is there when they do.
+        self.clock.at(nodes.at, above, relay.join)
+        ring = nodes.ring or self.scenario.ring
+        relay.below = self.machines[number] = self._machine(number, nodes.targets, ring, nodes.card, relay)
+        if nodes.dies is not None:
+            self.clock.at(nodes.dies, relay.below, partial(self._die, number))
+
+    def _machine(
+        self, number: int | None, readers: tuple[Reader, ...], ring: int, card: float, supply: Disk | Relay
+    ) -> Machine:
+        for child in self.children.get(number, []):
+            if self.copies[child]:
+                nodes = self.scenario.nodes[child]
+                self.first_reader[child] = len(readers)
+                readers += (attrs.evolve(nodes.targets[0], wire=nodes.wire),) * nodes.count
+        return Machine(
+            attrs.evolve(self.scenario, readers=readers, ring=ring),
+            self.grain.with_ring(ring),
+            self.clock,
+            supply,
+            card=Card(card),
+            slowest=self.slowest[number],
+        )
+
+    def _slowest(self) -> dict[int | None, float]:
+        """Say for each machine how long a reader on another node may need for a run, whatever holds it up."""
+        found: dict[int | None, float] = dict.fromkeys([None, *range(len(self.scenario.nodes))], 0.0)
+        size = self.grain.block * self.grain.run
+        cards = {None: self.scenario.card} | {i: nodes.card for i, nodes in enumerate(self.scenario.nodes)}
+        for number in range(len(self.scenario.nodes) - 1, -1, -1):
+            nodes = self.scenario.nodes[number]
+            children = sum(self.scenario.nodes[i].count for i in self.children[nodes.above])
+            sending = children * size / cards[nodes.above] + size / nodes.wire.rate + 2 * nodes.wire.latency
+            taking = max(
+                (self.grain.seconds(target.rate) * self.grain.run for target in nodes.targets), default=0.0
+            )
+            found[nodes.above] = max(found[nodes.above], sending, taking, found[number])
+        return found
+
+    def _die(self, number: int) -> None:
+        self.machines[number].hush()
+        for child in self.children.get(number, []):
+            if not self.copies[child]:
+                self._die(child)
+
+    def _done(self, number: int) -> float | None:
+        """Say when a node had everything."""
+        nodes = self.scenario.nodes[number]
+        if self.copies[number]:
+            finishes = self.machines[nodes.above].finishes()[self.first_reader[number] :][: nodes.count]
+        else:
+            finishes = self.machines[number].finishes()[: len(nodes.targets)]
+        ends = [math.inf if finish.took is None else finish.came + finish.took for finish in finishes]
+        return None if math.inf in ends else max(ends)
+
+
+def copies(scenario: Scenario) -> list[bool]:
+    """Say of each entry of the nodes whether it only runs one ``fanoutfs copy`` of the machine above."""
+    relays = {nodes.above for nodes in scenario.nodes}
+    return [
+        number not in relays and nodes.dies is None and _copies(nodes)
+        for number, nodes in enumerate(scenario.nodes)
+    ]
+
+
+def _copies(nodes: Nodes) -> bool:
+    if len(nodes.targets) != 1:
+        return False
+    (target,) = nodes.targets
+    stops = target.stalls or target.leaves is not None
+    return target.at == nodes.at and target.order == "carousel" and not stops
