@@ -15,12 +15,13 @@ Theory of operation
     ``run / rate + latency``; ``tests/rules/test_flow.py`` holds it against that, and against ``relay.py``,
     which asks the rules themselves.
 
-    A card that all together can use up is shared as by max-min fairness: who can't take an equal share, as
-    it is slow or something behind it is, leaves the rest to the others.
+    Those behind one node get what they can receive, where its card has enough for all, else an equal share.
+    Where some could not use that share, and others would have what they leave, it depends on what the rings
+    hold at the time: that is not for here, but for ``relay.py``.
 
 What is not modelled
-    What ``relay.py`` does not. Besides: how the shares of a card change while the rings fill, and detours,
-    of which there are none.
+    What ``relay.py`` does not. Requests by a run and answers by a run, but for the slots that requests of
+    less than a run, or the borders between runs, make free earlier or later.
 """
 
 import math
@@ -57,7 +58,8 @@ def flows(scenario: Scenario) -> bool:
     stops = any(r.stalls or r.leaves is not None for r in readers) or any(
         nodes.dies is not None for nodes in scenario.nodes
     )
-    return scenario.pace == "strict" and not stops and len(begins) == 1
+    together = scenario.pace == "strict" and not stops and len(begins) == 1
+    return together and _rates(scenario) is not None
 
 
 def by_flow(scenario: Scenario) -> Spread:
@@ -128,6 +130,7 @@ class _Flow:
         self.bytes = scenario.size / self.runs
         piece = self.bytes / pieces
         rates = _rates(scenario)
+        assert rates is not None
         is_copy = copies(scenario)
         root = _Machine(
             above=None,
@@ -246,36 +249,31 @@ def _rings(scenario: Scenario) -> list[int]:
     return [scenario.ring, *(nodes.ring or scenario.ring for nodes in scenario.nodes)]
 
 
-def _rates(scenario: Scenario) -> list[float]:
-    """Give at how many bytes per second each entry of the nodes is sent to, while it is."""
+def _rates(scenario: Scenario) -> list[float] | None:
+    """Give at how many bytes per second each entry of the nodes is sent to; None: that changes with time."""
     cards: dict[int | None, float] = {None: scenario.card}
     children: dict[int | None, list[int]] = {None: []}
     for number, nodes in enumerate(scenario.nodes):
         cards[number], children[number] = nodes.card, []
         children[nodes.above].append(number)
-    # From the last ones on: what each can take in the long run, with all behind it.
+    # From the last ones on: what each takes in the long run, with all behind it.
     pace = [math.inf] * len(scenario.nodes)
-    shares = [math.inf] * len(scenario.nodes)
+    rates = [math.inf] * len(scenario.nodes)
     for above in [*range(len(scenario.nodes) - 1, -1, -1), None]:
-        numbers = children[above]
-        level = _level(cards[above], [(scenario.nodes[i].count, pace[i]) for i in numbers])
-        for i in numbers:
-            nodes = scenario.nodes[i]
-            alone = min(nodes.wire.rate, cards[above] / nodes.count)
-            shares[i] = alone if level == math.inf else min(level, pace[i])
+        alike = [scenario.nodes[i] for i in children[above]]
+        equal = cards[above] / max(1, sum(nodes.count for nodes in alike))
+        wires = {nodes.wire for nodes in alike}
+        paces = [pace[i] for i in children[above]]
+        for i in children[above]:
+            rates[i] = min(equal, scenario.nodes[i].wire.rate)
+        if sum(nodes.count * nodes.wire.rate for nodes in alike) <= cards[above]:
+            for i in children[above]:
+                rates[i] = scenario.nodes[i].wire.rate
+        elif len(wires) > 1 or (len(set(paces)) > 1 and min(paces) < equal * (1 - SAME)):
+            return None
         if above is not None:
             nodes = scenario.nodes[above]
             targets = [target.rate for target in nodes.targets if target.rate is not None]
-            pace[above] = min([nodes.wire.rate, *targets, *(min(level, pace[i]) for i in numbers)])
-    return shares
-
-
-def _level(card: float, alike: list[tuple[int, float]]) -> float:
-    """Give the most that one gets of a card, which each of so many can use so much of; inf: all get it."""
-    left, count = card, sum(number for number, _ in alike)
-    for number, pace in sorted(alike, key=lambda pair: pair[1]):
-        if pace * count >= left * (1 - SAME):
-            return left / count
-        left -= number * pace
-        count -= number
-    return math.inf
+            behind = [min(rates[i], pace[i]) for i in children[above]]
+            pace[above] = min([nodes.wire.rate, *targets, *behind])
+    return rates

@@ -45,11 +45,13 @@ class Card:
     _free_at: float = attrs.field(default=0.0, init=False)
 
     def send(self, now: float, size: int, receivers: int, rate: float) -> float:
-        """Send so many bytes to each of so many, who receive at a rate; says when they have left."""
-        begin = max(now, self._free_at)
-        self._free_at = begin + receivers * size / self.rate
+        """Send so many bytes to each of so many, who receive at a rate; says when they have left.
+
+        Who receives slowly does so while others are served, too.
+        """
+        self._free_at = max(now, self._free_at) + receivers * size / self.rate
         self.sent += receivers * size
-        return max(self._free_at, begin + size / rate)
+        return max(self._free_at, now + size / rate)
 
 
 class Machine:

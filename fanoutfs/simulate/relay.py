@@ -70,7 +70,7 @@ class Relay:
             return
         rules, block = self.above.rules, self.above.grain.block
         fresh = self._stream.begin(blocks.start * block, size, head=rules.head * block)
-        self._move(self._stream.position // block)
+        self._move(blocks.start)
         self._go_on(whom, blocks, blocks.start, done, fresh=fresh)
 
     def _move(self, block: int) -> None:
@@ -100,9 +100,17 @@ class Relay:
         if self._ask is not None:
             above.worthwhile(rules.answered(self._ask, self.clock.now))
             self._ask = None
-        wire = self.nodes.wire
-        sent = above.card.send(self.clock.now, above.bytes_of(blocks), self.nodes.count, wire.rate)
-        self.clock.at(sent + wire.latency, whom, done)
+        self._send(whom, blocks, done)
+
+    def _send(self, whom: Settles, blocks: range, done: Callable[[], None]) -> None:
+        """Send block by block, so that those who ask for less get as much of the card."""
+        wire, above = self.nodes.wire, self.above
+        size = above.bytes_of(blocks[:1])
+        sent = above.card.send(self.clock.now, size, self.nodes.count, wire.rate)
+        if len(blocks) > 1:
+            self.clock.at(sent, above, partial(self._send, whom, blocks[1:], done))
+        else:
+            self.clock.at(sent + wire.latency, whom, done)
 
 
 def by_rules(scenario: Scenario) -> Spread:
