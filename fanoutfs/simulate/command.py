@@ -46,7 +46,7 @@ READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order":
 @click.option("--turn", metavar="TIME", help="As for mount [2].")
 @click.option("--patience", metavar="TIME", help="As for mount [10].")
 @click.option("--picture", type=click.Path(path_type=Path), metavar="FILE.svg|FILE.png",
-              help="Draw who was where when, for a single ring.")  # fmt: skip
+              help="Draw who was where when, for a single ring; of nodes: how many had all.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Everything, each reader by itself.")
 def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool, **given: str | None) -> None:
     """Say what a mount would do: how often the source is read, who waits, and for how long.
@@ -79,8 +79,15 @@ def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> 
     from fanoutfs.simulate.spread import spread  # noqa: PLC0415
 
     if picture is not None:
-        raise UsageError("--picture draws the readers of one machine; leave out the nodes")
+        from fanoutfs.simulate.picture import ready  # noqa: PLC0415
+
+        ready(picture)
     outcomes = [spread(scenario) for scenario in found]
+    if picture is not None:
+        # Only now: that there is matplotlib, picture.py has found.
+        from fanoutfs.simulate.nodes_picture import draw  # noqa: PLC0415
+
+        draw(outcomes, picture)
     click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
 
 

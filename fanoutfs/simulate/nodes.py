@@ -38,7 +38,8 @@ def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
         raise UsageError("say link-rate, as link-rate: 10Gbit in the trace or --link-rate 10Gbit")
     wanted = values.pop("nodes")
     if isinstance(wanted, int):
-        one = {"count": wanted, "shape": shape or "star", "every": values.get("every", 0.0)}
+        shape = shape or "star"
+        one = {"count": wanted, "shape": shape, "every": values.get("every", 0.0)}
         found = _Network(values).all([one])
     elif shape is not None or "every" in values:
         raise UsageError("the trace has a list of nodes; say shape and every with each of them")
@@ -46,7 +47,7 @@ def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
         found = _Network(values).all(wanted)
     node_rate = values.get("node_rate", math.inf)
     card = min(values.get("source_link_rate", values["link_rate"]), node_rate)
-    return {"nodes": tuple(found), "card": card, "shape": shape or "as said"}
+    return {"nodes": tuple(found), "card": card, "shape": shape or "as listed"}
 
 
 class _Network:

@@ -25,7 +25,7 @@ def table(outcomes: list[Spread]) -> str:
     lines += aligned([head, *(_row(outcome) for outcome in outcomes)])
     if len(outcomes) == 1:
         lines += ["", *_levels(outcomes[0])]
-    if coarse := [_coarse(outcome) for outcome in outcomes if outcome.coarse]:
+    if coarse := {_coarse(outcome): None for outcome in outcomes if outcome.coarse}:
         lines += ["", *coarse]
     return "\n".join(lines)
 
@@ -84,7 +84,16 @@ def _levels(outcome: Spread) -> list[str]:
     def level(group: Group) -> tuple[int, int]:
         return names.index(group.nodes.name), group.depth
 
-    head = ("node", "links deep", "nodes", "behind each", "joined", "done", "longest copy", "each sends")
+    head = (
+        "node",
+        "links deep",
+        "nodes",
+        "behind each",
+        "first joined",
+        "all done",
+        "longest copy",
+        "each sends",
+    )
     in_turn = sorted(outcome.groups, key=level)
     rows = [_level(list(alike)) for _, alike in groupby(in_turn, key=level)]
     if len(rows) > MOST_ROWS:
