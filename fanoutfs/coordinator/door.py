@@ -178,14 +178,16 @@ class Door:
 
     async def _join(self, visitor: Visitor, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
-        goes_on, near = message["goes_on"], message["near"]
+        goes_on, near, verify = message["goes_on"], message["near"], bool(message["digests"])
+        if verify:
+            await engine.digests.ready()
         with engine.lend(
             pid=visitor.pid,
             command=process.read(visitor.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
             goes_on=None if goes_on is None else _way(goes_on, blocks),
             near=None if near is None else _block(near, blocks),
-            verify=bool(message["digests"]),
+            verify=verify,
         ) as lender:
             await visitor.say(
                 "welcome",
@@ -212,7 +214,13 @@ class Door:
     def _image(self) -> dict[str, Any]:
         """Give what a consumer has to know of the image: ``borrower.Image``."""
         ring = self.engine.ring
-        return {"identity": self.engine.source.identity, "size": ring.size, "block": ring.block}
+        source = self.engine.source
+        return {
+            "identity": source.identity,
+            "origin": source.origin,
+            "size": ring.size,
+            "block": ring.block,
+        }
 
     async def _listen(self, visitor: Visitor, lender: Lender) -> None:
         """Hear a consumer until it hangs up."""

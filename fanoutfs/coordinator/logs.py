@@ -43,4 +43,6 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    # It has a line for each request.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     return told

@@ -18,6 +18,9 @@ from fanoutfs.forked import die_with_parent
 LAST_LINES = 5
 """Of what it said, so many lines are kept."""
 
+LONGEST_LINE = 4096
+"""Bytes; of a longer one the end is kept."""
+
 END_SECONDS = 3.0
 """It is given so long to end when it is asked to; then it is killed."""
 
@@ -84,26 +87,37 @@ class Program:
             self._listen()
         return code
 
-    def end(self) -> None:
-        """End it, and return once it has."""
+    def end(self, seconds: float = END_SECONDS) -> None:
+        """End it, and return once it has; ``seconds`` is how long it is given when it is asked to.
+
+        What it said last is in ``said`` then. To end it once more does nothing.
+        """
+        assert self.process.stderr is not None
+        if self.process.stderr.closed:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_SECONDS)
+                self.process.wait(seconds)
             self.process.kill()
             self.process.wait()
         self._listen()
         os.close(self._pidfd)
-        assert self.process.stderr is not None
         self.process.stderr.close()
 
     def _listen(self) -> None:
         """Take what it has said."""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._stderr, 65536):
-                *lines, self._begun = (self._begun + piece).split(b"\n")
-                self.said.extend(line.decode(errors="replace") for line in lines if line.strip())
+                *lines, begun = (self._begun + piece).split(b"\n")
+                self._begun = begun[-LONGEST_LINE:]
+                self._keep(*lines)
             self._mute = True
+            self._keep(self._begun)
+            self._begun = b""
+
+    def _keep(self, *lines: bytes) -> None:
+        self.said.extend(line.decode(errors="replace") for line in lines if line.strip())
 
     @property
     def _stderr(self) -> int:

@@ -1,15 +1,45 @@
-"""Asking for the status document: of a mount, by reading its file; of a source, at its producer's door."""
+"""Asking for the status document.
+
+Of a mount, by reading its file; of a source, at its producer's door; of another computer, at its service.
+"""
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fanoutfs.coordinator.find import ask_status
-from fanoutfs.errors import UnusableError, reason
+from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.mounts import FANOUTFS, mount_at
 from fanoutfs.source.positioned import identity_of
+from fanoutfs.upstream.address import ExportAddress, is_url, parse
+
+
+def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[[], dict[str, Any]]:
+    """Give what asks for the status of a mount, a source, or the service at an address.
+
+    It blocks, and raises UnusableError; NoAnswerError where another computer is away. Raises UsageError, and
+    UnusableError for files that can't be used.
+    """
+    if not is_url(word):
+        if token_file or tls_ca:
+            raise UsageError(
+                "--token-file and --tls-ca are for the address of a service, as https://node1:8400"
+            )
+        return lambda: status_of(Path(word))
+    address = parse(word)
+    if isinstance(address, ExportAddress):
+        raise UsageError(
+            f"{word} is an export, which tells nothing; name the service of its mount, as http://node1:8400"
+        )
+    if tls_ca is not None and not address.tls:
+        raise UsageError(f"--tls-ca is for https, and {word} is not; write https://, or leave it away")
+    # Only who asks another computer needs what that needs.
+    from fanoutfs.upstream.service import Service  # noqa: PLC0415
+
+    return Service.of(address, token_file, tls_ca).status
 
 
 def status_of(path: Path) -> dict[str, Any]:

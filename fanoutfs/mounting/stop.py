@@ -38,7 +38,7 @@ def umount(point: Path) -> int:
         try:
             mountpoint.detach(point, lazy=False)
         except UnusableError as error:
-            readers = ", ".join(f"{reader['command']} ({reader['pid']})" for reader in _of_mount(status))
+            readers = ", ".join(_name(reader, status) for reader in _of_mount(status))
             if not readers:
                 raise
             raise UnusableError(f"{point} is in use by {readers}; let them finish or end them") from error
@@ -49,6 +49,13 @@ def umount(point: Path) -> int:
 
 def _of_mount(status: dict[str, Any]) -> list[dict[str, Any]]:
     return [reader for reader in status["readers"] if reader["kind"] != "copy"]
+
+
+def _name(reader: dict[str, Any], status: dict[str, Any]) -> str:
+    export = status.get("export")
+    if export is not None and reader["command"] == "nbdkit":
+        return f"an NBD client of the export at port {export['port']} (nbdkit {reader['pid']})"
+    return f"{reader['command']} ({reader['pid']})"
 
 
 def _wait_for_end(daemon: int, before: dict[str, Any], point: Path) -> int:
