@@ -90,15 +90,10 @@ class Cohort:
     def __attrs_post_init__(self) -> None:
         self._stalls = self.first.stalls
         special = self._stalls or self.first.leaves is not None
-        self.kind = self if special else (self.first.order, self.seconds, self.first.wire)
+        self.kind = self if special else (self.first.order, self.seconds)
 
     def __len__(self) -> int:
         return len(self._members)
-
-    @property
-    def instant(self) -> bool:
-        """Whether a block takes it no time."""
-        return not self.seconds and self.first.wire is None
 
     @property
     def remaining(self) -> int:

@@ -31,7 +31,6 @@ from collections.abc import Iterable
 import attrs
 
 from fanoutfs.simulate.groups import Spread, groups
-from fanoutfs.simulate.relay import copies
 from fanoutfs.simulate.scenario import Reader, Scenario
 
 WORK = 1_500_000
@@ -86,8 +85,6 @@ class _Machine:
     """Seconds for a piece to be written to each."""
     window: int
     """Runs in its ring."""
-    rings: bool
-    """It has readers of its own: it is no ``fanoutfs copy``."""
     look_ahead: int = attrs.field(init=False)
     here: float = 0.0
     """When its last run had come."""
@@ -105,11 +102,10 @@ class _Machine:
     def asks(self, run: int) -> float:
         """Say when its producer asks for a run."""
         asks = self.here
-        if self.rings:
-            if run >= self.look_ahead:
-                asks = max(asks, self.first[run - self.look_ahead])
-            if run >= self.window:
-                asks = max(asks, self.last[run - self.window])
+        if run >= self.look_ahead:
+            asks = max(asks, self.first[run - self.look_ahead])
+        if run >= self.window:
+            asks = max(asks, self.last[run - self.window])
         return asks
 
     def taken(self, when: float) -> None:
@@ -131,28 +127,23 @@ class _Flow:
         piece = self.bytes / pieces
         rates = _rates(scenario)
         assert rates is not None
-        is_copy = copies(scenario)
         root = _Machine(
             above=None,
             seconds=piece / scenario.source_rate,
             latency=0.0,
             targets=tuple(self._taking(reader.rate) for reader in scenario.readers),
             window=self._window(scenario.ring),
-            rings=True,
         )
         self.machines = [root]
         for number, nodes in enumerate(scenario.nodes):
             targets = tuple(self._taking(target.rate) for target in nodes.targets)
-            seconds = piece / rates[number]
             self.machines.append(
                 _Machine(
                     above=root if nodes.above is None else self.machines[nodes.above + 1],
-                    # A copy asks for the next run while it writes.
-                    seconds=max(seconds, targets[0] - 2 * nodes.wire.latency) if is_copy[number] else seconds,
+                    seconds=piece / rates[number],
                     latency=nodes.wire.latency,
-                    targets=() if is_copy[number] else targets,
+                    targets=targets,
                     window=self._window(nodes.ring or scenario.ring),
-                    rings=not is_copy[number],
                 )
             )
 
@@ -210,7 +201,7 @@ class _Flow:
     def _stays(self, run: int, step: float) -> bool:
         """Say whether nobody will ever have to wait longer than now for the last reader of a ring."""
         for machine in self.machines:
-            if machine.rings and machine.window < self.runs:
+            if machine.window < self.runs:
                 for before in range(max(0, run - machine.window + 1), run + 1):
                     asks = machine.asked + (before + machine.window - run) * step
                     if machine.last[before] > asks * (1 + SAME):

@@ -71,10 +71,6 @@ class Grain:
             rate = 2 ** (round(math.log2(rate) * RATE_STEPS) / RATE_STEPS)
         return self.block / rate
 
-    def asking(self, latency: float) -> float:
-        """Give what asking for a block costs a node: there and back for each of a mount's runs."""
-        return 2 * latency * self.scale / self.run
-
 
 def grain(scenario: Scenario) -> Grain:
     """Give the block size for a scenario: its own, else 1 MiB, doubled while that is too much work.

@@ -11,8 +11,8 @@ Theory of operation
     handed out and the reader holds no slot for it. What is there for all of the same kind at the same time
     is given to one cohort (``cohort.py``).
 
-    Whoever reads from another node is served by the network card, one request after the other. As each has
-    one request at a time, that shares the card's rate fairly among those who want something.
+    What goes to other nodes is sent by the network card, block after block. As each of them waits for one
+    block at a time, that shares the card's rate fairly among those who want something.
 
 What is not modelled
     The page cache, requests smaller than a block, read errors, the time that FUSE takes.
@@ -31,7 +31,7 @@ from fanoutfs.simulate.clock import Clock
 from fanoutfs.simulate.cohort import Cohort, Member
 from fanoutfs.simulate.grain import Grain
 from fanoutfs.simulate.outcome import Finish, Reading, Recording
-from fanoutfs.simulate.scenario import Reader, Scenario
+from fanoutfs.simulate.scenario import Scenario
 from fanoutfs.simulate.supply import Supply
 
 
@@ -142,19 +142,12 @@ class Machine:
             point = rules.open(member.number, start=member.start)
         if self.recording is not None:
             self.recording.tracks[member.number].start = member.start
-        cohort = Cohort(point, reader, self._seconds(reader))
+        cohort = Cohort(point, reader, self.grain.seconds(reader.rate))
         cohort.enter(member, self.grain.blocks)
         if reader.leaves is not None:
             self._at(max(reader.leaves, reader.at), lambda: self._leave(cohort))
         self._work |= rules.move(point, point.block, counts=True, now=self.clock.now)
         self._go_on(cohort)
-
-    def _seconds(self, reader: Reader) -> float:
-        """Give what a block takes a reader when nobody else uses the card."""
-        seconds = self.grain.seconds(reader.rate)
-        if reader.wire is None:
-            return seconds
-        return max(seconds, self.grain.block / reader.wire.rate + self.grain.asking(reader.wire.latency))
 
     def _leave(self, cohort: Cohort) -> None:
         if cohort.gone or self.hushed:
@@ -195,7 +188,7 @@ class Machine:
                 self._wait(cohort)
                 return
             self._take(cohort)
-            if not cohort.instant:
+            if cohort.seconds:
                 return
 
     def _wait(self, cohort: Cohort) -> None:
@@ -224,14 +217,9 @@ class Machine:
             cohort.ask = None
         cohort.taken += 1
         self._work |= self.rules.move(point, point.block + 1, counts=True, now=now)
-        if cohort.instant:
+        if not cohort.seconds:
             return
-        size = self.bytes_of(range(block, block + 1))
-        ready_at = now + cohort.seconds * size / self.grain.block
-        wire = cohort.first.wire
-        if wire is not None:
-            sent = self.card.send(now, size, len(cohort), wire.rate)
-            ready_at = max(ready_at, sent + self.grain.asking(wire.latency))
+        ready_at = now + cohort.seconds * self.bytes_of(range(block, block + 1)) / self.grain.block
         step = (cohort.kind, block, ready_at)
         there = self._taking.get(step)
         if there is not None and not there.gone:
@@ -260,7 +248,7 @@ class Machine:
             # Those who stand beside another one have its point: they join it before it joins others.
             together = reduce(self._join, [self._woken(cohort) for cohort in cohorts])
             self._take(together)
-            if together.instant:
+            if not together.seconds:
                 self._go_on(together)
         for act in self._awaited.pop(block, []):
             act()

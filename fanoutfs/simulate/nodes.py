@@ -14,7 +14,7 @@ from fanoutfs.simulate.words import count, listed, parse_seconds, rate, read_ent
 
 MOST_NODES = 1_000_000
 
-MOST_APART = 5_000
+MOST_APART = 1_000
 """Nodes that come one by one, so that each is modelled by itself."""
 
 

@@ -4,11 +4,10 @@ Theory of operation
     Nodes that nothing tells apart (``scenario.Nodes``) are modelled as one machine, which is sent to as
     often as there are of them. All machines have one clock.
 
-    A node whose only work is one target, with nobody behind it, runs ``fanoutfs copy`` of the machine above:
-    it is a reader there that begins at the head and goes round, and has no ring. Every other one is a
-    *relay*: it mounts the image of the machine above. Its producer's reads are requests of one reader there,
-    block by block, whose place ``ring/stream.py`` tells as on a mount; when all of a request has come, it is
-    sent. Its head begins where the head above is when it joins.
+    Each is a *relay*: whether it mounts the image of the machine above or only copies it, it has a producer
+    and a ring. That producer's reads are requests of one reader above, block by block, whose place
+    ``ring/stream.py`` tells as on a mount; when all of a request has come, it is sent. Its head begins where
+    the head above is when it joins, as when the source is named by its service.
 
     Who dies is heard of no more, and all behind it with it. Its reader above holds the others until
     ``patience`` has passed.
@@ -110,7 +109,9 @@ class Relay:
         if len(blocks) > 1:
             self.clock.at(sent, above, partial(self._send, whom, blocks[1:], done))
         else:
-            self.clock.at(sent + wire.latency, whom, done)
+            # A coarse block stands for many runs, each of which is asked for.
+            way_back = wire.latency * (2 * above.grain.scale - 1)
+            self.clock.at(sent + way_back, whom, done)
 
 
 def by_rules(scenario: Scenario) -> Spread:
@@ -126,53 +127,45 @@ class _Network:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.clock = scenario, Clock()
-        self.copies = copies(scenario)
         self.grain = grain(scenario)
         self.disk = Disk(self.clock, scenario.source_rate, scenario.seek_time * self.grain.scale)
         self.children: dict[int | None, list[int]] = {}
         for number, nodes in enumerate(scenario.nodes):
             self.children.setdefault(nodes.above, []).append(number)
         self.slowest = self._slowest()
-        self.machines: dict[int | None, Machine] = {}
-        self.first_reader: dict[int, int] = {}  # of a copy: which of the readers above it is
+        self.root = self._machine(None, scenario.readers, scenario.ring, scenario.card, self.disk)
+        self.machines: list[Machine] = []
 
     def run(self) -> Spread:
         scenario = self.scenario
-        self.machines[None] = self._machine(None, scenario.readers, scenario.ring, scenario.card, self.disk)
         for number, nodes in enumerate(scenario.nodes):
-            if not self.copies[number]:
-                self._add(number, nodes)
+            self._add(number, nodes)
         self.clock.run()
-        cards = [self.machines[i].card.sent if i in self.machines else 0 for i in range(len(scenario.nodes))]
-        done = [self._done(number) for number in range(len(scenario.nodes))]
+        done = [_done(machine) for machine in self.machines]
         return Spread(
             scenario=scenario,
             exact=False,
             block=self.grain.block,
             coarse=self.grain.coarse,
             source_bytes=self.disk.bytes,
-            sent=self.machines[None].card.sent,
-            groups=groups(scenario, done, cards),
+            sent=self.root.card.sent,
+            groups=groups(scenario, done, [machine.card.sent for machine in self.machines]),
         )
 
     def _add(self, number: int, nodes: Nodes) -> None:
-        above = self.machines[nodes.above]
+        above = self.root if nodes.above is None else self.machines[nodes.above]
         relay = Relay(self.clock, above, nodes, point_id=-1 - number)
         # Entered before its readers come, so that it is there when they do.
         self.clock.at(nodes.at, above, relay.join)
         ring = nodes.ring or self.scenario.ring
-        relay.below = self.machines[number] = self._machine(number, nodes.targets, ring, nodes.card, relay)
+        relay.below = self._machine(number, nodes.targets, ring, nodes.card, relay)
+        self.machines.append(relay.below)
         if nodes.dies is not None:
             self.clock.at(nodes.dies, relay.below, partial(self._die, number))
 
     def _machine(
         self, number: int | None, readers: tuple[Reader, ...], ring: int, card: float, supply: Disk | Relay
     ) -> Machine:
-        for child in self.children.get(number, []):
-            if self.copies[child]:
-                nodes = self.scenario.nodes[child]
-                self.first_reader[child] = len(readers)
-                readers += (attrs.evolve(nodes.targets[0], wire=nodes.wire),) * nodes.count
         return Machine(
             attrs.evolve(self.scenario, readers=readers, ring=ring),
             self.grain.with_ring(ring),
@@ -200,32 +193,10 @@ class _Network:
     def _die(self, number: int) -> None:
         self.machines[number].hush()
         for child in self.children.get(number, []):
-            if not self.copies[child]:
-                self._die(child)
-
-    def _done(self, number: int) -> float | None:
-        """Say when a node had everything."""
-        nodes = self.scenario.nodes[number]
-        if self.copies[number]:
-            finishes = self.machines[nodes.above].finishes()[self.first_reader[number] :][: nodes.count]
-        else:
-            finishes = self.machines[number].finishes()[: len(nodes.targets)]
-        ends = [math.inf if finish.took is None else finish.came + finish.took for finish in finishes]
-        return None if math.inf in ends else max(ends)
+            self._die(child)
 
 
-def copies(scenario: Scenario) -> list[bool]:
-    """Say of each entry of the nodes whether it only runs one ``fanoutfs copy`` of the machine above."""
-    relays = {nodes.above for nodes in scenario.nodes}
-    return [
-        number not in relays and nodes.dies is None and _copies(nodes)
-        for number, nodes in enumerate(scenario.nodes)
-    ]
-
-
-def _copies(nodes: Nodes) -> bool:
-    if len(nodes.targets) != 1:
-        return False
-    (target,) = nodes.targets
-    stops = target.stalls or target.leaves is not None
-    return target.at == nodes.at and target.order == "carousel" and not stops
+def _done(machine: Machine) -> float | None:
+    """Say when the last target of a node had everything."""
+    ends = [math.inf if finish.took is None else finish.came + finish.took for finish in machine.finishes()]
+    return None if math.inf in ends else max(ends)

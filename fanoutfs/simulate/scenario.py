@@ -44,8 +44,6 @@ class Reader:
     stalls: tuple[Stall, ...] = ()
     leaves: float | None = None
     """When it goes, wherever it is then; None: when it has everything."""
-    wire: Wire | None = None
-    """How it is served when it is on another node; None: from memory."""
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB
 from fanoutfs.simulate.groups import Spread
-from fanoutfs.simulate.relay import by_rules, copies
+from fanoutfs.simulate.relay import by_rules
 from fanoutfs.simulate.scenario import Nodes, Reader, Scenario, Wire
 
 EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
@@ -29,39 +29,32 @@ def outcome(*nodes: Nodes, **said: Any) -> Spread:
 
 
 def node(at: float = 0.0, **said: Any) -> Nodes:
-    """Give a node whose target comes with it: a copy, if nobody is behind it."""
+    """Give a node whose target comes with it."""
     usual: dict[str, Any] = {"at": at, "targets": (Reader(at=at, order="carousel"),)}
     return Nodes(**(usual | said))
-
-
-def relay(at: float = 0.0, **said: Any) -> Nodes:
-    """Give a node with two targets, which mounts."""
-    return node(at, **({"targets": (Reader(at=at, order="carousel"),) * 2} | said))
 
 
 def done(found: Spread) -> list[float | None]:
     return [None if group.done is None else round(group.done) for group in found.groups]
 
 
-@pytest.mark.parametrize("kind", [node, relay])
-def test_nodes_that_come_together_are_sent_one_pass_each(kind: Any) -> None:
+def test_nodes_that_come_together_are_sent_one_pass_each() -> None:
     """The source is read once, and what is sent is an image for each."""
-    found = outcome(kind(count=5))
+    found = outcome(node(count=5))
     assert (PASS, 5 * PASS, [PASS]) == (found.source_bytes, found.sent, done(found))
 
 
 def test_one_copy_crosses_each_link_of_a_chain() -> None:
     """And each node has everything a block after the one before."""
     wire = Wire(rate=1.0)
-    found = outcome(*(relay(above=i - 1 if i else None, wire=wire) for i in range(4)))
+    found = outcome(*(node(above=i - 1 if i else None, wire=wire) for i in range(4)))
     assert [PASS] * 4 == [found.sent, *(group.sent for group in found.groups[:3])]
     assert [PASS + i for i in range(1, 5)] == done(found)
 
 
-@pytest.mark.parametrize("kind", [node, relay])
-def test_a_late_node_begins_at_the_head(kind: Any) -> None:
+def test_a_late_node_begins_at_the_head() -> None:
     """It has everything a pass after it joined; the source reads on to where it began."""
-    found = outcome(node(), kind(at=PASS / 2))
+    found = outcome(node(), node(at=PASS / 2))
     assert 1.5 - 40 / PASS <= found.passes <= 1.5
     assert [PASS, PASS + PASS // 2] == pytest.approx(done(found), abs=45)
     assert 2 * PASS == found.sent
@@ -69,7 +62,7 @@ def test_a_late_node_begins_at_the_head(kind: Any) -> None:
 
 def test_a_node_behind_a_late_one_begins_where_that_one_is() -> None:
     """One copy crosses the link that both are behind, and the rest of what the last one missed."""
-    found = outcome(node(), relay(at=100.0), relay(at=200.0, above=1), ring=20)
+    found = outcome(node(), node(at=100.0), node(at=200.0, above=1), ring=20)
     first, second = found.groups[1:]
     assert PASS <= first.sent <= PASS + 2
     assert 100 + PASS - 20 <= (first.done or 0.0) <= 100 + PASS + 5
@@ -87,10 +80,9 @@ def test_a_card_is_shared_by_those_who_want_something() -> None:
     assert [2 * PASS / 1.8, PASS / 0.2] == pytest.approx(done(unlike), rel=0.02)
 
 
-@pytest.mark.parametrize("kind", [node, relay])
-def test_a_request_costs_a_way_there_and_back(kind: Any) -> None:
+def test_a_request_costs_a_way_there_and_back() -> None:
     """For each run: here each block."""
-    found = outcome(kind(wire=Wire(rate=1.0, latency=0.25)), source_rate=100.0)
+    found = outcome(node(wire=Wire(rate=1.0, latency=0.25)), source_rate=100.0)
     assert [round(1.5 * PASS)] == pytest.approx(done(found), abs=2)
 
 
@@ -98,10 +90,10 @@ def test_nothing_behind_a_dead_node_has_the_image() -> None:
     """Those before it wait for it as long as patience lasts, less what their rings take meanwhile."""
     wire = Wire(rate=1.0)
     found = outcome(
-        relay(wire=wire),
-        relay(above=0, wire=wire, dies=100.0),
-        relay(above=1, wire=wire),
-        relay(above=2, wire=wire),
+        node(wire=wire),
+        node(above=0, wire=wire, dies=100.0),
+        node(above=1, wire=wire),
+        node(above=2, wire=wire),
         ring=20,
     )
     first, *rest = found.groups
@@ -114,15 +106,15 @@ def test_nothing_behind_a_dead_node_has_the_image() -> None:
 
 def test_nobody_waits_for_a_dead_node_in_a_free_pace() -> None:
     """The one before it is as quick as alone."""
-    found = outcome(relay(), relay(above=0, dies=100.0), pace="free")
+    found = outcome(node(), node(above=0, dies=100.0), pace="free")
     assert [PASS, None] == done(found)
 
 
 def test_a_slow_node_is_not_waited_for_in_a_free_pace() -> None:
     """It reads again what its neighbour no longer has: more than one copy crosses the link above."""
     slow = Wire(rate=0.4)
-    strict = outcome(relay(), relay(above=0, wire=slow), ring=20)
-    free = outcome(relay(), relay(above=0, wire=slow), ring=20, pace="free")
+    strict = outcome(node(), node(above=0, wire=slow), ring=20)
+    free = outcome(node(), node(above=0, wire=slow), ring=20, pace="free")
     assert [1000 - 20 / 0.4, 1000] == pytest.approx(done(strict), abs=10)
     assert (PASS, PASS) == (strict.sent, strict.source_bytes)
     assert PASS == pytest.approx(done(free)[0], rel=0.03)
@@ -134,21 +126,6 @@ def test_a_node_with_a_ring_of_its_own_runs_ahead_by_it() -> None:
     targets = (Reader(order="carousel"), Reader(order="carousel", rate=0.5))
     found = outcome(Nodes(targets=targets, ring=200), ring=20)
     assert [2 * PASS] == pytest.approx(done(found), abs=5)
-
-
-def test_a_node_that_only_copies_has_no_ring() -> None:
-    """One target, nobody behind it, nothing that happens to it."""
-    nodes = (
-        relay(),
-        node(above=0),
-        node(above=0, dies=5.0),
-        node(targets=(Reader(),)),
-        relay(above=0),
-        node(),
-    )
-    assert [False, True, False, False, False, True] == copies(
-        Scenario(size=PASS, ring=PASS, readers=(), nodes=nodes)
-    )
 
 
 @st.composite
@@ -205,5 +182,5 @@ def test_coarse_blocks_are_said() -> None:
 def test_rules_that_stand_still_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends, with how many targets wait, where mounts would hang."""
     monkeypatch.setattr(Rules, "decide", lambda _rules, _now: Rest())
-    with pytest.raises(UnusableError, match="the rules stand still at 0 s with 4 readers waiting"):
-        outcome(relay(), attrs.evolve(relay(), above=0))
+    with pytest.raises(UnusableError, match="the rules stand still at 0 s with 2 readers waiting"):
+        outcome(node(), attrs.evolve(node(), above=0))

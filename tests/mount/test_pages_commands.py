@@ -29,7 +29,7 @@ def shown() -> Iterator[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which all files are that the pages' commands write."""
+    """Give a folder in which all files are that the pages' commands write."""
     path = tmp_path_factory.mktemp("pages")
     for name in PAGES:
         for file, text in WRITTEN.findall((DOCS / name).read_text()):
