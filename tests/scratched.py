@@ -16,7 +16,6 @@ class Scratched:
     path: str = "scratched"
     identity: str = "scratched"
     origin: str | None = None
-    begin: int = 0
     reads: int = 0
 
     @property

@@ -19,9 +19,12 @@ from contrib.bench.images import folder
 from contrib.bench.limited import LimitedSource, limited_mount
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import alarm
+from fanoutfs.errors import FanoutError
+from fanoutfs.sharing.wire import Connection
 from tests.mount.support.hosts import Host, hosts, why_not
 
 SERVICE, EXPORT = 8400, 10809  # ports of the first
+RUNTIME = Path("/run/fanoutfs")
 TOKEN = "measured-not-guessed"
 BEGINS = 30.0  # seconds that a server may take until it answers
 
@@ -136,6 +139,20 @@ def head_of(on: Computers, mount: Mount) -> int:
     return int((on.first.seen(mount.mountpoint) / ".fanoutfs" / "head").read_text())
 
 
+def begins(host: Host) -> dict[str, int]:
+    """Give at which byte of the image each copy has begun that is under way on a host."""
+    found = {}
+    for door in host.seen(RUNTIME).glob("*.door"):
+        with contextlib.suppress(OSError, FanoutError):
+            visitor = Connection.to(door)
+            try:
+                readers = visitor.ask("status", BEGINS)["status"]["readers"]
+            finally:
+                visitor.close()
+            found.update({reader["target"]: reader["start"] for reader in readers if "target" in reader})
+    return found
+
+
 def join(at: Sequence[float], begin: Callable[[int], Copy]) -> list[Copy]:
     """Begin commands one after the other, at these seconds after the first; ``begin`` is given its number."""
     begun: list[Copy] = []
@@ -146,10 +163,11 @@ def join(at: Sequence[float], begin: Callable[[int], Copy]) -> list[Copy]:
     return begun
 
 
-def ends(begun: Sequence[Copy]) -> list[float]:
-    """Wait for commands, and give when each ended."""
+def ends(begun: Sequence[Copy], look: Callable[[], object] = lambda: None) -> list[float]:
+    """Wait for commands, and give when each ended; meanwhile ``look`` now and then."""
     found: dict[int, float] = {}
     while len(found) < len(begun):
+        look()
         for number, copy in enumerate(begun):
             if number not in found and not copy.running:
                 found[number] = time.monotonic()

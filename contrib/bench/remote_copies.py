@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.computers import computers, ends, join, shown_mount
+from contrib.bench.computers import begins, computers, ends, join, shown_mount
 from contrib.bench.copies import same, written_before
 from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, need_memory, pattern_image
@@ -17,6 +17,8 @@ from contrib.bench.limited import RATE, limited_source
 
 JOINS = (0.0, 0.25, 0.5)  # passes after the first
 BAR = 1.55
+OWN = 1.05
+"""Passes that the last one costs from where it began, round."""
 
 
 @attrs.frozen
@@ -25,6 +27,8 @@ class Run:
 
     share: float
     """Read of the device, to its size."""
+    began: list[float]
+    """Where in the image each began, to its size: there the head was when it joined."""
     passes: list[float]
     """How long each command took; to read the target back is in that."""
     link: list[float]
@@ -49,13 +53,15 @@ def run(chosen: Options, file: Path, targets: list[Path], ring: str | None) -> R
             [part * one_pass for part in JOINS],
             lambda number: on.copy(on.hosts[1 + number], on.url, [targets[number]], "--verify"),
         )
-        ended = ends(made)
+        began: dict[str, int] = {}
+        ended = ends(made, lambda: [began.update(begins(host)) for host in on.hosts[1:]])
         came = [host.traffic().since(was) for host, was in zip(on.hosts[1:], before, strict=True)]
         for copy in made:
             if copy.wait():
                 print(f"a copy failed: {copy.said()}")
         return Run(
             source.bytes_read() / chosen.size,
+            [began[str(target)] / chosen.size for target in targets],
             [(end - copy.start) / one_pass for end, copy in zip(ended, made, strict=True)],
             [traffic.received / chosen.size for traffic in came],
             [copy.wait() == 0 and "verified in" in copy.said() for copy in made],
@@ -80,6 +86,11 @@ def main() -> None:
                 ),
                 all_of("copies that equal the source", [equal for run in runs for equal in run.equal]),
                 at_most("read of the device, to its size", [run.share for run in runs], BAR),
+                at_most(
+                    "    less what the head had travelled when the last joined",
+                    [run.share - run.began[-1] for run in runs],
+                    OWN,
+                ),
                 at_most("most that came to a computer, to its size", [max(run.link) for run in runs], 1.02),
             ]
             rows += [

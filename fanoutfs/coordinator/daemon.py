@@ -19,7 +19,7 @@ from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.forked import close_all_but
 from fanoutfs.settings import Settings
-from fanoutfs.source.opening import Opened
+from fanoutfs.source.opened import Opened
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def serve(
     path = door_of(claim.identity)
     listener = listen(path)
     try:
-        engine = Engine(settings.with_block(opened.block or settings.block), opened.source, opened.digests)
+        engine = Engine(settings, opened.source, opened.far)
         beside = [partial(service, engine) for service in services]
         trio.run(engine.run, lambda: work(engine), Door(engine, listener).serve, *beside)
     finally:

@@ -158,6 +158,7 @@ class Door:
             case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
                 raise _HangUpError
             case "stay":
+                await self.engine.begin_at_head()
                 others = self.engine.users
                 with self.engine.in_use():
                     await visitor.say(
@@ -181,6 +182,7 @@ class Door:
         goes_on, near, verify = message["goes_on"], message["near"], bool(message["digests"])
         if verify:
             await engine.digests.ready()
+        await engine.begin_at_head()
         with engine.lend(
             pid=visitor.pid,
             command=process.read(visitor.pid, "comm").rstrip("\n"),

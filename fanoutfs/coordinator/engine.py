@@ -12,7 +12,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import trio
@@ -28,12 +28,9 @@ from fanoutfs.settings import MIB, MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
+from fanoutfs.source.opened import Far
 from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
-
-if TYPE_CHECKING:
-    # It needs a library that only a source on another computer needs.
-    from fanoutfs.upstream.verifying import FarDigests
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +77,8 @@ class Engine:
 
     settings: Settings
     source: Source
-    far_digests: "FarDigests | None" = None
-    """What those who verify hold their targets against, where the source is elsewhere."""
+    far: Far | None = None
+    """What is said of the source where it comes from."""
     ring: Ring = attrs.field(init=False)
     statistics: Statistics = attrs.field(factory=Statistics, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
@@ -99,15 +96,16 @@ class Engine:
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.ring = build_ring(self.settings, self.source.size)
-        self.ring.rules.head = self.source.begin // self.ring.block
-        if self.far_digests is not None:
-            self.far_digests.attach(self.ring)
+        far = self.far
+        settings = self.settings if far is None else self.settings.with_block(far.block)
+        self.ring = build_ring(settings, self.source.size)
+        if far is not None:
+            far.digests.attach(self.ring)
 
     @property
     def digests(self) -> SaysDigests:
         """Give what those who verify hold their targets against."""
-        return self.far_digests or self.ring.digests
+        return self.ring.digests if self.far is None else self.far.digests
 
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
@@ -123,8 +121,8 @@ class Engine:
                 nursery.start_soon(self._end_on_signal)
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
                 nursery.start_soon(self._watch_source)
-                if self.far_digests is not None:
-                    nursery.start_soon(self.far_digests.run)
+                if self.far is not None:
+                    nursery.start_soon(self.far.digests.run)
                 for task in beside:
                     nursery.start_soon(task)
                 try:
@@ -155,10 +153,30 @@ class Engine:
         with trio.move_on_after(FIRST_SECONDS):
             await self._came.wait()
 
+    async def begin_at_head(self) -> None:
+        """Begin the first pass where the source is being read already, if that is known, and none has begun.
+
+        Asked as late as can be: what that head passes between the question and our first read comes round
+        to us only in the end. A checkpoint if it has to ask; cancelled: nothing is changed.
+        """
+        if self.far is None or self._has_begun():
+            return
+        try:
+            head = await trio.to_thread.run_sync(self.far.head, abandon_on_cancel=True)
+        except FanoutError as error:
+            log.info("where %s is being read is not known: %s", self.source.path, error)
+            return
+        if not self._has_begun():
+            self.ring.rules.head = head // self.ring.block
+
+    def _has_begun(self) -> bool:
+        return bool(self.statistics.reads or self.lenders) or self.ring.reading_since is not None
+
     # Consumers
 
     async def mount(self, point: Path, settings: MountSettings, ready: Callable[[], Awaitable[None]]) -> None:
         """Serve a mount until it is unmounted; raises UnusableError, also when there is one already."""
+        await self.begin_at_head()
         if self.session is not None:
             raise UnusableError(
                 f"the source {self.source.path} is served on {self.session.point} already; read it there, "

@@ -21,7 +21,7 @@ from fanoutfs.settings import Settings
 from fanoutfs.sharing.borrower import ANSWER_SECONDS, Image
 from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.source.keys import Keys
-from fanoutfs.source.opening import Opened
+from fanoutfs.source.opened import Opened
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -13,7 +13,8 @@ from fanoutfs.sharing.wire import Connection
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.mounts import FANOUTFS, mounts
 from fanoutfs.source.keys import Keys
-from fanoutfs.source.opening import Opened, open_source
+from fanoutfs.source.opened import Opened
+from fanoutfs.source.opening import open_source
 from fanoutfs.upstream.address import is_url
 
 

@@ -22,7 +22,8 @@ from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.options import mount_options
 from fanoutfs.source.keys import Keys
-from fanoutfs.source.opening import Opened, open_source
+from fanoutfs.source.opened import Opened
+from fanoutfs.source.opening import open_source
 
 log = logging.getLogger(__name__)
 

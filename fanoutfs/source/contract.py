@@ -26,10 +26,6 @@ class Source(Protocol):
     def size(self) -> int:
         """Bytes."""
 
-    @property
-    def begin(self) -> int:
-        """The byte where the first pass should begin."""
-
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """Fill ``slots`` in order with the ``length`` bytes at ``offset``; called in a worker thread.
 

@@ -12,6 +12,7 @@ one that comes is a sign of life.
 
 import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -55,14 +56,15 @@ class ExportedSource:
     identity: str
     origin: str | None
     size: int
-    begin: int
-    ask_again: Callable[[], None]
-    """Sees, when there is a new connection, whether it is the same source still; raises SourceChangedError,
-    or UnusableError when it can't be asked."""
+    ask: Callable[[], object]
+    """Asks those who have it what it is; raises SourceChangedError when it is another source than before,
+    UnusableError when they can't be asked."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
     _keeper: Keeper
     _file: PositionedSource | None
+    _reader: int | None = attrs.field(default=None, init=False)
+    """The process that the keeper knows as the one that reads."""
     _changed: str | None = attrs.field(default=None, init=False)
     _away: bool = attrs.field(default=False, init=False)
     """The last read was given up."""
@@ -76,8 +78,7 @@ class ExportedSource:
         path: str | None = None,
         size: int | None = None,
         origin: str | None = None,
-        begin: int = 0,
-        ask_again: Callable[[], None] = lambda: None,
+        ask: Callable[[], object] = lambda: None,
     ) -> Self:
         """Connect; from a process with one thread. Raises UnusableError, or SourceChangedError.
 
@@ -101,8 +102,7 @@ class ExportedSource:
             identity=address.identity,
             origin=origin,
             size=file.size,
-            begin=begin,
-            ask_again=ask_again,
+            ask=ask,
             keeper=keeper,
             file=file,
         )
@@ -111,6 +111,9 @@ class ExportedSource:
         """See ``Source.read_into``."""
         if self._changed is not None:
             raise LostError(errno.EIO, self._changed)
+        if self._reader != os.getpid():
+            self._reader = os.getpid()
+            self._keeper.line.tell(reader=self._reader)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
@@ -178,7 +181,7 @@ class ExportedSource:
         file = _connect(self._keeper, self.path)
         try:
             self._compare(file.size)
-            self.ask_again()
+            self.ask()
         except BaseException:
             file.close()
             raise

@@ -62,11 +62,6 @@ class PositionedSource:
         """Give its identity: it is here."""
         return self.identity
 
-    @property
-    def begin(self) -> int:
-        """Give 0."""
-        return 0
-
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
         done = 0

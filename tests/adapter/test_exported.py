@@ -101,10 +101,9 @@ def open_source(
             identity="nbd-far",
             origin=None,
             size=SIZE,
-            begin=0,
             keeper=keeper,
             file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")),
-            **{"ask_again": lambda: None, **attributes},
+            **{"ask": lambda: None, **attributes},
         )
         opened.append(source)
         return source, far
@@ -199,7 +198,7 @@ def test_another_identity_is_another_source(open_source: Opener, caplog: pytest.
     def changed() -> None:
         raise SourceChangedError("it is another one than before")
 
-    source, far = open_source(errno.ESHUTDOWN, ask_again=changed)
+    source, far = open_source(errno.ESHUTDOWN, ask=changed)
     with pytest.raises(LostError, match="it is another one than before"):
         read(source)
     assert far.reads == [(0, SIZE)]
@@ -216,7 +215,7 @@ def test_a_service_that_is_not_up_yet_is_asked_again(
         if answers:
             raise answers.pop()
 
-    source, far = open_source(errno.ESHUTDOWN, ask_again=ask)
+    source, far = open_source(errno.ESHUTDOWN, ask=ask)
     assert read(source) == far.path.read_bytes()
     caplog.clear()
 
@@ -229,7 +228,7 @@ def test_a_connection_that_is_dead_without_a_word_is_cut(
     first = cast("Connection", source._file)
 
     def hang() -> None:
-        assert keepers_line[1].hear(5) == {"cut": True}
+        assert [keepers_line[1].hear(5) for _ in range(2)] == [{"reader": os.getpid()}, {"cut": True}]
 
     first.hangs = hang
     assert read(source) == far.path.read_bytes()

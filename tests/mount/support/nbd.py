@@ -76,7 +76,7 @@ def servers_of(point: Path) -> list[int]:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[0] == b"nbdkit" and os.fsencode(f"file={point}/image") in words:
+        if words[0] == b"nbdkit" and os.fsencode(f"file={point}/.fanoutfs/direct") in words:
             found.append(int(folder.name))
     return found
 
