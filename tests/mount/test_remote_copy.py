@@ -41,7 +41,10 @@ def missing(source: Path, target: Path) -> list[int]:
 def test_copies_that_are_verified(
     hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path, count: int
 ) -> None:
-    """One or several targets, one pass over the source and the link; digests come from the other computer."""
+    """One or several targets, one pass over the link; digests come from the other computer.
+
+    Its source is read once but for what was asked for out of order and was beyond the small ring by then.
+    """
     one, two = hosts(2)
     first = computers.show(one, pattern_image(SIZE), *SMALL)
     targets = [work / f"target{number}" for number in range(count)]
@@ -51,7 +54,7 @@ def test_copies_that_are_verified(
     for target in targets:
         assert_same(pattern_image(SIZE), target)
         assert re.search(f"^{target}: .*verified in", said(done), re.MULTILINE)
-    assert SIZE == first.source_bytes()
+    assert SIZE <= first.source_bytes() <= SIZE + 8 * BLOCK
     assert SIZE <= two.traffic().since(before).received <= PACKETS * SIZE
 
 
