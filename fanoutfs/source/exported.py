@@ -12,6 +12,7 @@ one that comes is a sign of life.
 
 import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -62,6 +63,10 @@ class ExportedSource:
     lost_seconds: float = LOST_SECONDS
     _keeper: Keeper
     _file: PositionedSource | None
+    _good: int = attrs.field(default=0, init=False)
+    """A place that could be read; what lies there may still be in the ring over there."""
+    _reader: int | None = attrs.field(default=None, init=False)
+    """The process that the keeper knows as the one that reads."""
     _changed: str | None = attrs.field(default=None, init=False)
     _away: bool = attrs.field(default=False, init=False)
     """The last read was given up."""
@@ -108,6 +113,9 @@ class ExportedSource:
         """See ``Source.read_into``."""
         if self._changed is not None:
             raise LostError(errno.EIO, self._changed)
+        if self._reader != os.getpid():
+            self._reader = os.getpid()
+            self._keeper.line.tell(reader=self._reader)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
@@ -128,6 +136,7 @@ class ExportedSource:
                 log.error("%s", error)  # noqa: TRY400 (one line says it all)
                 raise LostError(errno.EIO, self._changed) from error
             else:
+                self._good = offset
                 self._found(lost_at)
                 return
             self._hang_up()
@@ -166,7 +175,7 @@ class ExportedSource:
         if self._file is None:
             return False
         try:
-            self._file.read_into(0, min(PAGE, self.size), [room])
+            self._file.read_into(self._good, min(PAGE, self.size - self._good), [room])
         except OSError as error:
             return error.errno in THEIRS
         return True

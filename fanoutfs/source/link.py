@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -33,6 +34,8 @@ CONNECT_SECONDS = 10.0
 """A connection is given so long to be there."""
 
 LOOK_SECONDS = 0.01
+
+LOOK_AT_READER_SECONDS = 1.0
 
 FILE = "image"
 
@@ -66,7 +69,7 @@ class LinkKeeper:
         """Connect whenever that is asked, until nobody asks any more.
 
         Words: ``connect`` is answered with ``path``, the file to read, or with ``error``; ``cut`` ends the
-        connection, and has no answer.
+        connection, and has no answer; nor has ``reader``, which says what process reads from now on.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
         tidy(runtime_folder())
@@ -75,6 +78,8 @@ class LinkKeeper:
             while message := link.next(line):
                 if "cut" in message:
                     link.cut()
+                elif "reader" in message:
+                    link.reader = message["reader"]
                 else:
                     line.tell(**link.connect())
         finally:
@@ -87,18 +92,22 @@ class _Link:
     address: ExportAddress
     keys: Keys
     folder: Path
+    reader: int | None = attrs.field(default=None, init=False)
+    """The process that reads."""
     _program: Program | None = attrs.field(default=None, init=False)
     _point: Path | None = attrs.field(default=None, init=False)
     _count: int = attrs.field(default=0, init=False)
 
-    def next(self, line: Line) -> dict[str, object]:
-        """Wait for what is asked next, and listen to the program meanwhile."""
+    def next(self, line: Line) -> dict[str, Any]:
+        """Wait for what is asked next, and listen to the program meanwhile; nothing: it is all over."""
         while self._program is not None and self._program.ended is None:
-            if self._program.wait(line.fileno()):
+            if self._program.wait(line.fileno(), seconds=LOOK_AT_READER_SECONDS):
                 break
+            if self.reader is not None and is_dying(self.reader):
+                return {}
         return line.hear()
 
-    def connect(self) -> dict[str, object]:
+    def connect(self) -> dict[str, Any]:
         """Connect anew; gives the answer."""
         self.cut()
         self._count += 1
@@ -110,7 +119,7 @@ class _Link:
         except UnusableError as error:
             return {"error": str(error)}
 
-    def _wait_for(self, program: Program, file: Path) -> dict[str, object]:
+    def _wait_for(self, program: Program, file: Path) -> dict[str, Any]:
         until = time.monotonic() + CONNECT_SECONDS
         while not file.exists():
             if program.ended is not None:
@@ -149,6 +158,18 @@ def _trusted_files() -> Iterator[str]:
     yield "/etc/ssl/certs/ca-certificates.crt"  # Debian, Arch, Alpine
     yield "/etc/pki/tls/certs/ca-bundle.crt"  # Fedora
     yield "/etc/ssl/ca-bundle.pem"  # SUSE
+
+
+def is_dying(pid: int) -> bool:
+    """Say whether a process has been killed and only a read keeps it, which nothing but our end would end.
+
+    It has its end of the line, and its claim of the source, for as long.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def said(lines: Sequence[str]) -> str:

@@ -64,7 +64,7 @@ async def exporting() -> AsyncIterator[Beside]:
 
 async def begun(beside: Beside) -> None:
     beside.engine.mounted.set()
-    assert {"begin": "/mnt/image"} == await beside.hear()
+    assert {"begin": "/mnt/.fanoutfs/direct"} == await beside.hear()
     await trio.testing.wait_all_tasks_blocked()
 
 
