@@ -17,7 +17,7 @@ from fanoutfs.checking.safety import Target
 from fanoutfs.checking.storage import Device, Machine, Mounted, Piece
 from fanoutfs.checking.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.sink.mounts import Mount, parse
+from fanoutfs.mounts import Mount, parse
 
 KEEPS_NO_FILES = frozenset({
     "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",

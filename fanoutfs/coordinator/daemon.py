@@ -15,9 +15,9 @@ from fanoutfs.coordinator import logs
 from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import Door, listen
 from fanoutfs.coordinator.engine import Engine
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.forked import close_all_but
+from fanoutfs.line import Line, lines
 from fanoutfs.settings import Settings
 from fanoutfs.source.opened import Opened
 

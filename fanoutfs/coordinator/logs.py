@@ -5,8 +5,8 @@ import logging.handlers
 import os
 from pathlib import Path
 
-from fanoutfs.coordinator.claim import runtime_folder
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.runtime import runtime_folder
 
 SYSLOG = Path("/dev/log")
 

@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 import attrs
 
 from fanoutfs.checking.claimed import Claimed
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.copying.source import Way
 from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError
 from fanoutfs.forked import close_all_but, die_with_parent
+from fanoutfs.line import Line, lines
 from fanoutfs.sharing.borrower import Image
 from fanoutfs.targets.target import Target
 

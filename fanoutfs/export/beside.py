@@ -5,8 +5,8 @@ import logging
 import trio
 
 from fanoutfs.coordinator.engine import Engine
-from fanoutfs.coordinator.line import Line
 from fanoutfs.export.opening import Opened
+from fanoutfs.line import Line
 
 log = logging.getLogger(__name__)
 

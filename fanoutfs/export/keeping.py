@@ -11,10 +11,10 @@ import shutil
 import time
 from pathlib import Path
 
-from fanoutfs.coordinator.line import Line
 from fanoutfs.errors import UnusableError
 from fanoutfs.export.words import BackOff, Secured, serving
 from fanoutfs.keeping.program import Program
+from fanoutfs.line import Line
 
 FIRST = 3
 """Where a program finds the socket that it is handed: sd_listen_fds(3)."""

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.coordinator.claim import runtime_folder
 from fanoutfs.credentials import first_user, read_certificate, read_token
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.export.keeping import keep
 from fanoutfs.export.words import NAME, Secured, trial
 from fanoutfs.keeping.keeper import Keeper
 from fanoutfs.listening import listen
+from fanoutfs.runtime import runtime_folder
 from fanoutfs.settings import ExportSettings
 
 TRIAL_SECONDS = 10.0

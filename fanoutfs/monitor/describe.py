@@ -17,6 +17,8 @@ def describe(document: dict[str, Any]) -> str:
         f"read     {read}, {source['errors']} bad places",
         f"ring     {filled}, head at {document['head'] / size:.0%}",
     ]
+    if (export := document.get("export")) is not None:
+        lines.append(f"export   {printable(str(export['host']))}:{export['port']}, TLS: {export['tls']}")
     readers = document["readers"]
     if not readers:
         lines.append("readers  none")

@@ -10,12 +10,13 @@ from pathlib import Path
 import attrs
 import trio
 
+from fanoutfs import mounts
 from fanoutfs.coordinator import daemon, logs
 from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.find import claim_or_find
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.line import Line, lines
 from fanoutfs.mounting import helper
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
@@ -130,7 +131,7 @@ def _by_the_producer(
         if foreground:
             producer.hear()
     except KeyboardInterrupt:
-        mountpoint.detach(point, lazy=False)
+        mounts.detach(point, lazy=False)
         if not foreground:
             raise
     return Started(joined=True)

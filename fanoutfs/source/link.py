@@ -21,12 +21,11 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.coordinator.claim import runtime_folder
-from fanoutfs.coordinator.line import Line
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.keeping.program import Program
-from fanoutfs.sink.mountpoint import detach
-from fanoutfs.sink.mounts import mount_at
+from fanoutfs.line import Line
+from fanoutfs.mounts import detach, mount_at
+from fanoutfs.runtime import runtime_folder
 from fanoutfs.source.keys import Keys
 from fanoutfs.upstream.address import ExportAddress
 

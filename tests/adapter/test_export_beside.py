@@ -12,10 +12,10 @@ import pytest
 import trio
 import trio.testing
 
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.export.beside import export
 from fanoutfs.export.opening import Opened
 from fanoutfs.keeping.keeper import Keeper
+from fanoutfs.line import Line, lines
 from fanoutfs.settings import ExportSettings
 
 SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}

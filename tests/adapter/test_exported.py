@@ -11,9 +11,9 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.keeping.keeper import Keeper
+from fanoutfs.line import Line, lines
 from fanoutfs.settings import KIB, PAGE
 from fanoutfs.source import exported
 from fanoutfs.source.contract import LostError

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fanoutfs.coordinator.line import Line
 from fanoutfs.keeping.keeper import Keeper, Work
+from fanoutfs.line import Line
 
 SECONDS = 10.0
 

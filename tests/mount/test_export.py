@@ -66,6 +66,9 @@ def test_the_status_says_where_it_is(mount: MountFactory, pattern_image: Pattern
     mounted = mount(pattern_image(SIZE), *export.options, *web.listen)
     wait_until(lambda: mounted.status()["export"] == shown, "the export is shown")
     wait_until(lambda: web.status()["export"] == shown, "the service shows it")
+    assert (
+        f"export   127.0.0.1:{export.port}, TLS: none\n" in fanoutfs("status", mounted.point).stdout.decode()
+    )
     assert mount(pattern_image(MIB)).status()["export"] is None
 
 
