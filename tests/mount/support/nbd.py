@@ -90,11 +90,11 @@ def is_free(port: int) -> bool:
     return True
 
 
-def certificate(folder: Path) -> tuple[Argument, ...]:
-    """Make a certificate for localhost; gives the options for it. A client trusts ``folder/ca-cert.pem``."""
+def certificate(folder: Path, name: str = "localhost") -> tuple[Argument, ...]:
+    """Make a computer's certificate; gives the options for it. A client trusts ``folder/ca-cert.pem``."""
     folder.mkdir()
     cert, key = folder / "ca-cert.pem", folder / "key.pem"
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
     kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
     run("openssl", "req", "-x509", *kind, *names, "-keyout", key, "-out", cert)
     return "--tls-cert", cert, "--tls-key", key

@@ -43,6 +43,7 @@ class Shown:
     point: Path
     log: Path
     pid: int
+    scheme: str = "http"
     expected: list[str] = attrs.field(factory=list)
 
     @property
@@ -53,7 +54,7 @@ class Shown:
     @property
     def url(self) -> str:
         """Where its service is."""
-        return f"http://{self.host.name}:{SERVICE}"
+        return f"{self.scheme}://{self.host.name}:{SERVICE}"
 
     @property
     def export(self) -> str:
@@ -104,21 +105,16 @@ class Computers:
         """The file with the token of all services here."""
         return token_file(self.folder, TOKEN)
 
-    def show(self, host: Host, source: str | Path, *options: Argument, point: Path | None = None) -> Shown:
+    def show(
+        self, host: Host, source: str | Path, *options: Argument, export: str = f"0.0.0.0:{EXPORT}"
+    ) -> Shown:
         """Mount a source on a host, with a service and an export."""
-        point = point or self.folder / f"mnt{len(self.mounts)}"
-        point.mkdir(exist_ok=True)
+        point = self.folder / f"mnt{len(self.mounts)}"
+        point.mkdir()
         log = self._log()
-        listen = (
-            "--listen",
-            f"0.0.0.0:{SERVICE}",
-            "--export",
-            f"0.0.0.0:{EXPORT}",
-            "--token-file",
-            self.token,
-        )
+        listen = ("--listen", f"0.0.0.0:{SERVICE}", "--export", export, "--token-file", self.token)
         run(*host.on(FANOUTFS, "mount", *listen, *options, "--log", log, source, point))
-        shown = Shown(host, point, log, pid=0)
+        shown = Shown(host, point, log, pid=0, scheme="https" if "--tls-cert" in options else "http")
         shown.pid = shown.status()["pid"]
         self.mounts.append(shown)
         return shown
