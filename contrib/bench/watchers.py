@@ -159,7 +159,7 @@ def seconds_of_one(on: Computers, mount: Mount, source: Path, target: Path, coun
 
 def main() -> None:
     """Measure and answer."""
-    chosen = options(__doc__, size="512M", rounds=20)
+    chosen = options(__doc__, size="1G", rounds=20)
     need_memory(4 * chosen.size)
     with folder() as ram:
         source, target = pattern_image(ram / "source", chosen.size), ram / "target"
