@@ -16,6 +16,9 @@ from fanoutfs.ring.order import Order
 from fanoutfs.ring.point import Spot
 from fanoutfs.ring.residency import Residency
 
+WHOLE_SHARE = 8
+"""A whole run takes one slot in so many at most."""
+
 
 @attrs.define(eq=False, kw_only=True)
 class Pace:
@@ -27,21 +30,51 @@ class Pace:
     slots: int
     reserve: int
     """Slots that the sweep leaves free."""
+    run: int
+    """Most blocks in one read."""
     look: int
     """Blocks of look-ahead of each consumer."""
     strict: bool
     _packs: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def packs(self) -> int:
+        """How many packs there are."""
+        if self._packs is None:
+            self._packs = self.order.packs(self.slots)
+        return self._packs
 
     def reach(self, spot: Spot) -> tuple[int, Spot | None]:
         """Say how many blocks from its own on a spot may have, and for whose sake no more."""
         hindmost = self.order.hindmost(spot, self.slots) if self.strict else None
         if hindmost is None:
             return self.order.blocks, None
-        if self._packs is None:
-            self._packs = self.order.packs(self.slots)
         # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
-        room = max(1, self.slots - self.reserve - (self._packs - 1) * self.look)
-        return room - (spot.block - hindmost.block) % self.order.blocks, hindmost
+        room = max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
+        distance = (spot.block - hindmost.block) % self.order.blocks
+        return self._end(hindmost.block, room) - hindmost.block - distance, hindmost
+
+    def whole(self, slots: int) -> int:
+        """Give the length of a whole run, for so many slots: no more than an eighth of them."""
+        return max(1, min(self.run, slots // WHOLE_SHARE))
+
+    def _end(self, block: int, room: int) -> int:
+        """Give the end of what those in front may have for the sake of one at ``block``, all unrolled.
+
+        It is on a border between whole runs, so that who waits for one behind does not get them in parts.
+        """
+        whole = self.whole(room + self.reserve)
+        end = block + room
+        lap = end // self.order.blocks * self.order.blocks
+        return lap + (end - lap) // whole * whole
+
+    def lets_on(self, before: int, block: int) -> bool:
+        """Say whether who waits for one that was at ``before`` may have more now that it is at ``block``.
+
+        Where there is one pack.
+        """
+        room = max(1, self.slots - self.reserve)
+        return self._end(before, room) != self._end(block, room)
 
     def holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
         """Give who needs the victim so that ``sake`` has to wait, or None.
