@@ -44,6 +44,11 @@ class Pace:
             self._packs = self.order.packs(self.slots)
         return self._packs
 
+    @property
+    def together(self) -> bool:
+        """Say whether all are within K blocks of one another, and one pack."""
+        return self.order.spread() <= self.slots and self.packs == 1
+
     def reach(self, spot: Spot) -> tuple[int, Spot | None]:
         """Say how many blocks from its own on a spot may have, and for whose sake no more."""
         hindmost = self.order.hindmost(spot, self.slots) if self.strict else None
@@ -51,30 +56,29 @@ class Pace:
             return self.order.blocks, None
         # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
         room = max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
-        distance = (spot.block - hindmost.block) % self.order.blocks
-        return self._end(hindmost.block, room) - hindmost.block - distance, hindmost
+        end = hindmost.block + room
+        if self.together:
+            # Where there are others the head would leave for them meanwhile, and come back a turn later.
+            end = self._border(end)
+        return end - hindmost.block - (spot.block - hindmost.block) % self.order.blocks, hindmost
 
-    def whole(self, slots: int) -> int:
-        """Give the length of a whole run, for so many slots: no more than an eighth of them."""
-        return max(1, min(self.run, slots // WHOLE_SHARE))
+    @property
+    def whole(self) -> int:
+        """The length of a whole run: no more than an eighth of the slots."""
+        return max(1, min(self.run, self.slots // WHOLE_SHARE))
 
-    def _end(self, block: int, room: int) -> int:
-        """Give the end of what those in front may have for the sake of one at ``block``, all unrolled.
-
-        It is on a border between whole runs, so that who waits for one behind does not get them in parts.
-        """
-        whole = self.whole(room + self.reserve)
-        end = block + room
-        lap = end // self.order.blocks * self.order.blocks
-        return lap + (end - lap) // whole * whole
+    def _border(self, block: int) -> int:
+        """Give the last border between whole runs up to an unrolled block."""
+        lap = block // self.order.blocks * self.order.blocks
+        return lap + (block - lap) // self.whole * self.whole
 
     def lets_on(self, before: int, block: int) -> bool:
         """Say whether who waits for one that was at ``before`` may have more now that it is at ``block``.
 
-        Where there is one pack.
+        Both unrolled; while all are together.
         """
         room = max(1, self.slots - self.reserve)
-        return self._end(before, room) != self._end(block, room)
+        return self._border(before + room) != self._border(block + room)
 
     def holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
         """Give who needs the victim so that ``sake`` has to wait, or None.

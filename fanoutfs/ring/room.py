@@ -3,8 +3,8 @@
 A run is of what is wanted, up to a border of the look-ahead's granule. Where many share a small ring that may
 be a block or two, and each read has its price, as has each decision. So a run goes on to the border of a
 *whole* run, in slots that nobody needs: what is there will be needed by those that it is read for, and would
-be read next anyhow. Nothing goes for it that anybody needs. And it does not go on where somebody is farther
-off than K blocks: there those slots may be wanted, and what was read ahead might go before it is used.
+be read next anyhow. Nothing goes for it that anybody needs. And it goes on only while all are together, for
+others may want those slots, and what was read ahead might go before it is used.
 """
 
 import attrs
@@ -73,11 +73,10 @@ class Room:
         spot = want.spot
         if spot is None or want.detour or forced or not self.pace.strict:
             return stop, stop
-        slots = self.residency.slots
-        whole = self.pace.whole(slots)
+        whole = self.pace.whole
         left = spot.need - (first - spot.block) % blocks
         border = min(first + left, first + most, (first // whole + 1) * whole, blocks)
-        if border <= stop or self.order.spread() > slots:
+        if border <= stop or not self.pace.together:
             return stop, stop
         return stop, self.residency.first_resident(first, border)
 

@@ -33,8 +33,8 @@ The rules
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
         one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
-        reach: a front that leaves a pack behind costs a pass of its own. What it waits for it gets in whole
-        runs. ``strict=False`` turns this off.
+        reach: a front that leaves a pack behind costs a pass of its own. While all are together it gets what
+        it waits for in whole runs. ``strict=False`` turns this off.
     R4  Somebody always moves. On a line the last of a pack has nobody behind it, so R3 never holds it. On
         the circle each can have one behind it: should those at the front wait for one another in a ring,
         the one of them whose block is nearest ahead of the head goes on at once, R3 or not.
@@ -382,7 +382,7 @@ class Rules:
         """Hold up who wants this, unless R4 says that it goes on all the same."""
         if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
             return self._read(want, forced=True)
-        if in_reach and self._pace.packs == 1:
+        if in_reach and self._pace.together:
             self._held.add(want.block)
             self._held_by |= holder.points
         else:

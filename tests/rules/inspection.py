@@ -155,17 +155,25 @@ class Inspection:
         rules, place = self.rules, self.real(front.place)
         if front not in self.points or not self.paced:
             return math.inf
-        places = sorted({self.real(w.place) for w in self.points})
-        behind = [(place - one) % rules.blocks for one in places if self.is_behind(one, place)]
+        behind = [self.round(w, front) for w in self.points if self.is_behind(self.real(w.place), place)]
         if not behind:
             return math.inf
-        torn = [not self.is_behind(a, b) for a, b in zip(places, places[1:] + places[:1], strict=True)]
-        others = max(1, sum(torn)) - 1
-        end = front.place - max(behind) + max(1, rules.slots - rules.reserve - others * rules.ahead.guarded)
-        whole = self.whole(max(1, rules.slots - others * rules.ahead.guarded))
-        while end % rules.blocks % whole:
+        others = (self.packs() - 1) * rules.ahead.guarded
+        end = front.place - max(behind) + max(1, rules.slots - rules.reserve - others)
+        while self.together() and end % rules.blocks % self.whole():
             end -= 1
         return end - front.place
+
+    def packs(self) -> int:
+        """Count the packs: round the circle, each that is not in reach behind the next ends one."""
+        places = sorted({self.real(w.place) for w in self.points})
+        torn = [not self.is_behind(a, b) for a, b in zip(places, places[1:] + places[:1], strict=True)]
+        return max(1, sum(torn))
+
+    def together(self) -> bool:
+        """Say whether all are in one pack no longer than the ring."""
+        near = any(all(self.round(a, b) <= self.rules.slots for b in self.points) for a in self.points)
+        return near and self.packs() == 1
 
     # R4
 
@@ -226,15 +234,14 @@ class Inspection:
         else:
             self.check_nearest(read)
 
-    def whole(self, slots: int) -> int:
+    def whole(self) -> int:
         """Give the length of a whole run."""
-        return max(1, min(self.rules.run, slots // 8))
+        return max(1, min(self.rules.run, self.rules.slots // 8))
 
     def check_run(self, read: Read, sakes: list[Walker], gone: set[int]) -> None:
         """R1: beyond the look-ahead a run goes on to its border, in slots that nobody needs."""
         rules, stop = self.rules, read.blocks.stop
-        granule, whole = rules.ahead.granule, self.whole(rules.slots)
-        together = any(all(self.round(a, b) <= rules.slots for b in self.points) for a in self.points)
+        granule, whole, together = rules.ahead.granule, self.whole(), self.together()
         border = (read.first // whole + 1) * whole
         if stop > (read.first // granule + 1) * granule:
             assert together, "R1: another pack may want these slots"
