@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UsageError
-from fanoutfs.monitor.command import top_command
-from fanoutfs.settings import MountSettings, ServiceSettings, Settings, parse_size
+from fanoutfs.monitor.command import asks, top_command
+from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
+from fanoutfs.source.keys import Keys
 
 
 def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -55,6 +56,26 @@ def _settings(command: Callable[..., object]) -> Callable[..., object]:
     return command
 
 
+def _keys(prefix: str, whose: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Add the options for a source on another computer."""
+    file = click.Path(path_type=Path)
+    options = [
+        click.option(f"--{prefix}token-file", "keys_token_file", type=file, metavar="FILE",
+                     help=f"The token of {whose} service."),
+        click.option(f"--{prefix}tls-ca", "keys_tls_ca", type=file, metavar="FILE",
+                     help=f"Certificate of who has signed {whose}, unless the system knows it."),
+        click.option(f"--{prefix}tls-psk", "keys_tls_psk", type=file, metavar="FILE",
+                     help=f"Keys for {whose} export, lines of USER:KEY."),
+    ]  # fmt: skip
+
+    def add(command: Callable[..., object]) -> Callable[..., object]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @commands.command("mount")
 @click.argument("source")
 @click.argument("mountpoint", type=click.Path(path_type=Path))
@@ -63,19 +84,27 @@ def _settings(command: Callable[..., object]) -> Callable[..., object]:
 @click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
 @click.option("--listen", metavar="HOST:PORT", help="Show what it does to browsers and Prometheus there.")
+@click.option("--export", metavar="HOST:PORT", help="Let NBD clients read the image there (needs nbdkit).")
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Only to those who know what this file says; a must where others can reach it.",
+    help="Show it only to those who know what this file says; a must where others can reach it.",
 )
 @click.option(
     "--tls-cert",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Certificate, with its chain, for https.",
+    help="Certificate, with its chain, for https and NBD.",
 )
 @click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
+@click.option(
+    "--tls-psk",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keys of the NBD clients that may read: lines of USER:HEX.",
+)
+@_keys("upstream-", "the source's")
 def mount_command(
     source: str,
     mountpoint: Path,
@@ -84,13 +113,22 @@ def mount_command(
     allow_other: bool,
     options: tuple[str, ...],
     listen: str | None,
+    export: str | None,
     token_file: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    tls_psk: Path | None,
+    keys_token_file: Path | None,
+    keys_tls_ca: Path | None,
+    keys_tls_psk: Path | None,
     log_path: Path | None,
     **settings: Any,
 ) -> None:
-    """Show SOURCE, a disk or an image file, as MOUNTPOINT/image, for as many readers as you like."""
+    """Show SOURCE as MOUNTPOINT/image, for as many readers as you like.
+
+    SOURCE is a disk, an image file, or what another computer exports: nbd://HOST/EXPORT, or the address of a
+    mount's service there, http://HOST:PORT.
+    """
     from fanoutfs.mounting.start import mount  # noqa: PLC0415 (trio and pyfuse3 only where they are needed)
 
     split = tuple(option for group in options for option in group.split(",") if option)
@@ -99,10 +137,20 @@ def mount_command(
         mountpoint,
         Settings(**settings),
         MountSettings(allow_other=allow_other, options=split),
-        ServiceSettings.of(listen, token_file, tls_cert, tls_key),
+        NetworkSettings.of(
+            listen=listen,
+            export=export,
+            token_file=token_file,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_psk=tls_psk,
+        ),
+        keys=Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk),
         log_path=log_path,
         foreground=foreground,
     )
+    if started.open_to_all is not None:
+        click.echo(f"fanoutfs: {started.open_to_all}", err=True)
     if started.joined:
         click.echo(
             f"fanoutfs: {source} has a producer already; it serves the mount, with its own settings",
@@ -113,13 +161,14 @@ def mount_command(
 
 
 @commands.command("copy")
-@click.argument("source", metavar="SOURCE|MOUNTPOINT")
+@click.argument("source", metavar="SOURCE|MOUNTPOINT|URL")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Don't ask before targets are written over.")
 @click.option("--verify", is_flag=True, help="Read each target back, and compare it with what went by.")
 @click.option("--resume", is_flag=True, help="Compare first, and write only what differs or is missing.")
 @click.option("--sparse", is_flag=True, help="Leave holes where the image is zeros.")
 @click.option("--no-progress", is_flag=True, help="Draw no progress bars.")
+@_keys("", "the other computer's")
 @_settings
 def copy_command(
     source: str,
@@ -130,28 +179,36 @@ def copy_command(
     resume: bool,
     sparse: bool,
     no_progress: bool,
+    keys_token_file: Path | None,
+    keys_tls_ca: Path | None,
+    keys_tls_psk: Path | None,
     log_path: Path | None,
     **settings: Any,
 ) -> int:
     """Copy SOURCE, a disk, an image file or what a mount shows, to each TARGET, a disk or a file.
 
-    Whoever copies the same source now, in whatever shell, is joined: it is read once for all.
+    URL is http://HOST:PORT, the service of a mount on another computer, or nbd://HOST/EXPORT. Whoever copies
+    the same source now, in whatever shell, is joined: it is read once for all.
     """
     from fanoutfs.copying.command import Wishes, copy  # noqa: PLC0415 (as above)
 
     wishes = Wishes(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
-    return copy(source, targets, Settings(**settings), wishes, log_path)
+    keys = Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
+    return copy(source, keys, targets, Settings(**settings), wishes, log_path)
 
 
 @commands.command("status")
-@click.argument("mountpoint", metavar="MOUNTPOINT|SOURCE", type=click.Path(path_type=Path))
+@asks
 @click.option("--json", "as_json", is_flag=True, help="The document itself.")
-def status_command(mountpoint: Path, *, as_json: bool) -> None:
-    """Show what a mount, or the producer of a source, is doing: source, ring, readers."""
-    from fanoutfs.monitor.describe import describe  # noqa: PLC0415
-    from fanoutfs.monitor.read import status_of  # noqa: PLC0415 (as above)
+def status_command(word: str, *, token_file: Path | None, tls_ca: Path | None, as_json: bool) -> None:
+    """Show what a mount, or the producer of a source, is doing: source, ring, readers.
 
-    document = status_of(mountpoint)
+    URL is the service of a mount on another computer, http://HOST:PORT.
+    """
+    from fanoutfs.monitor.describe import describe  # noqa: PLC0415
+    from fanoutfs.monitor.read import asking  # noqa: PLC0415 (as above)
+
+    document = asking(word, token_file, tls_ca)()
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))
 
 

@@ -35,6 +35,10 @@ class UnusableError(FanoutError):
     """The source, the mount point or the machine can't be used as asked; nothing is mounted."""
 
 
+class NoAnswerError(UnusableError):
+    """Another computer can't be reached, or does not answer: who has been answered before may ask again."""
+
+
 class SourceBrokeError(FanoutError):
     """The source could not be read at this place; other places may well be right."""
 

@@ -2,10 +2,12 @@
 
 import logging
 import time
+from collections.abc import Iterator
 
 import attrs
 import trio
 
+from fanoutfs.ranges import Range, joined
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.shared import Ring
 from fanoutfs.source.contract import Source
@@ -42,11 +44,18 @@ class Producer:
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.statistics.seconds += pause + clock() - began
             self.ring.rules.thrifty = self.statistics.memory_is_dear
+            self.ring.trouble = self.statistics.trouble
             self.ring.filled(read, bad)
-            for block, ranges in bad.items():
-                for begin, end in ranges:
-                    at = block * self.ring.block
-                    log.warning("the source can't be read from byte %d to before %d", at + begin, at + end)
+            for begin, length in joined(self._places(bad)):
+                log.warning(
+                    "the source can't be read from byte %d to before %d: %s",
+                    begin, begin + length, self.statistics.trouble)  # fmt: skip
+
+    def _places(self, bad: BadRanges) -> Iterator[Range]:
+        """Give bad ranges as bytes of the image."""
+        for block, ranges in bad.items():
+            for begin, end in ranges:
+                yield block * self.ring.block + begin, end - begin
 
     def _fill(self, read: Read) -> BadRanges:
         """Read the blocks into their slots (in a worker thread)."""

@@ -100,7 +100,7 @@ class Settings:
             )
 
     def with_block(self, block: int) -> Self:
-        """Give the same for blocks of so many bytes, those of a producer that is to be replaced."""
+        """Give the same for blocks of so many bytes: those of a producer that is replaced, or far away."""
         ring = None if self.ring is None else max(self.ring, 2 * block)
         return attrs.evolve(self, block=block, ring=ring)
 
@@ -126,47 +126,12 @@ class MountSettings:
 
 
 @attrs.frozen(kw_only=True)
-class ServiceSettings:
-    """Where the monitor service of a mount listens, and to whom it answers."""
+class _Address:
+    """Where something is served over the network."""
 
     host: str
     """A name or an address, without brackets."""
     port: int
-    token_file: Path | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what would show this to strangers."""
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise UsageError("--tls-cert and --tls-key belong together; give both or none")
-        if self.token_file is None and not self.loopback:
-            raise UsageError(
-                f"--listen {self.host} would answer everybody who can reach it; name a file with a token "
-                "by --token-file, or listen on 127.0.0.1"
-            )
-
-    @classmethod
-    def of(
-        cls, listen: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None
-    ) -> Self | None:
-        """Give what the options say, None without ``--listen``; raises UsageError."""
-        if listen is None:
-            if token_file or tls_cert or tls_key:
-                raise UsageError("--token-file, --tls-cert and --tls-key are for the service of --listen")
-            return None
-        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})", listen, re.ASCII)
-        if found is None or not 0 < int(found[3]) < 65536:  # noqa: PLR2004 (ports)
-            raise UsageError(
-                f"--listen {listen!r} is not HOST:PORT; write 127.0.0.1:8400, or 0.0.0.0:8400 for everywhere"
-            )
-        return cls(
-            host=found[1] or found[2],
-            port=int(found[3]),
-            token_file=token_file,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-        )
 
     @property
     def loopback(self) -> bool:
@@ -175,3 +140,125 @@ class ServiceSettings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@attrs.frozen(kw_only=True)
+class ServiceSettings(_Address):
+    """Where the monitor service of a mount listens, and to whom it answers."""
+
+    token_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would show this to strangers."""
+        _whole_certificate(self.tls_cert, self.tls_key)
+        if self.token_file is None and not self.loopback:
+            raise UsageError(
+                f"--listen {self.host} would answer everybody who can reach it; name a file with a token "
+                "by --token-file, or listen on 127.0.0.1"
+            )
+
+
+@attrs.frozen(kw_only=True)
+class ExportSettings(_Address):
+    """Where a mount's image is shown over NBD, and to whom."""
+
+    token_file: Path | None = None
+    """NBD knows no tokens: who gives one has thought of strangers, no more."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_psk: Path | None = None
+    """Keys of those who may read; they go before the certificate."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would give the image to strangers unasked."""
+        _whole_certificate(self.tls_cert, self.tls_key)
+        if self.token_file is None and self.tls_psk is None and not self.loopback:
+            raise UsageError(
+                f"--export {self.host} would give the image to everybody who can reach it; let in who has a "
+                "key of --tls-psk, or say --token-file, or export on 127.0.0.1"
+            )
+
+    @property
+    def open_to_all(self) -> str | None:
+        """Say who can read all of the image, where these are not only the users of this computer; or None."""
+        if self.loopback or self.tls_psk is not None:
+            return None
+        return (
+            f"whoever can reach {self} can read all of the source: NBD asks for no token; "
+            "let in only who has a key, by --tls-psk"
+        )
+
+    @property
+    def tls(self) -> Literal["none", "certificates", "psk"]:
+        """Say how its clients are spoken to."""
+        if self.tls_psk is not None:
+            return "psk"
+        return "none" if self.tls_cert is None else "certificates"
+
+
+@attrs.frozen(kw_only=True)
+class NetworkSettings:
+    """What of a mount is shown to other computers."""
+
+    service: ServiceSettings | None = None
+    export: ExportSettings | None = None
+
+    @property
+    def options(self) -> str:
+        """Name the options that ask for it."""
+        asked = {"--listen": self.service, "--export": self.export}
+        return " and ".join(option for option, settings in asked.items() if settings is not None)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        listen: str | None = None,
+        export: str | None = None,
+        token_file: Path | None = None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        tls_psk: Path | None = None,
+    ) -> Self:
+        """Give what the options of ``mount`` say; raises UsageError."""
+        if tls_psk is not None and export is None:
+            raise UsageError("--tls-psk is for --export; give that, too")
+        if listen is None and export is None and (token_file or tls_cert or tls_key):
+            raise UsageError("--token-file, --tls-cert and --tls-key are for --listen and --export")
+        service = exported = None
+        if listen is not None:
+            host, port = _address("--listen", listen, "8400")
+            service = ServiceSettings(
+                host=host, port=port, token_file=token_file, tls_cert=tls_cert, tls_key=tls_key
+            )
+        if export is not None:
+            host, port = _address("--export", export, "10809")
+            exported = ExportSettings(
+                host=host,
+                port=port,
+                token_file=token_file,
+                tls_cert=tls_cert,
+                tls_key=tls_key,
+                tls_psk=tls_psk,
+            )
+        return cls(service=service, export=exported)
+
+
+def _address(option: str, text: str, usual: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})", text, re.ASCII)
+    if found is None or not 0 < int(found[3]) < 65536:  # noqa: PLR2004 (ports)
+        raise UsageError(
+            f"{option} {text!r} is not HOST:PORT; write 127.0.0.1:{usual}, or 0.0.0.0:{usual} for everywhere"
+        )
+    return found[1] or found[2], int(found[3])
+
+
+def _whole_certificate(cert: Path | None, key: Path | None) -> None:
+    if (cert is None) != (key is None):
+        raise UsageError("--tls-cert and --tls-key belong together; give both or none")

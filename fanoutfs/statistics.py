@@ -10,6 +10,10 @@ class Statistics:
     bytes_read: int = 0
     reads: int = 0
     errors: int = 0
+    changed: int = 0
+    """Blocks that were other ones when they were read again, as far as somebody was there who had to know."""
+    trouble: str = ""
+    """What was last wrong with a read of the source, as the system says it."""
     reading: float = 0.0
     """Seconds that reads of the source took, without pauses."""
     making: float = 0.0

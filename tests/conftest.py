@@ -1,5 +1,6 @@
-"""What the two markers ask of the machine: a test that cannot run fails, unless skipping was asked for."""
+"""What the markers ask of the machine: a test that cannot run fails, unless skipping was asked for."""
 
+import functools
 import os
 import shutil
 
@@ -15,6 +16,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail, or skip where that was asked for, a test whose markers name what is not here."""
     if any(item.iter_markers("mount")) and (why := _fuse_is_missing()):
         _not_here(why, "FANOUTFS_SKIP_MOUNT")
+    if any(item.iter_markers("hosts")) and (why := _hosts_are_missing()):
+        _not_here(why, "FANOUTFS_SKIP_HOSTS")
     commands = [name for marker in item.iter_markers("tool") for name in marker.args]
     if missing := sorted({name for name in commands if shutil.which(name, path=SBIN) is None}):
         _not_here(f"not installed: {', '.join(missing)}", "FANOUTFS_SKIP_TOOLS")
@@ -26,6 +29,13 @@ def _fuse_is_missing() -> str | None:
     except OSError as error:
         return f"/dev/fuse cannot be opened: {error.strerror}"
     return None
+
+
+@functools.cache
+def _hosts_are_missing() -> str | None:
+    from tests.mount.support import hosts  # noqa: PLC0415 (after it is registered above)
+
+    return hosts.why_not()
 
 
 def _not_here(why: str, variable: str) -> None:

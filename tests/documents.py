@@ -28,7 +28,14 @@ def reader(number: int = 1, **said: Any) -> dict[str, Any]:
 
 def document(*readers: dict[str, Any], **said: Any) -> dict[str, Any]:
     """Give a document with the head in the middle and the tenth before it in the ring."""
-    source = {"path": "/dev/sdb", "size": SIZE, "bytes_read": SIZE // 2, "reads": 63, "errors": 0}
+    source = {
+        "path": "/dev/sdb",
+        "size": SIZE,
+        "bytes_read": SIZE // 2,
+        "reads": 63,
+        "errors": 0,
+        "changed": 0,
+    }
     ring = {"block_size": MIB, "slots": 100, "resident": 100, "arcs": [[400 * MIB, 500 * MIB]]}
     return {
         "pid": 4242,

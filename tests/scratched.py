@@ -15,6 +15,7 @@ class Scratched:
     bad: frozenset[int] = frozenset()
     path: str = "scratched"
     identity: str = "scratched"
+    origin: str | None = None
     reads: int = 0
 
     @property
@@ -30,8 +31,8 @@ class Scratched:
             slot[: len(piece)] = piece
             offset, length = offset + len(piece), length - len(piece)
 
-    def fileno(self) -> int:
-        return -1
+    def descriptors(self) -> tuple[int, ...]:
+        return ()
 
     def close(self) -> None:
         pass

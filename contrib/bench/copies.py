@@ -33,6 +33,21 @@ class Copy:
     """When it was started; of the monotonic clock, as all times here."""
     _heard: IO[bytes]
 
+    @classmethod
+    def begin(cls, command: Sequence[str | Path]) -> "Copy":
+        """Start a command, in a session of its own."""
+        heard = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the command)
+        start = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=heard,
+            stderr=heard,
+            start_new_session=True,
+            env=environment(),
+        )
+        return cls(process, start, heard)
+
     @property
     def running(self) -> bool:
         """Whether it has not ended."""
@@ -69,17 +84,7 @@ class Copies:
         if groups:
             enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
             command = ["sh", "-c", enter + 'exec "$@"', "sh", *command]
-        heard = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the copy)
-        start = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=heard,
-            stderr=heard,
-            start_new_session=True,
-            env=environment(),
-        )
-        copy = Copy(process, start, heard)
+        copy = Copy.begin(command)
         self.started.append(copy)
         return copy
 

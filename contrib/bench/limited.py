@@ -85,7 +85,7 @@ def limited_source(file: Path) -> Iterator[LimitedSource]:
 
 @contextlib.contextmanager
 def limited_mount(
-    fanoutfs: Path, source: LimitedSource, ring: str, *words: str, steady: bool = False
+    fanoutfs: Path, source: LimitedSource, ring: str | None, *words: str, steady: bool = False
 ) -> Iterator[Mount]:
     """Mount a limited source; the daemon reads it at RATE, in bursts or steadily."""
     group = None if steady else source.group

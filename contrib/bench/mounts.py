@@ -83,8 +83,11 @@ class Mount:
 
 
 @contextlib.contextmanager
-def fanout_mount(fanoutfs: Path, source: Path, ring: str, *words: str) -> Iterator[Mount]:
-    """Mount a source with fanoutfs, with more options; its log is shown when something goes wrong."""
+def fanout_mount(fanoutfs: Path, source: Path | str, ring: str | None, *words: str) -> Iterator[Mount]:
+    """Mount a source with fanoutfs, with more options; its log is shown when something goes wrong.
+
+    Without a ``ring`` it is as large as it is by default.
+    """
     with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-") as workplace:
         log = Path(workplace) / "log"
         mount = Mount(Path(workplace).resolve() / "mountpoint", fanoutfs)
@@ -93,8 +96,7 @@ def fanout_mount(fanoutfs: Path, source: Path, ring: str, *words: str) -> Iterat
             command: list[str | Path] = [
                 fanoutfs,
                 "mount",
-                "--ring",
-                ring,
+                *(() if ring is None else ("--ring", ring)),
                 *words,
                 "--log",
                 log,

@@ -8,15 +8,16 @@ from fanoutfs.checking.storage import Machine
 from fanoutfs.errors import UnusableError, UsageError
 
 
-def check(source_path: str, image_size: int, target_paths: Sequence[str]) -> list[Candidate]:
+def check(source_path: str | None, image_size: int, target_paths: Sequence[str]) -> list[Candidate]:
     """Give what is known of each target, in their order, once all of them may be written.
 
-    ``image_size`` is in bytes. Nothing is opened for writing and nothing is made. Raises UsageError when one
-    is named twice, RefusedError with a line for each that may not be written, UnusableError for the source.
+    ``image_size`` is in bytes; ``source_path`` is None for a source that is on another computer. Nothing is
+    opened for writing and nothing is made. Raises UsageError when one is named twice, RefusedError with a
+    line for each that may not be written, UnusableError for the source.
     """
     found = machine.read(source_path, target_paths)
     source = found.source
-    if not (source.identity and source.exists):
+    if source is not None and not (source.identity and source.exists):
         what = source.failure or ("it is neither a disk nor a file" if source.exists else "it is not there")
         raise UnusableError(f"the source {source_path} can't be read: {what}; check its name and rights")
     if twice := named_twice(found.targets):

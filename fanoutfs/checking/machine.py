@@ -17,7 +17,7 @@ from fanoutfs.checking.safety import Target
 from fanoutfs.checking.storage import Device, Machine, Mounted, Piece
 from fanoutfs.checking.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.sink.mounts import Mount, parse
+from fanoutfs.mounts import Mount, parse
 
 KEEPS_NO_FILES = frozenset({
     "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",
@@ -44,17 +44,17 @@ class System:
 class Findings:
     """Source, targets, and the machine that they are a part of, at one moment."""
 
-    source: Target
+    source: Target | None
     targets: tuple[Target, ...]
     machine: Machine
 
 
-def read(source: str, targets: Sequence[str], system: System | None = None) -> Findings:
-    """Look at a source and its targets, and at all that could be beneath or upon them."""
+def read(source: str | None, targets: Sequence[str], system: System | None = None) -> Findings:
+    """Look at a source (None: it is elsewhere) and its targets, and at all that is beneath or upon them."""
     reader = _Reader(system or System())
     reader.read()
-    found = reader.examine(source), tuple(reader.examine(target) for target in targets)
-    return Findings(*found, reader.machine())
+    examined = None if source is None else reader.examine(source)
+    return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine())
 
 
 def disk_identity(number: int) -> str:

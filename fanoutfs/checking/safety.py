@@ -98,10 +98,12 @@ def named_twice(targets: Sequence[Target]) -> str | None:
     return None
 
 
-def refusals(source: Target, image_size: int, targets: Sequence[Target], machine: Machine) -> list[str]:
+def refusals(
+    source: Target | None, image_size: int, targets: Sequence[Target], machine: Machine
+) -> list[str]:
     """Give a line for each target that may not be written: which, why, and what to do.
 
-    ``image_size`` is in bytes.
+    ``image_size`` is in bytes; a source that is not on this machine is None.
     """
     lines = []
     for i, target in enumerate(targets):
@@ -147,10 +149,10 @@ def _unmakeable(target: Target) -> Iterator[str]:
         yield "can't be made: its folder may not be written; name a file in a folder of your own"
 
 
-def _clash(target: Target, source: Target, others: Sequence[Target], machine: Machine) -> str | None:
+def _clash(target: Target, source: Target | None, others: Sequence[Target], machine: Machine) -> str | None:
     """Say with whom it shares bytes: the source, or a target named before it."""
     for other, role in ((source, "source"), *((other, "target") for other in others)):
-        if not other.identity:
+        if other is None or not other.identity:
             continue
         meeting = machine.meeting(target.identity, other.identity)
         if meeting is None:

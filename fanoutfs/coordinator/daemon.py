@@ -4,7 +4,7 @@ import logging
 import os
 import resource
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,11 +15,11 @@ from fanoutfs.coordinator import logs
 from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import Door, listen
 from fanoutfs.coordinator.engine import Engine
-from fanoutfs.coordinator.line import Line, lines
-from fanoutfs.descriptors import close_all_but
 from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.forked import close_all_but
+from fanoutfs.line import Line, lines
 from fanoutfs.settings import Settings
-from fanoutfs.source.contract import Source
+from fanoutfs.source.opened import Opened
 
 log = logging.getLogger(__name__)
 
@@ -36,25 +36,25 @@ Work = Callable[[Engine, Line, str | None], Awaitable[None]]
 
 def start(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     work: Work,
     log_path: Path | None,
     *,
-    service: Service | None = None,
-    kept: tuple[int, ...] = (),
+    services: Sequence[Service] = (),
+    kept: Sequence[int] = (),
 ) -> Line:
     """Fork a daemon that is the source's producer from now on; gives the line to it.
 
     Claim and source are the daemon's: they are closed here. What it says first is for ``hear_of_start``.
-    ``kept`` are the descriptors that ``service`` needs.
+    ``kept`` are the descriptors that ``services`` need.
     """
     server_line, line = lines()
     if os.fork() == 0:
         line.close()
-        _be_daemon(claim, source, settings, work, log_path, server_line, service, kept)
+        _be_daemon(claim, opened, settings, work, log_path, server_line, services, kept)
     server_line.close()
-    source.close()
+    opened.source.close()
     claim.release()
     return line
 
@@ -84,10 +84,10 @@ def hear_of_start(line: Line, what: str) -> dict[str, Any]:
 
 def serve(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     work: Callable[[Engine], Awaitable[None]],
-    service: Service | None = None,
+    services: Sequence[Service] = (),
 ) -> None:
     """Be the source's producer, in this process, until nobody needs it."""
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -95,32 +95,30 @@ def serve(
     path = door_of(claim.identity)
     listener = listen(path)
     try:
-        engine = Engine(settings, source)
-        beside: list[Callable[[], Awaitable[None]]] = [Door(engine, listener).serve]
-        if service is not None:
-            beside.append(partial(service, engine))
-        trio.run(engine.run, lambda: work(engine), *beside)
+        engine = Engine(settings, opened.source, opened.far)
+        beside = [partial(service, engine) for service in services]
+        trio.run(engine.run, lambda: work(engine), Door(engine, listener).serve, *beside)
     finally:
         path.unlink(missing_ok=True)
         listener.close()
         claim.release()
-        source.close()
+        opened.source.close()
 
 
 def _be_daemon(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     work: Work,
     log_path: Path | None,
     line: Line,
-    service: Service | None,
-    kept: tuple[int, ...],
+    services: Sequence[Service],
+    kept: Sequence[int],
 ) -> NoReturn:
     """Serve as a daemon; never returns."""
     code = 1
     try:
-        close_all_but(line.fileno(), claim.fileno(), source.fileno(), *kept)
+        close_all_but(line.fileno(), claim.fileno(), *opened.source.descriptors(), *kept)
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
@@ -129,7 +127,7 @@ def _be_daemon(
         os.dup2(null, 0)
         os.dup2(null, 1)
         told = logs.configure(log_path, foreground=False)
-        serve(claim, source, settings, lambda engine: work(engine, line, told), service)
+        serve(claim, opened, settings, lambda engine: work(engine, line, told), services)
         code = 0
     except FanoutError as error:
         # Until the engine is ready the user listens; after that only the log does.

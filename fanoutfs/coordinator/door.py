@@ -158,6 +158,7 @@ class Door:
             case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
                 raise _HangUpError
             case "stay":
+                await self.engine.begin_at_head()
                 others = self.engine.users
                 with self.engine.in_use():
                     await visitor.say(
@@ -178,14 +179,17 @@ class Door:
 
     async def _join(self, visitor: Visitor, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
-        goes_on, near = message["goes_on"], message["near"]
+        goes_on, near, verify = message["goes_on"], message["near"], bool(message["digests"])
+        if verify:
+            await engine.digests.ready()
+        await engine.begin_at_head()
         with engine.lend(
             pid=visitor.pid,
             command=process.read(visitor.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
             goes_on=None if goes_on is None else _way(goes_on, blocks),
             near=None if near is None else _block(near, blocks),
-            verify=bool(message["digests"]),
+            verify=verify,
         ) as lender:
             await visitor.say(
                 "welcome",
@@ -212,7 +216,13 @@ class Door:
     def _image(self) -> dict[str, Any]:
         """Give what a consumer has to know of the image: ``borrower.Image``."""
         ring = self.engine.ring
-        return {"identity": self.engine.source.identity, "size": ring.size, "block": ring.block}
+        source = self.engine.source
+        return {
+            "identity": source.identity,
+            "origin": source.origin,
+            "size": ring.size,
+            "block": ring.block,
+        }
 
     async def _listen(self, visitor: Visitor, lender: Lender) -> None:
         """Hear a consumer until it hangs up."""

@@ -20,6 +20,7 @@ import trio
 from fanoutfs.coordinator.status import Shown, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.producer import Producer
+from fanoutfs.ring.digests import SaysDigests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
 from fanoutfs.ring.shared import Ring
@@ -27,6 +28,7 @@ from fanoutfs.settings import MIB, MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
+from fanoutfs.source.opened import Far
 from fanoutfs.source.rate import Rate
 from fanoutfs.statistics import Statistics
 
@@ -75,12 +77,18 @@ class Engine:
 
     settings: Settings
     source: Source
+    far: Far | None = None
+    """What is said of the source where it comes from."""
     ring: Ring = attrs.field(init=False)
     statistics: Statistics = attrs.field(factory=Statistics, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     """Gives each consumer its number."""
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
+    mounted: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Its first mount answers."""
+    export: dict[str, str | int] | None = attrs.field(default=None, init=False)
+    """Where the image is shown over NBD."""
     told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
@@ -88,12 +96,21 @@ class Engine:
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.ring = build_ring(self.settings, self.source.size)
+        far = self.far
+        settings = self.settings if far is None else self.settings.with_block(far.block)
+        self.ring = build_ring(settings, self.source.size)
+        if far is not None:
+            far.digests.attach(self.ring)
+
+    @property
+    def digests(self) -> SaysDigests:
+        """Give what those who verify hold their targets against."""
+        return self.ring.digests if self.far is None else self.far.digests
 
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
 
-        ``beside`` goes on for as long: the door, which lets others in, and the monitor service.
+        ``beside`` goes on for as long: the door, which lets others in, and what is served.
 
         Raises what ``work`` raises.
         """
@@ -104,6 +121,8 @@ class Engine:
                 nursery.start_soon(self._end_on_signal)
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
                 nursery.start_soon(self._watch_source)
+                if self.far is not None:
+                    nursery.start_soon(self.far.digests.run)
                 for task in beside:
                     nursery.start_soon(task)
                 try:
@@ -134,10 +153,30 @@ class Engine:
         with trio.move_on_after(FIRST_SECONDS):
             await self._came.wait()
 
+    async def begin_at_head(self) -> None:
+        """Begin the first pass where the source is being read already, if that is known, and none has begun.
+
+        Asked as late as can be: what that head passes between the question and our first read comes round
+        to us only in the end. A checkpoint if it has to ask; cancelled: nothing is changed.
+        """
+        if self.far is None or self._has_begun():
+            return
+        try:
+            head = await trio.to_thread.run_sync(self.far.head, abandon_on_cancel=True)
+        except FanoutError as error:
+            log.info("where %s is being read is not known: %s", self.source.path, error)
+            return
+        if not self._has_begun():
+            self.ring.rules.head = head // self.ring.block
+
+    def _has_begun(self) -> bool:
+        return bool(self.statistics.reads or self.lenders) or self.ring.reading_since is not None
+
     # Consumers
 
     async def mount(self, point: Path, settings: MountSettings, ready: Callable[[], Awaitable[None]]) -> None:
         """Serve a mount until it is unmounted; raises UnusableError, also when there is one already."""
+        await self.begin_at_head()
         if self.session is not None:
             raise UnusableError(
                 f"the source {self.source.path} is served on {self.session.point} already; read it there, "
@@ -151,11 +190,16 @@ class Engine:
             status=lambda: render(self.status()),
             numbers=self.numbers,
         )
+
+        async def answers() -> None:
+            await ready()
+            self.mounted.set()
+
         # Whoever opens the image later shall find in the ring all that it had room for.
         self.ring.rules.modest = self.ring.rules.slots
         with self.in_use():
             try:
-                await self.session.serve(ready)
+                await self.session.serve(answers)
             finally:
                 self.statistics.delivered_before += self.session.filesystem.delivered_before
                 self.session = None
@@ -194,7 +238,7 @@ class Engine:
                 from_block=begin if goes_on is None else goes_on[1],
                 tickets=max(1, min(2 * rules.run, rules.slots)),
                 window=self._window,
-                digests=self.ring.digests if verify else None,
+                digests=self.digests if verify else None,
             )
         except OSError as error:
             raise UnusableError(
@@ -220,6 +264,14 @@ class Engine:
         room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
         return max(1, min(2 * rules.run, rules.slots // 8, room))
 
+    def source_changed(self, block: int) -> None:
+        """Count a block that is not what it was when it was read before."""
+        if not self.statistics.changed:
+            log.warning(
+                "the source %s changes while it is replicated: at byte %d it is not what it was; "
+                "copies of it may be right nowhere", self.source.path, block * self.ring.block)  # fmt: skip
+        self.statistics.changed += 1
+
     # What is shown
 
     def status(self) -> dict[str, Any]:
@@ -238,7 +290,9 @@ class Engine:
         before = self.statistics.delivered_before
         if session is not None:
             before += session.filesystem.delivered_before
-        return snapshot(self.source, self.statistics, self.ring, consumers, gauges, point, before)
+        return snapshot(
+            self.source, self.statistics, self.ring, consumers, gauges, point, before, self.export
+        )
 
     # Tasks
 

@@ -5,8 +5,8 @@ import logging.handlers
 import os
 from pathlib import Path
 
-from fanoutfs.coordinator.claim import runtime_folder
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.runtime import runtime_folder
 
 SYSLOG = Path("/dev/log")
 
@@ -43,4 +43,6 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    # It has a line for each request.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     return told

@@ -5,7 +5,8 @@ many there are from it to the end of its file, ``waiting`` is null, "source" (it
 be) or the id of the reader that it waits for. ``sweep_in`` is about how many seconds the sweep needs to come
 to a reader that waits for the source, at the source's rate until now; till then it lives on detours. A copy
 has a ``target`` besides. The document's own ``delivered`` counts what all readers have had, those who left
-included.
+included. ``export`` is null, or where the image can be read over NBD: ``host`` as the user said it, ``port``,
+``name``, and ``tls``, which is "none", "certificates" or "psk".
 """
 
 import json
@@ -76,6 +77,7 @@ def snapshot(
     gauges: dict[str, int],
     mountpoint: Path | None,
     delivered_before: int,
+    export: dict[str, str | int] | None,
 ) -> dict[str, Any]:
     """Give the document as plain data; ``delivered_before`` is what those have had who have left."""
     rules = ring.rules
@@ -83,6 +85,7 @@ def snapshot(
     return {
         "pid": os.getpid(),
         "mountpoint": None if mountpoint is None else str(mountpoint),
+        "export": export,
         "source": {
             "path": source.path,
             "identity": source.identity,
@@ -90,6 +93,7 @@ def snapshot(
             "bytes_read": statistics.bytes_read,
             "reads": statistics.reads,
             "errors": statistics.errors,
+            "changed": statistics.changed,
             "reading": ring.reading_since is not None,
         },
         "ring": {

@@ -20,6 +20,8 @@ from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.borrower import ANSWER_SECONDS, Image
 from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opened import Opened
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -37,19 +39,24 @@ class Wishes:
 
 
 def copy(
-    source_word: str, target_words: Sequence[str], settings: Settings, wishes: Wishes, log_path: Path | None
+    source_word: str,
+    keys: Keys,
+    target_words: Sequence[str],
+    settings: Settings,
+    wishes: Wishes,
+    log_path: Path | None,
 ) -> int:
     """Copy; gives the exit code, 0 when every target is good.
 
     Raises what stops it before a byte was written.
     """
-    source = named(source_word)
-    candidates = check(source.path, source.size, target_words)
+    source, opened = named(source_word, keys)
+    candidates = check(source.here, source.size, target_words)
     asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()
     if asks and not confirm(candidates, source.size, _ask, lambda line: print(line, file=sys.stderr)):
         raise UnusableError("nothing was written; to go without the question say --yes")
-    way = Way(source, settings, log_path)
-    producer, image, head = _stay(way, source)
+    way = Way(source, keys.absolute(), settings, log_path)
+    producer, image, head = _stay(way, source, opened)
     # A producer that has to take this one's place must cut the image as this one does.
     way = attrs.evolve(way, settings=settings.with_block(image.block))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -74,22 +81,25 @@ def _ask(question: str) -> str:
     return input()
 
 
-def _stay(way: Way, source: Named) -> tuple[Connection, Image, int]:
+def _stay(way: Way, source: Named, opened: Opened | None) -> tuple[Connection, Image, int]:
     """Come to the producer, and keep it as long as the connection is there; gives the head's block, too."""
     while True:
-        producer = way.connect()
+        producer, opened = way.connect(opened), None
         try:
             answer = producer.ask("stay", ANSWER_SECONDS)
         except HungUpError:
             # It was about to leave.
             producer.close()
             continue
-        image = Image(answer["size"], answer["block"], answer["identity"])
-        if (image.size, image.identity) != (source.size, source.identity):
+        image = Image.said(answer)
+        known = {image.origin, source.origin} - {None}
+        if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:
             raise SourceChangedError(f"the source {source.path} was another one when its producer began")
+        share = answer["head"] / image.blocks
         if answer["others"]:
-            share = answer["head"] / image.blocks
             print(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}", file=sys.stderr)
+        elif answer["head"]:
+            print(f"fanoutfs: {source.path} is being read there: beginning at {share:.0%}", file=sys.stderr)
         return producer, image, answer["head"]
 
 

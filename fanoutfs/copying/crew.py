@@ -16,13 +16,12 @@ from typing import Any, NoReturn
 import attrs
 
 from fanoutfs.checking.claimed import Claimed
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.copying.source import Way
 from fanoutfs.copying.worker import Worker
-from fanoutfs.descriptors import close_all_but
 from fanoutfs.errors import FanoutError
+from fanoutfs.forked import close_all_but, die_with_parent
+from fanoutfs.line import Line, lines
 from fanoutfs.sharing.borrower import Image
-from fanoutfs.targets.syscalls import die_with_parent
 from fanoutfs.targets.target import Target
 
 log = logging.getLogger(__name__)
@@ -134,7 +133,7 @@ def _be_worker(orders: Orders, claimed: Claimed, line: Line, command: int) -> No
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         close_all_but(line.fileno(), claimed.fd)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        die_with_parent(command)
+        die_with_parent(command, signal.SIGKILL)
         candidate, image = claimed.candidate, orders.image
         target = Target(
             path=candidate.path,

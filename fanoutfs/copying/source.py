@@ -4,14 +4,18 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.find import claim_or_find, knock
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
+from fanoutfs.mounts import FANOUTFS, mounts
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.wire import Connection
 from fanoutfs.sink import mountpoint
-from fanoutfs.sink.mounts import FANOUTFS, mounts
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opened import Opened
+from fanoutfs.source.opening import open_source
+from fanoutfs.upstream.address import is_url
 
 
 @attrs.frozen
@@ -21,22 +25,35 @@ class Named:
     path: str
     """Of the source itself, also where a mount was named."""
     identity: str
+    origin: str | None
+    """What its bytes are known by where they come from; None: nobody has said."""
     size: int
     """Bytes."""
-    mounted: Path | None
+    mounted: Path | None = None
     """The mount that was named; its producer is there, and no other can take its place."""
 
+    @property
+    def here(self) -> str | None:
+        """Give its path if it is on this computer."""
+        return None if is_url(self.path) else self.path
 
-def named(word: str) -> Named:
-    """Say which source a word means; raises UnusableError when it can't be one."""
-    point = _mount_of(Path(word))
-    if point is None:
-        source = PositionedSource.open(word)
-        found = Named(source.path, source.identity, source.size, None)
-        source.close()
-        return found
-    source_of = read_status(point)["source"]
-    return Named(source_of["path"], source_of["identity"], source_of["size"], point)
+
+def named(word: str, keys: Keys) -> tuple[Named, Opened | None]:
+    """Say which source a word means; raises UsageError or UnusableError when it can't be one.
+
+    One on another computer is open still, for the producer that may have to be started.
+    """
+    point = None if is_url(word) else _mount_of(Path(word))
+    if point is not None:
+        found = read_status(point)["source"]
+        return Named(found["path"], found["identity"], None, found["size"], mounted=point), None
+    opened = open_source(word, keys)
+    source = opened.source
+    name = Named(source.path, source.identity, source.origin, source.size)
+    if name.here is None:
+        return name, opened
+    source.close()
+    return name, None
 
 
 def _mount_of(path: Path) -> Path | None:
@@ -51,12 +68,16 @@ class Way:
     """How to come to the producer of a source."""
 
     source: Named
+    keys: Keys
     settings: Settings
     """For the producer, if it has to be started."""
     log_path: Path | None
 
-    def connect(self) -> Connection:
-        """Connect to the live producer, or start one; raises UnusableError."""
+    def connect(self, opened: Opened | None = None) -> Connection:
+        """Connect to the live producer, or start one; raises UnusableError.
+
+        ``opened`` is for the one to start; it is closed here.
+        """
         if self.source.mounted is not None:
             producer = knock(self.source.identity)
             if producer is None:
@@ -64,16 +85,25 @@ class Way:
                     f"the mount on {self.source.mounted} is another user's, or has just ended"
                 )
             return producer
-        while True:
-            found = claim_or_find(self.source.identity, self.source.path)
-            if isinstance(found, Connection):
-                return found
-            # Only who starts a producer needs what that needs: trio, pyfuse3.
-            from fanoutfs.coordinator import daemon  # noqa: PLC0415
+        while not isinstance(found := claim_or_find(self.source.identity, self.source.path), Connection):
+            self._start(found, opened)
+            opened = None
+        if opened is not None:
+            opened.source.close()
+        return found
 
-            source = PositionedSource.open(self.source.path)
-            line = daemon.start(found, source, self.settings, daemon.wait_for_users, self.log_path)
-            try:
-                daemon.hear_of_start(line, f"{self.source.path} was read")
-            finally:
-                line.close()
+    def _start(self, claim: Claim, opened: Opened | None) -> None:
+        """Start a producer; both are its from now on."""
+        # Only who starts a producer needs what that needs: trio, pyfuse3.
+        from fanoutfs.coordinator import daemon  # noqa: PLC0415
+
+        try:
+            opened = opened or open_source(self.source.path, self.keys)
+        except BaseException:
+            claim.release()
+            raise
+        line = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
+        try:
+            daemon.hear_of_start(line, f"{self.source.path} was read")
+        finally:
+            line.close()

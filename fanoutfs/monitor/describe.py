@@ -13,10 +13,12 @@ def describe(document: dict[str, Any]) -> str:
     read = f"{format_size(source['bytes_read'])}, {source['bytes_read'] / size:.2f} times its size"
     filled = f"{ring['resident']} of {ring['slots']} blocks of {format_size(ring['block_size'])} filled"
     lines = [
-        f"source   {source['path']}, {format_size(size)}",
+        f"source   {printable(source['path'])}, {format_size(size)}",
         f"read     {read}, {source['errors']} bad places",
         f"ring     {filled}, head at {document['head'] / size:.0%}",
     ]
+    if (export := document.get("export")) is not None:
+        lines.append(f"export   {printable(str(export['host']))}:{export['port']}, TLS: {export['tls']}")
     readers = document["readers"]
     if not readers:
         lines.append("readers  none")

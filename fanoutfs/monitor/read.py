@@ -1,15 +1,58 @@
-"""Asking for the status document: of a mount, by reading its file; of a source, at its producer's door."""
+"""Asking for the status document.
+
+Of a mount, by reading its file; of a source, or an export that is read here, at its producer's door; of
+another computer, at its service.
+"""
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fanoutfs.coordinator.find import ask_status
-from fanoutfs.errors import UnusableError, reason
+from fanoutfs.errors import UnusableError, UsageError, reason
+from fanoutfs.mounts import FANOUTFS, mount_at
 from fanoutfs.sink import mountpoint
-from fanoutfs.sink.mounts import FANOUTFS, mount_at
 from fanoutfs.source.positioned import identity_of
+from fanoutfs.upstream.address import ExportAddress, is_url, parse
+
+
+def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[[], dict[str, Any]]:
+    """Give what asks for the status of a mount, a source, or the service at an address.
+
+    It blocks, and raises UnusableError; NoAnswerError where another computer is away. Raises UsageError, and
+    UnusableError for files that can't be used.
+    """
+    if not is_url(word):
+        _refuse_keys(token_file, tls_ca)
+        return lambda: status_of(Path(word))
+    address = parse(word)
+    if isinstance(address, ExportAddress):
+        _refuse_keys(token_file, tls_ca)
+        return lambda: _status_of_export(address)
+    if tls_ca is not None and not address.tls:
+        raise UsageError(f"--tls-ca is for https, and {word} is not; write https://, or leave it away")
+    # Only who asks another computer needs what that needs.
+    from fanoutfs.upstream.service import Service  # noqa: PLC0415
+
+    return Service.of(address, token_file, tls_ca).status
+
+
+def _refuse_keys(token_file: Path | None, tls_ca: Path | None) -> None:
+    if token_file or tls_ca:
+        raise UsageError("--token-file and --tls-ca are for the address of a service, as https://node1:8400")
+
+
+def _status_of_export(address: ExportAddress) -> dict[str, Any]:
+    """Ask the producer that reads an export here; the export itself tells nothing."""
+    document = ask_status(address.identity)
+    if document is None:
+        raise UnusableError(
+            f"nobody here reads {address.text}; to ask where it comes from, name the service there, as "
+            "http://node1:8400"
+        )
+    return document
 
 
 def status_of(path: Path) -> dict[str, Any]:

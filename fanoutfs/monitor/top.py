@@ -10,7 +10,7 @@ import attrs
 from rich.console import Console
 from rich.live import Live
 
-from fanoutfs.errors import FanoutError
+from fanoutfs.errors import FanoutError, NoAnswerError
 from fanoutfs.monitor.page import Page
 from fanoutfs.monitor.rates import Rates, Speeds
 from fanoutfs.monitor.terminal import Event, Keys, suspend, terminal
@@ -70,26 +70,41 @@ class Watch:
     _began: float = attrs.field(init=False)
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _look: Look | None = attrs.field(default=None, init=False)
+    _away: NoAnswerError | None = attrs.field(default=None, init=False)
+    """Why another computer did not answer the last time."""
+    _away_since: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._began = self.clock()
         self.look(None)
+        if self._away is not None:
+            raise self._away
 
     def look(self, seconds: float | None) -> bool:
-        """Look; says whether the answer came in so many seconds. If not, the next look waits on for it."""
+        """Look; says whether the answer came in so many seconds. If not, the next look waits on for it.
+
+        Raises what reading it raised, but where another computer is away: that may come back.
+        """
         self._look = self._look or Look(self.read, self.clock())
-        found = self._look.wait(seconds)
+        try:
+            found = self._look.wait(seconds)
+        except NoAnswerError as error:
+            if self._away is None:
+                self._away_since = self._look.since
+            self._away, self._look = error, None
+            return False
         if found is None:
             return False
-        self.document, self._look = found, None
+        self.document, self._look, self._away = found, None, None
         self.speeds = self._rates.update(found, self.clock())
         return True
 
     def page(self, *, fills: bool) -> Page:
         """Give the page of the last answer."""
         note = ""
-        silent = 0.0 if self._look is None else self.clock() - self._look.since
-        if silent >= SILENT_SECONDS:
+        if self._away is not None:
+            note = f"away for {format_seconds(round(self.clock() - self._away_since))}: {self._away}"
+        elif self._look is not None and (silent := self.clock() - self._look.since) >= SILENT_SECONDS:
             note = f"no answer for {format_seconds(round(silent))}; this is what was known before"
         return Page(self.document, self.speeds, fills=fills, note=note, keys="q quits" if fills else "")
 

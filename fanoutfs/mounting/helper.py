@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 
 from fanoutfs.coordinator.daemon import hear_of_start
-from fanoutfs.coordinator.line import Line
 from fanoutfs.errors import UnusableError
+from fanoutfs.line import Line
 
 ANSWER_SECONDS = 15.0
 """The mount is given so long to answer its first statvfs."""

@@ -3,26 +3,28 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import attrs
 import trio
 
+from fanoutfs import mounts
 from fanoutfs.coordinator import daemon, logs
 from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.find import claim_or_find
-from fanoutfs.coordinator.line import Line, lines
 from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.line import Line, lines
 from fanoutfs.mounting import helper
-from fanoutfs.settings import MountSettings, ServiceSettings, Settings
+from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sink import mountpoint
 from fanoutfs.sink.options import mount_options
-from fanoutfs.source.contract import Source
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opened import Opened
+from fanoutfs.source.opening import open_source
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class Started:
 
     log: str | None = None
     """The log's name, where it could not be known."""
+    open_to_all: str | None = None
+    """Who can read it, where that may be more than was meant."""
     joined: bool = False
     """It is served by a producer that was there already, with that one's settings."""
 
@@ -42,8 +46,9 @@ def mount(
     mountpoint_path: Path,
     settings: Settings,
     mount_settings: MountSettings,
-    service_settings: ServiceSettings | None = None,
+    network: NetworkSettings,
     *,
+    keys: Keys,
     log_path: Path | None,
     foreground: bool,
 ) -> Started:
@@ -57,50 +62,61 @@ def mount(
     point = point.resolve()
     if log_path is not None and log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
-    source = PositionedSource.open(source_path)
+    opened = open_source(source_path, keys)
+    source = opened.source
     if Path(source.path).is_relative_to(point):
         source.close()
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     while True:
         found = claim_or_find(source.identity, source_path)
         if isinstance(found, Connection):
-            if service_settings is not None:
+            if network.options:
                 found.close()
                 raise UnusableError(
                     f"the source {source_path} has a producer already, which can't begin to listen; "
-                    "mount it without --listen, or when that one has ended"
+                    f"mount it without {network.options}, or when that one has ended"
                 )
             try:
                 return _by_the_producer(found, point, mount_settings, foreground=foreground)
             except HungUpError:
                 # It was about to leave when we knocked.
                 continue
-        with _service(service_settings) as (service, kept):
+        with _services(network) as (services, kept):
             if foreground:
-                _in_foreground(found, source, settings, point, mount_settings, log_path, service)
+                _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
                 return Started()
             work = _Work(point, mount_settings)
-            line = daemon.start(found, source, settings, work.as_daemon, log_path, service=service, kept=kept)
-        return Started(log=helper.see_it_answer(line, point))
+            line = daemon.start(
+                found, opened, settings, work.as_daemon, log_path, services=services, kept=kept
+            )
+        open_to_all = None if network.export is None else network.export.open_to_all
+        return Started(log=helper.see_it_answer(line, point), open_to_all=open_to_all)
 
 
 @contextlib.contextmanager
-def _service(settings: ServiceSettings | None) -> Iterator[tuple[daemon.Service | None, tuple[int, ...]]]:
-    """Open the monitor service, if there shall be one; gives it, with what its process has to keep open.
+def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.Service], Sequence[int]]]:
+    """Open what shall be served over the network; gives it, with what its process has to keep open.
 
     It is closed here, where another process serves it.
     """
-    if settings is None:
-        yield None, ()
-        return
-    from fanoutfs.service.opening import open_service  # noqa: PLC0415 (what it needs is large)
-    from fanoutfs.service.run import serve  # noqa: PLC0415
+    services: list[daemon.Service] = []
+    kept: list[int] = []
+    with contextlib.ExitStack() as opened:
+        if network.service is not None:
+            from fanoutfs.service.opening import open_service  # noqa: PLC0415 (what it needs is large)
+            from fanoutfs.service.run import serve  # noqa: PLC0415
 
-    opened = open_service(settings)
-    try:
-        yield partial(serve, opened), (opened.fileno(),)
-    finally:
-        opened.close()
+            service = opened.enter_context(contextlib.closing(open_service(network.service)))
+            services.append(partial(serve, service))
+            kept.append(service.fileno())
+        if network.export is not None:
+            from fanoutfs.export.beside import export  # noqa: PLC0415
+            from fanoutfs.export.opening import open_export  # noqa: PLC0415
+
+            exported = opened.enter_context(contextlib.closing(open_export(network.export)))
+            services.append(partial(export, exported))
+            kept.append(exported.fileno())
+        yield services, kept
 
 
 def _by_the_producer(
@@ -115,7 +131,7 @@ def _by_the_producer(
         if foreground:
             producer.hear()
     except KeyboardInterrupt:
-        mountpoint.detach(point, lazy=False)
+        mounts.detach(point, lazy=False)
         if not foreground:
             raise
     return Started(joined=True)
@@ -123,12 +139,12 @@ def _by_the_producer(
 
 def _in_foreground(
     claim: Claim,
-    source: Source,
+    opened: Opened,
     settings: Settings,
     point: Path,
     mount_settings: MountSettings,
     log_path: Path | None,
-    service: daemon.Service | None,
+    services: Sequence[daemon.Service],
 ) -> None:
     server_line, helper_line = lines()
     child = os.fork()
@@ -149,10 +165,10 @@ def _in_foreground(
     try:
         daemon.serve(
             claim,
-            source,
+            opened,
             settings,
             lambda engine: work.mount(engine, server_line, None, lambda: os.waitpid(child, 0)),
-            service,
+            services,
         )
     finally:
         server_line.close()

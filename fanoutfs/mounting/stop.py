@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fanoutfs import mounts
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
@@ -25,20 +26,20 @@ def umount(point: Path) -> int:
     point = mountpoint.absolute(point)
     mountpoint.ours(point)
     if not mountpoint.alive(point):
-        mountpoint.detach(point, lazy=True)
+        mounts.detach(point, lazy=True)
         return 0
     status = read_status(point)
     try:
         daemon = os.pidfd_open(status["pid"])
     except ProcessLookupError:
         # The mount belongs to another namespace of processes: its end can't be waited for.
-        mountpoint.detach(point, lazy=False)
+        mounts.detach(point, lazy=False)
         return 0
     try:
         try:
-            mountpoint.detach(point, lazy=False)
+            mounts.detach(point, lazy=False)
         except UnusableError as error:
-            readers = ", ".join(f"{reader['command']} ({reader['pid']})" for reader in _of_mount(status))
+            readers = ", ".join(_name(reader, status) for reader in _of_mount(status))
             if not readers:
                 raise
             raise UnusableError(f"{point} is in use by {readers}; let them finish or end them") from error
@@ -49,6 +50,13 @@ def umount(point: Path) -> int:
 
 def _of_mount(status: dict[str, Any]) -> list[dict[str, Any]]:
     return [reader for reader in status["readers"] if reader["kind"] != "copy"]
+
+
+def _name(reader: dict[str, Any], status: dict[str, Any]) -> str:
+    export = status.get("export")
+    if export is not None and reader["command"] == "nbdkit":
+        return f"an NBD client of the export at port {export['port']} (nbdkit {reader['pid']})"
+    return f"{reader['command']} ({reader['pid']})"
 
 
 def _wait_for_end(daemon: int, before: dict[str, Any], point: Path) -> int:

@@ -4,11 +4,30 @@ One is made when a consumer first asks for it, in a worker thread, and kept as l
 slot: so it costs nothing where nobody verifies, and once per block where many do.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import attrs
 import trio
 
 from fanoutfs.ring.digest import digest
 from fanoutfs.ring.memory import Memory
+
+
+class SaysDigests(Protocol):
+    """Gives the digests of blocks, wherever from."""
+
+    async def ready(self) -> None:
+        """Wait until all that is read from now on will have its digest; before anybody who verifies joins.
+
+        Cancelled: nothing is left. Raises FanoutError when it can't be.
+        """
+
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+        """Give the digests of these real blocks, so many bytes of each, which are in these slots and stay.
+
+        Raises FanoutError when there is none to be had.
+        """
 
 
 @attrs.define(eq=False)
@@ -20,13 +39,16 @@ class Digests:
     """By slot."""
     _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
 
+    async def ready(self) -> None:
+        """Return: what is in a slot can be hashed at any time."""
+
     def forget(self, slots: tuple[int, ...]) -> None:
         """Note that slots have been filled anew; what is being made of what was there is not kept."""
         for slot in slots:
             self._of.pop(slot, None)
             self._making.pop(slot, None)
 
-    async def of(self, slots: list[int], lengths: list[int]) -> list[bytes]:
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what is in the slots is hashed)
         """Give the digests of so many bytes of each slot; the caller has been granted these blocks.
 
         A checkpoint when one has to be made. Cancelled: what is being made is made first. If the grant is

@@ -9,7 +9,8 @@ permit of each consumer whose arc holds it. The counts are ``Residency``'s; wait
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 import trio
@@ -33,6 +34,16 @@ class Waiting:
     error: FanoutError | None = None
 
 
+class Records(Protocol):
+    """Who has to see what is in the slots before it goes: ``recorder.py``."""
+
+    def filled(self, read: Read, bad: Container[int]) -> None:
+        """Note what has come, and which of it is bad."""
+
+    async def finish(self, slots: tuple[int, ...]) -> None:
+        """Return when these slots may be written over; not to be cancelled."""
+
+
 @attrs.define(eq=False, kw_only=True)
 class Ring:
     """Slots, rules, and the tasks that wait for either."""
@@ -46,10 +57,13 @@ class Ring:
     digests: Digests = attrs.field(init=False)
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None when the source is left alone."""
+    trouble: str = attrs.field(default="", init=False)
+    """Why the source could not be read where it last could not."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _waiting: list[Waiting] = attrs.field(factory=list, init=False)
     listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
     """Called, in no task's name, when blocks have come: those that give them away at once."""
+    recorder: Records | None = attrs.field(default=None, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
@@ -197,7 +211,7 @@ class Ring:
             if bad := self._bad.get(block):
                 at = block * self.block
                 places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad)
-                raise SourceBrokeError(f"the source can't be read from byte {places}")
+                raise self._broke(places)
             return self.grant_nowait(point, first, most)
         finally:
             if self.rules.answered(ask, self.clock()):
@@ -265,8 +279,16 @@ class Ring:
         """Do as read_nowait, but raise SourceBrokeError when one of the bytes is bad."""
         if self._bad and (blocks := self._bad_in(offset, size)):
             place = f"{offset} to before {offset + size}, in block {blocks[0]}"
-            raise SourceBrokeError(f"the source can't be read from byte {place}")
+            raise self._broke(place)
         return self.read_nowait(offset, size)
+
+    def is_bad(self, block: int) -> bool:
+        """Say whether a resident block has bytes that could not be read."""
+        return block in self._bad
+
+    def _broke(self, place: str) -> SourceBrokeError:
+        why = f": {self.trouble}" if self.trouble else ""
+        return SourceBrokeError(f"the source can't be read from byte {place}{why}")
 
     def _bad_in(self, offset: int, size: int) -> list[int]:
         """Give the resident blocks that have bad bytes among these."""
@@ -291,6 +313,8 @@ class Ring:
             for block in self._bad.keys() - self.rules.residency.slot_of.keys():
                 del self._bad[block]
             if isinstance(decision, Read):
+                if self.recorder is not None:
+                    await self.recorder.finish(decision.slots)
                 self.reading_since = self.clock()
                 return decision
             await self._rest(decision)
@@ -309,6 +333,8 @@ class Ring:
         for waiting in self._waiting:
             if self._is_resident(waiting.ask):
                 waiting.woken.set()
+        if self.recorder is not None:
+            self.recorder.filled(read, bad)
         for listener in self.listeners:
             listener()
 

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketClose
 
 from fanoutfs.service import metrics
 from fanoutfs.service.access import Access
+from fanoutfs.service.digests import DigestStream
 from fanoutfs.service.events import Events
 from fanoutfs.service.feed import Feed, Snapshot
 from fanoutfs.service.page import HEADERS, File, Page
@@ -30,6 +31,7 @@ class Service:
 
     access: Access
     feed: Feed
+    digests: DigestStream
     page: Page = attrs.field(factory=Page.read)
     clock: Callable[[], float] = time.time
     """Unix seconds, for the login's end."""
@@ -42,6 +44,7 @@ class Service:
             Route("/", self._home),
             Route("/status", self._status),
             Route("/events", Events(self.feed), methods=["GET"]),
+            Route("/digests", self.digests, methods=["GET"]),
             Route("/metrics", self._metrics),
             Route("/login", self._login, methods=["POST"]),
             *(Route(f"/{name}", _give(file)) for name, file in self.page.files.items()),

@@ -2,10 +2,10 @@
 
 import attrs
 import trio
-from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from fanoutfs.service.feed import Feed
+from fanoutfs.service.stream import come_again, hear
 
 MOST_CLIENTS = 100
 """Who comes beyond them is told to come again."""
@@ -23,9 +23,7 @@ class Events:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client goes; cancelled with its connection."""
         if self.feed.clients >= MOST_CLIENTS:
-            # Hung up on, so that it does not keep a connection from others.
-            headers = {"retry-after": "5", "connection": "close"}
-            await PlainTextResponse("so many look already; come again\n", 503, headers)(scope, receive, send)
+            await come_again()(scope, receive, send)
             return
         # Counted before the first checkpoint: many come in one instant.
         self.feed.clients += 1
@@ -41,15 +39,9 @@ class Events:
             await send({"type": "http.response.body", "body": b""})
             return
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._hear, receive, nursery.cancel_scope)
+            nursery.start_soon(hear, receive, nursery.cancel_scope)
             snapshot = self.feed.now()
             await send({"type": "http.response.body", "body": RETRY + snapshot.event, "more_body": True})
             while True:
                 snapshot = await self.feed.next()
                 await send({"type": "http.response.body", "body": snapshot.event, "more_body": True})
-
-    async def _hear(self, receive: Receive, sending: trio.CancelScope) -> None:
-        """Wait for the client's end."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        sending.cancel()

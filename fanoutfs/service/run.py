@@ -5,7 +5,9 @@ import logging
 import trio
 
 from fanoutfs.coordinator.engine import Engine
+from fanoutfs.ring.recorder import Recorder
 from fanoutfs.service.app import Service
+from fanoutfs.service.digests import DigestStream
 from fanoutfs.service.feed import Feed
 from fanoutfs.service.opening import Opened
 from fanoutfs.service.serve import Server
@@ -16,10 +18,13 @@ log = logging.getLogger(__name__)
 async def serve(opened: Opened, engine: Engine) -> None:
     """Serve what an engine does, until it ends."""
     feed = Feed(engine.status)
+    recorder = Recorder(engine.ring, engine.source_changed)
+    digests = DigestStream(recorder, engine.source.identity)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed.run)
-            nursery.start_soon(Server(opened, Service(opened.access, feed).app()).run)
+            nursery.start_soon(recorder.run)
+            nursery.start_soon(Server(opened, Service(opened.access, feed, digests).app()).run)
     except* Exception:
         # Whoever looks must not be able to end what is looked at.
         log.exception("the monitor service has ended, the mount goes on: this is a bug")

@@ -13,7 +13,7 @@ import attrs
 
 from fanoutfs.ring.memory import SeenMemory
 from fanoutfs.sharing.sheet import Sheet, Ticket
-from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.sharing.wire import Connection, HungUpError, Message
 
 ANSWER_SECONDS = 15.0
 """A producer is given so long for a welcome."""
@@ -26,6 +26,13 @@ class Image:
     size: int
     block: int
     identity: str
+    origin: str | None
+    """What its bytes are known by where they come from; None: nobody has said."""
+
+    @classmethod
+    def said(cls, message: Message) -> "Image":
+        """Take it from what a producer has said."""
+        return cls(message["size"], message["block"], message["identity"], message["origin"])
 
     @property
     def blocks(self) -> int:
@@ -82,7 +89,7 @@ class Borrower:
             connection.close()
             raise
         memory, sheet, filled, freed = connection.take_descriptors()
-        image = Image(welcome["size"], welcome["block"], welcome["identity"])
+        image = Image.said(welcome)
         start = welcome["start"]
         return cls(
             welcome["id"],

@@ -24,7 +24,7 @@ import attrs
 import trio
 
 from fanoutfs.ring.digest import DIGEST_SIZE
-from fanoutfs.ring.digests import Digests
+from fanoutfs.ring.digests import SaysDigests
 from fanoutfs.ring.point import Point
 from fanoutfs.ring.shared import Ring
 from fanoutfs.sharing.sheet import Sheet
@@ -55,7 +55,7 @@ class Lender:
     """Most blocks that it may have in hand."""
     window: Callable[[int], int]
     """Gives how many it may have in hand now that it has so many."""
-    digests: Digests | None = None
+    digests: SaysDigests | None = None
     """Where the digests come from, if it verifies."""
     sheet: Sheet = attrs.field(init=False)
     filled: int = attrs.field(init=False)
@@ -195,13 +195,14 @@ class Lender:
             else:
                 await self._hand_out_verified(slots, self.digests)
 
-    async def _hand_out_verified(self, slots: list[int], digests: Digests) -> None:
+    async def _hand_out_verified(self, slots: list[int], digests: SaysDigests) -> None:
         """Hand out blocks that were just granted, once they have been digested."""
         first, term = self._granted, self.sheet.term
         # They are in its hand from the grant on, so that a term that ends meanwhile takes them back.
         self._granted += len(slots)
         blocks = range(first, self._granted)
-        found = await digests.of(slots, [self._bytes(range(block, block + 1)) for block in blocks])
+        real = [block % self.ring.rules.blocks for block in blocks]
+        found = await digests.of(real, slots, [self._bytes(range(block, block + 1)) for block in blocks])
         if self.sheet.term == term:
             self._granted = first
             self._hand_out(slots, found)

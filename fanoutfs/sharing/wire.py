@@ -7,11 +7,11 @@ blocking code; the producer's side is ``door.py``.
 word     who says it, with what                      answer
 =======  ==========================================  ===================================================
 join     a consumer: target, digests, near,          welcome: size, block, slots, tickets, start, term,
-         goes_on                                     identity, id; and the descriptors of memory, sheet,
-                                                     filled, freed
+         goes_on                                     identity, origin, id; and the descriptors of
+                                                     memory, sheet, filled, freed
 resume   a consumer whose term has ended: block      resumed: term
 failed   the producer, to a consumer: error          (it hangs up)
-stay     a command, for whose consumers the          staying: size, block, identity, head, others
+stay     a command, for whose consumers the          staying: size, block, identity, origin, head, others
          producer shall live
 status   anybody                                     status: the document
 mount    a command: point, options                   mounted; then the command says what it answers;

@@ -28,6 +28,8 @@ class Member:
     """How many blocks its cohort has taken when this one has had all."""
     finished: float | None = None
     """Seconds since the scenario began; None: it left before."""
+    left: bool = False
+    """It went before it had everything."""
     waited: float = 0.0
     longest: float = 0.0
     waited_before: float = 0.0

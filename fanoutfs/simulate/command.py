@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fanoutfs.errors import UsageError
+
+if TYPE_CHECKING:
+    from fanoutfs.simulate.scenario import Scenario
 
 READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order": "order"}
 """The options that describe readers, and what each is called in an entry of a trace's readers."""
@@ -24,23 +27,41 @@ READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order":
     "--seek-time", metavar="TIME", help="Cost of each read that does not adjoin the one before [0]."
 )
 @click.option("--readers", metavar="COUNT", help="How many come [1].")
-@click.option("--every", metavar="TIME", help="From one to the next, as 90, 5m or 2h [0].")
+@click.option(
+    "--every", metavar="TIME", help="From one to the next, as 90, 5m or 2h [0]; of nodes, if there are any."
+)
 @click.option("--reader-rate", metavar="SIZE", help="Bytes per second that each can take [unlimited].")
 @click.option("--order", metavar="image|carousel", help="Which file they read [image].")
+@click.option("--nodes", metavar="COUNT", help="Other machines that the image goes to.")
+@click.option("--shape", metavar="chain|tree:4|star[,...]",
+              help="Who is fed by whom; several give a row each [star].")  # fmt: skip
+@click.option("--link-rate", metavar="RATE", help="What a network card receives, and what it sends: 10Gbit.")
+@click.option("--source-link-rate", metavar="RATE",
+              help="What the card of the machine with the source sends [--link-rate].")  # fmt: skip
+@click.option("--latency", metavar="TIME", help="Of a link, one way: 0.1ms [0].")
+@click.option("--node-rate", metavar="RATE",
+              help="What a node's processors receive, and what they pass on [unlimited].")  # fmt: skip
+@click.option("--target-rate", metavar="RATE", help="Of a node's disk [unlimited].")
 @click.option("--pace", metavar="strict|free", help="As for mount [strict].")
 @click.option("--turn", metavar="TIME", help="As for mount [2].")
 @click.option("--patience", metavar="TIME", help="As for mount [10].")
 @click.option("--picture", type=click.Path(path_type=Path), metavar="FILE.svg|FILE.png",
-              help="Draw who was where when, for a single ring.")  # fmt: skip
+              help="Draw who was where when, for a single ring; of nodes: how many had all.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Everything, each reader by itself.")
 def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool, **given: str | None) -> None:
-    """Say what a mount would do: how often the source is read, who waits, and for how long."""
+    """Say what a mount would do: how often the source is read, who waits, and for how long.
+
+    With nodes: when they have the image, if each reads what the one before it shows.
+    """
     from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
     from fanoutfs.simulate.report import document, table  # noqa: PLC0415
     from fanoutfs.simulate.trace import load, scenarios  # noqa: PLC0415
 
     entries = _entries({} if trace is None else load(trace), given)
     found = scenarios(entries)
+    if found[0].nodes:
+        _spread(found, picture, as_json=as_json)
+        return
     if picture is not None and len(found) > 1:
         raise UsageError("--picture: name a single ring for it")
     if picture is not None:
@@ -53,10 +74,32 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
     click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
 
 
+def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> None:
+    from fanoutfs.simulate.nodes_report import document, table  # noqa: PLC0415 (only where it is needed)
+    from fanoutfs.simulate.spread import spread  # noqa: PLC0415
+
+    if picture is not None:
+        from fanoutfs.simulate.picture import ready  # noqa: PLC0415
+
+        ready(picture)
+    outcomes = [spread(scenario) for scenario in found]
+    if picture is not None:
+        # Only now: that there is matplotlib, picture.py has found.
+        from fanoutfs.simulate.nodes_picture import draw  # noqa: PLC0415
+
+        draw(outcomes, picture)
+    click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
+
+
 def _entries(entries: dict[str, Any], given: dict[str, str | None]) -> dict[str, Any]:
     """Give a trace's entries with the options in their place; those on readers make a trace's readers."""
     said = {name: value for name, value in given.items() if value is not None}
-    reader = {entry: said.pop(option) for option, entry in READERS.items() if option in said}
+    about_nodes = "nodes" in said or "nodes" in entries
+    reader = {
+        entry: said.pop(option)
+        for option, entry in READERS.items()
+        if option in said and not (about_nodes and option == "every")
+    }
     entries = entries | {name.replace("_", "-"): value for name, value in said.items()}
     if reader:
         if "readers" in entries:

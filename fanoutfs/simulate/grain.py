@@ -12,6 +12,7 @@ many rates meet a coarse model, they are rounded, to steps of about two percent.
 """
 
 import math
+from typing import Self
 
 import attrs
 
@@ -58,6 +59,10 @@ class Grain:
         """Whether rates are rounded."""
         return self.coarse and self.many_rates
 
+    def with_ring(self, ring: int) -> Self:
+        """Give the same for a ring of so many bytes."""
+        return attrs.evolve(self, slots=_slots(ring, self.block, self.blocks))
+
     def seconds(self, rate: float | None) -> float:
         """Give what a block takes a reader of that many bytes per second."""
         if rate is None:
@@ -73,26 +78,34 @@ def grain(scenario: Scenario) -> Grain:
     Raises UsageError when the ring does not hold two blocks.
     """
     block = scenario.block or _chosen(scenario)
-    if scenario.ring < 2 * block:
-        raise UsageError(f"ring {format_size(scenario.ring)} must hold two blocks of {format_size(block)}")
+    for ring in {scenario.ring, *(nodes.ring or scenario.ring for nodes in scenario.nodes)}:
+        if ring < 2 * block:
+            raise UsageError(f"ring {format_size(ring)} must hold two blocks of {format_size(block)}")
     blocks = -(-scenario.size // block)
     run = max(1, scenario.run // block)
     as_mounted = scenario.block is not None and block <= LARGEST_BLOCK
     return Grain(
         block=block,
         blocks=blocks,
-        slots=max(2, min(scenario.ring // block, blocks)),
+        slots=_slots(scenario.ring, block, blocks),
         run=run,
         many_rates=len({reader.rate for reader in scenario.readers}) > MOST_RATES,
         scale=1.0 if as_mounted else max(1.0, run * block / scenario.run),
     )
 
 
+def _slots(ring: int, block: int, blocks: int) -> int:
+    return max(2, min(ring // block, blocks))
+
+
 def _chosen(scenario: Scenario) -> int:
+    rings = [scenario.ring, *(nodes.ring or scenario.ring for nodes in scenario.nodes)]
+    # A node is a reader where its source is, and those of its targets.
+    readers = len(scenario.readers) + sum(1 + len(nodes.targets) for nodes in scenario.nodes)
     block = MIB
-    while len(scenario.readers) * (scenario.size // block) > WORK:
+    while readers * (scenario.size // block) > WORK:
         coarser = 2 * block
-        if scenario.size // coarser < LEAST_BLOCKS or scenario.ring // coarser < LEAST_SLOTS:
+        if scenario.size // coarser < LEAST_BLOCKS or min(rings) // coarser < LEAST_SLOTS:
             break
         block = coarser
     return block

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.settings import KIB, format_size
-from fanoutfs.simulate.model import Outcome, Recording, Track
+from fanoutfs.simulate.outcome import Outcome, Recording, Track
 
 try:
     import matplotlib as mpl
@@ -61,13 +61,20 @@ def draw(outcome: Outcome, path: Path, *, title: str | None = None) -> None:
     assert recording is not None
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.0, 4.8), layout="constrained")
-        axes = figure.add_subplot()
-        _Drawing(outcome, recording, axes).all(title)
-        try:
-            metadata = {"Date": None, "Creator": "fanoutfs simulate"} if path.suffix.lower() == ".svg" else {}
-            figure.savefig(path, dpi=150, metadata=metadata)
-        except OSError as error:
-            raise UnusableError(f"{path}: {reason(error)}") from error
+        _Drawing(outcome, recording, figure.add_subplot()).all(title)
+        save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, whose suffix says how; an SVG without the date.
+
+    Raises UnusableError when the file can't be written.
+    """
+    metadata = {"Date": None, "Creator": "fanoutfs simulate"} if path.suffix.lower() == ".svg" else {}
+    try:
+        figure.savefig(path, dpi=150, metadata=metadata)
+    except OSError as error:
+        raise UnusableError(f"{path}: {reason(error)}") from error
 
 
 class _Drawing:
@@ -76,7 +83,7 @@ class _Drawing:
     def __init__(self, outcome: Outcome, recording: Recording, axes: "Axes") -> None:
         self.outcome, self.recording, self.axes = outcome, recording, axes
         self.blocks, self.seconds = outcome.grain.blocks, outcome.seconds
-        self.time, self.time_unit = _time_unit(self.seconds)
+        self.time, self.time_unit = time_unit(self.seconds)
         size, self.size_unit = _size_unit(outcome.scenario.size)
         self.place = outcome.grain.block / size
 
@@ -179,7 +186,8 @@ class _Drawing:
         return int(time / self.seconds * COLUMNS), int(place / self.blocks * ROWS)
 
 
-def _time_unit(seconds: float) -> tuple[float, str]:
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Give the unit, in seconds and by name, in which a time of so many seconds is drawn."""
     for unit, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if seconds > 3 * unit:
             return unit, name

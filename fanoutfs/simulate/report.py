@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from fanoutfs.settings import format_seconds, format_size
-from fanoutfs.simulate.model import Finish, Outcome
+from fanoutfs.simulate.outcome import Finish, Outcome
 
 MOST_ROWS = 24
 """More readers than this are summarised."""
@@ -17,9 +17,9 @@ def table(outcomes: list[Outcome]) -> str:
     readers = scenario.readers
     lines = [f"image {format_size(scenario.size)}, {len(readers)} reader{'s' * (len(readers) != 1)}", ""]
     head = ("ring", "source read", "passes", "seeks", "memory", "all done", "longest copy", "longest wait")
-    lines += _aligned([head, *(_row(outcome) for outcome in outcomes)])
+    lines += aligned([head, *(_row(outcome) for outcome in outcomes)])
     if len(outcomes) == 1:
-        lines += ["", *_aligned(_readers(outcomes[0].readers))]
+        lines += ["", *aligned(_readers(outcomes[0].readers))]
     if any(outcome.grain.coarse for outcome in outcomes):
         lines += ["", *(_coarse(outcome) for outcome in outcomes if outcome.grain.coarse)]
     return "\n".join(lines)
@@ -107,7 +107,8 @@ def _readers(readers: tuple[Finish, ...]) -> list[tuple[str, ...]]:
     ]
 
 
-def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Write rows of cells below one another."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

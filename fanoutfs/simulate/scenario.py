@@ -1,5 +1,6 @@
-"""What is simulated: an image, a ring, a source, and readers that come and go. Values, nothing else."""
+"""What is simulated: an image, a ring, a source, readers that come and go, nodes. Values, nothing else."""
 
+import math
 from typing import Literal
 
 import attrs
@@ -22,6 +23,16 @@ class Stall:
 
 
 @attrs.frozen(kw_only=True)
+class Wire:
+    """How bytes come to a node from the one above."""
+
+    rate: float = math.inf
+    """Bytes per second that it receives at most."""
+    latency: float = 0.0
+    """Seconds that a byte is under way, and a request as well."""
+
+
+@attrs.frozen(kw_only=True)
 class Reader:
     """One reader; seconds since the scenario began, bytes per second."""
 
@@ -33,6 +44,27 @@ class Reader:
     stalls: tuple[Stall, ...] = ()
     leaves: float | None = None
     """When it goes, wherever it is then; None: when it has everything."""
+
+
+@attrs.frozen(kw_only=True)
+class Nodes:
+    """Nodes that nothing tells apart: so many behind each of the nodes above; bytes, seconds."""
+
+    name: str = ""
+    count: int = 1
+    above: int | None = None
+    """Whose image is their source: which entry of the scenario's; None: the machine with the source."""
+    at: float = 0.0
+    """When they join, since the scenario began."""
+    dies: float | None = None
+    """When they are heard of no more; None: never."""
+    wire: Wire = Wire()
+    card: float = math.inf
+    """Bytes per second that each sends at most, to all behind it together."""
+    ring: int | None = None
+    """None: as the machine with the source."""
+    targets: tuple[Reader, ...] = (Reader(order="carousel"),)
+    """What is written on each node. A time is since the scenario began."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,3 +84,9 @@ class Scenario:
     patience: float = 10.0
     turn: float = 2.0
     pace: Pace = "strict"
+    nodes: tuple[Nodes, ...] = ()
+    """Each behind one that comes before it, or behind the machine with the source."""
+    card: float = math.inf
+    """Bytes per second that the machine with the source sends at most."""
+    shape: str = ""
+    """How the nodes stand, in the user's words."""

@@ -31,11 +31,14 @@ IMAGE = File(b"image", 3, stat.S_IFREG | 0o400)
 STATUS = File(b"status", 4, stat.S_IFREG | 0o444)
 HEAD = File(b"head", 5, stat.S_IFREG | 0o444)
 CAROUSEL = File(b"carousel", 6, stat.S_IFREG | 0o400)
+DIRECT = File(b"direct", 7, stat.S_IFREG | 0o400)
+"""The image for who can't say O_DIRECT, and has to have each byte from the ring: an export, whose clients
+verify what went by there."""
 
-TREE = {ROOT: (IMAGE, CAROUSEL, FOLDER), FOLDER: (STATUS, HEAD)}
+TREE = {ROOT: (IMAGE, CAROUSEL, FOLDER), FOLDER: (STATUS, HEAD, DIRECT)}
 """What is in which folder, in the order of a listing."""
 
-VIEWS = (IMAGE, CAROUSEL)
+VIEWS = (IMAGE, CAROUSEL, DIRECT)
 """The files that show the image: each open one is a consumer."""
 
 START = b"user.fanoutfs.start"

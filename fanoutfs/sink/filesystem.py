@@ -140,7 +140,7 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def open(self, inode: pyfuse3.InodeT, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        """Open a file. O_DIRECT on image or carousel goes past the page cache, all else through it."""
+        """Open a file. O_DIRECT on the image, and ``direct``, go past the page cache, all else through it."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         if self.closing:
@@ -152,7 +152,7 @@ class Filesystem(pyfuse3.Operations):
         self.inodes.opened(node)
         number = next(self._handle_numbers)
         if node.file in files.VIEWS:
-            direct = bool(flags & os.O_DIRECT) or self._cached_full()
+            direct = bool(flags & os.O_DIRECT) or node.file is files.DIRECT or self._cached_full()
             if node.file is files.CAROUSEL and node.turn_from is None:
                 node.turn_from = self.ring.head
             command = process.read(ctx.pid, "comm").rstrip("\n")

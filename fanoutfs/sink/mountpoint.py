@@ -1,12 +1,11 @@
-"""Is this folder fit to be mounted on? And the opposite: taking a mount off it."""
+"""Whether a folder is fit to be mounted on, and what is mounted there."""
 
 import errno
 import os
-import subprocess
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.sink.mounts import FANOUTFS, Mount, mount_at
+from fanoutfs.mounts import FANOUTFS, Mount, detach, mount_at
 
 
 def absolute(path: Path) -> Path:
@@ -61,17 +60,6 @@ def alive(point: Path) -> bool:
             return True
         raise
     return True
-
-
-def detach(point: Path, *, lazy: bool) -> None:
-    """Unmount what is on ``point``; lazy: at once, though it is in use. Raises UnusableError."""
-    if os.getuid() == 0:
-        command = ["umount", "--no-canonicalize", *(["--lazy"] if lazy else []), "--", str(point)]
-    else:
-        command = ["fusermount3", "-u", *(["-z"] if lazy else []), "--", str(point)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UnusableError(f"{point} can't be unmounted: {done.stderr.strip()}")
 
 
 def ours(point: Path) -> Mount:

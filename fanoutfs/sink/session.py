@@ -16,12 +16,12 @@ import pyfuse3
 import trio
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.mounts import detach, mount_at
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MountSettings
-from fanoutfs.sink import kernel, mountpoint
+from fanoutfs.sink import kernel
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.filesystem import Filesystem
-from fanoutfs.sink.mounts import mount_at
 from fanoutfs.sink.options import mount_options
 from fanoutfs.sink.reaper import Reaper
 
@@ -89,7 +89,7 @@ class Session:
                 self.filesystem.close_handle(number)
             if mount_at(self.point) is not None:
                 # A connection aborted through fusectl is not unmounted by close().
-                mountpoint.detach(self.point, lazy=True)
+                detach(self.point, lazy=True)
             self.ended.set()
         if failed is not None:
             raise failed

@@ -27,10 +27,14 @@ class PositionedSource:
     size: int
     _fd: int
     _direct: bool
+    _or_buffered: bool
 
     @classmethod
-    def open(cls, path: str) -> Self:
-        """Open what ``path`` names; raises UnusableError, saying why, when it can't be a source."""
+    def open(cls, path: str, *, or_buffered: bool = True) -> Self:
+        """Open what ``path`` names; raises UnusableError, saying why, when it can't be a source.
+
+        ``or_buffered``: a direct read that is refused as invalid is tried again without O_DIRECT.
+        """
         found = str(Path(path).resolve())
         try:
             mode = Path(found).stat().st_mode
@@ -51,7 +55,12 @@ class PositionedSource:
         if size == 0:
             os.close(fd)
             raise UnusableError(f"the source {path} is empty; there is nothing to show")
-        return cls(found, identity_of(status), size, fd, direct)
+        return cls(found, identity_of(status), size, fd, direct, or_buffered)
+
+    @property
+    def origin(self) -> str:
+        """Give its identity: it is here."""
+        return self.identity
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
@@ -59,9 +68,9 @@ class PositionedSource:
         while done < length:
             want = -(-length // PAGE) * PAGE if self._direct else length
             try:
-                count = os.preadv(self._fd, _cut(slots, done, want), offset + done)
+                count = os.preadv(self._fd, cut(slots, done, want), offset + done)
             except OSError as error:
-                if self._direct and error.errno == errno.EINVAL:
+                if self._direct and self._or_buffered and error.errno == errno.EINVAL:
                     self._go_buffered()
                     continue
                 raise
@@ -80,9 +89,9 @@ class PositionedSource:
         fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_DIRECT)
         self._direct = False
 
-    def fileno(self) -> int:
+    def descriptors(self) -> tuple[int, ...]:
         """Give its descriptor."""
-        return self._fd
+        return (self._fd,)
 
     def close(self) -> None:
         """Close the source."""
@@ -122,7 +131,7 @@ def _open_direct(path: str) -> tuple[int, bool]:
     return os.open(path, flags), False
 
 
-def _cut(slots: list[memoryview], begin: int, end: int) -> list[memoryview]:
+def cut(slots: list[memoryview], begin: int, end: int) -> list[memoryview]:
     """Give the pieces of ``slots``, taken as one row of bytes, from ``begin`` to ``end``."""
     pieces, at = [], 0
     for slot in slots:

@@ -7,8 +7,9 @@ search ends after SEARCH_SECONDS, and what was not proven good by then counts as
 
 import time
 
+from fanoutfs.errors import reason
 from fanoutfs.settings import PAGE
-from fanoutfs.source.contract import Source
+from fanoutfs.source.contract import LostError, Source
 from fanoutfs.statistics import Statistics
 
 SEARCH_SECONDS = 10.0
@@ -20,14 +21,27 @@ BadRanges = dict[int, list[tuple[int, int]]]
 def read_or_salvage(
     source: Source, offset: int, length: int, slots: list[memoryview], statistics: Statistics
 ) -> BadRanges:
-    """Fill the slots from ``offset`` on and say what could not be read; never raises OSError."""
+    """Fill the slots from ``offset`` on and say what could not be read; never raises OSError.
+
+    Why is in ``statistics.trouble``.
+    """
     try:
         statistics.reads += 1
         source.read_into(offset, length, slots)
-    except OSError:
+    except LostError as error:
+        statistics.trouble = reason(error)
+        statistics.errors += 1
+        return _all_of(offset, length, len(slots[0]))
+    except OSError as error:
+        statistics.trouble = reason(error)
         return _salvage(source, offset, length, slots, statistics)
     statistics.bytes_read += length
     return {}
+
+
+def _all_of(offset: int, length: int, block: int) -> BadRanges:
+    starts = range(offset, offset + length, block)
+    return {begin // block: [(0, min(block, offset + length - begin))] for begin in starts}
 
 
 def _salvage(

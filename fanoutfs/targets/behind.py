@@ -11,8 +11,8 @@ from collections import deque
 
 import attrs
 
+from fanoutfs.ranges import Range, joined
 from fanoutfs.settings import MIB
-from fanoutfs.targets.ranges import Range, joined
 
 START = 8 * MIB
 """Enough in one go for any disk's full rate."""

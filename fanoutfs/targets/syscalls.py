@@ -1,4 +1,4 @@
-"""Three system calls that Python 3.11 has not got.
+"""Two system calls that Python 3.11 has not got.
 
 ``os.posix_fallocate`` is none of them: where a file system can't preallocate, glibc writes a byte into every
 block instead, which on a stick takes as long as the copy. ``fallocate`` says EOPNOTSUPP.
@@ -7,7 +7,6 @@ block instead, which on a stick takes as long as the copy. ``fallocate`` says EO
 import ctypes
 import errno
 import os
-import signal
 from collections.abc import Callable
 
 KEEP_SIZE, PUNCH_HOLE = 0x01, 0x02
@@ -16,15 +15,11 @@ KEEP_SIZE, PUNCH_HOLE = 0x01, 0x02
 WAIT_BEFORE, WRITE, WAIT_AFTER = 1, 2, 4
 """linux/fs.h, SYNC_FILE_RANGE_…"""
 
-PR_SET_PDEATHSIG = 1
-"""linux/prctl.h"""
-
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 """What ``fallocate`` says where it can't do this; EINVAL on disks whose sectors are larger than a page."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
-_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_uint)
 
 
@@ -39,14 +34,6 @@ def sync_file_range(fd: int, offset: int, length: int, flags: int) -> None:
     It flushes neither metadata nor the disk's own cache: nothing is durable before an fsync.
     """
     _call(_libc.sync_file_range, fd, offset, length, flags)
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when ``parent``, which forked it, ends: prctl(2)."""
-    _call(_libc.prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        # It ended before it could be noticed.
-        os._exit(1)
 
 
 def _call(function: Callable[..., int], *arguments: int) -> None:

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
+from fanoutfs.ranges import Range, joined
 from fanoutfs.ring.digest import DIGEST_SIZE, digest
 from fanoutfs.settings import MIB
-from fanoutfs.targets.ranges import Range, joined
 from fanoutfs.targets.target import Target
 
 CHUNK = 8 * MIB

@@ -8,15 +8,19 @@ from typing import Any
 
 import attrs
 import httpx
+import pytest
 import trio
 
+from fanoutfs.ring.recorder import Recorder
 from fanoutfs.service.access import LOOPBACK, Access
 from fanoutfs.service.app import Service
+from fanoutfs.service.digests import DigestStream
 from fanoutfs.service.feed import Feed
 from fanoutfs.service.opening import Opened, open_service
 from fanoutfs.service.serve import Server
 from fanoutfs.settings import ServiceSettings
 from tests.documents import document, reader
+from tests.tasks.rig import Rig, make_rig
 
 TOKEN = "correct-horse-battery"
 SHOWN = document(reader(1), mountpoint="/mnt", delivered=1, gauges={"granted": 0, "handler_bugs": 0})
@@ -24,7 +28,14 @@ SHOWN = document(reader(1), mountpoint="/mnt", delivered=1, gauges={"granted": 0
 
 def make_service(token: str | None = None, shown: dict[str, Any] = SHOWN) -> Service:
     access = Access(names=LOOPBACK, port=8400, token=token)
-    return Service(access, Feed(lambda: shown), clock=lambda: 1_800_000_000.0)
+    return Service(access, Feed(lambda: shown), digests_of(make_rig()), clock=lambda: 1_800_000_000.0)
+
+
+def digests_of(rig: Rig) -> DigestStream:
+    """Give the stream of a rig's digests, of which no block may change."""
+    return DigestStream(
+        Recorder(rig.ring, lambda block: pytest.fail(f"block {block} has changed")), "disk-8:16"
+    )
 
 
 def client_of(service: Service, **headers: str) -> httpx.AsyncClient:
@@ -64,13 +75,17 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(shown: dict[str, Any] = SHOWN, **settings: Path) -> AsyncIterator[Served]:
-    """Serve; in the end no client is left, whoever is still connected."""
+async def serving(
+    shown: dict[str, Any] = SHOWN, rig: Rig | None = None, **settings: Path
+) -> AsyncIterator[Served]:
+    """Serve, and record what comes into the rig; in the end no client is left, whoever is connected."""
     listening = opened(**settings)
-    service = Service(listening.access, Feed(lambda: shown))
+    digests = digests_of(rig or make_rig())
+    service = Service(listening.access, Feed(lambda: shown), digests)
     served = Served(Server(listening, service.app()), service)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.feed.run)
+        nursery.start_soon(digests.recorder.run)
         nursery.start_soon(served.server.run)
         try:
             with trio.fail_after(60):
@@ -78,7 +93,7 @@ async def serving(shown: dict[str, Any] = SHOWN, **settings: Path) -> AsyncItera
         finally:
             nursery.cancel_scope.cancel()
     assert served.server.clients == set()
-    assert service.feed.clients == 0
+    assert (service.feed.clients, digests.recorder.followers) == (0, 0)
     for stream in served.streams:
         stream.socket.close()
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.coordinator import claim, find
-from fanoutfs.coordinator.claim import Claim, door_of, runtime_folder
+from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import listen
 from fanoutfs.coordinator.find import ask_status, claim_or_find, knock
 from fanoutfs.errors import UnusableError
+from fanoutfs.runtime import runtime_folder
 from fanoutfs.sharing.wire import Connection
 
 

@@ -458,4 +458,6 @@ def test_the_identity_is_the_sources(tmp_path: Path) -> None:
     path.write_bytes(bytes(4096))
     source = PositionedSource.open(str(path))
     source.close()
-    assert source.identity == machine.read(str(path), []).source.identity
+    found = machine.read(str(path), []).source
+    assert found is not None
+    assert source.identity == found.identity

@@ -9,7 +9,8 @@ import pytest
 
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.simulate import picture
-from fanoutfs.simulate.model import Outcome, simulate
+from fanoutfs.simulate.model import simulate
+from fanoutfs.simulate.outcome import Outcome
 from fanoutfs.simulate.scenario import Reader, Scenario
 
 LATE = (Reader(), Reader(at=30.0, rate=2.0), Reader(at=50.0, order="carousel"))

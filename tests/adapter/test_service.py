@@ -76,7 +76,7 @@ async def test_it_can_only_be_looked_at(method: str) -> None:
         assert (await client.request(method, "/status")).status_code == 405
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/events", "/nothing"])
+@pytest.mark.parametrize("path", [*PATHS, "/events", "/digests", "/nothing"])
 async def test_under_another_name_nothing_is_answered(path: str) -> None:
     """Not even where there is a token that fits."""
     headers = {"host": "evil.example", "authorization": f"Bearer {TOKEN}"}
@@ -84,7 +84,7 @@ async def test_under_another_name_nothing_is_answered(path: str) -> None:
         assert (await client.get(path)).status_code == 421
 
 
-@pytest.mark.parametrize("path", ["/status", "/metrics", "/events", "/nothing"])
+@pytest.mark.parametrize("path", ["/status", "/metrics", "/events", "/digests", "/nothing"])
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong-horse-battery", "Basic abc"])
 async def test_without_the_token_nothing_is_shown(path: str, authorization: str) -> None:
     """And nothing is said about what there is."""

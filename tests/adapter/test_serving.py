@@ -12,14 +12,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from fanoutfs.credentials import read_token
 from fanoutfs.errors import UnusableError
 from fanoutfs.service.events import MOST_CLIENTS
-from fanoutfs.service.opening import open_service, read_token
+from fanoutfs.service.opening import open_service
 from fanoutfs.service.run import serve
 from fanoutfs.service.serve import MOST_CONNECTIONS
 from fanoutfs.settings import ServiceSettings
 from tests.adapter.service import TOKEN, free_port, opened, receive_until, serving, until
 from tests.documents import document, reader
+from tests.tasks.rig import make_rig
 
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -239,7 +241,8 @@ async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCap
     looks = iter([{"readers": list[int]()}])
     listening = opened()
     address = listening.socket.getsockname()
-    engine: Any = SimpleNamespace(status=lambda: next(looks))
+    ring, source = make_rig().ring, SimpleNamespace(identity="disk-8:16")
+    engine: Any = SimpleNamespace(status=lambda: next(looks), ring=ring, source=source, source_changed=None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve, listening, engine)
         async with await trio.open_tcp_stream(*address) as stream:

@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import signal
 import sys
 import termios
@@ -14,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import NoAnswerError, UnusableError
 from fanoutfs.monitor import top
 from fanoutfs.monitor.page import Layout, Page
 from fanoutfs.monitor.rates import Speeds
@@ -84,12 +85,14 @@ class Time:
 class Typed:
     """Keys that come after so many waits."""
 
-    def __init__(self, *events: Event | BaseException) -> None:
+    def __init__(self, *events: Event | BaseException, clock: Time | None = None) -> None:
         self.events = list(events)
+        self.clock = clock or Time()
         self.waited: list[float] = []
 
     def wait(self, seconds: float) -> Event:
         self.waited.append(seconds)
+        self.clock.passes(seconds)
         event = self.events.pop(0)
         if isinstance(event, BaseException):
             raise event
@@ -308,6 +311,27 @@ def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytes
 
     assert [None, ANSWER_SECONDS, ANSWER_SECONDS] == asked
     assert "no answer for 3 s; this is what was known before" in drawn(on)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_another_computer_that_is_away_may_come_back(is_terminal: bool) -> None:
+    """What was known before is shown meanwhile, and why it does not answer, and for how long."""
+    away = NoAnswerError("nobody listens at http://node1:8400")
+    on, time = console(is_terminal=is_terminal, width=120), Time()
+    typed = Typed(*[Event.TIME] * 4, Event.QUIT, clock=time)
+    read = answers(document(), document(), away, away, document(head=0))
+    count = None if is_terminal else 5
+    watch(read, on, interval=2.0, count=count, clock=time, pause=time.passes, keys=typed)
+    notes = re.findall("away for [^:]*: nobody listens at http://node1:8400", drawn(on))
+
+    assert ["away for 0 s", "away for 2 s"] == [note.partition(":")[0] for note in notes]
+    assert drawn(on).index("▼ head 0.0%") > drawn(on).index("away for 2 s")
+
+
+def test_one_that_is_away_from_the_start_is_an_error() -> None:
+    """It may be the wrong address."""
+    with pytest.raises(NoAnswerError):
+        watch(answers(NoAnswerError("away")), console(), interval=1, clock=Time(), pause=Time().passes)
 
 
 def test_what_reading_raises_comes_out_of_its_thread() -> None:

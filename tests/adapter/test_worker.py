@@ -19,7 +19,7 @@ from fanoutfs.targets.target import Target
 from tests.adapter.copies import open_target
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, in_thread, producer, wait_for
 
-IMAGE = Image(SIZE, PAGE, "scratched")
+IMAGE = Image(SIZE, PAGE, "scratched", None)
 
 
 @attrs.define(eq=False)

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.mount.support import mountinfo, mounts
-from tests.mount.support.commands import Argument, Process, end, fanoutfs, run, start
+from tests.mount.support.commands import Argument, Process, end, fanoutfs, run, start, wait_until
 from tests.mount.support.copies import Copies
 from tests.mount.support.disks import Disk, make_disk
 from tests.mount.support.faults import Faulty, faulty_source
+from tests.mount.support.hosts import Host
+from tests.mount.support.hosts import hosts as made_hosts
 from tests.mount.support.images import write_pattern
 from tests.mount.support.loops import attached
 from tests.mount.support.mounts import Mount
+from tests.mount.support.shown import Computers
 
 RING = "4M"  # smaller than nearly every image here, so that slots are given up
 LIMIT = 100.0  # seconds that one test may hold a mount
@@ -24,6 +27,7 @@ PatternFactory = Callable[[int], Path]
 LoopFactory = Callable[[Path], Path]
 FaultFactory = Callable[..., Faulty]
 MountFactory = Callable[..., Mount]
+HostsFactory = Callable[[int], tuple[Host, ...]]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -152,6 +156,42 @@ def spawn(mount: MountFactory) -> Iterator[Callable[..., Process]]:
     yield begin
     for process in processes:
         end(process)
+
+
+@pytest.fixture
+def hosts(request: pytest.FixtureRequest) -> Iterator[HostsFactory]:
+    """Have computers of their own; at the end nothing may be mounted or running there, whose end this is."""
+    made: list[Host] = []
+    with contextlib.ExitStack() as stack:
+
+        def make(count: int) -> tuple[Host, ...]:
+            made.extend(stack.enter_context(made_hosts(count)))
+            return tuple(made)
+
+        yield make
+        failed = request.node.stash.get(FAILED, False)
+        if not failed:
+            wait_until(lambda: not any(host.processes() for host in made), "nothing runs on the hosts", 10)
+        left = [{**host.processes(), host.name: host.mounts()} for host in made]
+    assert failed or left == [{host.name: []} for host in made]
+
+
+@pytest.fixture
+def computers(request: pytest.FixtureRequest, hosts: HostsFactory, tmp_path: Path) -> Iterator[Computers]:
+    """Run mounts and copies on hosts; at the end nothing of them is left, and none has logged a warning."""
+    del hosts  # named so that they end later
+    folder = tmp_path / "computers"
+    folder.mkdir()
+    made = Computers(folder)
+    yield made
+    failed = request.node.stash.get(FAILED, False)
+    if failed:
+        print(made.log_text())
+    try:
+        if not failed:
+            made.close()
+    finally:
+        made.abandon()
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """Who may see the monitor service, decided on texts."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UsageError
 from fanoutfs.service.access import COOKIE_SECONDS, LOOPBACK, Access, host_of
-from fanoutfs.settings import ServiceSettings
+from fanoutfs.settings import ExportSettings, NetworkSettings, ServiceSettings
 
 TOKEN = "0123456789abcdef"
 NOW = 1_800_000_000.0
@@ -140,15 +143,16 @@ def test_a_cookie_does_not_show_the_token_and_stays_here() -> None:
 )
 def test_the_loopback_needs_no_token(listen: str, host: str, port: int) -> None:
     """Only this computer reaches it."""
-    assert ServiceSettings(host=host, port=port) == ServiceSettings.of(listen, None, None, None)
+    assert ServiceSettings(host=host, port=port) == NetworkSettings.of(listen=listen).service
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8400", "[::]:8400", "node1:8400", "10.0.0.7:8400"])
 def test_elsewhere_a_token_is_a_must(listen: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without one it would answer everybody; a name may be anybody's."""
     with pytest.raises(UsageError, match="--token-file"):
-        ServiceSettings.of(listen, None, None, None)
-    assert ServiceSettings.of(listen, tmp_path_factory.getbasetemp(), None, None) is not None
+        NetworkSettings.of(listen=listen)
+    token_file = tmp_path_factory.getbasetemp()
+    assert NetworkSettings.of(listen=listen, token_file=token_file).service is not None
 
 
 @pytest.mark.parametrize(
@@ -157,14 +161,54 @@ def test_elsewhere_a_token_is_a_must(listen: str, tmp_path_factory: pytest.TempP
 )
 def test_nonsense_is_no_address(listen: str) -> None:
     """What can't be meant is wrong usage."""
-    with pytest.raises(UsageError):
-        ServiceSettings.of(listen, None, None, None)
-
-
-def test_options_of_a_service_without_one_are_wrong_usage(tmp_path: object) -> None:
-    """So is half of a certificate."""
     with pytest.raises(UsageError, match="--listen"):
-        ServiceSettings.of(None, tmp_path, None, None)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="--tls-key"):
-        ServiceSettings.of("127.0.0.1:1", None, tmp_path, None)  # type: ignore[arg-type]
-    assert ServiceSettings.of(None, None, None, None) is None
+        NetworkSettings.of(listen=listen)
+    with pytest.raises(UsageError, match="--export"):
+        NetworkSettings.of(export=listen)
+
+
+def test_options_of_a_service_without_one_are_wrong_usage(tmp_path: Path) -> None:
+    """So is half of a certificate."""
+    with pytest.raises(UsageError, match="--listen and --export"):
+        NetworkSettings.of(token_file=tmp_path)
+    with pytest.raises(UsageError, match="--export"):
+        NetworkSettings.of(listen="127.0.0.1:1", tls_psk=tmp_path)
+    for half in ({"listen": "127.0.0.1:1"}, {"export": "127.0.0.1:1"}):
+        with pytest.raises(UsageError, match="--tls-key"):
+            NetworkSettings.of(**half, tls_cert=tmp_path)  # type: ignore[arg-type]
+    assert NetworkSettings() == NetworkSettings.of()
+
+
+@pytest.mark.parametrize("export", ["0.0.0.0:10809", "[::]:10809", "node1:10809", "10.0.0.7:10809"])
+def test_an_export_elsewhere_wants_a_word_or_a_key(export: str, tmp_path: Path) -> None:
+    """A token is the word that somebody has thought of strangers; a key keeps them out."""
+    with pytest.raises(UsageError, match="--tls-psk"):
+        NetworkSettings.of(export=export)
+    with pytest.raises(UsageError, match="--tls-psk"):
+        NetworkSettings.of(export=export, tls_cert=tmp_path, tls_key=tmp_path)
+    open_to_all = NetworkSettings.of(export=export, token_file=tmp_path).export
+    keyed = NetworkSettings.of(export=export, tls_psk=tmp_path).export
+
+    assert open_to_all is not None
+    assert keyed is not None
+    assert f"whoever can reach {export} " in str(open_to_all.open_to_all)
+    assert keyed.open_to_all is None
+
+
+@pytest.mark.parametrize("export", ["127.0.0.1:10809", "localhost:1", "[::1]:65535"])
+def test_an_export_on_the_loopback_needs_nothing(export: str) -> None:
+    """Only this computer's users reach it."""
+    settings = NetworkSettings.of(export=export).export
+    assert settings is not None
+    assert export == str(settings)
+    assert settings.open_to_all is None
+
+
+def test_a_key_goes_before_a_certificate(tmp_path: Path) -> None:
+    """For NBD; the monitor service has the certificate all the same."""
+    both: dict[str, Any] = {"tls_cert": tmp_path, "tls_key": tmp_path}
+    address: dict[str, Any] = {"host": "127.0.0.1", "port": 1}
+
+    assert "psk" == ExportSettings(**address, **both, tls_psk=tmp_path).tls
+    assert "certificates" == ExportSettings(**address, **both).tls
+    assert "none" == ExportSettings(**address).tls

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fanoutfs.sink.mounts import Mount, parse
+from fanoutfs.mounts import Mount, parse
 from fanoutfs.sink.reaper import told_to_die
 
 LINE = (

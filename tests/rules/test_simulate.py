@@ -13,7 +13,8 @@ from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB
 from fanoutfs.simulate.grain import LEAST_BLOCKS, LEAST_SLOTS, grain
-from fanoutfs.simulate.model import Outcome, simulate
+from fanoutfs.simulate.model import simulate
+from fanoutfs.simulate.outcome import Outcome
 from fanoutfs.simulate.report import MOST_ROWS
 from fanoutfs.simulate.scenario import Order, Reader, Scenario, Stall
 

@@ -7,7 +7,8 @@ import pytest
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.settings import MIB
 from fanoutfs.simulate.scenario import Reader, Scenario, Stall
-from fanoutfs.simulate.trace import load, parse_seconds, scenarios
+from fanoutfs.simulate.trace import load, scenarios
+from fanoutfs.simulate.words import parse_seconds
 
 GIB = 1024 * MIB
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanoutfs.ranges import Range, joined
 from fanoutfs.ring.digest import DIGEST_SIZE, digest
 from fanoutfs.settings import MIB
-from fanoutfs.targets.ranges import Range, joined
 from fanoutfs.targets.zeros import equal, is_zero, zeros
 
 LENGTHS = [0, 1, 4095, MIB - 1, MIB, MIB + 1, 3 * MIB + 5]

@@ -67,6 +67,7 @@ class Wire(Connection):
             "word": "welcome",
             "id": lender.id,
             "identity": "pattern",
+            "origin": None,
             "size": ring.size,
             "block": ring.block,
             "slots": ring.rules.slots,

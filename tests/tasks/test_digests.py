@@ -46,7 +46,7 @@ class Hashing:
         return right(byte * PAGE)
 
     async def ask(self, slots: list[int]) -> None:
-        self.answers.append(await self.digests.of(slots, [PAGE] * len(slots)))
+        self.answers.append(await self.digests.of(slots, slots, [PAGE] * len(slots)))
 
     async def hashing(self) -> None:
         """Wait until a thread hashes, and those who wait for it do."""
@@ -77,7 +77,7 @@ async def test_many_ask_and_each_block_is_hashed_once(hashing: Hashing) -> None:
             nursery.start_soon(hashing.ask, slots)
         await hashing.hashing()
         hashing.go.set()
-    again = await hashing.digests.of([3, 2, 1, 0], [PAGE] * 4)
+    again = await hashing.digests.of([3, 2, 1, 0], [3, 2, 1, 0], [PAGE] * 4)
 
     assert sorted(map(len, hashing.answers)) == [1, 2, 2, 2, 4]
     assert {one for answer in hashing.answers for one in answer} == set(expected)
@@ -87,15 +87,15 @@ async def test_many_ask_and_each_block_is_hashed_once(hashing: Hashing) -> None:
 
 async def test_only_the_images_bytes_of_a_short_block_count(hashing: Hashing) -> None:
     """What an earlier block has left behind them in the slot does not."""
-    assert [right(b"a" * 100)] == await hashing.digests.of([0], [100])
+    assert [right(b"a" * 100)] == await hashing.digests.of([0], [0], [100])
 
 
 async def test_a_slot_that_was_filled_anew_is_hashed_anew(hashing: Hashing) -> None:
     """The digest of what was there before is forgotten."""
-    before = await hashing.digests.of([0, 1], [PAGE] * 2)
+    before = await hashing.digests.of([0, 1], [0, 1], [PAGE] * 2)
     expected = hashing.fill(0, b"e")
 
-    assert [expected, before[1]] == await hashing.digests.of([0, 1], [PAGE] * 2)
+    assert [expected, before[1]] == await hashing.digests.of([0, 1], [0, 1], [PAGE] * 2)
 
 
 async def test_a_slot_that_is_filled_while_it_is_hashed(hashing: Hashing) -> None:
@@ -109,7 +109,7 @@ async def test_a_slot_that_is_filled_while_it_is_hashed(hashing: Hashing) -> Non
         await wait_all_tasks_blocked()
         hashing.go.set()
 
-    assert [expected, right(b"b" * PAGE)] == await hashing.digests.of([0, 1], [PAGE] * 2)
+    assert [expected, right(b"b" * PAGE)] == await hashing.digests.of([0, 1], [0, 1], [PAGE] * 2)
     assert [expected] in hashing.answers
 
 

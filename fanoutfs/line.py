@@ -37,6 +37,12 @@ class Line:
             # It ended with something unread. That is told once; what it said before is still there.
             return self._socket.recv(65536)
 
+    def move(self) -> None:
+        """Take another descriptor: this one is wanted for something else."""
+        moved = self._socket.dup()
+        self._socket.close()
+        self._socket = moved
+
     def fileno(self) -> int:
         """Give its descriptor."""
         return self._socket.fileno()

@@ -1,9 +1,13 @@
-"""What is mounted where, from /proc/self/mountinfo: nothing here touches a mount, dead or alive."""
+"""What is mounted where, from /proc/self/mountinfo, which touches no mount; and taking one off."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import attrs
+
+from fanoutfs.errors import UnusableError
 
 FANOUTFS = "fuse.fanoutfs"
 
@@ -59,3 +63,14 @@ def mount_at(point: Path) -> Mount | None:
     """Give the mount in sight at this absolute path, or None."""
     found = [mount for mount in mounts() if mount.point == str(point)]
     return found[-1] if found else None
+
+
+def detach(point: Path, *, lazy: bool) -> None:
+    """Unmount what is on ``point``; lazy: at once, though it is in use. Raises UnusableError."""
+    if os.getuid() == 0:
+        command = ["umount", "--no-canonicalize", *(["--lazy"] if lazy else []), "--", str(point)]
+    else:
+        command = ["fusermount3", "-u", *(["-z"] if lazy else []), "--", str(point)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnusableError(f"{point} can't be unmounted: {done.stderr.strip()}")

@@ -1,0 +1,327 @@
+"""One machine of the model: a ring with its rules, a producer, and readers.
+
+Theory of operation
+    A queue of events in order of time (``clock.py``): somebody comes, has taken its block, goes; a read of
+    the source ends. Each event tells the rules what happened. The source reads one run at a time; what comes
+    next is decided as soon as a read ends, and while it rests whenever an event has said that deciding again
+    is worthwhile, and when the rules said so. As on a mount, the decision comes before those that waited for
+    the read are woken.
+
+    A reader takes a block at once and then needs ``block / rate`` seconds for it. Meanwhile the block is
+    handed out and the reader holds no slot for it. What is there for all of the same kind at the same time
+    is given to one cohort (``cohort.py``).
+
+    What goes to other nodes is sent by the network card, block after block. As each of them waits for one
+    block at a time, that shares the card's rate fairly among those who want something.
+
+What is not modelled
+    The page cache, requests smaller than a block, read errors, the time that FUSE takes.
+"""
+
+import math
+from collections.abc import Callable, Hashable
+from functools import partial, reduce
+
+import attrs
+
+from fanoutfs.ring.decision import Read, Rest
+from fanoutfs.ring.point import Point
+from fanoutfs.ring.rules import Rules
+from fanoutfs.simulate.clock import Clock
+from fanoutfs.simulate.cohort import Cohort, Member
+from fanoutfs.simulate.grain import Grain
+from fanoutfs.simulate.outcome import Finish, Reading, Recording
+from fanoutfs.simulate.scenario import Scenario
+from fanoutfs.simulate.supply import Supply
+
+
+@attrs.define(eq=False)
+class Card:
+    """What a machine sends through, at so many bytes per second; one after the other."""
+
+    rate: float = math.inf
+    sent: int = attrs.field(default=0, init=False)
+    """Bytes."""
+    _free_at: float = attrs.field(default=0.0, init=False)
+
+    def send(self, now: float, size: int, receivers: int, rate: float) -> float:
+        """Send so many bytes to each of so many, who receive at a rate; says when they have left.
+
+        Who receives slowly does so while others are served, too.
+        """
+        self._free_at = max(now, self._free_at) + receivers * size / self.rate
+        self.sent += receivers * size
+        return max(self._free_at, now + size / rate)
+
+
+class Machine:
+    """One run of one machine; what is in it is in blocks where its name does not say bytes."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        grain: Grain,
+        clock: Clock,
+        supply: Supply,
+        *,
+        card: Card | None = None,
+        slowest: float = 0.0,
+        recording: Recording | None = None,
+    ) -> None:
+        """Enter the scenario's readers, whose nodes are not looked at.
+
+        ``slowest``: seconds that a reader on another node may need for a block.
+        """
+        self.scenario, self.grain, self.clock, self.supply = scenario, grain, clock, supply
+        self.card = card or Card()
+        self.recording = recording
+        slowest = max(slowest, *(grain.seconds(reader.rate) for reader in scenario.readers), 0.0)
+        self.rules = Rules(
+            blocks=grain.blocks,
+            slots=grain.slots,
+            run=grain.run,
+            # A reader of the model takes nothing between two blocks, a real one takes bytes all the time.
+            patience=scenario.patience + slowest,
+            turn=scenario.turn * grain.scale,
+            strict=scenario.pace == "strict",
+            look_ahead_runs=scenario.look_ahead_runs,
+        )
+        self.hushed = False
+        """It is heard of no more."""
+        self._most_used = 0
+        self._members = [Member(reader, number) for number, reader in enumerate(scenario.readers)]
+        self._waiting: dict[int, dict[Hashable, list[Cohort]]] = {}  # by real block and kind
+        self._awaited: dict[int, list[Callable[[], None]]] = {}  # by real block
+        # Who has which block in hand, and until when.
+        self._taking: dict[tuple[Hashable, int, float], Cohort] = {}
+        self._reading: Read | None = None
+        self._work = False
+        self._decisions = 0
+        clock.left += len(self._members)
+        for member in self._members:
+            self._at(member.reader.at, partial(self._arrive, member))
+
+    def _at(self, time: float, act: Callable[[], None]) -> None:
+        self.clock.at(time, self, act)
+
+    def settle(self) -> None:
+        """Decide, if what has happened makes that worthwhile."""
+        if self._work and self._reading is None:
+            self._decide()
+
+    # For those on other nodes
+
+    def worthwhile(self, work: bool) -> None:
+        """Note whether what was done to the rules makes deciding worthwhile."""
+        if work:
+            self._work = True
+            self.clock.touch(self)
+
+    def when_there(self, block: int, act: Callable[[], None]) -> None:
+        """Have something happen as soon as an absent real block has come."""
+        self._awaited.setdefault(block, []).append(act)
+
+    def hush(self) -> None:
+        """Stop it for ever: its readers leave, its source is asked for nothing."""
+        self.hushed = True
+        for member in self._members:
+            if member.finished is None and not member.left:
+                member.left = True
+                self.clock.left -= 1
+
+    # Readers
+
+    def _arrive(self, member: Member) -> None:
+        if self.hushed:
+            return
+        reader, rules = member.reader, self.rules
+        if reader.order == "image":
+            point = rules.open(member.number)
+        else:
+            member.start = rules.head
+            point = rules.open(member.number, start=member.start)
+        if self.recording is not None:
+            self.recording.tracks[member.number].start = member.start
+        cohort = Cohort(point, reader, self.grain.seconds(reader.rate))
+        cohort.enter(member, self.grain.blocks)
+        if reader.leaves is not None:
+            self._at(max(reader.leaves, reader.at), lambda: self._leave(cohort))
+        self._work |= rules.move(point, point.block, counts=True, now=self.clock.now)
+        self._go_on(cohort)
+
+    def _leave(self, cohort: Cohort) -> None:
+        if cohort.gone or self.hushed:
+            return
+        for member in cohort.members():
+            cohort.settle(member)
+            member.left = True
+            self.clock.left -= 1
+        if cohort.ask is not None:
+            del self._waiting[cohort.point.block % self.grain.blocks][cohort.kind]
+        cohort.gone = True
+        self._drop(cohort.point)
+
+    def _drop(self, point: Point) -> None:
+        for ask in list(point.asks):
+            self._work |= self.rules.answered(ask, self.clock.now)
+        self._work |= self.rules.close(point)
+
+    def _go_on(self, cohort: Cohort) -> None:
+        """Let a cohort that has done with a block take the next ones, until that takes time or is a wait."""
+        residency, blocks = self.rules.residency, self.grain.blocks
+        while not cohort.gone and not self.hushed:
+            self._note(cohort)
+            for member in cohort.finished():
+                cohort.settle(member)
+                member.finished = self.clock.now
+                self.clock.left -= 1
+            if not len(cohort):
+                cohort.gone = True
+                self._drop(cohort.point)
+                return
+            stall = cohort.stalls_now(self.clock.now, self.grain.block)
+            if stall is not None:
+                self._at(self.clock.now + stall.seconds, lambda: self._go_on(cohort))
+                return
+            block = cohort.point.block
+            if block % blocks not in residency.slot_of:
+                self._wait(cohort)
+                return
+            self._take(cohort)
+            if cohort.seconds:
+                return
+
+    def _wait(self, cohort: Cohort) -> None:
+        """Let a cohort wait for its block, beside others of its kind that need as much and wait for it."""
+        block = cohort.point.block
+        # Of a coarse block only a small part would be read at once.
+        fresh = cohort.taken == 0 and not self.grain.coarse
+        waiting = self._waiting.setdefault(block % self.grain.blocks, {})
+        there = waiting.setdefault(cohort.kind, [])
+        cohort.since = self.clock.now
+        if there and there[-1].remaining >= cohort.remaining and not fresh:
+            self._drop(cohort.point)
+            cohort.point = there[-1].point
+            there[-1].beside.append(cohort)
+            return
+        cohort.ask = self.rules.ask(cohort.point, block, block, self.clock.now, fresh=fresh)
+        there.append(cohort)
+        self._work = True
+
+    def _take(self, cohort: Cohort) -> None:
+        """Take the next block, which is there; unless it takes no time, the cohort goes on when it has it."""
+        point, now = cohort.point, self.clock.now
+        block = point.block % self.grain.blocks
+        if cohort.ask is not None:
+            self._work |= self.rules.answered(cohort.ask, now)
+            cohort.ask = None
+        cohort.taken += 1
+        self._work |= self.rules.move(point, point.block + 1, counts=True, now=now)
+        if not cohort.seconds:
+            return
+        ready_at = now + cohort.seconds * self.bytes_of(range(block, block + 1)) / self.grain.block
+        step = (cohort.kind, block, ready_at)
+        there = self._taking.get(step)
+        if there is not None and not there.gone:
+            cohort = self._join(there, cohort)
+        self._taking[step] = cohort
+        if cohort is not there:
+            self._at(ready_at, partial(self._done, cohort, step))
+
+    def _done(self, cohort: Cohort, step: tuple[Hashable, int, float]) -> None:
+        self._taking.pop(step, None)
+        if not cohort.gone:
+            self._go_on(cohort)
+
+    def _join(self, one: Cohort, other: Cohort) -> Cohort:
+        """Make one of two cohorts that stand at one place; gives the one that goes on."""
+        if len(one) < len(other):
+            one, other = other, one
+        spare = one.absorb(other)
+        if spare is not one.point:
+            self._drop(spare)
+        return one
+
+    def _wake(self, block: int) -> None:
+        """Give a block that has come to those who wait for it; those of one kind go on as one."""
+        for cohorts in self._waiting.pop(block, {}).values():
+            # Those who stand beside another one have its point: they join it before it joins others.
+            together = reduce(self._join, [self._woken(cohort) for cohort in cohorts])
+            self._take(together)
+            if not together.seconds:
+                self._go_on(together)
+        for act in self._awaited.pop(block, []):
+            act()
+
+    def _woken(self, cohort: Cohort) -> Cohort:
+        """End the wait of a cohort and of those beside it; gives what they are together."""
+        all_of_them = [cohort, *cohort.beside]
+        cohort.beside = []
+        for one in all_of_them:
+            one.waits.add(self.clock.now - one.since)
+            self._note(one)
+        return reduce(self._join, all_of_them)
+
+    # The source
+
+    def _decide(self) -> None:
+        self._work = False
+        if self.hushed:
+            return
+        self._decisions += 1
+        decision = self.rules.decide(self.clock.now)
+        if isinstance(decision, Rest):
+            if decision.until < math.inf:
+                self._at(decision.until, partial(self._rested, self._decisions))
+            return
+        self._reading = decision
+        self._most_used = max(self._most_used, self.grain.slots - self.rules.residency.free)
+        read = partial(self._read, decision, self.clock.now)
+        self.supply.read(self, decision.blocks, self.bytes_of(decision.blocks), read)
+
+    def _rested(self, decision: int) -> None:
+        if decision == self._decisions:
+            self._work = True
+
+    def _read(self, read: Read, begin: float) -> None:
+        now = self.clock.now
+        self._reading = None
+        if self.hushed:
+            return
+        self.rules.filled(read, now - begin)
+        if self.recording is not None:
+            self.recording.reads.append(Reading(begin=begin, end=now, blocks=read.blocks, detour=read.detour))
+            self.recording.resident.append((now, tuple(self.rules.residency.arcs())))
+        self._decide()
+        for block in read.blocks:
+            self._wake(block)
+
+    def bytes_of(self, blocks: range) -> int:
+        """Say how many bytes real blocks are."""
+        return min(blocks.stop * self.grain.block, self.scenario.size) - blocks.start * self.grain.block
+
+    # What came of it
+
+    def _note(self, cohort: Cohort) -> None:
+        if self.recording is not None:
+            for member in cohort.members():
+                had = self.grain.blocks - (member.due - cohort.taken)
+                self.recording.tracks[member.number].had.append((self.clock.now, had))
+
+    @property
+    def memory(self) -> int:
+        """Most bytes of the ring in use at a time."""
+        return min(self._most_used * self.grain.block, self.scenario.ring)
+
+    def finishes(self) -> tuple[Finish, ...]:
+        """Say what became of its readers."""
+        return tuple(
+            Finish(
+                came=m.reader.at,
+                start=m.start * self.grain.block,
+                took=None if m.finished is None else m.finished - m.reader.at,
+                waited=m.waited,
+                longest=m.longest,
+            )
+            for m in self._members
+        )

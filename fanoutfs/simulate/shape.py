@@ -1,0 +1,92 @@
+"""How nodes stand behind one another: chains, trees, stars, as groups that nothing tells apart. Pure.
+
+All three are a tree of k children, filled level by level: a chain has k = 1, a star as many as nodes.
+"""
+
+import re
+from collections import Counter
+
+import attrs
+
+from fanoutfs.errors import UsageError
+from fanoutfs.simulate.scenario import Nodes
+
+
+def children_of(shape: str, count: int) -> int:
+    """Give how many children a node has in a shape's words, for so many nodes.
+
+    Raises UsageError for other words.
+    """
+    found = re.fullmatch(r"(chain)|(star)|tree:([1-9][0-9]{0,5})", shape)
+    if found is None:
+        raise UsageError(f"{shape!r} is not a shape; write chain, star or tree:4 (four children each)")
+    return 1 if found[1] else count if found[2] else int(found[3])
+
+
+def grouped(like: Nodes, count: int, children: int, *, first: int = 0) -> list[Nodes]:
+    """Give so many nodes that begin together, those alike as one entry, where ``first`` are before these.
+
+    Two nodes are alike when as many are behind each. ``like`` says all but how many there are, and above whom
+    the whole stands.
+    """
+    found: list[Nodes] = []
+    to_place = [(like.above, count)]
+    for above, forest in to_place:
+        for size, alike in Counter(_sizes(forest, children)).items():
+            if size:
+                to_place.append((first + len(found), size - 1))
+                found.append(attrs.evolve(like, above=above, count=alike))
+    return found
+
+
+def one_by_one(like: Nodes, count: int, children: int, every: float, *, first: int = 0) -> list[Nodes]:
+    """Give so many nodes of which each comes some seconds after the one before, level by level."""
+    return [
+        attrs.evolve(
+            like,
+            at=like.at + i * every,
+            above=like.above if i < children else first + i // children - 1,
+            targets=tuple(attrs.evolve(target, at=target.at + i * every) for target in like.targets),
+        )
+        for i in range(count)
+    ]
+
+
+def totals(nodes: tuple[Nodes, ...]) -> list[int]:
+    """Give how many nodes each entry is in all."""
+    found: list[int] = []
+    for entry in nodes:
+        found.append(entry.count * (1 if entry.above is None else found[entry.above]))
+    return found
+
+
+def depths(nodes: tuple[Nodes, ...]) -> list[int]:
+    """Give how many links are between each entry and the machine with the source."""
+    found: list[int] = []
+    for entry in nodes:
+        found.append(1 if entry.above is None else found[entry.above] + 1)
+    return found
+
+
+def behind(nodes: tuple[Nodes, ...]) -> list[int]:
+    """Give how many nodes are behind each one of an entry's."""
+    found = [0] * len(nodes)
+    for i in range(len(nodes) - 1, -1, -1):
+        above = nodes[i].above
+        if above is not None:
+            found[above] += nodes[i].count * (found[i] + 1)
+    return found
+
+
+def _sizes(count: int, children: int) -> list[int]:
+    """Divide so many nodes among the children of one: how many each is, with those behind it."""
+    children = min(children, count)
+    if not children:
+        return []
+    full, level = 0, 1  # nodes of each child's complete levels; of its next one
+    while count >= children * (full + level):
+        full, level = full + level, level * children
+        if children == 1:
+            return [count]
+    rest = count - children * full
+    return [full + min(max(rest - i * level, 0), level) for i in range(children)]

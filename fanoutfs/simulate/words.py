@@ -1,0 +1,111 @@
+"""Words in a YAML file or as options: entries, sizes, rates, times; one clear line for nonsense."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fanoutfs.errors import UsageError
+from fanoutfs.settings import parse_size
+
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+_BITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def parse_seconds(value: object) -> float:
+    """Give the seconds that a number, or a text such as 90, 1.5s, 5m, 2h, 1d or 0.2ms, names.
+
+    Raises UsageError for anything else, and for less than zero.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|[smhd]?)\s*", str(value), re.IGNORECASE | re.ASCII)
+    if found is None or isinstance(value, bool):
+        raise UsageError(f"{value!r} is not a time; write it as 90, 1.5s, 5m or 2h")
+    return float(found[1]) * _SECONDS[found[2].lower()]
+
+
+def read_entries(where: str, entries: object, readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """Read each entry by its name; names with - become names with _.
+
+    Raises UsageError with the entry's name and what is wrong with it.
+    """
+    if not isinstance(entries, Mapping):
+        raise UsageError(f"{where.rstrip('.') or 'trace'}: wants entries, not {entries!r}")
+    values = {}
+    for name, value in entries.items():
+        if name not in readers:
+            raise UsageError(f"{where}{name} is not known; there are: {', '.join(readers)}")
+        try:
+            values[name.replace("-", "_")] = readers[name](value)
+        except UsageError as error:
+            named = str(error).startswith(f"{where}{name}")
+            raise UsageError(str(error) if named else f"{where}{name}: {error}") from error
+    return values
+
+
+def size(value: object) -> int:
+    """Give the bytes that a text such as 64M names."""
+    return parse_size(str(value))
+
+
+def sizes(value: object) -> list[int]:
+    """Give the bytes of several, in a list or with commas between them."""
+    return [size(one) for one in several(value)]
+
+
+def several(value: object) -> list[Any]:
+    """Give what is in a list, or in a text with commas between."""
+    return value if isinstance(value, list) else str(value).split(",")
+
+
+def rate(value: object) -> float:
+    """Give the bytes per second that a size, or a text such as 10Gbit, names; infinity for ``unlimited``."""
+    if value == "unlimited":
+        return math.inf
+    bits = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)bit(?:/s)?\s*", str(value), re.IGNORECASE | re.ASCII)
+    if bits is None or not float(bits[1]):
+        return float(size(value))
+    return float(bits[1]) * _BITS[bits[2].upper()] / 8
+
+
+def taking(value: object) -> float | None:
+    """Give the bytes per second that a reader takes; None for ``unlimited``."""
+    found = rate(value)
+    return None if found == math.inf else found
+
+
+def above_zero(value: object) -> float:
+    """Give seconds, of which there must be some."""
+    seconds = parse_seconds(value)
+    if seconds == 0:
+        raise UsageError("wants seconds above zero")
+    return seconds
+
+
+def one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
+    """Give a reader of one word of these."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise UsageError(f"{value!r} is not one of {', '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def count(most: int, what: str) -> Callable[[object], int]:
+    """Give a reader of numbers from 1 to ``most`` of what is counted."""
+
+    def read(value: object) -> int:
+        if not re.fullmatch(r"[0-9]+", str(value)) or not 0 < int(str(value)) <= most:
+            raise UsageError(f"{value!r} is not a number of {what} from 1 to {most}")
+        return int(str(value))
+
+    return read
+
+
+def listed(value: object) -> list[Any]:
+    """Give a list, which it must be."""
+    if not isinstance(value, list):
+        raise UsageError(f"wants a list, each entry on a line that begins with -, not {value!r}")
+    return value

@@ -1,0 +1,226 @@
+"""A source on another computer, that exports it over NBD.
+
+Reading it is reading a file (``link.py``), with one difference: the connection may break, and come back. A
+read goes on then where it was, over a new connection, as soon as there is one. The time for that is bounded;
+who waits gets an error after it, and the next who asks tries again. What comes back must be of the same size,
+and, where the other side has a service that tells, of the same identity: else it is another source, for good.
+
+A connection that is dead without a word (the other computer lost its power) is taken for that after
+HANG_SECONDS without a byte. As the other side may only be slow, the read goes on in small pieces then: each
+one that comes is a sign of life.
+"""
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+import attrs
+
+from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.keeping.keeper import Keeper
+from fanoutfs.settings import KIB, PAGE, format_seconds
+from fanoutfs.source.contract import LostError
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
+from fanoutfs.source.positioned import PositionedSource, cut
+from fanoutfs.upstream.address import ExportAddress
+
+log = logging.getLogger(__name__)
+
+LOST_SECONDS = 30.0
+"""So long a broken connection is tried again for a read; the source's limit, which is longer, ends waits."""
+
+HANG_SECONDS = 20.0
+
+PIECE = 256 * KIB
+"""A piece so small that it needs more than HANG_SECONDS comes over no link that copies disks."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+"""Between two attempts, seconds; each is twice as long as the one before."""
+
+THEIRS = frozenset({errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP})
+"""Errors that an NBD server answers with. Of the protocol's list there are two that libnbd has for a broken
+connection as well: EINVAL (servers say that of requests beyond the end, which are not made) and ESHUTDOWN."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class ExportedSource:
+    """An NBD export."""
+
+    path: str
+    """As users know it: the address that they have named."""
+    identity: str
+    origin: str | None
+    size: int
+    ask: Callable[[], object]
+    """Asks those who have it what it is; raises SourceChangedError when it is another source than before,
+    UnusableError when they can't be asked."""
+    hang_seconds: float = HANG_SECONDS
+    lost_seconds: float = LOST_SECONDS
+    _keeper: Keeper
+    _file: PositionedSource | None
+    _good: int = attrs.field(default=0, init=False)
+    """A place that could be read; what lies there may still be in the ring over there."""
+    _reader: int | None = attrs.field(default=None, init=False)
+    """The process that the keeper knows as the one that reads."""
+    _changed: str | None = attrs.field(default=None, init=False)
+    _away: bool = attrs.field(default=False, init=False)
+    """The last read was given up."""
+
+    @classmethod
+    def open(
+        cls,
+        address: ExportAddress,
+        keys: Keys,
+        *,
+        path: str | None = None,
+        size: int | None = None,
+        origin: str | None = None,
+        ask: Callable[[], object] = lambda: None,
+    ) -> Self:
+        """Connect; from a process with one thread. Raises UnusableError, or SourceChangedError.
+
+        ``path``: what the user has named, if not this address; ``size``: what it has to be.
+        """
+        keeper = Keeper.fork(LinkKeeper(address, keys.absolute()))
+        try:
+            file = _connect(keeper, path or address.text)
+        except BaseException:
+            keeper.close()
+            raise
+        if size is not None and size != file.size:
+            file.close()
+            keeper.close()
+            raise SourceChangedError(
+                f"the export {address.text} has {file.size} bytes, its service says {size}; "
+                "something else answers there"
+            )
+        return cls(
+            path=path or address.text,
+            identity=address.identity,
+            origin=origin,
+            size=file.size,
+            ask=ask,
+            keeper=keeper,
+            file=file,
+        )
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        """See ``Source.read_into``."""
+        if self._changed is not None:
+            raise LostError(errno.EIO, self._changed)
+        if self._reader != os.getpid():
+            self._reader = os.getpid()
+            self._keeper.line.tell(reader=self._reader)
+        lost_at, pause, piece = None, FIRST_PAUSE, length
+        while True:
+            began = time.monotonic()
+            try:
+                self._read(offset, length, slots, piece)
+            except (OSError, UnusableError) as error:
+                if isinstance(error, OSError) and error.errno in THEIRS and self._answers(slots[0]):
+                    raise
+                now = time.monotonic()
+                lost_at = self._lost(error) if lost_at is None else lost_at
+                if now - began > self.hang_seconds:
+                    piece = PIECE
+                if self._away or now - lost_at > self.lost_seconds:
+                    self._away = True
+                    raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
+            except SourceChangedError as error:
+                self._changed = str(error)
+                log.error("%s", error)  # noqa: TRY400 (one line says it all)
+                raise LostError(errno.EIO, self._changed) from error
+            else:
+                self._good = offset
+                self._found(lost_at)
+                return
+            self._hang_up()
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _lost(self, error: OSError | UnusableError) -> float:
+        if not self._away:
+            log.warning("the link to %s is lost: %s; connecting again", self.path, _why(error))
+        return time.monotonic()
+
+    def _found(self, lost_at: float | None) -> None:
+        if self._away:
+            log.info("the link to %s is there again", self.path)
+        elif lost_at is not None:
+            log.info("the link to %s is back after %s", self.path, format_seconds(time.monotonic() - lost_at))
+        self._away = False
+
+    def _read(self, offset: int, length: int, slots: list[memoryview], piece: int) -> None:
+        if self._file is None:
+            self._file = self._connect_again()
+        for begin in range(0, length, piece):
+            end = min(begin + piece, length)
+            # It must not be waited for in this thread, which may hang in the read.
+            hangs = threading.Timer(self.hang_seconds, self._keeper.line.tell, kwargs={"cut": True})
+            hangs.daemon = True
+            hangs.start()
+            try:
+                room = slots if piece >= length else cut(slots, begin, begin + piece)
+                self._file.read_into(offset + begin, end - begin, room)
+            finally:
+                hangs.cancel()
+
+    def _answers(self, room: memoryview) -> bool:
+        """Say whether the other side answers, be it with an error."""
+        if self._file is None:
+            return False
+        try:
+            self._file.read_into(self._good, min(PAGE, self.size - self._good), [room])
+        except OSError as error:
+            return error.errno in THEIRS
+        return True
+
+    def _connect_again(self) -> PositionedSource:
+        file = _connect(self._keeper, self.path)
+        try:
+            self._compare(file.size)
+            self.ask()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _compare(self, size: int) -> None:
+        if size != self.size:
+            raise SourceChangedError(
+                f"the source {self.path} has another size than before: {size} bytes, not {self.size}"
+            )
+
+    def _hang_up(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Give the line to the keeper, and the file."""
+        return (self._keeper.fileno(), *(() if self._file is None else self._file.descriptors()))
+
+    def close(self) -> None:
+        """Leave the link; it ends with the last process that does."""
+        self._hang_up()
+        self._keeper.close()
+
+
+def _connect(keeper: Keeper, path: str) -> PositionedSource:
+    """Have the keeper connect; raises UnusableError."""
+    keeper.line.tell(connect=True)
+    answer = keeper.line.hear(CONNECT_SECONDS + 10)
+    if "path" not in answer:
+        raise UnusableError(
+            f"the source {path} can't be reached: {answer.get('error', 'its keeper has ended')}"
+        )
+    return PositionedSource.open(answer["path"], or_buffered=False)
+
+
+def _why(error: OSError | UnusableError) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)

@@ -1,0 +1,25 @@
+"""From the word that a user says to the source that it means."""
+
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opened import Opened
+from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.upstream.address import ExportAddress, is_url, parse
+
+
+def open_source(word: str, keys: Keys) -> Opened:
+    """Open what a word means: a path, or the address of an export or of a service.
+
+    Raises UsageError, UnusableError, or SourceChangedError. An address is opened from a process with one
+    thread.
+    """
+    if not is_url(word):
+        return Opened(PositionedSource.open(word))
+    address = parse(word)
+    # Only who reads from elsewhere needs what that needs.
+    if isinstance(address, ExportAddress):
+        from fanoutfs.source.exported import ExportedSource  # noqa: PLC0415
+
+        return Opened(ExportedSource.open(address, keys))
+    from fanoutfs.source.served import open_served  # noqa: PLC0415
+
+    return open_served(address, keys)

@@ -1,0 +1,45 @@
+"""A source whose producer's service is named: asked for its export, head and digests, and who it is."""
+
+import attrs
+
+from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.source.exported import ExportedSource
+from fanoutfs.source.keys import Keys
+from fanoutfs.source.opened import Far, Opened
+from fanoutfs.upstream.address import ServiceAddress
+from fanoutfs.upstream.announced import Announced
+from fanoutfs.upstream.digests import RemoteDigests
+from fanoutfs.upstream.service import Service
+from fanoutfs.upstream.verifying import FarDigests
+
+
+@attrs.frozen
+class _Same:
+    """What a service has said, to be asked whether it still holds."""
+
+    service: Service
+    found: Announced
+
+    def head(self) -> int:
+        """Give where it is read now if it is the same source; else raise SourceChangedError."""
+        now, found = Announced.of(self.service.status(), self.service.address), self.found
+        if (now.origin, now.size, now.block) != (found.origin, found.size, found.block):
+            raise SourceChangedError(f"the source {self.service.address.text} is another one than before")
+        return now.head
+
+
+def open_served(address: ServiceAddress, keys: Keys) -> Opened:
+    """Open a source; what it says of its head, and the digests of what goes by there, come with it.
+
+    Raises UnusableError, or SourceChangedError when the export is something else than the service says.
+    """
+    service = Service.of(address, keys.token_file, keys.tls_ca)
+    found = Announced.of(service.status(), address)
+    if found.wants_key and keys.tls_psk is None:
+        raise UnusableError(f"the export of {address.text} wants a key; name its file by --tls-psk FILE")
+    same = _Same(service, found)
+    source = ExportedSource.open(
+        found.address, keys, path=address.text, size=found.size, origin=found.origin, ask=same.head
+    )
+    digests = RemoteDigests(service=service, identity=found.origin, size=found.size, block=found.block)
+    return Opened(source, Far(block=found.block, head=same.head, digests=FarDigests(digests)))

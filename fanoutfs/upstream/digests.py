@@ -1,0 +1,235 @@
+"""The digests that a producer on another computer has made of its blocks, for those here who verify.
+
+A target is held against what went by in the ring *there*, so that what the network, or this computer's
+memory, did to a block is found, too. ``service/digests.py`` says what is sent. The service owes a digest for
+whatever is read from there once the stream is open, and goes on hashing for a minute when it breaks; a block
+that was read without that may have none, and who waits for it is told so after a while.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import attrs
+import httpx
+import trio
+
+from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
+from fanoutfs.ring.digest_table import MOST_BLOCKS, DigestTable, parse_line
+from fanoutfs.settings import format_seconds
+from fanoutfs.upstream.service import CONNECT_SECONDS, Service
+
+log = logging.getLogger(__name__)
+
+SILENT_SECONDS = 12.0
+"""A stream of which nothing has come for so long is dead: the service sends something every 3 seconds."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""From the end of one stream to the next attempt, seconds; each is twice as long as the one before."""
+
+WAIT_SECONDS = 60.0
+"""Who waits for a digest waits so long from the last that came, whichever it was: the service hashes what is
+in its ring in its own order."""
+
+MOST_SECONDS = 600.0
+"""And so long in all."""
+
+LONGEST_LINE = 4096
+
+
+@attrs.define(eq=False)
+class _Lines:
+    """Cuts a text that comes in pieces into its lines."""
+
+    _rest: bytes = b""
+
+    def of(self, piece: bytes) -> Iterator[bytes]:
+        """Give the lines that end in a piece; raises ValueError when one is too long."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        yield from lines
+        if len(self._rest) > LONGEST_LINE:
+            raise ValueError("a line is too long")
+
+
+@attrs.define(eq=False, kw_only=True)
+class RemoteDigests:
+    """The digests of the blocks of one source, as its service sends them."""
+
+    service: Service
+    identity: str
+    """Of the source, as the service calls it."""
+    size: int
+    """Bytes of the image."""
+    block: int
+    """Bytes of a block."""
+    wait: float = WAIT_SECONDS
+    most: float = MOST_SECONDS
+    _table: DigestTable = attrs.field(init=False)
+    _is_open: bool = attrs.field(default=False, init=False)
+    """The first line of a stream has come."""
+    _is_begun: bool = attrs.field(default=False, init=False)
+    """That of this stream has."""
+    _news_at: float = attrs.field(default=0.0, init=False)
+    """When the last digest came."""
+    _lost: UnusableError | None = attrs.field(default=None, init=False)
+    """Why there is no stream now."""
+    _changed: SourceChangedError | None = attrs.field(default=None, init=False)
+    _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when any of these has changed."""
+
+    def __attrs_post_init__(self) -> None:
+        blocks = -(-self.size // self.block)
+        if blocks > MOST_BLOCKS:
+            raise UnusableError(
+                f"{self.service.address.text} has an image of too many blocks to be verified; mount it there "
+                "with a larger --block"
+            )
+        self._table = DigestTable(blocks)
+
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what went by there counts)
+        """Give the digests of these blocks as they were there, waiting for those that have not come.
+
+        A checkpoint when it has to wait. Cancelled: nothing is left. Raises UnusableError when one does not
+        come, and SourceChangedError.
+        """
+        began = trio.current_time()
+        while True:
+            if self._changed is not None:
+                raise self._changed
+            found = [self._table.get(block) for block in blocks]
+            known = [digest for digest in found if digest is not None]
+            if len(known) == len(found):
+                return known
+            until = min(began + self.most, max(began, self._news_at) + self.wait)
+            if trio.current_time() >= until:
+                lacking = blocks[found.index(None)]
+                waited = format_seconds(round(trio.current_time() - began))
+                raise UnusableError(
+                    f"{self.service.address.text} gives no digest of block {lacking}, after {waited}"
+                    f"{self._why()}; copy again, or without --verify"
+                )
+            await self._stirring(until)
+
+    async def opened(self) -> None:
+        """Wait until the stream is there: what is read there from now on will have a digest.
+
+        Cancelled: nothing is left. Raises UnusableError when it does not come about within ``wait`` seconds,
+        or at once when it never will; SourceChangedError.
+        """
+        until = trio.current_time() + self.wait
+        while not self._is_open:
+            if self._changed is not None:
+                raise self._changed
+            if self._lost is not None and not isinstance(self._lost, NoAnswerError):
+                raise self._lost
+            if trio.current_time() >= until:
+                raise self._lost or NoAnswerError(f"{self.service.address.text} does not send its digests")
+            await self._stirring(until)
+
+    async def run(self) -> None:
+        """Keep the stream open until it is cancelled, or the source is another one; raises nothing.
+
+        Who waits for a digest is told what is wrong.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            began = trio.current_time()
+            try:
+                await self._follow()
+            except SourceChangedError as error:
+                log.error("%s", error)  # noqa: TRY400 (one line says it all)
+                self._changed = error
+                self._stir()
+                return
+            except UnusableError as error:
+                self._lose(error)
+            if trio.current_time() - began > SILENT_SECONDS:
+                pause = FIRST_PAUSE
+            await trio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    # One stream
+
+    async def _follow(self) -> None:
+        """Take what one stream gives, to its end; raises UnusableError, also for the end."""
+        url = self.service.address.url("digests")
+        settings = {
+            **self.service.settings(),
+            "timeout": httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS),
+        }
+        try:
+            async with httpx.AsyncClient(**settings) as client, client.stream("GET", url) as response:
+                self.service.judge(response)
+                await self._take(response.aiter_raw())
+        except httpx.HTTPError as error:
+            raise self.service.explain(error) from error
+        except ValueError as error:
+            raise self.service.nonsense(f"sends digests that are none ({error})") from error
+        raise NoAnswerError(f"{self.service.address.text} has ended its digests")
+
+    async def _take(self, pieces: AsyncIterator[bytes]) -> None:
+        """Take all lines of a stream; raises ValueError for what is none, and SourceChangedError."""
+        lines, self._is_begun = _Lines(), False
+        failed: ValueError | SourceChangedError | None = None
+        # httpx's generators lie in one another, and end in order only where the innermost is cancelled.
+        with trio.CancelScope() as taking:
+            async for piece in pieces:
+                if failed is not None:
+                    continue
+                try:
+                    for line in lines.of(piece):
+                        self._hear(line)
+                except (ValueError, SourceChangedError) as error:
+                    failed = error
+                    taking.cancel()
+                self._stir()
+        if failed is not None:
+            raise failed
+
+    def _hear(self, line: bytes) -> None:
+        if not self._is_begun:
+            self._compare(line)
+            self._is_begun = True
+        elif line:
+            self._enter(line)
+
+    def _compare(self, line: bytes) -> None:
+        """Hold the first line against what the source was."""
+        word, size, block, identity = line.decode("ascii").split(" ", 3)
+        if word != "image":
+            raise ValueError("they do not say of what they are")
+        if (int(size), int(block), identity) != (self.size, self.block, self.identity):
+            raise SourceChangedError(
+                f"{self.service.address.text} has another source than before: {identity} of {size} bytes in "
+                f"blocks of {block}, not {self.identity} of {self.size} in blocks of {self.block}"
+            )
+        if self._lost is not None:
+            log.info("the digests of %s come again", self.service.address.text)
+        self._is_open, self._lost = True, None
+
+    def _enter(self, line: bytes) -> None:
+        block, digest = parse_line(line)
+        if block >= self._table.blocks:
+            raise ValueError(f"there is no block {block}")
+        self._table.enter(block, digest)
+        self._news_at = trio.current_time()
+
+    # Telling those who wait
+
+    def _lose(self, error: UnusableError) -> None:
+        """Note why there is no stream; said once, until it has come again."""
+        level = logging.WARNING if self._lost is None else logging.DEBUG
+        log.log(level, "there are no digests for now, trying again: %s", error)
+        self._lost = error
+        self._stir()
+
+    def _why(self) -> str:
+        return "" if self._lost is None else f": {self._lost}"
+
+    def _stir(self) -> None:
+        stirred, self._stirred = self._stirred, trio.Event()
+        stirred.set()
+
+    async def _stirring(self, until: float) -> None:
+        """Wait until something has changed, or it is so late."""
+        with trio.move_on_at(until):
+            await self._stirred.wait()

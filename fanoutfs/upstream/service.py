@@ -1,0 +1,189 @@
+"""The service of a producer on another computer, asked over HTTP: what it is, and why it does not answer.
+
+Whatever goes wrong is one line that says what to do. ``NoAnswerError`` is what may pass by itself; who was
+answered before may try again. No proxy, no netrc and nothing else of the environment is used; redirections
+are not followed, so that a token goes only where the user said.
+
+No connection is kept from one question to the next: a process that asks may fork and become a daemon in
+between, where the connection's descriptor is closed, or another file's.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+import httpx
+
+from fanoutfs.credentials import read_token
+from fanoutfs.errors import NoAnswerError, UnusableError, UsageError, reason
+from fanoutfs.upstream.address import ServiceAddress
+from fanoutfs.upstream.document import Document, read_document
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
+"""From one piece of an answer to the next; the first included."""
+
+WHOLE_SECONDS = 20.0
+"""For all of an answer that has an end."""
+
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a status document; one with 4,096 readers has one or two MiB."""
+
+TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+
+_NAME_ERRORS = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+
+@attrs.define(eq=False)
+class Service:
+    """One service, and what it takes to be let in."""
+
+    address: ServiceAddress
+    token: str | None = attrs.field(default=None, repr=False)
+    token_file: Path | None = None
+    """Where the token is from."""
+    tls: ssl.SSLContext = attrs.field(factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    """Whom it may be proved by; without https that is nobody."""
+
+    @classmethod
+    def of(cls, address: ServiceAddress, token_file: Path | None = None, tls_ca: Path | None = None) -> Self:
+        """Read what the options name; nothing is asked yet.
+
+        Raises UsageError for a host that can't be, and UnusableError for files that can't be used. A CA's
+        certificate is for https alone.
+        """
+        try:
+            # What httpx and the resolver will make of it.
+            httpx.URL(address.url("status")).host.encode("idna")
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise UsageError(f"{address.text} names no computer: {error}") from error
+        token = None if token_file is None else read_token(token_file)
+        if not address.tls:
+            return cls(address, token, token_file)
+        try:
+            tls = ssl.create_default_context(cafile=tls_ca)
+        except OSError as error:
+            raise UnusableError(
+                f"the CA's certificate {tls_ca} can't be used: {reason(error)}; give it as PEM"
+            ) from error
+        return cls(address, token, token_file, tls)
+
+    def settings(self) -> dict[str, Any]:
+        """Give what an httpx client needs to ask this service."""
+        headers = {"user-agent": "fanoutfs", "accept-encoding": "identity"}
+        if self.token is not None:
+            headers["authorization"] = f"Bearer {self.token}"
+        return {"headers": headers, "verify": self.tls, "trust_env": False, "timeout": TIMEOUT}
+
+    def status(self) -> Document:
+        """Ask for the status document; blocks for WHOLE_SECONDS at most.
+
+        Raises UnusableError; NoAnswerError is one that may pass.
+        """
+        url, until = self.address.url("status"), time.monotonic() + WHOLE_SECONDS
+        body = bytearray()
+        try:
+            with httpx.Client(**self.settings()) as client, client.stream("GET", url) as response:
+                self.judge(response)
+                for piece in response.iter_raw():
+                    body += piece
+                    if len(body) > LONGEST:
+                        raise self.nonsense(f"sends more than {LONGEST} bytes")
+                    if time.monotonic() > until:
+                        raise NoAnswerError(
+                            f"{self.address.text} is too slow: no whole answer in {WHOLE_SECONDS:g} seconds"
+                        )
+        except httpx.HTTPError as error:
+            raise self.explain(error) from error
+        try:
+            return read_document(bytes(body))
+        except ValueError as error:
+            raise self.nonsense("gives no status document") from error
+
+    # What it says, and why it says nothing; for whoever asks it
+
+    def judge(self, response: httpx.Response) -> None:
+        """Return if an answer is what was asked for; else raise what its code means."""
+        code, text = response.status_code, self.address.text
+        if code == httpx.codes.OK:
+            return
+        if code == httpx.codes.UNAUTHORIZED and self.token_file is None:
+            raise UnusableError(f"{text} wants a token; name the file that it is in (--token-file FILE)")
+        if code == httpx.codes.UNAUTHORIZED:
+            raise UnusableError(
+                f"{text} has another token than the one in {self.token_file}; get the one of its mount"
+            )
+        if code == httpx.codes.MISDIRECTED_REQUEST:
+            raise UnusableError(
+                f"the computer at {text} is not called {self.address.host} there; ask by a name or an "
+                "address that its mount's --listen names"
+            )
+        if code == httpx.codes.NOT_IMPLEMENTED:
+            raise UnusableError(
+                f"{text} has an image of too many blocks for that; mount it there with a larger --block"
+            )
+        if code in (httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT):
+            raise NoAnswerError(f"{text} has no answer for now (HTTP {code}); try again")
+        raise self.nonsense(f"answers with HTTP {code}")
+
+    def nonsense(self, what: str) -> UnusableError:
+        """Give the error for who is something else, or behaves like that."""
+        return UnusableError(
+            f"{self.address.text} {what}, so there is no fanoutfs; give the address of a mount's --listen"
+        )
+
+    def explain(self, error: httpx.HTTPError) -> UnusableError:
+        """Give the error for one of httpx's."""
+        text = self.address.text
+        if isinstance(error, httpx.TimeoutException):
+            return NoAnswerError(
+                f"{text} does not answer; check the address, and whether a firewall is between"
+            )
+        for cause in _causes(error):
+            match cause:
+                case ssl.SSLError():
+                    return self._explain_tls(cause)
+                case socket.gaierror():
+                    said = f"the name {self.address.host} is not known here: {reason(cause)}; check it"
+                case ConnectionRefusedError():
+                    said = f"nobody listens at {text}; is it mounted, with this --listen?"
+                case OSError() if cause.errno is not None:
+                    said = f"{text} can't be reached: {reason(cause)}"
+                case _:
+                    continue
+            return NoAnswerError(said)
+        hint = "" if self.address.tls else "; does it want https://?"
+        return NoAnswerError(f"{text} breaks the connection off: {str(error).rstrip('.').lower()}{hint}")
+
+    def _explain_tls(self, error: ssl.SSLError) -> UnusableError:
+        text = self.address.text
+        if not isinstance(error, ssl.SSLCertVerificationError):
+            return UnusableError(f"{text} speaks no TLS as we do: {reason(error)}; is it http://?")
+        why = error.verify_message.rstrip(".")
+        if error.verify_code in _NAME_ERRORS:
+            return UnusableError(
+                f"the certificate of {text} is another computer's: {why}; ask by a name that is in it"
+            )
+        return UnusableError(
+            f"the certificate of {text} can't be trusted: {why}; "
+            "name the certificate of its CA (--tls-ca FILE)"
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give what an exception came of, the first cause last."""
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        at = pending.pop()
+        if id(at) in seen:
+            continue
+        seen.add(id(at))
+        yield at
+        of: Sequence[BaseException] = at.exceptions if isinstance(at, BaseExceptionGroup) else ()
+        pending += [*of, *(cause for cause in (at.__context__, at.__cause__) if cause is not None)]

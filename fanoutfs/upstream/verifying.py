@@ -1,0 +1,63 @@
+"""What those here who verify hold their targets against, where the source is on another computer.
+
+That is what went by there (``digests.py``), for all that was read since somebody has wanted to verify: the
+stream of digests is opened for the first who does, before it is given a block. What was in the ring by then
+may have no digest there any more, for nobody had asked for one; it is held against what is in the ring here.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from fanoutfs.ring.shared import Ring
+from fanoutfs.upstream.digests import RemoteDigests
+
+
+@attrs.define(eq=False)
+class FarDigests:
+    """The digests of a source on another computer, asked for when they are wanted; for one engine."""
+
+    remote: RemoteDigests
+    _ring: Ring | None = attrs.field(default=None, init=False)
+    _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _before: frozenset[int] | None = attrs.field(default=None, init=False)
+    """The blocks that were here before they were wanted."""
+
+    def attach(self, ring: Ring) -> None:
+        """Say which ring it is for."""
+        self._ring = ring
+
+    async def run(self) -> None:
+        """Have them come, from when they are wanted, until it is cancelled."""
+        await self._wanted.wait()
+        await self.remote.run()
+
+    async def ready(self) -> None:
+        """See ``SaysDigests``: waits until they come."""
+        assert self._ring is not None
+        self._wanted.set()
+        await self.remote.opened()
+        if self._before is None and self._ring.reading_since is not None:
+            await self._end_of_read(self._ring)
+        if self._before is None:
+            self._before = frozenset(self._ring.rules.residency.slot_of)
+
+    async def _end_of_read(self, ring: Ring) -> None:
+        """Wait until the read under way has ended: it may have begun before they were wanted."""
+        ended = trio.Event()
+        ring.listeners.append(ended.set)
+        try:
+            await ended.wait()
+        finally:
+            ring.listeners.remove(ended.set)
+
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+        """See ``SaysDigests``."""
+        assert self._ring is not None
+        assert self._before is not None
+        found: list[bytes] = []
+        for block, slot, length in zip(blocks, slots, lengths, strict=True):
+            says = self._ring.digests if block in self._before else self.remote
+            found += await says.of([block], [slot], [length])
+        return found

@@ -1,0 +1,142 @@
+"""The export's task beside an engine: what it tells the keeper, which the test plays, and the engine."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from fanoutfs.export.beside import export
+from fanoutfs.export.opening import Opened
+from fanoutfs.keeping.keeper import Keeper
+from fanoutfs.line import Line, lines
+from fanoutfs.settings import ExportSettings
+
+SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}
+
+
+def make_engine() -> Any:
+    session = SimpleNamespace(point=Path("/mnt"), ended=trio.Event())
+    return SimpleNamespace(mounted=trio.Event(), session=session, told_to_end=trio.Event(), export=None)
+
+
+@attrs.define(eq=False)
+class Beside:
+    """An export under way."""
+
+    keeper: Line
+    engine: Any
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def hear(self) -> dict[str, Any]:
+        """Hear what the keeper is told."""
+        with trio.fail_after(5):
+            await trio.lowlevel.wait_readable(self.keeper.fileno())
+        return self.keeper.hear(0)
+
+
+@asynccontextmanager
+async def exporting() -> AsyncIterator[Beside]:
+    """Run it; the keeper hangs up at the end, if it has not before."""
+    keeper, line = lines()
+    settings = ExportSettings(host="127.0.0.1", port=10809)
+    beside = Beside(keeper, make_engine())
+
+    async def run() -> None:
+        await export(Opened(Keeper(line, pid=0), settings), beside.engine)
+        beside.ended.set()
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await trio.testing.wait_all_tasks_blocked()
+            yield beside
+            nursery.cancel_scope.cancel()
+            keeper.close()
+    line.close()
+
+
+async def begun(beside: Beside) -> None:
+    beside.engine.mounted.set()
+    assert {"begin": "/mnt/.fanoutfs/direct"} == await beside.hear()
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_it_begins_with_the_mount() -> None:
+    """Not before that answers; the status shows it then."""
+    async with exporting() as beside:
+        assert beside.engine.export is None
+        await begun(beside)
+        assert SHOWN == beside.engine.export
+
+
+@pytest.mark.parametrize("by", ["session.ended", "told_to_end"])
+async def test_it_ends_with_the_mount(by: str) -> None:
+    """And waits for the keeper, so that the address is free when the engine has ended."""
+    async with exporting() as beside:
+        await begun(beside)
+        where, _, what = by.rpartition(".")
+        getattr(getattr(beside.engine, where) if where else beside.engine, what).set()
+        assert {"end": True} == await beside.hear()
+        await trio.testing.wait_all_tasks_blocked()
+        assert beside.engine.export is None
+        assert not beside.ended.is_set()
+        beside.keeper.close()
+        await beside.ended.wait()
+
+
+async def test_an_engine_that_never_mounts_ends_it_too() -> None:
+    """The keeper is told, and has nothing to begin."""
+    keeper, line = lines()
+    opened = Opened(Keeper(line, pid=0), ExportSettings(host="127.0.0.1", port=10809))
+    engine = trio.CancelScope()
+
+    async def run() -> None:
+        with engine:
+            await export(opened, make_engine())
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await trio.testing.wait_all_tasks_blocked()
+            engine.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            assert {"end": True} == keeper.hear(0)
+            keeper.close()
+    line.close()
+
+
+async def test_an_end_of_nbdkit_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """With its last words, and when it begins again; the export goes on."""
+    async with exporting() as beside:
+        await begun(beside)
+        beside.keeper.tell(ended="signal 9: it said nothing", again=2)
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(0.05)
+        assert ["nbdkit has ended (signal 9: it said nothing); it begins again in 2 s"] == [
+            record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
+        ]
+        assert SHOWN == beside.engine.export
+
+
+@pytest.mark.parametrize("word", [None, "its keeper broke: this is wrong"])
+async def test_a_keeper_that_has_gone_costs_the_export_alone(
+    word: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The mount goes on; the status says that nothing is exported."""
+    async with exporting() as beside:
+        await begun(beside)
+        if word is not None:
+            beside.keeper.tell(error=word)
+        beside.keeper.close()
+        await beside.ended.wait()
+        assert beside.engine.export is None
+        (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert said.startswith("nobody can read over NBD any more: ")
+        assert said.endswith(word or "keeper has ended")

@@ -1,0 +1,270 @@
+"""An export before its mount, and its keeper with a program that only plays nbdkit."""
+
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanoutfs.credentials import first_user
+from fanoutfs.errors import UnusableError
+from fanoutfs.export.opening import Opened, open_export
+from fanoutfs.settings import ExportSettings
+from tests.adapter.service import free_port
+
+KEY = "fanoutfs:" + "0f" * 32
+SECONDS = 10.0
+
+TRIED = 'case "$*" in *--run*) exit 0;; esac\n'
+
+Play = Callable[[str], None]
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder in which a certificate is laid out."""
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr("fanoutfs.export.opening.runtime_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Put a shell script where nbdkit would be found."""
+
+    def write(script: str) -> None:
+        program = tmp_path / "nbdkit"
+        program.write_text(f"#!/bin/sh\n{script}")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return write
+
+
+@pytest.fixture
+def make(runtime: Path) -> Iterator[Open]:
+    """Open exports on the loopback; at the end their keepers have ended, and have left nothing."""
+    with ExitStack() as stack:
+
+        def begin(**settings: Any) -> Opened:
+            address: dict[str, Any] = {"host": "127.0.0.1", "port": free_port(), **settings}
+            opened = open_export(ExportSettings(**address))
+            stack.callback(see_end, opened)
+            return opened
+
+        yield begin
+    assert [] == list(runtime.iterdir())
+
+
+def see_end(opened: Opened) -> None:
+    opened.close()
+    descriptor = os.pidfd_open(opened.keeper.pid)
+    ended = select.select([descriptor], [], [], SECONDS)[0]
+    os.close(descriptor)
+    assert ended, "the keeper has not ended"
+    os.waitpid(opened.keeper.pid, 0)
+    with socket.create_server(("127.0.0.1", opened.settings.port)):
+        # The address is free again.
+        pass
+
+
+def certificate(folder: Path) -> dict[str, Path]:
+    files = {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
+    subject = ["-subj", "/CN=localhost", "-days", "2"]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        *subject,
+    ]
+    subprocess.run(
+        [*made, "-keyout", files["tls_key"], "-out", files["tls_cert"]], check=True, capture_output=True
+    )
+    return files
+
+
+# Keys
+
+
+def key_file(folder: Path, text: str = KEY, mode: int = 0o600) -> Path:
+    path = folder / "keys"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("text", [KEY, KEY + "\n", f"# ours\n\n{KEY}\nanna:{'A0' * 16}\n"])
+def test_lines_of_user_and_key_are_keys(tmp_path: Path, text: str) -> None:
+    """As psktool writes them, or openssl; with remarks."""
+    first_user(key_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        (KEY, 0o640, "chmod 600"),
+        (KEY, 0o604, "chmod 600"),
+        ("", 0o600, "USER:KEY"),
+        ("# nothing\n", 0o600, "USER:KEY"),
+        ("0f" * 32, 0o600, "USER:KEY"),
+        ("fanoutfs:secret words", 0o600, "USER:KEY"),
+        ("fanoutfs:0f0", 0o600, "USER:KEY"),
+        ("fanoutfs:" + "0f" * 15, 0o600, "16 bytes"),
+        (f"{KEY}\nnonsense", 0o600, "USER:KEY"),
+    ],
+)
+def test_a_bad_key_file_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
+    """One that others can read, or that nbdkit would not understand; the key is not repeated."""
+    with pytest.raises(UnusableError, match=said) as refused:
+        first_user(key_file(tmp_path, text, mode))
+    assert "0f0f" not in str(refused.value)
+
+
+# Before the mount
+
+
+def test_an_address_in_use_is_refused(make: Open, play: Play) -> None:
+    """By the command; nothing of ours is left."""
+    play(TRIED)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UnusableError, match=f"--export 127.0.0.1:{port} .*address already in use"):
+            make(port=port)
+
+
+def test_it_needs_nbdkit(make: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is named."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnusableError, match="apt install nbdkit"):
+        make()
+
+
+def test_what_nbdkit_will_not_do_is_said_before_the_mount(make: Open, play: Play, tmp_path: Path) -> None:
+    """In its own words."""
+    play("echo nbdkit: error: cannot open filter >&2; echo Use --help >&2; exit 1")
+    with pytest.raises(UnusableError, match=r"nbdkit can't export: nbdkit: error: cannot open filter$"):
+        make(**certificate(tmp_path))
+
+
+@pytest.mark.parametrize("given", ["token_file", "tls_psk"])
+def test_what_others_can_read_is_refused(make: Open, play: Play, tmp_path: Path, given: str) -> None:
+    """A token, too, though NBD asks for none: it is the same file as for the service."""
+    play(TRIED)
+    with pytest.raises(UnusableError, match="chmod 600"):
+        make(**{given: key_file(tmp_path, mode=0o644)})
+
+
+def test_a_certificate_without_its_key_is_refused(make: Open, play: Play, tmp_path: Path) -> None:
+    """As for the service."""
+    play(TRIED)
+    files = certificate(tmp_path)
+    with pytest.raises(UnusableError, match="--tls-key"):
+        make(tls_cert=files["tls_cert"], tls_key=files["tls_cert"])
+
+
+def test_a_certificate_is_laid_out_as_nbdkit_wants_it(
+    make: Open, play: Play, tmp_path: Path, runtime: Path
+) -> None:
+    """In a folder that only this user can enter, by links, for as long as the export lasts."""
+    play(TRIED)
+    files = certificate(tmp_path)
+    make(**files)
+    (folder,) = runtime.iterdir()
+
+    assert 0o700 == folder.stat().st_mode & 0o777
+    assert {
+        "ca-cert.pem": files["tls_cert"],
+        "server-cert.pem": files["tls_cert"],
+        "server-key.pem": files["tls_key"],
+    } == {file.name: file.readlink() for file in folder.iterdir()}
+
+
+@pytest.mark.tool("nbdkit")
+def test_nbdkit_takes_what_we_say(make: Open, tmp_path: Path) -> None:
+    """Plain, with a certificate, with keys: the real one has nothing to say against it."""
+    make()
+    make(**certificate(tmp_path))
+    make(tls_psk=key_file(tmp_path))
+
+
+def test_a_client_that_went_without_a_word_is_noticed(make: Open, play: Play) -> None:
+    """Who is accepted is asked for a sign of life after a minute of silence; who is there may be mute."""
+    play(TRIED)
+    opened = make()
+    with socket.create_connection(("127.0.0.1", opened.settings.port)):
+        # Nobody accepts it here; the kernel has made its socket all the same.
+        port = f":{opened.settings.port:04X}"
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        established = [line for line in lines if line[1].endswith(port) and line[3] == "01"]
+    (timer,) = [line[5] for line in established]
+    assert timer.startswith("02:"), "the timer is that of keepalive"
+
+
+# The keeper
+
+
+def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_path: Path) -> None:
+    """As descriptor 3, listening, and the process's number says for whom it is."""
+    play(
+        TRIED + f'echo "$LISTEN_FDS $LISTEN_PID $$ $(readlink /proc/$$/fd/3)" > {tmp_path}/made\n'
+        f"mv {tmp_path}/made {tmp_path}/seen; exec sleep 60"
+    )
+    opened = make()
+    opened.keeper.line.tell(begin="/mnt/image")
+    seen = tmp_path / "seen"
+    for _ in range(500):
+        if seen.exists():
+            break
+        select.select([], [], [], 0.02)
+    count, told, own, what = seen.read_text().split()
+
+    assert ("1", own) == (count, told)
+    assert what.startswith("socket:")
+
+
+def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
+    """With what it said last, after a second, then after two."""
+    play(TRIED + "echo something is broken >&2; exit 3")
+    line = make().keeper.line
+    line.tell(begin="/mnt/image")
+    told = [line.hear(SECONDS) for _ in range(2)]
+
+    assert [("exit code 3: something is broken", 1), ("exit code 3: something is broken", 2)] == [
+        (each["ended"], each["again"]) for each in told
+    ]
+
+
+def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) -> None:
+    """It would begin again in a second."""
+    play(TRIED + "exit 3")
+    line = make().keeper.line
+    line.tell(begin="/mnt/image")
+    line.hear(SECONDS)
+    line.tell(end=True)
+    assert {} == line.hear(0.5)
+
+
+def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Path) -> None:
+    """A second later."""
+    play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
+    line = make().keeper.line
+    line.tell(begin="/mnt/image")
+    for _ in range(500):
+        if (tmp_path / "pid").exists():
+            break
+        select.select([], [], [], 0.02)
+    line.tell(end=True)
+    assert {} == line.hear(3)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

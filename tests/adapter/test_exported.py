@@ -1,0 +1,244 @@
+"""A source on another computer, with a scripted connection in place of nbdfuse."""
+
+import errno
+import logging
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.keeping.keeper import Keeper
+from fanoutfs.line import Line, lines
+from fanoutfs.settings import KIB, PAGE
+from fanoutfs.source import exported
+from fanoutfs.source.contract import LostError
+from fanoutfs.source.exported import PIECE, ExportedSource
+from fanoutfs.source.positioned import PositionedSource
+
+SIZE = 4 * PIECE + 1234
+
+
+@attrs.define(eq=False)
+class Connection:
+    """A file that fails as told: each error once, in turn."""
+
+    file: PositionedSource
+    errors: list[int]
+    reads: list[tuple[int, int]]
+    hangs: Callable[[], None] = lambda: None
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        self.reads.append((offset, length))
+        self.hangs()
+        if self.errors:
+            number = self.errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        self.file.read_into(offset, length, slots)
+
+    def descriptors(self) -> tuple[int, ...]:
+        return self.file.descriptors()
+
+    def close(self) -> None:
+        self.file.close()
+
+
+@attrs.define(eq=False)
+class Far:
+    """The other side: what each new connection is like."""
+
+    path: Path
+    errors: list[int] = attrs.field(factory=list)
+    """Of the connection that there is."""
+    refusals: list[str] = attrs.field(factory=list)
+    """What connecting fails with, in turn; then it succeeds."""
+    reads: list[tuple[int, int]] = attrs.field(factory=list)
+    connected: int = 0
+
+    def connect(self, _keeper: Keeper, path: str) -> Connection:
+        if self.refusals:
+            raise UnusableError(f"the source {path} can't be reached: {self.refusals.pop(0)}")
+        self.connected += 1
+        return Connection(PositionedSource.open(str(self.path)), self.errors, self.reads)
+
+
+@pytest.fixture
+def keepers_line() -> Iterator[tuple[Line, Line]]:
+    ours, keepers = lines()
+    yield ours, keepers
+    ours.close()
+    keepers.close()
+
+
+Opener = Callable[..., tuple[ExportedSource, Far]]
+
+
+@pytest.fixture
+def open_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepers_line: tuple[Line, Line]
+) -> Iterator[Opener]:
+    """Give sources whose first connection has these errors before it."""
+    opened: list[ExportedSource] = []
+    monkeypatch.setattr(exported, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(exported, "LONGEST_PAUSE", 0.002)
+
+    def make(*errors: int, **attributes: Any) -> tuple[ExportedSource, Far]:
+        path = tmp_path / "image"
+        path.write_bytes(os.urandom(SIZE))
+        far = Far(path, list(errors))
+        monkeypatch.setattr(exported, "_connect", far.connect)
+        keeper = Keeper(keepers_line[0], 0)
+        source = ExportedSource(
+            path="nbd://far/image",
+            identity="nbd-far",
+            origin=None,
+            size=SIZE,
+            keeper=keeper,
+            file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")),
+            **{"ask": lambda: None, **attributes},
+        )
+        opened.append(source)
+        return source, far
+
+    yield make
+    for source in opened:
+        source.close()
+
+
+def slots(count: int) -> list[memoryview]:
+    memory = memoryview(mmap.mmap(-1, count * PIECE))
+    return [memory[i * PIECE : (i + 1) * PIECE] for i in range(count)]
+
+
+def read(source: ExportedSource, offset: int = 0, length: int = SIZE) -> bytes:
+    room = slots(5)
+    source.read_into(offset, length, room)
+    return b"".join(room)[:length]
+
+
+@pytest.mark.parametrize("broken", [errno.ESHUTDOWN, errno.ENOTCONN, errno.ECONNABORTED, errno.EINVAL])
+def test_a_broken_connection_is_taken_up_again(
+    open_source: Opener, broken: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A read goes on over a new connection, however many attempts that takes, and gives the right bytes."""
+    caplog.set_level(logging.INFO)
+    source, far = open_source(broken)
+    far.refusals += ["connection refused"] * 3
+    assert read(source) == far.path.read_bytes()
+    assert far.connected == 2
+    lost, back = [record.message for record in caplog.records]
+    assert lost.startswith("the link to nbd://far/image is lost: ")
+    assert back.startswith("the link to nbd://far/image is back after ")
+    caplog.clear()
+
+
+def test_an_error_of_the_other_side_is_the_sources(open_source: Opener) -> None:
+    """A bad place over there is one here; the connection stays."""
+    source, far = open_source(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error") as failure:
+        read(source)
+    assert failure.value.errno == errno.EIO
+    assert not isinstance(failure.value, LostError)
+    assert far.connected == 1
+    assert read(source) == far.path.read_bytes()
+
+
+def test_an_error_is_the_connections_when_nothing_else_comes(
+    open_source: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same error from a connection that is dead: what was fine a moment ago fails, too."""
+    source, far = open_source(errno.EIO, errno.ESHUTDOWN)
+    assert read(source) == far.path.read_bytes()
+    assert far.connected == 2
+    assert "is lost: input/output error" in caplog.text
+    caplog.clear()
+
+
+def test_a_link_that_stays_away_is_given_up(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits gets an error with its cause; each later read tries once, and one finds it again."""
+    caplog.set_level(logging.INFO)
+    source, far = open_source(errno.ESHUTDOWN, lost_seconds=0.01)
+    far.refusals += ["no route to host"] * 100
+    with pytest.raises(LostError, match=r"the link to nbd://far/image is lost: .*no route to host"):
+        read(source)
+    left = len(far.refusals)
+    with pytest.raises(LostError):
+        read(source)
+    assert len(far.refusals) == left - 1
+    far.refusals.clear()
+    assert read(source) == far.path.read_bytes()
+    assert caplog.messages[-1] == "the link to nbd://far/image is there again"
+    assert len(caplog.messages) == 2
+    caplog.clear()
+
+
+def test_another_size_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """What comes back with another size is not read any more, also when it gets the old size again."""
+    source, far = open_source(errno.ESHUTDOWN)
+    far.path.write_bytes(bytes(SIZE + 1))
+    with pytest.raises(LostError, match=f"another size than before: {SIZE + 1} bytes, not {SIZE}"):
+        read(source)
+    far.path.write_bytes(bytes(SIZE))
+    with pytest.raises(LostError, match="another size than before"):
+        read(source)
+    caplog.clear()
+
+
+def test_another_identity_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """Its service is asked whether it is the same before a byte is taken from a new connection."""
+
+    def changed() -> None:
+        raise SourceChangedError("it is another one than before")
+
+    source, far = open_source(errno.ESHUTDOWN, ask=changed)
+    with pytest.raises(LostError, match="it is another one than before"):
+        read(source)
+    assert far.reads == [(0, SIZE)]
+    caplog.clear()
+
+
+def test_a_service_that_is_not_up_yet_is_asked_again(
+    open_source: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The export may be back before the service is."""
+    answers = [UnusableError("nobody listens"), UnusableError("nobody listens")]
+
+    def ask() -> None:
+        if answers:
+            raise answers.pop()
+
+    source, far = open_source(errno.ESHUTDOWN, ask=ask)
+    assert read(source) == far.path.read_bytes()
+    caplog.clear()
+
+
+def test_a_connection_that_is_dead_without_a_word_is_cut(
+    open_source: Opener, keepers_line: tuple[Line, Line], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The keeper is told to end it, and the read goes on in small pieces, each of which is a sign of life."""
+    source, far = open_source(errno.ENOTCONN, hang_seconds=0.02)
+    first = cast("Connection", source._file)
+
+    def hang() -> None:
+        assert [keepers_line[1].hear(5) for _ in range(2)] == [{"reader": os.getpid()}, {"cut": True}]
+
+    first.hangs = hang
+    assert read(source) == far.path.read_bytes()
+    whole = [(0, SIZE)]
+    pieces = [(begin, min(PIECE, SIZE - begin)) for begin in range(0, SIZE, PIECE)]
+    assert whole + pieces == far.reads
+    caplog.clear()
+
+
+def test_pieces_are_whole_pages() -> None:
+    """O_DIRECT takes nothing else."""
+    assert PIECE % PAGE == 0
+    assert PIECE == 256 * KIB

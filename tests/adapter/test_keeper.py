@@ -1,0 +1,137 @@
+"""Keepers, forked from the test: what they have, and when they end."""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanoutfs.keeping.keeper import Keeper, Work
+from fanoutfs.line import Line
+
+SECONDS = 10.0
+
+Fork = Callable[..., Keeper]
+
+
+@pytest.fixture
+def fork() -> Iterator[Fork]:
+    """Fork keepers; at the end each has ended, once nobody holds its line."""
+    with ExitStack() as stack:
+
+        def begin(work: Work, *kept: int) -> Keeper:
+            keeper = Keeper.fork(work, *kept)
+            stack.callback(see_end, keeper.pid)
+            stack.callback(keeper.close)
+            return keeper
+
+        yield begin
+
+
+def see_end(pid: int) -> None:
+    """Wait for the end of a child; one that hangs is killed, and fails the test."""
+    descriptor = os.pidfd_open(pid)
+    ended = select.select([descriptor], [], [], SECONDS)[0]
+    os.close(descriptor)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert ended, f"keeper {pid} has not ended"
+
+
+def is_child(pid: int) -> bool:
+    return os.waitpid(pid, os.WNOHANG)[0] == 0
+
+
+def stay(line: Line) -> None:
+    """Answer until nobody asks."""
+    while message := line.hear():
+        line.tell(**message)
+
+
+def ask(keeper: Keeper, **message: Any) -> dict[str, Any]:
+    keeper.line.tell(**message)
+    return keeper.line.hear(SECONDS)
+
+
+def test_it_ends_when_nobody_holds_its_line(fork: Fork) -> None:
+    """However those ended who did; it answers until then."""
+    keeper = fork(stay)
+    assert {"there": 1} == ask(keeper, there=1)
+
+
+def test_it_stays_for_another_holder(fork: Fork) -> None:
+    """Who started it may go: the one that serves the mount has the line."""
+    keeper = fork(stay)
+    other = os.dup(keeper.fileno())
+    keeper.close()
+    try:
+        assert is_child(keeper.pid)
+    finally:
+        os.close(other)
+
+
+def test_it_has_its_line_and_what_it_was_given(fork: Fork, tmp_path: Path) -> None:
+    """Nothing else of its starter's stays open in it: no mount, no source, no socket."""
+
+    def look(line: Line) -> None:
+        opened = [Path(f"/proc/self/fd/{fd}") for fd in range(256) if fd != line.fileno()]
+        line.tell(files=[str(path.readlink()) for path in opened if path.is_symlink()])
+
+    given, not_given = tmp_path / "given", tmp_path / "not given"
+    with given.open("w") as one, not_given.open("w"):
+        keeper = fork(look, one.fileno())
+        said = keeper.line.hear(SECONDS)
+
+    assert [*["/dev/null"] * 3, str(given)] == sorted(said["files"])
+
+
+def test_it_is_in_a_session_of_its_own(fork: Fork) -> None:
+    """Control-C in the terminal of a mount in the foreground is not for it."""
+
+    def where(line: Line) -> None:
+        line.tell(session=os.getsid(0), folder=os.getcwd())  # noqa: PTH109 (a text for the line)
+
+    keeper = fork(where)
+    assert {"session": keeper.pid, "folder": "/"} == keeper.line.hear(SECONDS)
+
+
+def test_a_signal_that_its_starter_handles_ends_it(fork: Fork) -> None:
+    """Handlers are the starter's alone."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        keeper = fork(stay)
+        assert {"there": 1} == ask(keeper, there=1)
+        os.kill(keeper.pid, signal.SIGTERM)
+        assert {} == keeper.line.hear(SECONDS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_what_breaks_it_is_told(fork: Fork) -> None:
+    """An exception in its work is the last that it says."""
+
+    def broken(_: Line) -> None:
+        raise ValueError("this is wrong")
+
+    keeper = fork(broken)
+    assert "this is wrong" in keeper.line.hear(SECONDS)["error"]
+    assert {} == keeper.line.hear(SECONDS)
+
+
+def test_a_line_can_make_room(fork: Fork) -> None:
+    """Its descriptor is wanted for something else; what is said goes on."""
+
+    def move(line: Line) -> None:
+        before = line.fileno()
+        line.move()
+        line.tell(moved=before != line.fileno())
+        stay(line)
+
+    keeper = fork(move)
+    assert {"moved": True} == keeper.line.hear(SECONDS)
+    assert {"there": 1} == ask(keeper, there=1)

@@ -1,0 +1,154 @@
+"""Programs as a keeper runs them; here the test is the keeper."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from fanoutfs.errors import UnusableError
+from fanoutfs.keeping.program import LONGEST_LINE, Program
+
+SECONDS = 10.0
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start shell lines; at the end none of them runs."""
+    with ExitStack() as stack:
+
+        def begin(line: str, **options: Any) -> Program:
+            program = Program.start(["sh", "-c", line], **options)
+            stack.callback(program.end)
+            return program
+
+        yield begin
+
+
+def run(program: Program) -> int:
+    """Give its exit code."""
+    until = time.monotonic() + SECONDS
+    while program.ended is None:
+        assert time.monotonic() < until, "it has not ended"
+        program.wait(seconds=1)
+    return program.ended
+
+
+def hear(program: Program, line: str) -> None:
+    until = time.monotonic() + SECONDS
+    while line not in program.said:
+        assert time.monotonic() < until, f"it said {list(program.said)}"
+        program.wait(seconds=1)
+
+
+def test_its_last_lines_are_kept(start: Start) -> None:
+    """Five of them, without empty ones; also one that it has not finished."""
+    program = start("for n in 1 2 3 4 5 6; do echo $n >&2; echo >&2; done; printf 7 >&2; exit 3")
+    assert 3 == run(program)
+    assert ["3", "4", "5", "6", "7"] == list(program.said)
+
+
+def test_a_line_without_an_end_takes_no_memory(start: Start) -> None:
+    """Its end is kept."""
+    program = start("head -c 10M /dev/zero | tr '\\0' x >&2; printf end >&2")
+    assert 0 == run(program)
+    (said,) = program.said
+    assert LONGEST_LINE == len(said)
+    assert said.endswith("xend")
+
+
+def test_who_is_killed_has_a_negative_code(start: Start) -> None:
+    """As subprocess has it."""
+    program = start("kill -9 $$")
+    assert -signal.SIGKILL == run(program)
+
+
+def test_one_that_has_closed_its_stderr_is_waited_for(start: Start) -> None:
+    """Its silence is not its end, and costs no processor time."""
+    program = start("exec 2>&-; read _ </dev/zero; exit 4", first=lambda: signal.alarm(1))
+    began = time.process_time()
+    assert -signal.SIGALRM == run(program)
+    assert time.process_time() - began < 0.5
+
+
+def test_somebody_else_can_be_heard_meanwhile(start: Start) -> None:
+    """Waiting gives the descriptors that can be read, and only those."""
+    program = start("exec sleep 60")
+    one, other = socket.socketpair()
+    with one, other:
+        assert [] == program.wait(one.fileno(), seconds=0.01)
+        other.send(b"x")
+        assert [one.fileno()] == program.wait(one.fileno(), seconds=SECONDS)
+
+
+def test_it_ends_when_it_is_asked_to(start: Start) -> None:
+    """By SIGTERM; what it says then is kept."""
+    program = start("trap 'echo bye >&2; exit 5' TERM; echo ready >&2; while :; do sleep 0.02; done")
+    hear(program, "ready")
+    program.end()
+    assert 5 == program.process.returncode
+    assert "bye" == program.said[-1]
+
+
+def test_one_that_does_not_end_is_killed(start: Start) -> None:
+    """After the time that it is given."""
+    program = start("trap '' TERM; echo ready >&2; while :; do sleep 0.02; done")
+    hear(program, "ready")
+    began = time.monotonic()
+    program.end(0.2)
+    assert -signal.SIGKILL == program.process.returncode
+    assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_it_has_what_is_kept_for_it_and_no_more(start: Start) -> None:
+    """Descriptors are handed over by name."""
+    with open(os.devnull) as given, open(os.devnull) as other:  # noqa: PTH123 (two descriptors)
+        line = f"test -e /proc/$$/fd/{given.fileno()} && ! test -e /proc/$$/fd/{other.fileno()}"
+        assert 0 == run(start(line, kept=(given.fileno(),)))
+
+
+def test_what_comes_first_is_done_in_its_process(start: Start) -> None:
+    """The environment that it finds there is its own."""
+
+    def first() -> None:
+        os.environ["WHO"] = str(os.getpid())
+
+    assert 0 == run(start('test "$WHO" = $$', first=first))
+    assert "WHO" not in os.environ
+
+
+def test_one_that_is_not_installed_is_named() -> None:
+    """With the packages that have it."""
+    with pytest.raises(UnusableError, match="nbdnothing is not installed"):
+        Program.start(["nbdnothing"])
+
+
+KEEPER = """
+import sys, time
+from fanoutfs.keeping.program import Program
+program = Program.start(["sh", "-c", "exec sleep 60"])
+print(program.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_ends_with_its_keeper() -> None:
+    """Also with one that is killed."""
+    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout is not None
+        program = os.pidfd_open(int(keeper.stdout.readline()))
+        try:
+            assert [] == select.select([program], [], [], 0.1)[0]
+            keeper.kill()
+            assert [program] == select.select([program], [], [], SECONDS)[0]
+        finally:
+            os.close(program)

@@ -1,0 +1,315 @@
+"""Asking a service as another computer does: a real one on the loopback, and one that answers anything."""
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+
+from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
+from fanoutfs.ring.digest import digest
+from fanoutfs.settings import PAGE
+from fanoutfs.upstream import service as service_module
+from fanoutfs.upstream.address import ServiceAddress
+from fanoutfs.upstream.digests import RemoteDigests
+from fanoutfs.upstream.service import Service
+from tests.adapter.service import SHOWN, TOKEN, free_port, serving
+from tests.documents import document, reader
+from tests.tasks.rig import make_rig, read_all
+
+SHOWABLE = document(reader(1), mountpoint="/mnt")
+
+
+def at(port: int, scheme: str = "http", host: str = "127.0.0.1") -> ServiceAddress:
+    return ServiceAddress(scheme, host, port)
+
+
+async def ask(asked: Service) -> dict[str, Any]:
+    return await trio.to_thread.run_sync(asked.status)
+
+
+def write_token(folder: Path, token: str) -> Path:
+    path = folder / f"token-{token}"
+    path.write_text(token)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Make a certificate of localhost that has signed itself, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-days",
+        "1",
+    ]
+    named = ["-addext", "subjectAltName=DNS:localhost", "-out", str(cert), "-keyout", str(key)]
+    subprocess.run([*made, *named], check=True, stderr=subprocess.DEVNULL)
+    return cert, key
+
+
+# A real one
+
+
+async def test_it_gives_the_document() -> None:
+    """The same that the mount shows."""
+    async with serving() as served:
+        assert SHOWN == await ask(Service.of(at(served.port)))
+
+
+async def test_nothing_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No proxy, and no certificates: a token goes where the user says."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    async with serving() as served:
+        assert SHOWN == await ask(Service.of(at(served.port)))
+
+
+async def test_with_the_token_it_answers(tmp_path: Path) -> None:
+    """Without, or with another one, it is said which file is wanted."""
+    right, wrong = write_token(tmp_path, TOKEN), write_token(tmp_path, TOKEN + "x")
+    async with serving(token_file=right) as served:
+        assert SHOWN == await ask(Service.of(at(served.port), right))
+        with pytest.raises(UnusableError, match=f"has another token than the one in {wrong}"):
+            await ask(Service.of(at(served.port), wrong))
+        with pytest.raises(UnusableError, match=r"wants a token; .*--token-file"):
+            await ask(Service.of(at(served.port)))
+
+
+async def test_over_tls_it_has_to_prove_who_it_is(certificate: tuple[Path, Path]) -> None:
+    """By a certificate for the name that was asked, of a CA that is trusted."""
+    cert, key = certificate
+    async with serving(tls_cert=cert, tls_key=key) as served:
+        assert SHOWN == await ask(Service.of(at(served.port, "https", "localhost"), tls_ca=cert))
+        with pytest.raises(UnusableError, match=r"can't be trusted: self.signed certificate; .*--tls-ca"):
+            await ask(Service.of(at(served.port, "https", "localhost")))
+        with pytest.raises(UnusableError, match=r"is another computer's: .*127\.0\.0\.1"):
+            await ask(Service.of(at(served.port, "https"), tls_ca=cert))
+        with pytest.raises(NoAnswerError, match="does it want https"):
+            await ask(Service.of(at(served.port)))
+
+
+async def test_tls_where_there_is_none() -> None:
+    """It is said so."""
+    async with serving() as served:
+        with pytest.raises(UnusableError, match=r"speaks no TLS .* is it http://"):
+            await ask(Service.of(at(served.port, "https")))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", None]
+)
+def test_a_ca_that_is_none(content: bytes | None, tmp_path: Path) -> None:
+    """It is refused before anything is asked."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UnusableError, match=f"certificate {path} can't be used"):
+        Service.of(at(1, "https"), tls_ca=path)
+
+
+def test_nobody_is_there() -> None:
+    """A port that nobody listens on, a name that nobody has."""
+    with pytest.raises(NoAnswerError, match=r"nobody listens at http://127\.0\.0\.1:"):
+        Service.of(at(free_port())).status()
+    with pytest.raises(NoAnswerError, match=r"the name nowhere\.invalid is not known here"):
+        Service.of(at(80, host="nowhere.invalid")).status()
+
+
+@pytest.fixture
+def says() -> Iterator[Callable[[bytes | None], int]]:
+    """Listen on a port, and say something to who comes, or, for None, nothing at all."""
+    sockets: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def listen(said: bytes | None) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        sockets.append(listener)
+
+        def answer() -> None:
+            connected, _ = listener.accept()
+            sockets.append(connected)
+            connected.recv(10000)
+            if said is not None:
+                connected.sendall(said)
+                connected.shutdown(socket.SHUT_WR)
+
+        threads.append(threading.Thread(target=answer))
+        threads[-1].start()
+        return int(listener.getsockname()[1])
+
+    yield listen
+    for thread in threads:
+        thread.join(10)
+    for one in sockets:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"]
+)
+def test_one_that_speaks_no_http(said: bytes, says: Callable[[bytes | None], int]) -> None:
+    """Or breaks off in the middle."""
+    with pytest.raises(NoAnswerError, match="breaks the connection off"):
+        Service.of(at(says(said))).status()
+
+
+def test_one_that_says_nothing(says: Callable[[bytes | None], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for some seconds."""
+    monkeypatch.setattr(service_module, "TIMEOUT", httpx.Timeout(0.1))
+    with pytest.raises(NoAnswerError, match=r"does not answer; .*firewall"):
+        Service.of(at(says(None))).status()
+
+
+async def test_digests_come_over_the_network(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    """With token and TLS, of all blocks that come while it is asked."""
+    cert, key = certificate
+    token = write_token(tmp_path, TOKEN)
+    rig = make_rig(20 * PAGE + 5, 4, seconds=0.0)
+    async with serving(rig=rig, tls_cert=cert, tls_key=key, token_file=token) as served:
+        asked = Service.of(at(served.port, "https", "localhost"), token, cert)
+        digests = RemoteDigests(service=asked, identity="disk-8:16", size=len(rig.content), block=PAGE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.produce)
+            nursery.start_soon(digests.run)
+            await digests.opened()
+            await read_all(rig.open(), PAGE)
+            found = await digests.of(range(21), [0] * 21, [PAGE] * 21)
+            nursery.cancel_scope.cancel()
+
+    view = memoryview(rig.content)
+    assert [digest(view[place : place + PAGE]) for place in range(0, len(view), PAGE)] == found
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "xn--zzzzzz", "999.1.1.1"])
+def test_a_host_that_can_not_be(host: str) -> None:
+    """It is wrong usage, and nobody is asked."""
+    with pytest.raises(UsageError, match="names no computer"):
+        Service.of(at(80, host=host))
+
+
+# One that answers anything
+
+
+@attrs.define(eq=False)
+class Answering(Service):
+    """A service whose answers are given by the test."""
+
+    answer: httpx.Response | Exception = attrs.field(kw_only=True)
+    asked: list[str] = attrs.field(factory=list)
+
+    def settings(self) -> dict[str, Any]:
+        def handle(request: httpx.Request) -> httpx.Response:
+            self.asked.append(str(request.url))
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            return self.answer
+
+        return {**super().settings(), "transport": httpx.MockTransport(handle)}
+
+
+def answering(answer: httpx.Response | Exception, **changes: Any) -> Answering:
+    return Answering(ServiceAddress("https", "node1", 8400, "/disk"), answer=answer, **changes)
+
+
+def whole(content: bytes) -> httpx.Response:
+    """Give an answer that comes as those of a network do: it has not been read."""
+    return httpx.Response(200, content=iter([content]))
+
+
+def test_it_is_asked_below_its_path() -> None:
+    """Where a proxy stands before it."""
+    asked = answering(whole(json.dumps(SHOWABLE).encode()))
+
+    assert SHOWABLE == asked.status()
+    assert ["https://node1:8400/disk/status"] == asked.asked
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        (301, UnusableError, "https://node1:8400/disk answers with HTTP 301, so there is no fanoutfs"),
+        (401, UnusableError, "--token-file"),
+        (403, UnusableError, "HTTP 403"),
+        (404, UnusableError, "no fanoutfs; give the address of a mount's --listen"),
+        (421, UnusableError, "is not called node1 there; ask by .* --listen names"),
+        (500, UnusableError, "HTTP 500"),
+        (501, UnusableError, "larger --block"),
+        (502, NoAnswerError, "no answer for now"),
+        (503, NoAnswerError, "no answer for now"),
+    ],
+)
+def test_other_answers_are_explained(code: int, error: type[UnusableError], said: str) -> None:
+    """In a line; those of who is only busy may pass. Nobody is followed elsewhere."""
+    asked = answering(httpx.Response(code, headers={"location": "https://elsewhere/"}))
+    with pytest.raises(error, match=said) as raised:
+        asked.status()
+
+    assert (raised.type, 1) == (error, len(asked.asked))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"{}", b"[]", json.dumps({**SHOWABLE, "head": "x"}).encode()])
+def test_another_document_is_no_status(content: bytes) -> None:
+    """Not JSON, or without our keys."""
+    with pytest.raises(UnusableError, match="gives no status document, so there is no fanoutfs"):
+        answering(whole(content)).status()
+
+
+def test_an_answer_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is too long, or takes too long."""
+    endless = (b" " * 1000 for _ in iter(int, 1))
+    with pytest.raises(UnusableError, match="sends more than"):
+        answering(httpx.Response(200, content=endless)).status()
+    monkeypatch.setattr(service_module, "WHOLE_SECONDS", -1.0)
+    with pytest.raises(NoAnswerError, match="too slow"):
+        answering(httpx.Response(200, content=(b" " for _ in iter(int, 1)))).status()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (httpx.ConnectTimeout(""), NoAnswerError, "does not answer"),
+        (httpx.ConnectError(""), NoAnswerError, "breaks the connection off"),
+        (OSError(113, "No route to host"), NoAnswerError, "can't be reached: no route to host"),
+        (ssl.SSLError(1, "odd"), UnusableError, "speaks no TLS"),
+        (
+            ExceptionGroup("", [OSError("no"), ConnectionRefusedError(111, "")]),
+            NoAnswerError,
+            "nobody listens",
+        ),
+    ],
+)
+def test_failures_are_explained(error: Exception, kind: type[UnusableError], said: str) -> None:
+    """By what they came of."""
+    raised = error
+    if not isinstance(error, httpx.HTTPError):
+        raised = httpx.ConnectError("")
+        raised.__cause__ = error
+    with pytest.raises(kind, match=said) as found:
+        answering(raised).status()
+
+    assert found.type is kind
+
+
+def test_a_token_is_shown_nowhere() -> None:
+    """Not where the object is printed, as in a trace."""
+    assert TOKEN not in repr(Service(at(80), TOKEN))

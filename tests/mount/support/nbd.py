@@ -1,0 +1,107 @@
+"""The NBD export of a mount, read as its users read it."""
+
+import json
+import os
+import socket
+import struct
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tests.mount.support.commands import Argument, Done, run
+from tests.mount.support.images import MIB
+from tests.mount.support.web import free_port
+
+OPTION_GO, OPTION = 7, b"IHAVEOPT"
+REQUEST = struct.Struct(">IHHQQI")
+READ, MAGIC = 0, 0x25609513
+
+
+@attrs.frozen
+class Export:
+    """Where an image is exported on this computer."""
+
+    port: int = attrs.field(factory=free_port)
+    secured: str = ""
+    """What a client says of TLS, in the URI."""
+
+    @property
+    def options(self) -> tuple[str, str]:
+        """The option that makes a mount export there."""
+        return "--export", f"127.0.0.1:{self.port}"
+
+    def uri(self, name: str = "image") -> str:
+        """Give the address of an export there."""
+        if not self.secured:
+            return f"nbd://127.0.0.1:{self.port}/{name}"
+        user, _, query = self.secured.rpartition("@")
+        return f"nbds://{user}{'@' if user else ''}localhost:{self.port}/{name}?{query}"
+
+    def copy(self, target: Path, *options: Argument, code: int | None = 0) -> Done:
+        """Copy the image to a file with nbdcopy."""
+        return run("nbdcopy", *options, self.uri(), target, code=code)
+
+    def info(self, name: str = "image", *options: Argument, code: int | None = 0) -> Done:
+        """Ask what is there."""
+        return run("nbdinfo", *options, self.uri(name), code=code)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Give the exports that are offered."""
+        document = json.loads(run("nbdinfo", "--list", "--json", self.uri("")).stdout)
+        exports: list[dict[str, Any]] = document["exports"]
+        return exports
+
+    def ask_and_take_nothing(self, requests: int, stack: ExitStack) -> socket.socket:
+        """Be a client that asks for so many MiB and reads no answer; it hangs up with the stack."""
+        client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", self.port), 10)))
+        # Little is on the way, so that the server has to wait.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        assert len(client.recv(18, socket.MSG_WAITALL)) == 18
+        name = b"image"
+        wanted = struct.pack(">I", len(name)) + name + struct.pack(">H", 0)
+        client.sendall(struct.pack(">I", 3) + OPTION + struct.pack(">II", OPTION_GO, len(wanted)) + wanted)
+        assert client.recv(8, socket.MSG_WAITALL) == struct.pack(">Q", 0x3E889045565A9)
+        for number in range(requests):
+            client.sendall(REQUEST.pack(MAGIC, 0, READ, number, number * MIB, MIB))
+        return client
+
+
+def servers_of(point: Path) -> list[int]:
+    """Give the processes of nbdkit that show the image of a mount."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == b"nbdkit" and os.fsencode(f"file={point}/.fanoutfs/direct") in words:
+            found.append(int(folder.name))
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Tell whether somebody could listen there."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def certificate(folder: Path, name: str = "localhost") -> tuple[Argument, ...]:
+    """Make a computer's certificate; gives the options for it. A client trusts ``folder/ca-cert.pem``."""
+    folder.mkdir()
+    cert, key = folder / "ca-cert.pem", folder / "key.pem"
+    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    run("openssl", "req", "-x509", *kind, *names, "-keyout", key, "-out", cert)
+    return "--tls-cert", cert, "--tls-key", key
+
+
+def key_file(path: Path, user: str = "fanoutfs") -> Path:
+    """Write a shared key as its user should."""
+    path.write_bytes(run("openssl", "rand", "-hex", "32").stdout.join([f"{user}:".encode(), b""]))
+    path.chmod(0o600)
+    return path

@@ -1,0 +1,343 @@
+"""The image of a real mount over NBD, read with the clients that people have."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.mountinfo import at
+from tests.mount.support.nbd import Export, certificate, is_free, key_file, servers_of
+from tests.mount.support.readers import dd
+from tests.mount.support.web import Web, token_file
+
+pytestmark = [pytest.mark.mount, pytest.mark.tool("nbdkit", "nbdcopy", "nbdinfo")]
+
+SIZE = 16 * MIB
+TOKEN = "correct-horse-battery"
+HAS_ENDED = "nbdkit has ended"
+
+Spawn = Callable[..., Process]
+
+
+# What is shown
+
+
+def test_a_copy_over_nbd_is_right(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """Of an image that does not end with a block."""
+    source, export = pattern_image(SIZE + 12345), Export()
+    mount(source, *export.options)
+    export.copy(work / "copy")
+    assert_same(source, work / "copy")
+
+
+@pytest.mark.tool("qemu-img")
+def test_qemu_reads_it(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+    """Another client, which names the export or not."""
+    source, export = pattern_image(SIZE), Export()
+    mount(source, *export.options)
+    for number, name in enumerate(["", "image"]):
+        run("qemu-img", "convert", "-f", "raw", "-O", "raw", export.uri(name), work / f"copy{number}")
+        assert_same(source, work / f"copy{number}")
+
+
+def test_one_export_is_offered(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """It is called image, is meant by who names none, is read-only, and there is no other."""
+    export = Export()
+    mount(pattern_image(SIZE), *export.options)
+    (listed,) = export.listed()
+
+    assert ("image", SIZE, True) == (
+        listed["export-name"], listed["export-size"], listed["is_read_only"])  # fmt: skip
+    assert [b"16777216\n"] * 2 == [export.info(name, "--size").stdout for name in ("", "image")]
+    assert b"No such file or directory" in export.info("other", code=1).stderr
+
+
+def test_the_status_says_where_it_is(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """The service's as well; without an export it is null."""
+    export, web = Export(), Web()
+    shown = {"host": "127.0.0.1", "port": export.port, "name": "image", "tls": "none"}
+    mounted = mount(pattern_image(SIZE), *export.options, *web.listen)
+    wait_until(lambda: mounted.status()["export"] == shown, "the export is shown")
+    wait_until(lambda: web.status()["export"] == shown, "the service shows it")
+    assert (
+        f"export   127.0.0.1:{export.port}, TLS: none\n" in fanoutfs("status", mounted.point).stdout.decode()
+    )
+    assert mount(pattern_image(MIB)).status()["export"] is None
+
+
+def test_two_clients_share_one_pass(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, spawn: Spawn
+) -> None:
+    """nbdcopy is one reader each, whatever connections it is told to make; the source is read once."""
+    source, export = pattern_image(2 * SIZE), Export()
+    mounted = mount(source, *export.options, "--read-rate", "16M")
+    copies = [work / "one", work / "other"]
+    clients = [spawn("nbdcopy", "--connections=4", export.uri(), copy) for copy in copies]
+    wait_until(lambda: len(mounted.status()["readers"]) >= 2, "both read")
+    time.sleep(0.5)
+    readers = mounted.status()["readers"]
+    for client in clients:
+        finish(client)
+    for copy in copies:
+        assert_same(source, copy)
+
+    assert [("nbdkit", True)] * 2 == [(reader["command"], reader["sequential"]) for reader in readers]
+    assert mounted.source_bytes() <= 1.02 * 2 * SIZE
+
+
+# Clients that go, or stay
+
+
+def test_a_client_that_is_killed_is_no_harm_to_the_others(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, spawn: Spawn
+) -> None:
+    """nbdkit goes on, though the client has answers on the way; another's copy is right."""
+    source, export = pattern_image(4 * SIZE), Export()
+    mounted = mount(source, *export.options, "--read-rate", "48M")
+    copying = spawn("nbdcopy", export.uri(), work / "copy")
+    wait_until(lambda: len(servers_of(mounted.point)) == 1, "nbdkit runs")
+    before = servers_of(mounted.point)
+    for _ in range(3):
+        with ExitStack() as stack:
+            export.ask_and_take_nothing(40, stack)
+            time.sleep(0.2)
+    finish(copying)
+
+    assert_same(source, work / "copy")
+    assert before == servers_of(mounted.point)
+
+
+def test_a_client_that_takes_nothing_holds_nobody_for_long(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """The others wait for the patience that they have with any reader."""
+    source, export = pattern_image(4 * SIZE), Export()
+    mounted = mount(source, *export.options, "--patience", 1)
+    with ExitStack() as stack:
+        export.ask_and_take_nothing(60, stack)
+        wait_until(lambda: mounted.status()["readers"] != [], "it reads")
+        began = time.monotonic()
+        run(*dd(mounted.image, work / "copy"))
+        seconds = time.monotonic() - began
+    assert_same(source, work / "copy")
+    assert seconds < 8
+
+
+def test_nbdkit_that_is_killed_begins_again(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path
+) -> None:
+    """A warning says so; who comes meanwhile waits at the door and gets a right copy."""
+    source, export = pattern_image(SIZE), Export()
+    mounted = mount(source, *export.options)
+    mounted.expected.append(HAS_ENDED)
+    export.info()
+    (server,) = servers_of(mounted.point)
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: has_ended(server), "it is killed")
+    export.copy(work / "copy")
+
+    assert_same(source, work / "copy")
+    assert f"{HAS_ENDED} (signal 9: it said nothing); it begins again in 1 s" in mounted.log.read_text()
+
+
+# Its end
+
+
+def gone(mounted_point: Path, export: Export) -> bool:
+    return servers_of(mounted_point) == [] and is_free(export.port)
+
+
+def test_it_is_gone_when_umount_returns(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """So that the next mount can export at the same address at once."""
+    export = Export()
+    for _ in range(3):
+        mounted = mount(pattern_image(SIZE), *export.options)
+        assert export.listed() != []
+        mounted.unmount()
+        assert gone(mounted.point, export)
+
+
+def test_a_mount_that_is_read_over_nbd_is_busy(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """The message says that it is an NBD client; when that has gone the mount can."""
+    export = Export()
+    mounted = mount(pattern_image(4 * SIZE), *export.options, "--patience", 1)
+    with ExitStack() as stack:
+        export.ask_and_take_nothing(40, stack)
+        wait_until(lambda: mounted.status()["readers"] != [], "it reads")
+        (server,) = servers_of(mounted.point)
+        refused = mounted.unmount(code=1).stderr.decode()
+    assert f"an NBD client of the export at port {export.port} (nbdkit " in refused
+    wait_until(mounted.is_idle, "the client is gone")
+    assert [server] == servers_of(mounted.point)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_it_ends_with_the_daemon(
+    by: signal.Signals, mount: MountFactory, pattern_image: PatternFactory
+) -> None:
+    """However that ends, and though a client takes nothing, nbdkit is gone in two seconds or so."""
+    export = Export()
+    mounted = mount(pattern_image(4 * SIZE), *export.options, "--patience", 1)
+    mounted.expected.append("reader|handle|closing|unmount")
+    with ExitStack() as stack:
+        export.ask_and_take_nothing(40, stack)
+        wait_until(lambda: mounted.status()["readers"] != [], "it reads")
+        os.kill(mounted.pid, by)
+        wait_until(lambda: gone(mounted.point, export), "nbdkit is gone", timeout=2.5)
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")
+    if by == signal.SIGKILL:
+        mounted.detach()
+
+
+def test_it_ends_with_the_foreground(pattern_image: PatternFactory, point: Path, spawn: Spawn) -> None:
+    """Control-C ends both, and the mount."""
+    export = Export()
+    front = spawn(FANOUTFS, "mount", "-f", *export.options, pattern_image(SIZE), point)
+    wait_until(lambda: servers_of(point) != [], "it exports")
+    assert export.listed() != []
+    front.send_signal(signal.SIGINT)
+    finish(front)
+    assert gone(point, export)
+    assert [] == at(point)
+
+
+# Who may read it
+
+
+def test_an_address_in_use_is_an_error_of_the_command(
+    mount: MountFactory, pattern_image: PatternFactory, point: Path
+) -> None:
+    """One line, and nothing is mounted."""
+    export = Export()
+    mount(pattern_image(SIZE), *export.options)
+    done = fanoutfs("mount", *export.options, pattern_image(MIB), point, code=1)
+
+    assert b"address already in use" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert [] == at(point)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "somewhere.example"])
+def test_elsewhere_it_needs_more(host: str, pattern_image: PatternFactory, point: Path) -> None:
+    """Wrong usage, and nothing is mounted."""
+    done = fanoutfs("mount", "--export", f"{host}:{Export().port}", pattern_image(MIB), point, code=2)
+
+    assert b"--tls-psk" in done.stderr
+    assert [] == at(point)
+
+
+def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
+    pattern_image: PatternFactory, point: Path, tmp_path: Path, work: Path
+) -> None:
+    """NBD asks for no token; the token is nowhere to be read."""
+    source, export = pattern_image(SIZE), Export()
+    options = ("--export", f"0.0.0.0:{export.port}", "--token-file", token_file(tmp_path, TOKEN))
+    log = tmp_path / "log"
+    done = fanoutfs("mount", "--log", log, *options, source, point)
+    try:
+        export.copy(work / "copy")
+        (server,) = servers_of(point)
+        shown = [log.read_bytes(), Path(f"/proc/{server}/cmdline").read_bytes()]
+        shown += [Path(f"/proc/{server}/environ").read_bytes(), (point / ".fanoutfs" / "status").read_bytes()]
+    finally:
+        fanoutfs("umount", point)
+
+    assert_same(source, work / "copy")
+    assert (
+        f"fanoutfs: whoever can reach 0.0.0.0:{export.port} can read all of the source: NBD asks for no "
+        "token; let in only who has a key, by --tls-psk\n"
+    ) == done.stderr.decode()
+    assert [] == [text for text in shown if TOKEN.encode() in text]
+
+
+def test_with_a_certificate_it_speaks_tls_alone(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, tmp_path: Path
+) -> None:
+    """Who trusts the certificate reads; who does not, and who speaks plain, is refused."""
+    source, other = pattern_image(SIZE), tmp_path / "other"
+    export = Export(secured=f"tls-certificates={tmp_path / 'tls'}")
+    mounted = mount(source, *export.options, *certificate(tmp_path / "tls"))
+    certificate(other)
+    export.copy(work / "copy")
+
+    assert_same(source, work / "copy")
+    assert "certificates" == mounted.status()["export"]["tls"]
+    assert 0 != Export(export.port).info(code=None).returncode
+    assert 0 != Export(export.port, f"tls-certificates={other}").info(code=None).returncode
+
+
+def test_with_keys_only_who_has_one_reads(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, tmp_path: Path
+) -> None:
+    """Keys go before a certificate; from everywhere, and without a warning; the key is nowhere shown."""
+    source, keys = pattern_image(SIZE), key_file(tmp_path / "keys")
+    export = Export(secured=f"fanoutfs@tls-psk-file={keys}")
+    tls = certificate(tmp_path / "tls")
+    mounted = mount(source, "--export", f"0.0.0.0:{export.port}", "--tls-psk", keys, *tls)
+    export.copy(work / "copy")
+    (server,) = servers_of(mounted.point)
+    secret = keys.read_text().strip().partition(":")[2]
+    shown = [mounted.log.read_text(), Path(f"/proc/{server}/cmdline").read_text()]
+
+    assert_same(source, work / "copy")
+    assert {"host": "0.0.0.0", "port": export.port, "name": "image", "tls": "psk"} == (
+        mounted.status()["export"]
+    )
+    strangers = [
+        Export(export.port),
+        Export(export.port, f"tls-certificates={tmp_path / 'tls'}"),
+        Export(export.port, f"fanoutfs@tls-psk-file={key_file(tmp_path / 'wrong')}"),
+        Export(export.port, f"anna@tls-psk-file={key_file(tmp_path / 'hers', 'anna')}"),
+    ]
+    assert [] == [stranger for stranger in strangers if stranger.info(code=None).returncode == 0]
+    assert [] == [text for text in shown if secret in text]
+
+
+def test_keys_that_others_can_read_are_refused(
+    pattern_image: PatternFactory, point: Path, tmp_path: Path
+) -> None:
+    """With what to do about it."""
+    keys = key_file(tmp_path / "keys")
+    keys.chmod(0o644)
+    done = fanoutfs("mount", *Export().options, "--tls-psk", keys, pattern_image(MIB), point, code=1)
+
+    assert f"chmod 600 {keys}" in done.stderr.decode()
+    assert [] == at(point)
+
+
+def test_a_producer_that_is_there_cannot_begin_to_export(
+    pattern_image: PatternFactory, work: Path, spawn: Spawn, point: Path
+) -> None:
+    """A mount that a copy's producer would serve is refused with --export, and the copy goes on."""
+    image = pattern_image(SIZE)
+    copying = spawn(FANOUTFS, "copy", "--yes", "--read-rate", "6M", image, work / "copy")
+    status = ("status", "--json", image)
+    wait_until(lambda: b"copy" in fanoutfs(*status, code=None).stdout, "the copy reads")
+    done = fanoutfs("mount", *Export().options, image, point, code=1)
+    finish(copying)
+
+    assert b"without --export" in done.stderr
+    assert [] == at(point)
+    assert_same(image, work / "copy")
+
+
+def test_the_export_ends_with_its_mount_though_a_copy_goes_on(
+    mount: MountFactory, pattern_image: PatternFactory, work: Path, spawn: Spawn
+) -> None:
+    """The producer stays for the copy; the address is free."""
+    image, export = pattern_image(2 * SIZE), Export()
+    mounted = mount(image, *export.options, "--read-rate", "8M")
+    copying = spawn(FANOUTFS, "copy", "--yes", image, work / "copy")
+    wait_until(lambda: mounted.status()["readers"] != [], "the copy reads")
+    run(FANOUTFS, "umount", mounted.point)
+    wait_until(lambda: gone(mounted.point, export), "nbdkit is gone", timeout=2)
+    assert copying.poll() is None
+    finish(copying)
+    assert_same(image, work / "copy")

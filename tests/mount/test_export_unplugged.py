@@ -1,0 +1,41 @@
+"""An NBD client whose computer is gone without a word."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.support.commands import finish, wait_until
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.shown import Computers
+
+pytestmark = [pytest.mark.mount, pytest.mark.hosts, pytest.mark.tool("nbdkit", "nbdcopy")]
+
+SIZE = 32 * MIB
+PATIENCE = 1
+OPTIONS = ("--block", "256K", "--ring", "4M", "--read-rate", 16 * MIB, "--patience", PATIENCE)
+
+
+def test_a_client_that_is_gone_without_a_word_holds_nobody_for_long(
+    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+) -> None:
+    """A local reader goes on after the patience; the mount can go when the end of the client is known."""
+    one, two = hosts(2)
+    shown = computers.show(one, pattern_image(SIZE), *OPTIONS)
+    client = computers.start(two, "nbdcopy", shown.export, work / "elsewhere")
+    wait_until(lambda: shown.source_bytes() >= SIZE // 4, "it is read")
+    two.unplug()
+    wait_until(lambda: not shown.status()["readers"][0]["live"], "it is dormant", timeout=PATIENCE + 5)
+    began = time.monotonic()
+    finish(computers.start(one, "dd", f"if={shown.image}", f"of={work / 'here'}", "bs=1M", "status=none"))
+    seconds = time.monotonic() - began
+    (left,) = shown.status()["readers"]
+    client.kill()
+    finish(client, code=None)
+    two.plug_in()
+    wait_until(lambda: shown.status()["readers"] == [], "the client's end is known")
+
+    assert_same(pattern_image(SIZE), work / "here")
+    assert ("nbdkit", False) == (left["command"], left["live"])
+    assert seconds < SIZE / (16 * MIB) + PATIENCE + 3

@@ -1,0 +1,138 @@
+"""A mount of what another computer shows: the second producer is fed by the first."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.support.commands import has_ended, run, wait_until
+from tests.mount.support.images import MIB, assert_same
+from tests.mount.support.shown import Computers
+
+pytestmark = [
+    pytest.mark.mount,
+    pytest.mark.hosts,
+    pytest.mark.tool("nbdkit", "nbdfuse"),
+]
+
+SIZE = 8 * MIB
+RATE = 8 * MIB
+SMALL = ("--block", "256K", "--ring", "2M")
+SLOWLY = (*SMALL, "--read-rate", RATE)
+PACKETS = 1.03  # what a connection adds to what it carries, greetings and status included
+
+
+def dd(image: Path, target: Path) -> list[str]:
+    return ["dd", f"if={image}", f"of={target}", "bs=1M", "status=none"]
+
+
+def test_readers_behind_a_relay_cost_the_link_one_pass(
+    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+) -> None:
+    """Two at once and one that comes later, whose beginning the relay still has."""
+    one, two = hosts(2)
+    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    before = two.traffic()
+    relay = computers.show(two, first.export, "--block", "256K")
+    targets = [work / name for name in ("at-once", "with-it", "late")]
+    readers = [computers.start(two, *dd(relay.image, target)) for target in targets[:2]]
+    relay.wait_for_head(SIZE // 2)
+    readers.append(computers.start(two, *dd(relay.image, targets[2])))
+    for reader in readers:
+        computers.finish(reader)
+
+    for target in targets:
+        assert_same(pattern_image(SIZE), target)
+    assert SIZE <= two.traffic().since(before).received <= PACKETS * SIZE
+    assert SIZE == relay.source_bytes() == first.source_bytes()
+
+
+def test_a_chain_of_three(
+    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+) -> None:
+    """Each link carries one pass, for readers and copies at every place of it."""
+    one, two, three = hosts(3)
+    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    second = computers.show(two, first.url, *SMALL, "--upstream-token-file", computers.token)
+    third = computers.show(three, second.url, *SMALL, "--upstream-token-file", computers.token)
+    before = [host.traffic() for host in (one, three)]
+    shown = (first, second, third)
+    targets = [work / mount.host.name for mount in shown]
+    readers = [
+        computers.start(mount.host, *dd(mount.image, target))
+        for mount, target in zip(shown, targets, strict=True)
+    ]
+    for reader in readers:
+        computers.finish(reader)
+    sent = one.traffic().since(before[0]).sent
+    came = three.traffic().since(before[1]).received
+
+    for target in targets:
+        assert_same(pattern_image(SIZE), target)
+    assert [SIZE] * 3 == [mount.source_bytes() for mount in shown]
+    for carried in (sent, came):
+        assert carried <= PACKETS * SIZE
+
+
+def test_a_relay_that_is_killed(
+    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+) -> None:
+    """Who reads there gets an error; another relay, and who reads where it is mounted first, go on."""
+    one, two, three = hosts(3)
+    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    killed, sibling = (computers.show(host, first.export, *SMALL) for host in (two, three))
+    places = {"first": first, "killed": killed, "sibling": sibling}
+    readers = {
+        name: computers.start(mount.host, *dd(mount.image, work / name)) for name, mount in places.items()
+    }
+    killed.wait_for_head(SIZE // 4)
+    killed.kill()
+    failed = computers.finish(readers.pop("killed"), code=1)
+    for reader in readers.values():
+        computers.finish(reader)
+
+    assert b"error reading" in failed.stderr
+    for name in readers:
+        assert_same(pattern_image(SIZE), work / name)
+    wait_until(lambda: not two.processes(), "its keeper and its link have ended")
+
+
+def test_a_relay_killed_and_there_again(
+    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+) -> None:
+    """A relay behind it, and its readers, go on where they were."""
+    one, two, three = hosts(3)
+    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    second = computers.show(two, first.export, *SMALL)
+    third = computers.show(three, second.export, *SMALL)
+    third.expected.append("the link to .* is lost")
+    reader = computers.start(three, *dd(third.image, work / "copy"))
+    third.wait_for_head(SIZE // 4)
+    second.kill()
+    again = computers.show(two, first.export, *SMALL)
+    computers.finish(reader)
+
+    assert_same(pattern_image(SIZE), work / "copy")
+    assert again.source_bytes() < SIZE
+    assert SIZE == third.source_bytes()
+
+
+def test_its_keeper_killed(
+    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+) -> None:
+    """What links the relay to the first computer is started anew or its readers are told."""
+    one, two = hosts(2)
+    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    relay = computers.show(two, first.export, *SMALL)
+    relay.expected.append("the link to .* is lost")
+    reader = computers.start(two, *dd(relay.image, work / "copy"))
+    relay.wait_for_head(SIZE // 4)
+    (link,) = [pid for pid, words in two.processes().items() if words.startswith("nbdfuse ")]
+    os.kill(link, signal.SIGKILL)
+    wait_until(lambda: has_ended(link), "the link is gone")
+    computers.finish(reader)
+
+    assert_same(pattern_image(SIZE), work / "copy")
+    run(*two.on("test", "-r", relay.image))

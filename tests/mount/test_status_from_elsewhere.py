@@ -1,0 +1,109 @@
+"""`fanoutfs status` and `top` of a mount on another computer: this one, by its service."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, run, wait_until
+from tests.mount.support.images import MIB
+from tests.mount.support.nbd import certificate
+from tests.mount.support.readers import hold
+from tests.mount.support.web import Web, token_file
+
+pytestmark = pytest.mark.mount
+
+SIZE = 8 * MIB
+TOKEN = "correct-horse-battery"
+
+Spawn = Callable[..., Process]
+
+
+def test_the_status_is_the_mounts(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+) -> None:
+    """As JSON the same document, for people the same words."""
+    web = Web()
+    mounted = mount(pattern_image(SIZE), *web.listen)
+    held = hold(spawn, mounted.image, work / "copy", 2 * MIB)
+    time.sleep(0.3)  # a snapshot of the service may be a fifth of a second old
+    far = json.loads(fanoutfs("status", "--json", web.url).stdout)
+    words = fanoutfs("status", web.url).stdout
+    near = mounted.status()
+    held.say_go()
+
+    assert near == far
+    assert 1 == len(far["readers"])
+    assert f"source   {pattern_image(SIZE)}, 8 MiB\n".encode() in words
+    assert words.endswith(b"  reads\n")
+    held.finish()
+
+
+def test_with_token_and_tls(mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path) -> None:
+    """Whoever lacks one of them is told which; what is right is shown."""
+    tls, token = certificate(tmp_path / "tls"), token_file(tmp_path, TOKEN)
+    ca = ("--tls-ca", tmp_path / "tls" / "ca-cert.pem")
+    (other := tmp_path / "other").mkdir()
+    wrong = token_file(other, TOKEN + "x")
+    web = Web()
+    mount(pattern_image(SIZE), *web.listen, *tls, "--token-file", token)
+    url = f"https://localhost:{web.port}"
+
+    def said(*options: object, at: str = url) -> str:
+        done = run(FANOUTFS, "status", *map(str, options), at, code=1)
+        assert 1 == done.stderr.count(b"\n")
+        return done.stderr.decode()
+
+    assert b"8 MiB" in fanoutfs("status", *ca, "--token-file", token, url).stdout
+    assert b"8 MiB" in fanoutfs("top", *ca, "--token-file", token, url).stdout
+    assert "--tls-ca FILE" in said("--token-file", token)
+    assert "wants a token" in said(*ca)
+    assert f"another token than the one in {wrong}" in said(*ca, "--token-file", wrong)
+    assert "another computer's" in said(*ca, "--token-file", token, at=f"https://127.0.0.1:{web.port}")
+    assert "https://" in said(at=f"http://localhost:{web.port}")
+
+
+def test_top_goes_on_when_the_service_comes_back(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn
+) -> None:
+    """It says that it is away meanwhile."""
+    web = Web()
+    mounted = mount(pattern_image(SIZE), *web.listen)
+    watching = spawn(FANOUTFS, "top", "-n", "100000", "--interval", "0.1", web.url)
+    assert watching.stdout is not None
+    text = iter(watching.stdout.readline, b"")
+    assert next(text).startswith(b"source   ")
+    mounted.unmount()
+    wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
+    assert any(b"away for" in line and web.url.encode() in line for line in text)
+    again = pattern_image(2 * SIZE)
+    mount(again, *web.listen)
+    assert any(line.startswith(b"source   ") and f"{again.name}, 16 MiB".encode() in line for line in text)
+    watching.terminate()
+    finish(watching, code=None)
+
+
+def test_the_digests_of_all_that_is_read_are_sent(
+    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, tmp_path: Path, work: Path
+) -> None:
+    """While somebody follows: the SHA-256 of each block, whoever reads it; and the ring stays in order."""
+    web, image = Web(), pattern_image(SIZE + 12345)
+    mounted = mount(image, *web.listen)
+    heard = tmp_path / "heard"
+    spawn("curl", "-sNf", "-o", heard, f"{web.url}/digests")
+    wait_until(lambda: heard.exists() and b"\n" in heard.read_bytes(), "it follows")
+    run("dd", f"if={mounted.image}", f"of={work / 'copy'}", "bs=1M")
+    sha256 = [
+        run("sh", "-c", f"dd if={image} bs=1M skip={number} count=1 status=none | sha256sum").stdout[:32]
+        for number in range(9)
+    ]
+    wait_until(lambda: heard.read_bytes().count(b"\n") >= 10, "all have come")
+    first, *lines = heard.read_bytes().split(b"\n")
+
+    assert [b"image", str(SIZE + 12345).encode(), b"1048576"] == first.split()[:3]
+    assert mounted.status()["source"]["identity"].encode() == first.split()[3]
+    assert dict(enumerate(sha256)) == {int(line.split()[0]): line.split()[1] for line in lines if line}
+    assert 0 == mounted.status()["source"]["changed"]

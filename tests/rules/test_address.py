@@ -1,0 +1,153 @@
+"""Words that name something on another computer."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanoutfs.errors import UsageError
+from fanoutfs.upstream.address import ExportAddress, ServiceAddress, is_url, parse
+
+NAMES = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,8}[a-z0-9])?(\.[a-z0-9]{1,5}){0,2}", fullmatch=True)
+SIXES = st.ip_addresses(v=6).map(lambda address: address.compressed)
+HOSTS = NAMES | SIXES | st.ip_addresses(v=4).map(str)
+PORTS = st.integers(1, 65535)
+TEXTS = st.text(st.characters(codec="utf-8").filter(str.isprintable), max_size=30)
+PATHS = st.from_regex(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]{1,5}(%2[0-9A-F])?){0,3}", fullmatch=True)
+
+SERVICES = st.builds(ServiceAddress, st.sampled_from(["http", "https"]), HOSTS, PORTS, PATHS)
+PLAIN_EXPORTS = st.builds(ExportAddress, HOSTS, PORTS, TEXTS)
+TLS_EXPORTS = st.builds(
+    ExportAddress, HOSTS, PORTS, TEXTS, tls=st.just(value=True), user=st.none() | TEXTS.filter(bool)
+)
+
+
+@given(SERVICES | PLAIN_EXPORTS | TLS_EXPORTS)
+def test_what_is_written_is_read_again(address: ServiceAddress | ExportAddress) -> None:
+    """An address's text names that address."""
+    assert is_url(address.text)
+    assert address == parse(address.text)
+
+
+@given(SERVICES | PLAIN_EXPORTS | TLS_EXPORTS, st.data())
+def test_large_letters(address: ServiceAddress | ExportAddress, data: st.DataObject) -> None:
+    """Scheme and host are the same in large letters."""
+    scheme, rest = address.text.split("://", 1)
+    place = rest.split("/")[0].rpartition("@")[2]
+    assert address == parse(scheme.upper() + "://" + rest.replace(place, place.upper(), 1))
+
+
+@given(
+    st.text(max_size=40)
+    | st.builds("{}://{}".format, st.sampled_from(["http", "nbds"]), st.text(max_size=20))
+)
+def test_any_text_is_an_address_or_refused(word: str) -> None:
+    """Whatever is typed is read, and then names itself again, or is a UsageError."""
+    try:
+        address = parse(word)
+    except UsageError:
+        return
+    assert address == parse(address.text)
+
+
+@given(PLAIN_EXPORTS | TLS_EXPORTS)
+def test_an_identity_is_a_file_name(address: ExportAddress) -> None:
+    """An export's identity is a short name that any file can have."""
+    assert re.fullmatch(r"nbd-[0-9a-f]{16}", address.identity)
+
+
+@pytest.mark.parametrize(
+    ("word", "parts", "text"),
+    [
+        ("http://node1:8400", ("http", "node1", 8400, ""), "http://node1:8400"),
+        ("http://node1:8400/", ("http", "node1", 8400, ""), "http://node1:8400"),
+        ("http://node1", ("http", "node1", 80, ""), "http://node1"),
+        ("https://Node1.Example./disk/", ("https", "node1.example", 443, "/disk"), "https://node1.example/disk"),
+        ("HTTPS://node1:443", ("https", "node1", 443, ""), "https://node1"),
+        ("http://[2001:DB8:0:0::1]:8400", ("http", "2001:db8::1", 8400, ""), "http://[2001:db8::1]:8400"),
+        ("http://[::1]", ("http", "::1", 80, ""), "http://[::1]"),
+    ],
+)  # fmt: skip
+def test_services(word: str, parts: tuple[str, str, int, str], text: str) -> None:
+    """A service's address has a scheme, a computer, a port, and a path where a proxy stands before it."""
+    address = parse(word)
+    assert (ServiceAddress(*parts), text) == (address, address.text)
+
+
+def test_urls_of_a_service() -> None:
+    """A service's own paths come behind the path that was given."""
+    assert "http://node1:8400/status" == ServiceAddress.parse("http://node1:8400/").url("status")
+    assert "https://proxy/disk/status" == ServiceAddress.parse("https://proxy/disk").url("status")
+
+
+@pytest.mark.parametrize(
+    ("word", "address", "text"),
+    [
+        ("nbd://node1/", ExportAddress("node1", 10809, ""), "nbd://node1/"),
+        ("nbd://node1", ExportAddress("node1", 10809, ""), "nbd://node1/"),
+        ("nbd://node1:10809/sdb", ExportAddress("node1", 10809, "sdb"), "nbd://node1/sdb"),
+        ("nbd://[::1]:10810/a/b", ExportAddress("::1", 10810, "a/b"), "nbd://[::1]:10810/a/b"),
+        ("nbd://node1//dev/sdb", ExportAddress("node1", 10809, "/dev/sdb"), "nbd://node1//dev/sdb"),
+        ("nbd://node1/a%2Fb%20c", ExportAddress("node1", 10809, "a/b c"), "nbd://node1/a/b%20c"),
+        ("nbd://node1/größe", ExportAddress("node1", 10809, "größe"), "nbd://node1/gr%C3%B6%C3%9Fe"),
+        ("nbds://ann@node1/x", ExportAddress("node1", 10809, "x", tls=True, user="ann"), "nbds://ann@node1/x"),
+    ],
+)  # fmt: skip
+def test_exports(word: str, address: ExportAddress, text: str) -> None:
+    """An export's address has a computer, a port, and a name, which is all behind the first slash."""
+    assert (address, text) == (parse(word), parse(word).text)
+
+
+def test_who_asks_does_not_change_an_export() -> None:
+    """An export is the same source for every user, and another one without TLS or by another name."""
+    ours = ExportAddress.parse("nbds://ann@node1:10809/x").identity
+    assert ours == ExportAddress.parse("nbds://bob@Node1/%78").identity
+    others = ("nbd://node1/x", "nbds://node1/X", "nbds://node2/x", "nbds://node1:10810/x")
+    assert ours not in {ExportAddress.parse(other).identity for other in others}
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("ftp://node1/", "is no address"),
+        ("http//node1", "is no address"),
+        ("http://", "names no computer"),
+        ("http://node1:", "names no computer"),
+        ("http://node 1", "names no computer"),
+        ("http://::1:8400", "names no computer"),
+        ("http://-node", "names no computer"),
+        ("http://node1..", "names no computer"),
+        ("http://node1:٣", "names no computer"),
+        ("http://nöde", "names no computer"),
+        ("http://[fe80::1%25eth0]", "names no computer"),
+        ("http://[1::2::3]", "names no IPv6 address"),
+        ("http://node1:0", "port 0"),
+        ("http://node1:65536", "port 65536"),
+        ("http://ann:secret@node1", "--token-file"),
+        ("http://node1/?q=1", "leave that away"),
+        ("http://node1/#here", "leave that away"),
+        ("http://node1/a b", "as %20"),
+        ("http://node1/a%2", "as %20"),
+        ("nbd://ann@node1/x", "nbds://"),
+        ("nbds://@node1/x", "without a user"),
+        ("nbd://node1/x?socket=/run/x", "leave that away"),
+        ("nbd://node1/%zz", "can't have"),
+        ("nbd://node1/%ff", "can't have"),
+        ("nbd://node1/a%0Ab", "can't have"),
+        ("nbd://node1/a%00", "can't have"),
+        ("nbd://node1/" + "x" * 4097, "longer than 4096"),
+    ],
+)
+def test_refused(word: str, why: str) -> None:
+    """A word that names nothing is a usage error that says what is wrong with it."""
+    with pytest.raises(UsageError, match=re.escape(why)):
+        parse(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["/dev/sdb", "./http://x", "image", "http:/x", "nbd:x", "9p://x", "", "a/b://c"]
+)
+def test_paths_are_no_urls(word: str) -> None:
+    """What may be a file's name is no URL."""
+    assert not is_url(word)

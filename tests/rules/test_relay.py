@@ -1,0 +1,186 @@
+"""Nodes that come late, die, or share a link unequally. One unit: a block of a byte, read in a second."""
+
+import math
+import os
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fanoutfs.errors import UnusableError
+from fanoutfs.ring.decision import Rest
+from fanoutfs.ring.rules import Rules
+from fanoutfs.settings import MIB
+from fanoutfs.simulate.groups import Spread
+from fanoutfs.simulate.relay import by_rules
+from fanoutfs.simulate.scenario import Nodes, Reader, Scenario, Wire
+
+EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
+
+PASS = 400
+"""Blocks of the image, and seconds of a pass."""
+
+
+def outcome(*nodes: Nodes, **said: Any) -> Spread:
+    usual = {"ring": 40, "block": 1, "run": 1, "source_rate": 1.0, "turn": PASS / 10, "patience": PASS / 10}
+    return by_rules(Scenario(size=PASS, readers=(), nodes=nodes, **(usual | said)))
+
+
+def node(at: float = 0.0, **said: Any) -> Nodes:
+    """Give a node whose target comes with it."""
+    usual: dict[str, Any] = {"at": at, "targets": (Reader(at=at, order="carousel"),)}
+    return Nodes(**(usual | said))
+
+
+def done(found: Spread) -> list[float | None]:
+    return [None if group.done is None else round(group.done) for group in found.groups]
+
+
+def test_nodes_that_come_together_are_sent_one_pass_each() -> None:
+    """The source is read once, and what is sent is an image for each."""
+    found = outcome(node(count=5))
+    assert (PASS, 5 * PASS, [PASS]) == (found.source_bytes, found.sent, done(found))
+
+
+def test_one_copy_crosses_each_link_of_a_chain() -> None:
+    """And each node has everything a block after the one before."""
+    wire = Wire(rate=1.0)
+    found = outcome(*(node(above=i - 1 if i else None, wire=wire) for i in range(4)))
+    assert [PASS] * 4 == [found.sent, *(group.sent for group in found.groups[:3])]
+    assert [PASS + i for i in range(1, 5)] == done(found)
+
+
+def test_a_late_node_begins_at_the_head() -> None:
+    """It has everything a pass after it joined; the source reads on to where it began."""
+    found = outcome(node(), node(at=PASS / 2))
+    assert 1.5 - 40 / PASS <= found.passes <= 1.5
+    assert [PASS, PASS + PASS // 2] == pytest.approx(done(found), abs=45)
+    assert 2 * PASS == found.sent
+
+
+def test_a_node_behind_a_late_one_begins_where_that_one_is() -> None:
+    """One copy crosses the link that both are behind, and the rest of what the last one missed."""
+    found = outcome(node(), node(at=100.0), node(at=200.0, above=1), ring=20)
+    first, second = found.groups[1:]
+    assert PASS <= first.sent <= PASS + 2
+    assert 100 + PASS - 20 <= (first.done or 0.0) <= 100 + PASS + 5
+    assert 200 + PASS - 2 * 20 <= (second.done or 0.0) <= 200 + PASS + 5
+    assert 1.5 - 2 * 20 / PASS <= found.passes <= 1.5
+
+
+def test_a_card_is_shared_by_those_who_want_something() -> None:
+    """Each of four gets a quarter, and a slow one what it can take, which leaves more to the rest."""
+    alike = outcome(node(count=4), card=2.0, source_rate=10.0)
+    unlike = outcome(
+        node(count=2), node(wire=Wire(rate=0.2)), card=2.0, source_rate=10.0, pace="free", ring=PASS
+    )
+    assert [4 * PASS / 2] == pytest.approx(done(alike), abs=2)
+    assert [2 * PASS / 1.8, PASS / 0.2] == pytest.approx(done(unlike), rel=0.02)
+
+
+def test_a_request_costs_a_way_there_and_back() -> None:
+    """For each run: here each block."""
+    found = outcome(node(wire=Wire(rate=1.0, latency=0.25)), source_rate=100.0)
+    assert [round(1.5 * PASS)] == pytest.approx(done(found), abs=2)
+
+
+def test_nothing_behind_a_dead_node_has_the_image() -> None:
+    """Those before it wait for it as long as patience lasts, less what their rings take meanwhile."""
+    wire = Wire(rate=1.0)
+    found = outcome(
+        node(wire=wire),
+        node(above=0, wire=wire, dies=100.0),
+        node(above=1, wire=wire),
+        node(above=2, wire=wire),
+        ring=20,
+    )
+    first, *rest = found.groups
+    assert [None, None, None] == [group.done for group in rest]
+    assert PASS + 40 - 20 <= (first.done or 0.0) <= PASS + 40 + 5
+    assert 95 <= first.sent <= 102
+    assert found.done_after(1) is None
+    assert first.done == found.done_after(0.25)
+
+
+def test_nobody_waits_for_a_dead_node_in_a_free_pace() -> None:
+    """The one before it is as quick as alone."""
+    found = outcome(node(), node(above=0, dies=100.0), pace="free")
+    assert [PASS, None] == done(found)
+
+
+def test_a_slow_node_is_not_waited_for_in_a_free_pace() -> None:
+    """It reads again what its neighbour no longer has: more than one copy crosses the link above."""
+    slow = Wire(rate=0.4)
+    strict = outcome(node(), node(above=0, wire=slow), ring=20)
+    free = outcome(node(), node(above=0, wire=slow), ring=20, pace="free")
+    assert [1000 - 20 / 0.4, 1000] == pytest.approx(done(strict), abs=10)
+    assert (PASS, PASS) == (strict.sent, strict.source_bytes)
+    assert PASS == pytest.approx(done(free)[0], rel=0.03)
+    assert free.sent > 1.5 * PASS
+
+
+def test_a_node_with_a_ring_of_its_own_runs_ahead_by_it() -> None:
+    """A fast target beside a slow one is done before it by what the ring holds."""
+    targets = (Reader(order="carousel"), Reader(order="carousel", rate=0.5))
+    found = outcome(Nodes(targets=targets, ring=200), ring=20)
+    assert [2 * PASS] == pytest.approx(done(found), abs=5)
+
+
+@st.composite
+def comers(draw: st.DrawFn) -> tuple[Nodes, ...]:
+    """Give a tree whose nodes come when they like, over links of any rate."""
+    nodes: list[Nodes] = []
+    for number in range(draw(st.integers(1, 6))):
+        above = draw(st.sampled_from([None, *range(number)]))
+        joined = 0.0 if above is None else nodes[above].at
+        at = joined + draw(st.sampled_from([0.0, 0.5, 33.0, 150.0, 500.0]))
+        orders = draw(st.lists(st.sampled_from(["carousel", "image"]), min_size=1, max_size=2))
+        nodes.append(
+            Nodes(
+                above=above,
+                at=at,
+                count=draw(st.sampled_from([1, 1, 3])),
+                wire=Wire(
+                    rate=draw(st.sampled_from([math.inf, 2.0, 0.7])),
+                    latency=draw(st.sampled_from([0.0, 0.3])),
+                ),
+                card=draw(st.sampled_from([math.inf, 3.0])),
+                ring=draw(st.sampled_from([None, 8, PASS])),
+                targets=tuple(
+                    Reader(at=at, order=order, rate=draw(st.sampled_from([None, 0.8])))  # type: ignore[arg-type]
+                    for order in orders
+                ),
+            )
+        )
+    return tuple(nodes)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(comers(), st.sampled_from(["strict", "free"]), st.sampled_from([12, 60]))
+def test_whoever_comes_gets_everything(nodes: tuple[Nodes, ...], pace: Any, ring: int) -> None:
+    """Not sooner than its links allow, and each node is sent the image at least once."""
+    found = outcome(*nodes, pace=pace, ring=ring, card=5.0)
+    for group in found.groups:
+        slowest = max(1 / group.nodes.wire.rate, *(1 / (t.rate or math.inf) for t in group.nodes.targets))
+        assert (group.took or 0.0) >= (PASS - ring) * slowest
+    children = [sum(n.count for n in nodes if n.above == above) for above in [None, *range(len(nodes))]]
+    sent = [found.sent, *(group.sent for group in found.groups)]
+    assert all(count * PASS <= had for count, had in zip(children, sent, strict=True))
+
+
+def test_coarse_blocks_are_said() -> None:
+    """What is passed on as a whole is larger than what a mount passes on."""
+    nodes = tuple(node(at=float(i), wire=Wire(rate=100.0 * MIB)) for i in range(4))
+    scenario = Scenario(size=256 * 1024 * MIB, ring=64 * 1024 * MIB, readers=(), nodes=nodes)
+    found = by_rules(scenario)
+    assert (True, False) == (found.coarse, found.exact)
+    assert found.block > 8 * MIB
+
+
+def test_rules_that_stand_still_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends, with how many targets wait, where mounts would hang."""
+    monkeypatch.setattr(Rules, "decide", lambda _rules, _now: Rest())
+    with pytest.raises(UnusableError, match="the rules stand still at 0 s with 2 readers waiting"):
+        outcome(node(), attrs.evolve(node(), above=0))

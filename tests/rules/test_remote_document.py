@@ -1,0 +1,85 @@
+"""Status documents from elsewhere, which may be anything."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from fanoutfs.monitor.describe import describe
+from fanoutfs.monitor.page import Page
+from fanoutfs.monitor.rates import Speeds
+from fanoutfs.upstream.document import read_document
+from tests.documents import document, reader
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def spoiled(draw: st.DrawFn, found: Any) -> Any:
+    """Put something else in the place of one part of a document, or take it out."""
+    keys = (
+        list(found) if isinstance(found, dict) else list(range(len(found))) if isinstance(found, list) else []
+    )
+    if not keys or draw(st.integers(0, 3)) == 0:
+        return draw(ANYTHING)
+    key = draw(st.sampled_from(keys))
+    if isinstance(found, dict) and draw(st.integers(0, 3)) == 0:
+        return {other: value for other, value in found.items() if other != key}
+    made = found.copy()
+    made[key] = spoiled(draw, found[key])
+    return made
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Any:
+    """Give documents of ours in which one thing is wrong."""
+    return spoiled(draw, document(reader(1), reader(2, waiting=1, target="/dev/sdc"), reader(3, start=None)))
+
+
+def show(shown: dict[str, Any]) -> str:
+    """Show it in all ways that there are."""
+    console = Console(width=180, height=40)
+    with console.capture() as captured:
+        console.print(Page(shown, Speeds()))
+    return describe(shown) + captured.get()
+
+
+@given(documents())
+def test_whatever_comes_is_refused_or_can_be_shown(made: Any) -> None:
+    """A document with anything else in the place of any part of it ends nobody with a trace."""
+    try:
+        found = read_document(json.dumps(made).encode())
+    except ValueError:
+        return
+    show(found)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"<html></html>"])
+def test_what_is_no_document_is_refused(text: bytes) -> None:
+    """As that, and not by an error that nobody expects."""
+    with pytest.raises(ValueError, match=r"is no JSON|is no object"):
+        read_document(text)
+
+
+def test_one_of_ours_is_read() -> None:
+    """As it is, with all that it has besides."""
+    shown = document(reader(1), more={"a": 1})
+
+    assert shown == read_document(json.dumps(shown).encode())
+
+
+def test_it_cannot_write_to_the_terminal() -> None:
+    """Whatever the other computer says that its paths and commands are called."""
+    evil = "\x1b]0;evil\x07\n"
+    shown = document(reader(1, command=evil), reader(2, target=evil), source={"path": evil})
+    said = show(read_document(json.dumps(shown).encode()))
+
+    assert "evil" in said
+    assert "\x1b]" not in said
+    assert "\x07" not in said
