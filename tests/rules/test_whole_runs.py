@@ -119,23 +119,6 @@ def test_who_is_not_waited_for_wakes_nobody() -> None:
     assert rules.close(hindmost)
 
 
-def test_whoever_moves_wakes_while_there_is_another_pack() -> None:
-    """Another pack's end, or its coming near, gives the front more room."""
-    rules = make_rules()
-    far = reader(rules, 100)
-    rules.residency.add(100, rules.residency.lend_slot(after=-1))
-    front, *_ = spread(rules, 1001, 1064)
-    decision = rules.decide(0.0)
-    while isinstance(decision, Read):
-        rules.filled(decision, 0.0)
-        decision = rules.decide(0.0)
-
-    assert rules.waits_for(front, 0.0) is None
-    rules.ask(front, front.block, front.block, 0.0, fresh=False)
-    assert isinstance(rules.decide(0.0), Rest)
-    assert rules.move(far, 164, counts=True, now=0.0)
-
-
 def test_eight_that_span_the_ring_are_served_in_whole_runs() -> None:
     """Seven as fast as memory, one slower: each read is of a whole run, few decisions are for nothing."""
     world = World(Rules(blocks=512, slots=SLOTS, run=RUN, patience=1e9, turn=1e9))
