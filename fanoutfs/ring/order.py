@@ -16,6 +16,7 @@ from bisect import bisect_left, insort
 from collections.abc import Container, Iterator
 from heapq import heappop, heappush
 from itertools import pairwise
+from operator import sub
 
 import attrs
 
@@ -196,6 +197,11 @@ class Order:
             else:
                 stretches.append((begin, end))
         return stretches
+
+    def spread(self) -> int:
+        """Say how many blocks lie from the first of all the spots to the last, the shortest way round."""
+        gaps: Iterator[int] = map(sub, [*self.places[1:], self.places[0] + self.blocks], self.places)
+        return self.blocks - max(gaps)
 
     def packs(self, reach: int) -> int:
         """Count the packs: rows of spots, each at most ``reach`` behind the next."""

@@ -16,6 +16,9 @@ from fanoutfs.ring.order import Order
 from fanoutfs.ring.point import Spot
 from fanoutfs.ring.residency import Residency
 
+WHOLE_SHARE = 8
+"""A whole run takes one slot in so many at most."""
+
 
 @attrs.define(eq=False, kw_only=True)
 class Pace:
@@ -27,21 +30,55 @@ class Pace:
     slots: int
     reserve: int
     """Slots that the sweep leaves free."""
+    run: int
+    """Most blocks in one read."""
     look: int
     """Blocks of look-ahead of each consumer."""
     strict: bool
     _packs: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def packs(self) -> int:
+        """How many packs there are."""
+        if self._packs is None:
+            self._packs = self.order.packs(self.slots)
+        return self._packs
+
+    @property
+    def together(self) -> bool:
+        """Say whether all are within K blocks of one another, and one pack."""
+        return self.order.spread() <= self.slots and self.packs == 1
 
     def reach(self, spot: Spot) -> tuple[int, Spot | None]:
         """Say how many blocks from its own on a spot may have, and for whose sake no more."""
         hindmost = self.order.hindmost(spot, self.slots) if self.strict else None
         if hindmost is None:
             return self.order.blocks, None
-        if self._packs is None:
-            self._packs = self.order.packs(self.slots)
         # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
-        room = max(1, self.slots - self.reserve - (self._packs - 1) * self.look)
-        return room - (spot.block - hindmost.block) % self.order.blocks, hindmost
+        room = max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
+        end = hindmost.block + room
+        if self.together:
+            # Where there are others the head would leave for them meanwhile, and come back a turn later.
+            end = self._border(end)
+        return end - hindmost.block - (spot.block - hindmost.block) % self.order.blocks, hindmost
+
+    @property
+    def whole(self) -> int:
+        """The length of a whole run: no more than an eighth of the slots."""
+        return max(1, min(self.run, self.slots // WHOLE_SHARE))
+
+    def _border(self, block: int) -> int:
+        """Give the last border between whole runs up to an unrolled block."""
+        lap = block // self.order.blocks * self.order.blocks
+        return lap + (block - lap) // self.whole * self.whole
+
+    def lets_on(self, before: int, block: int) -> bool:
+        """Say whether who waits for one that was at ``before`` may have more now that it is at ``block``.
+
+        Both unrolled; while all are together.
+        """
+        room = max(1, self.slots - self.reserve)
+        return self._border(before + room) != self._border(block + room)
 
     def holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
         """Give who needs the victim so that ``sake`` has to wait, or None.

@@ -20,8 +20,8 @@ Theory of operation
 The rules
     R1  Sweep. Wanted are the absent blocks of each counting consumer's look-ahead and of what it has asked
         for. The wanted block nearest ahead of the head, going round, is read next, in a run of several
-        blocks. No preference for who waited longest: that makes the head jump past others, who then wait a
-        whole turn (PostgreSQL's syncscan.c stands on the same ground).
+        blocks; ``room.py`` says how far that goes. No preference for who waited longest: that makes the head
+        jump past others, who then wait a whole turn (PostgreSQL's syncscan.c stands on the same ground).
     R1a Detour. What was asked for and has not come for ``turn`` seconds is read off the sweep; the head
         stays. The first block after an open or a jump is overdue at once. Detours get at most half of the
         source's time while the sweep has work.
@@ -33,7 +33,8 @@ The rules
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
         one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
-        reach: a front that leaves a pack behind costs a pass of its own. ``strict=False`` turns this off.
+        reach: a front that leaves a pack behind costs a pass of its own. While all are together it gets what
+        it waits for in whole runs. ``strict=False`` turns this off.
     R4  Somebody always moves. On a line the last of a pack has nobody behind it, so R3 never holds it. On
         the circle each can have one behind it: should those at the front wait for one another in a ring,
         the one of them whose block is nearest ahead of the head goes on at once, R3 or not.
@@ -69,11 +70,12 @@ import attrs
 
 from fanoutfs.ring.ahead import RUNS, LookAhead
 from fanoutfs.ring.decision import Read, Rest, Want
-from fanoutfs.ring.farthest import Farthest, Victim
+from fanoutfs.ring.farthest import Farthest
 from fanoutfs.ring.order import Order
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.point import Ask, Asks, Point, Spot
 from fanoutfs.ring.residency import Residency
+from fanoutfs.ring.room import Room
 
 RESERVE_SHARE = 32
 """One slot in so many is kept for detours; a ring of fewer than RESERVE_LEAST slots spares none."""
@@ -111,8 +113,13 @@ class Rules:
 
     # Set by a decision, for the events until the next.
     _pace: Pace = attrs.field(init=False)
+    _room: Room = attrs.field(init=False)
     _held_up: bool = attrs.field(default=False, init=False)
     """R3 made somebody wait: whoever moves may end that."""
+    _held_by: set[Point] = attrs.field(factory=set, init=False)
+    """R3 made somebody wait for one of these to move on, and nobody else can end that."""
+    _held: set[int] = attrs.field(factory=set, init=False)
+    """The blocks that are not read before one of those has moved on."""
     _starved: bool = attrs.field(default=False, init=False)
     """There was no slot at all to take: all are about to be given, or looked ahead for."""
 
@@ -186,9 +193,14 @@ class Rules:
         self.order.changed(point)
         if counts != counted:
             return True
+        if point in self._held_by and self._pace.lets_on(before, block):
+            return True
         if before // self.ahead.granule == block // self.ahead.granule and block < point.end:
             return False
-        return self._held_up or self._absent(block, self.ahead.end(block, point.end)) is not None
+        if self._held_up or (self._held and block == point.end):
+            return True
+        absent = self._absent(block, self.ahead.end(block, point.end))
+        return absent is not None and absent not in self._held
 
     def filled(self, read: Read, seconds: float) -> None:
         """Enter what was read as resident; ``seconds`` is the source's time that it took."""
@@ -242,6 +254,8 @@ class Rules:
         """Say what to read next; what must go for it has gone when this returns."""
         self._begin(now)
         self._held_up = self._starved = False
+        self._held.clear()
+        self._held_by.clear()
         detours, until = self._overdue(now)
         for want in self._in_turn(detours, self._wanted()):
             decision = self._read(want)
@@ -260,8 +274,17 @@ class Rules:
             victims=Farthest(self.order, self.residency, self.ahead.guarded_of, self._asks.at, self.granted),
             slots=self.slots,
             reserve=self.reserve,
+            run=self.run,
             look=self.ahead.guarded,
             strict=self._paces,
+        )
+        self._room = Room(
+            order=self.order,
+            residency=self.residency,
+            ahead=self.ahead,
+            pace=self._pace,
+            modest=self.modest,
+            thrifty=self.thrifty,
         )
 
     def _in_turn(self, detours: list[Want], sweep: Iterator[Want]) -> Iterator[Want]:
@@ -340,68 +363,28 @@ class Rules:
 
     def _read(self, want: Want, *, forced: bool = False) -> Read | Rest:
         """Make room for a run that begins with the wanted block; Rest when that has to wait."""
-        first, most = want.block, want.most
+        most = self.blocks
         if want.spot is not None and not forced:
             reach, holder = self._pace.reach(want.spot)
-            ahead = (first - want.spot.block) % self.blocks
+            ahead = (want.block - want.spot.block) % self.blocks
             # What is farther ahead than its way goes lies behind: it was asked for late.
             if holder is not None and ahead < want.spot.need:
                 if ahead >= reach:
-                    return self._wait(want, holder)
-                most = min(most, reach - ahead)
-        stop = min(first + most, (first // self.ahead.granule + 1) * self.ahead.granule, self.blocks)
-        stop = self.residency.first_resident(first, stop)
-        keep = 0 if want.detour else self.reserve
-        slots: list[int] = []
-        slot = self.residency.slot_of.get(first - 1, -1)
-        while len(slots) < stop - first:
-            if self._saves(keep):
-                slot = self.residency.lend_slot(after=None)
-                slots.append(slot)
-                continue
-            lacking = max(0, keep + 1 - self.residency.free)
-            victims = self._pace.victims.first(lacking)
-            if len(victims) < lacking or (victims and self._harms(want, first + len(slots), victims)):
-                self._starved = True
-                break
-            holders = [] if forced else [self._pace.holder_of(victim, want.spot) for victim in victims]
-            if (holder := next(filter(None, holders), None)) is not None:
-                if slots:
-                    break
-                return self._wait(want, holder)
-            self._give_up(victims)
-            slot = self.residency.lend_slot(after=slot)
-            slots.append(slot)
-        return Read(first, tuple(slots), want.detour) if slots else Rest()
+                    return self._wait(want, holder, in_reach=True)
+                most = reach - ahead
+        slots, holder = self._room.take(want, most, forced=forced)
+        self._starved = self._starved or self._room.starved
+        if slots:
+            return Read(want.block, tuple(slots), want.detour)
+        return Rest() if holder is None else self._wait(want, holder)
 
-    def _give_up(self, victims: list[Victim]) -> None:
-        """Have blocks go, the first of those that may."""
-        for victim in victims:
-            self._pace.victims.give_up()
-            if victim.needer is not None:
-                self.order.starve(victim.needer)
-
-    def _saves(self, keep: int) -> bool:
-        """R2: give up a block that nobody needs in place of a slot that was never used, if there is one."""
-        grown = self.modest <= self.residency.used < self.slots
-        if not self.thrifty or not grown or self.residency.free <= keep:
-            return False
-        victims = self._pace.victims.first(1)
-        if not victims or victims[0].needer is not None:
-            return False
-        self._pace.victims.give_up()
-        return True
-
-    def _harms(self, want: Want, block: int, victims: list[Victim]) -> bool:
-        """R2: say whether a block of a look-ahead would be used later than what would go for it."""
-        if want.asked or want.spot is None:
-            return False
-        use = (block - want.spot.block) % self.blocks
-        return any(victim.next_use <= use for victim in victims)
-
-    def _wait(self, want: Want, holder: Spot) -> Read | Rest:
+    def _wait(self, want: Want, holder: Spot, *, in_reach: bool = False) -> Read | Rest:
         """Hold up who wants this, unless R4 says that it goes on all the same."""
         if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
             return self._read(want, forced=True)
-        self._held_up = True
+        if in_reach and self._pace.together:
+            self._held.add(want.block)
+            self._held_by |= holder.points
+        else:
+            self._held_up = True
         return Rest(self.order.wakes_at(holder))

@@ -2,10 +2,10 @@
 
 Blocks are given to it as soon as they come, with a ticket each and a post of *filled*: ``_give_nowait`` is
 called by the ring when it was filled, and when something was freed. Three tasks do the waiting. ``_ask``
-waits for the next block when the consumer has nothing in hand, which is an ask like any reader's, so that
-the rules know of it; and for digests. ``_take`` waits for *freed*, and moves the consumer on. ``_watch``
-looks whether it is dormant. (Were the giving a task's, too, to wake it each time would take more than half
-of the engine's processor time with eight consumers.)
+waits for the next block when the consumer has nothing in hand and that block is not there, which is an ask
+like any reader's, so that the rules know of it; and for digests. ``_take`` waits for *freed*, and moves the
+consumer on. ``_watch`` looks whether it is dormant. (Were the giving a task's, too, to wake it each time
+would take more than half of the engine's processor time with eight consumers.)
 
 Who holds granted blocks for ``patience`` seconds and frees none (it was stopped, or its target hangs) is
 dormant by the rules, and then its *term* ends: what it has in hand is taken back, so that it holds nobody.
@@ -71,6 +71,8 @@ class Lender:
     _freed: int = attrs.field(init=False)
     _fresh: bool = attrs.field(default=True, init=False)
     _revoked: bool = attrs.field(default=False, init=False)
+    _asks: bool = attrs.field(default=False, init=False)
+    """It has nothing in hand, and waits for its next block."""
     _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -163,14 +165,14 @@ class Lender:
         return self.window(in_hand) - in_hand
 
     def _give_nowait(self) -> None:
-        """Give it what is there; if it has nothing in hand, or digests are wanted, that is for ``_ask``."""
-        if self._granted == self._freed or self.digests is not None:
-            self._stirred.set()
+        """Give it what is there; to wait for its next block, or for digests, is for ``_ask``."""
+        if self._asks or (room := self._room()) <= 0:
             return
-        room = self._room()
-        slots = self.ring.grant_nowait(self.point, self._granted, room) if room > 0 else []
+        slots = [] if self.digests is not None else self.ring.grant_nowait(self.point, self._granted, room)
         if slots:
             self._hand_out(slots, [_NO_DIGEST] * len(slots))
+        elif self._granted == self._freed or self.digests is not None:
+            self._stirred.set()
 
     async def _ask(self) -> None:
         """Wait for the blocks that can't be given at once."""
@@ -179,7 +181,11 @@ class Lender:
             slots: list[int] = []
             if (room := self._room()) > 0:
                 if self._granted == self._freed:
-                    slots = await self.ring.grant(self.point, self._granted, room, fresh=self._fresh)
+                    self._asks = True
+                    try:
+                        slots = await self.ring.grant(self.point, self._granted, room, fresh=self._fresh)
+                    finally:
+                        self._asks = False
                 elif self.digests is not None:
                     slots = self.ring.grant_nowait(self.point, self._granted, room)
             if not slots:

@@ -64,8 +64,9 @@ class Inspection:
             self.check_read(self.decision)
             sakes = self.sakes(self.decision)
             assert sakes, "nobody wants it"
-            good = [w for w in sakes if not self.kept_from(w, gone) or self.in_ring_of_waits(w)]
+            good = [w for w in sakes if self.is_let(w, self.decision, gone) or self.in_ring_of_waits(w)]
             assert good, "R3: somebody in reach behind needs it"
+            self.check_run(self.decision, sakes, gone)
 
     # R2
 
@@ -87,6 +88,11 @@ class Inspection:
         return {self.real(block) for walker in self.points for block in self.window(walker)}
 
     # R3
+
+    @property
+    def paced(self) -> bool:
+        """R3 may make somebody wait: not in a ring that holds all of the image."""
+        return self.rules.strict and self.rules.slots < self.rules.blocks
 
     def round(self, who: Walker, front: Walker) -> int:
         """How many blocks ``front`` is ahead of ``who``, going round the circle."""
@@ -127,6 +133,47 @@ class Inspection:
             for who in self.points
             if self.in_reach(who, walker)
         )
+
+    def is_let(self, front: Walker, read: Read, gone: set[int]) -> bool:
+        """R3: nothing went that was not to go for this one's sake, and it does not leave its pack behind."""
+        ahead = (read.first - front.place) % self.rules.blocks
+        late = not any(self.leads_to(w, read.first) for w in self.points if self.round(w, front) == 0)
+        in_reach = late or ahead + len(read.slots) <= self.reach(front)
+        return in_reach and not self.kept_from(front, gone)
+
+    def is_behind(self, place: int, other: int) -> bool:
+        """Say whether those at one real block are in reach behind those at another."""
+        ones = [w for w in self.points if self.real(w.place) == place]
+        others = [w for w in self.points if self.real(w.place) == other]
+        leads = any(self.leads_to(w, other) for w in ones)
+        return self.in_reach(ones[0], others[0]) and (
+            leads or not any(self.leads_to(w, place) for w in others)
+        )
+
+    def reach(self, front: Walker) -> float:
+        """R3: how many blocks from its own on one may have, for the sake of the last in reach behind it."""
+        rules, place = self.rules, self.real(front.place)
+        if front not in self.points or not self.paced:
+            return math.inf
+        behind = [self.round(w, front) for w in self.points if self.is_behind(self.real(w.place), place)]
+        if not behind:
+            return math.inf
+        others = (self.packs() - 1) * rules.ahead.guarded
+        end = front.place - max(behind) + max(1, rules.slots - rules.reserve - others)
+        while self.together() and end % rules.blocks % self.whole():
+            end -= 1
+        return end - front.place
+
+    def packs(self) -> int:
+        """Count the packs: round the circle, each that is not in reach behind the next ends one."""
+        places = sorted({self.real(w.place) for w in self.points})
+        torn = [not self.is_behind(a, b) for a, b in zip(places, places[1:] + places[:1], strict=True)]
+        return max(1, sum(torn))
+
+    def together(self) -> bool:
+        """Say whether all are in one pack no longer than the ring."""
+        near = any(all(self.round(a, b) <= self.rules.slots for b in self.points) for a in self.points)
+        return near and self.packs() == 1
 
     # R4
 
@@ -186,6 +233,42 @@ class Inspection:
             self.check_detour(read)
         else:
             self.check_nearest(read)
+
+    def whole(self) -> int:
+        """Give the length of a whole run."""
+        return max(1, min(self.rules.run, self.rules.slots // 8))
+
+    def check_run(self, read: Read, sakes: list[Walker], gone: set[int]) -> None:
+        """R1: beyond the look-ahead a run goes on to its border, in slots that nobody needs."""
+        rules, stop = self.rules, read.blocks.stop
+        granule, whole, together = rules.ahead.granule, self.whole(), self.together()
+        border = (read.first // whole + 1) * whole
+        if stop > (read.first // granule + 1) * granule:
+            assert together, "R1: another pack may want these slots"
+            assert self.paced
+            assert not read.detour
+            assert stop <= border
+            assert all(self.next_use(block) == math.inf for block in gone), "R1: somebody needs what went"
+            assert any(all(self.leads_to(w, block) for block in read.blocks) for w in sakes)
+        goes_on = (
+            together
+            and self.paced
+            and not read.detour
+            and stop < min(border, rules.blocks)
+            and stop not in self.before
+            and all(self.wants_on(w, read) for w in sakes)
+        )
+        if goes_on:
+            kept = self.asked | self.granted | gone
+            assert rules.residency.free <= rules.reserve, "R1: it could go on"
+            assert all(self.next_use(block) < math.inf for block in self.before - kept), "R1: it could go on"
+
+    def wants_on(self, walker: Walker, read: Read) -> bool:
+        """Say whether what lies behind a run is needed for one, who need not wait."""
+        stop = read.blocks.stop
+        ahead = (stop - walker.place) % self.rules.blocks
+        let = ahead < self.reach(walker) and not self.in_ring_of_waits(walker)
+        return walker in self.points and self.leads_to(walker, stop) and let
 
     def check_nearest(self, read: Read) -> None:
         """R1: what is wanted and nearer to the head was not passed over but for R3's sake."""

@@ -13,13 +13,17 @@ from fanoutfs.ring.rules import Rules
 
 
 def calls(readers: int, slots: int, *, strict: bool, wrapping: bool) -> float:
-    """Give the median of the calls, of Python's functions and of C's, that each of some decisions makes."""
+    """Give the median of the calls, of Python's functions and of C's, that each of some decisions makes.
+
+    Without those that put who has moved in their places: they are as many as have moved.
+    """
     load = make_load(readers, slots=slots, strict=strict, wrapping=wrapping)
     counts: list[int] = []
     decide = Rules.decide
 
     def counting(rules: Rules, now: float) -> Read | Rest:
         counts.append(0)
+        rules.order.settle(now)
 
         def called(_frame: FrameType, event: str, _what: object) -> None:
             counts[-1] += event in ("call", "c_call")

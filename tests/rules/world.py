@@ -302,15 +302,28 @@ class World:
             self.produce()
             assert len(self.reads) <= most, f"{most} blocks should have been enough"
             if not any(moved) and len(self.reads) == before:
-                # The rules are a plain book: what they would say if they were asked is easily tried.
-                unasked = deepcopy(self.rules).decide(self.now)
-                assert isinstance(unasked, Rest), (
-                    "somebody waits, and the rules did not say that it could go on"
-                )
+                self._would_rest()
                 until = self.rests_until if self.rests_until < math.inf else self._a_term_ends()
                 assert until < math.inf, "nobody moves and nothing ever will"
                 assert until > self.now
                 self.now = until
+
+    def _would_rest(self) -> None:
+        """Fail when the rules would have somebody go on, if they were asked.
+
+        They are a plain book: that is easily tried. What is only looked ahead for may wait for another event.
+        """
+        unasked = deepcopy(self.rules)
+        waited_for = {r.at % unasked.blocks for w in self.walkers.values() if (r := w.request) is not None}
+        for _ in range(unasked.slots):
+            decision = unasked.decide(self.now)
+            if isinstance(decision, Rest):
+                return
+            absent = waited_for - self.rules.residency.slot_of.keys()
+            assert not absent & set(decision.blocks), (
+                "somebody waits, and the rules did not say that it could go on"
+            )
+            unasked.filled(decision, SOON)
 
     def _a_term_ends(self) -> float:
         """Give when the first of those will be dormant that have something in hand."""

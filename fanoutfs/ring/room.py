@@ -1,0 +1,108 @@
+"""R1 and R2 applied: how far a run goes, and the slots for it. Pure.
+
+A run is of what is wanted, up to a border of the look-ahead's granule. Where many share a small ring that may
+be a block or two, and each read has its price, as has each decision. So a run goes on to the border of a
+*whole* run, in slots that nobody needs: what is there will be needed by those that it is read for, and would
+be read next anyhow. Nothing goes for it that anybody needs. And it goes on only while all are together, for
+others may want those slots, and what was read ahead might go before it is used.
+"""
+
+import attrs
+
+from fanoutfs.ring.ahead import LookAhead
+from fanoutfs.ring.decision import Want
+from fanoutfs.ring.order import Order
+from fanoutfs.ring.pace import Pace
+from fanoutfs.ring.point import Spot
+from fanoutfs.ring.residency import Residency
+
+
+@attrs.define(eq=False, kw_only=True)
+class Room:
+    """Makes room, for one decision."""
+
+    order: Order
+    residency: Residency
+    ahead: LookAhead
+    pace: Pace
+    modest: int
+    """So many slots are taken into use whatever memory costs."""
+    thrifty: bool
+    """Memory that the ring has not had yet costs more than to read a block again."""
+    starved: bool = attrs.field(default=False, init=False)
+    """There was no slot at all to take: all are about to be given, or looked ahead for."""
+
+    def take(self, want: Want, most: int, *, forced: bool = False) -> tuple[list[int], Spot | None]:
+        """Lend slots for ``most`` blocks from the wanted one on; what must go for it has gone.
+
+        None at all: who it is for has to wait for the one that is given, or, when there is none, for a slot.
+        ``forced``: R3 has no say.
+        """
+        first = want.block
+        stop, border = self._ends(want, most, forced=forced)
+        keep = 0 if want.detour else self.pace.reserve
+        slots: list[int] = []
+        slot = self.residency.slot_of.get(first - 1, -1)
+        while len(slots) < border - first:
+            beyond = len(slots) >= stop - first
+            if self._saves(keep):
+                slot = self.residency.lend_slot(after=None)
+                slots.append(slot)
+                continue
+            lacking = max(0, keep + 1 - self.residency.free)
+            victims = self.pace.victims.first(lacking)
+            needed = any(victim.needer is not None for victim in victims)
+            if beyond and (len(victims) < lacking or needed):
+                break
+            if len(victims) < lacking or (needed and self._harms(want, first + len(slots), lacking)):
+                self.starved = True
+                break
+            holders = [] if forced else [self.pace.holder_of(victim, want.spot) for victim in victims]
+            if (holder := next(filter(None, holders), None)) is not None:
+                return slots, holder
+            self._give_up(lacking)
+            slot = self.residency.lend_slot(after=slot)
+            slots.append(slot)
+        return slots, None
+
+    def _ends(self, want: Want, most: int, *, forced: bool) -> tuple[int, int]:
+        """Say where the run ends, and how far it goes on in slots that nobody needs."""
+        first, blocks, granule = want.block, self.order.blocks, self.ahead.granule
+        stop = min(first + want.most, first + most, (first // granule + 1) * granule, blocks)
+        stop = self.residency.first_resident(first, stop)
+        spot = want.spot
+        if spot is None or want.detour or forced or not self.pace.strict:
+            return stop, stop
+        whole = self.pace.whole
+        left = spot.need - (first - spot.block) % blocks
+        border = min(first + left, first + most, (first // whole + 1) * whole, blocks)
+        if border <= stop or not self.pace.together:
+            return stop, stop
+        return stop, self.residency.first_resident(first, border)
+
+    def _give_up(self, count: int) -> None:
+        """Have blocks go, the first of those that may."""
+        victims = self.pace.victims
+        for victim in victims.first(count):
+            victims.give_up()
+            if victim.needer is not None:
+                self.order.starve(victim.needer)
+
+    def _saves(self, keep: int) -> bool:
+        """Give up a block that nobody needs in place of a slot that was never used, if there is one."""
+        residency, victims = self.residency, self.pace.victims
+        grown = self.modest <= residency.used < residency.slots
+        if not self.thrifty or not grown or residency.free <= keep:
+            return False
+        first = victims.first(1)
+        if not first or first[0].needer is not None:
+            return False
+        victims.give_up()
+        return True
+
+    def _harms(self, want: Want, block: int, count: int) -> bool:
+        """Say whether a block of a look-ahead would be used later than one of those that would go for it."""
+        if want.asked or want.spot is None:
+            return False
+        use = (block - want.spot.block) % self.order.blocks
+        return any(victim.next_use <= use for victim in self.pace.victims.first(count))
