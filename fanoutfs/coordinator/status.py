@@ -89,6 +89,7 @@ def snapshot(
         "source": {
             "path": source.path,
             "identity": source.identity,
+            "origin": source.origin or source.identity,
             "size": source.size,
             "bytes_read": statistics.bytes_read,
             "reads": statistics.reads,

@@ -7,6 +7,7 @@ import trio
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.export.opening import Opened
 from fanoutfs.line import Line
+from fanoutfs.upstream.announced import DESCRIBED
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,11 @@ async def export(opened: Opened, engine: Engine) -> None:
         await engine.mounted.wait()
         if engine.session is None:
             return
-        line.tell(begin=str(engine.session.point / ".fanoutfs" / "direct"))
+        source = engine.source
+        line.tell(
+            begin=str(engine.session.point / ".fanoutfs" / "direct"),
+            description=DESCRIBED + (source.origin or source.identity),
+        )
         engine.export = opened.shown
         log.info("the image is exported at %s over NBD, TLS: %s", opened.settings, opened.settings.tls)
         if (said := opened.settings.open_to_all) is not None:

@@ -1,7 +1,8 @@
 """What the keeper of an export does: nbdkit runs as long as the mount does, started again when it ends.
 
 The listening socket is the keeper's all the time: who knocks while there is no nbdkit waits in the queue.
-Heard on the line: ``begin`` with the image's path, then ``end``, or that nobody holds its other end.
+Heard on the line: ``begin`` with the image's path and its ``description``, then ``end``, or that nobody holds
+its other end.
 Said: ``ended``, each time that nbdkit has, with how that was, and in how many seconds it comes ``again``.
 """
 
@@ -32,9 +33,9 @@ def keep(line: Line, *, listening: int, secured: Secured) -> None:
     if listening != FIRST:
         os.close(listening)
     try:
-        image = line.hear().get("begin")
-        if image is not None:
-            _supervise(line, serving(Path(image), secured))
+        message = line.hear()
+        if "begin" in message:
+            _supervise(line, serving(Path(message["begin"]), secured, message["description"]))
     finally:
         os.close(FIRST)
         if secured.certificates is not None:

@@ -21,6 +21,7 @@ from fanoutfs.keeping.keeper import Keeper
 from fanoutfs.listening import listen
 from fanoutfs.runtime import runtime_folder
 from fanoutfs.settings import ExportSettings
+from fanoutfs.upstream.announced import DESCRIBED
 
 TRIAL_SECONDS = 10.0
 
@@ -93,7 +94,7 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> Secured:
 
 def _try(secured: Secured) -> None:
     """Have nbdkit read its options, its filters and what secures it: now, while nothing is mounted."""
-    words = trial(Path(__file__), secured)
+    words = trial(Path(__file__), secured, DESCRIBED)
     if shutil.which(words[0]) is None:
         raise UnusableError("nbdkit is not installed, which --export needs: apt install nbdkit")
     try:

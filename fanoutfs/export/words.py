@@ -29,17 +29,20 @@ class Secured:
         return ["--tls=off"]
 
 
-def serving(image: Path, secured: Secured) -> list[str]:
-    """Give the command that exports an image on the socket that it is handed."""
-    return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, secured)]
+def serving(image: Path, secured: Secured, description: str) -> list[str]:
+    """Give the command that exports an image on the socket that it is handed.
+
+    Clients that connect again see by the ``description`` whether it is the same still.
+    """
+    return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, secured, description)]
 
 
-def trial(file: Path, secured: Secured) -> list[str]:
+def trial(file: Path, secured: Secured, description: str) -> list[str]:
     """Give a command that only tries whether nbdkit would do that, with any file."""
-    return ["nbdkit", "--unix=-", *_export(file, secured), "--run", ":"]
+    return ["nbdkit", "--unix=-", *_export(file, secured, description), "--run", ":"]
 
 
-def _export(file: Path, secured: Secured) -> list[str]:
+def _export(file: Path, secured: Secured, description: str) -> list[str]:
     return [
         "--readonly",
         # With more, nbdkit aborts for all when one client is gone while it is sent several answers.
@@ -57,6 +60,7 @@ def _export(file: Path, secured: Secured) -> list[str]:
         "exportname=",
         f"default-export={NAME}",
         "exportname-list=defaultonly",
+        f"exportdesc=fixed:{description}",
     ]
 
 

@@ -2,8 +2,9 @@
 
 Reading it is reading a file (``link.py``), with one difference: the connection may break, and come back. A
 read goes on then where it was, over a new connection, as soon as there is one. The time for that is bounded;
-who waits gets an error after it, and the next who asks tries again. What comes back must be of the same size,
-and, where the other side has a service that tells, of the same identity: else it is another source, for good.
+who waits gets an error after it, and the next who asks tries again. What comes back must be the same: its size,
+its description (an export of ours says there what its source is), the bytes of a page that was read, and where
+the other side has a service that tells, its identity. Else it is another source, for good.
 
 A connection that is dead without a word (the other computer lost its power) is taken for that after
 HANG_SECONDS without a byte. As the other side may only be slow, the read goes on in small pieces then: each
@@ -12,6 +13,7 @@ one that comes is a sign of life.
 
 import errno
 import logging
+import mmap
 import os
 import threading
 import time
@@ -28,6 +30,7 @@ from fanoutfs.source.keys import Keys
 from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
 from fanoutfs.source.positioned import PositionedSource, cut
 from fanoutfs.upstream.address import ExportAddress
+from fanoutfs.upstream.announced import DESCRIBED
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class ExportedSource:
     identity: str
     origin: str | None
     size: int
+    description: str
+    """What the export says of itself; empty: nothing."""
     ask: Callable[[], object]
     """Asks those who have it what it is; raises SourceChangedError when it is another source than before,
     UnusableError when they can't be asked."""
@@ -63,6 +68,8 @@ class ExportedSource:
     lost_seconds: float = LOST_SECONDS
     _keeper: Keeper
     _file: PositionedSource | None
+    _seen: tuple[int, bytes] | None = attrs.field(default=None, init=False)
+    """A page of it, and at what byte that is."""
     _good: int = attrs.field(default=0, init=False)
     """A place that could be read; what lies there may still be in the ring over there."""
     _reader: int | None = attrs.field(default=None, init=False)
@@ -88,7 +95,7 @@ class ExportedSource:
         """
         keeper = Keeper.fork(LinkKeeper(address, keys.absolute()))
         try:
-            file = _connect(keeper, path or address.text)
+            file, description = _connect(keeper, path or address.text)
         except BaseException:
             keeper.close()
             raise
@@ -102,8 +109,9 @@ class ExportedSource:
         return cls(
             path=path or address.text,
             identity=address.identity,
-            origin=origin,
+            origin=origin or description.removeprefix(DESCRIBED) or None,
             size=file.size,
+            description=description,
             ask=ask,
             keeper=keeper,
             file=file,
@@ -136,12 +144,19 @@ class ExportedSource:
                 log.error("%s", error)  # noqa: TRY400 (one line says it all)
                 raise LostError(errno.EIO, self._changed) from error
             else:
-                self._good = offset
+                self._see(offset, length, slots[0])
                 self._found(lost_at)
                 return
             self._hang_up()
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _see(self, offset: int, length: int, slot: memoryview) -> None:
+        """Keep a page of what was read, one that is not like any other."""
+        self._good = offset
+        page = bytes(slot[: min(PAGE, length)])
+        if any(page):
+            self._seen = offset, page
 
     def _lost(self, error: OSError | UnusableError) -> float:
         if not self._away:
@@ -181,20 +196,28 @@ class ExportedSource:
         return True
 
     def _connect_again(self) -> PositionedSource:
-        file = _connect(self._keeper, self.path)
+        file, description = _connect(self._keeper, self.path)
         try:
-            self._compare(file.size)
+            self._compare(file, description)
             self.ask()
         except BaseException:
             file.close()
             raise
         return file
 
-    def _compare(self, size: int) -> None:
-        if size != self.size:
-            raise SourceChangedError(
-                f"the source {self.path} has another size than before: {size} bytes, not {self.size}"
-            )
+    def _compare(self, file: PositionedSource, description: str) -> None:
+        """Return if what is there now is what was there before, as far as that can be seen."""
+        other = f"the source {self.path} is another one than before"
+        if file.size != self.size:
+            raise SourceChangedError(f"{other}: it has {file.size} bytes, not {self.size}")
+        if description != self.description:
+            raise SourceChangedError(f"{other}: {description!r}, not {self.description!r}")
+        if self._seen is not None:
+            offset, page = self._seen
+            room = memoryview(mmap.mmap(-1, PAGE))
+            file.read_into(offset, len(page), [room])
+            if room[: len(page)] != page:
+                raise SourceChangedError(f"{other}: at byte {offset} it is not what it was")
 
     def _hang_up(self) -> None:
         if self._file is not None:
@@ -211,15 +234,15 @@ class ExportedSource:
         self._keeper.close()
 
 
-def _connect(keeper: Keeper, path: str) -> PositionedSource:
-    """Have the keeper connect; raises UnusableError."""
+def _connect(keeper: Keeper, path: str) -> tuple[PositionedSource, str]:
+    """Have the keeper connect; gives what the export says of itself, too. Raises UnusableError."""
     keeper.line.tell(connect=True)
     answer = keeper.line.hear(CONNECT_SECONDS + 10)
     if "path" not in answer:
         raise UnusableError(
             f"the source {path} can't be reached: {answer.get('error', 'its keeper has ended')}"
         )
-    return PositionedSource.open(answer["path"], or_buffered=False)
+    return PositionedSource.open(answer["path"], or_buffered=False), answer["description"]
 
 
 def _why(error: OSError | UnusableError) -> str:

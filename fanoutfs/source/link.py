@@ -9,15 +9,18 @@ Each connection is mounted in a folder of its own, in a folder of the keeper's: 
 open still when the next is there.
 """
 
+import json
 import os
 import re
 import shutil
 import ssl
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 
@@ -57,6 +60,17 @@ def command(address: ExportAddress, keys: Keys, point: Path, certificates: Path)
     return [*words, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
 
 
+def describing(address: ExportAddress, keys: Keys, certificates: Path) -> list[str]:
+    """Give the words that ask an export what it is; the same arguments as for ``command``."""
+    query = ""
+    if address.tls and keys.tls_psk is not None:
+        address = attrs.evolve(address, user=address.user or keys.psk_user())
+        query = f"?tls-psk-file={quote(str(keys.tls_psk))}"
+    elif address.tls:
+        query = f"?tls-certificates={quote(str(certificates))}"
+    return ["nbdinfo", "--json", "--no-content", address.text + query]
+
+
 @attrs.define(eq=False)
 class LinkKeeper:
     """What the keeper of a link does: the work of ``Keeper.fork``."""
@@ -67,8 +81,9 @@ class LinkKeeper:
     def __call__(self, line: Line) -> None:
         """Connect whenever that is asked, until nobody asks any more.
 
-        Words: ``connect`` is answered with ``path``, the file to read, or with ``error``; ``cut`` ends the
-        connection, and has no answer; nor has ``reader``, which says what process reads from now on.
+        Words: ``connect`` is answered with ``path``, the file to read, and ``description``, what the export
+        says of itself, or with ``error``; ``cut`` ends the connection, and has no answer; nor has ``reader``,
+        which says what process reads from now on.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
         tidy(runtime_folder())
@@ -127,7 +142,20 @@ class _Link:
                 self.cut()
                 return {"error": f"no connection within {CONNECT_SECONDS:g} seconds"}
             program.wait(seconds=LOOK_SECONDS)
-        return {"path": str(file)}
+        # After the connection, not before: what answers in between is what was connected to, or gone.
+        return {"path": str(file), "description": self._describe()}
+
+    def _describe(self) -> str:
+        """Ask the export what it is; raises UnusableError."""
+        words = describing(self.address, self.keys, self._certificates())
+        try:
+            done = subprocess.run(words, capture_output=True, timeout=CONNECT_SECONDS, check=False)
+            if done.returncode:
+                raise UnusableError(said(done.stderr.decode(errors="replace").splitlines()))
+            found = json.loads(done.stdout)["exports"][0].get("description", "")
+        except (OSError, subprocess.TimeoutExpired, ValueError, LookupError) as error:
+            raise UnusableError(f"nbdinfo does not say what it is: {error}") from error
+        return str(found)
 
     def _certificates(self) -> Path:
         """Make the folder in which libnbd wants the certificates of those whom we trust."""

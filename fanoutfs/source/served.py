@@ -41,5 +41,5 @@ def open_served(address: ServiceAddress, keys: Keys) -> Opened:
     source = ExportedSource.open(
         found.address, keys, path=address.text, size=found.size, origin=found.origin, ask=same.head
     )
-    digests = RemoteDigests(service=service, identity=found.origin, size=found.size, block=found.block)
+    digests = RemoteDigests(service=service, identity=found.identity, size=found.size, block=found.block)
     return Opened(source, Far(block=found.block, head=same.head, digests=FarDigests(digests)))

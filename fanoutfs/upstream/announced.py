@@ -8,6 +8,9 @@ import attrs
 from fanoutfs.errors import UnusableError
 from fanoutfs.upstream.address import ExportAddress, ServiceAddress
 
+DESCRIBED = "fanoutfs "
+"""How the description of an export of ours begins; then comes what the source is where it comes from."""
+
 
 @attrs.frozen(kw_only=True)
 class Announced:
@@ -21,8 +24,10 @@ class Announced:
     block: int
     head: int
     """Where its producer's write head was."""
+    identity: str
+    """What it is called there."""
     origin: str
-    """What it is there."""
+    """What it is where it comes from."""
 
     @classmethod
     def of(cls, document: dict[str, Any], service: ServiceAddress) -> Self:
@@ -44,7 +49,8 @@ class Announced:
             size=source["size"],
             block=document["ring"]["block_size"],
             head=document["head"],
-            origin=source["identity"],
+            identity=source["identity"],
+            origin=source.get("origin", source["identity"]),
         )
 
 

@@ -23,7 +23,9 @@ SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}
 
 def make_engine() -> Any:
     session = SimpleNamespace(point=Path("/mnt"), ended=trio.Event())
-    return SimpleNamespace(mounted=trio.Event(), session=session, told_to_end=trio.Event(), export=None)
+    source = SimpleNamespace(identity="disk-8:16", origin=None)
+    events = {"mounted": trio.Event(), "told_to_end": trio.Event()}
+    return SimpleNamespace(session=session, source=source, export=None, **events)
 
 
 @attrs.define(eq=False)
@@ -64,7 +66,8 @@ async def exporting() -> AsyncIterator[Beside]:
 
 async def begun(beside: Beside) -> None:
     beside.engine.mounted.set()
-    assert {"begin": "/mnt/.fanoutfs/direct"} == await beside.hear()
+    begin = {"begin": "/mnt/.fanoutfs/direct", "description": "fanoutfs disk-8:16"}
+    assert begin == await beside.hear()
     await trio.testing.wait_all_tasks_blocked()
 
 

@@ -222,7 +222,7 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
         f"mv {tmp_path}/made {tmp_path}/seen; exec sleep 60"
     )
     opened = make()
-    opened.keeper.line.tell(begin="/mnt/image")
+    opened.keeper.line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
     seen = tmp_path / "seen"
     for _ in range(500):
         if seen.exists():
@@ -238,7 +238,7 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
     """With what it said last, after a second, then after two."""
     play(TRIED + "echo something is broken >&2; exit 3")
     line = make().keeper.line
-    line.tell(begin="/mnt/image")
+    line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
     told = [line.hear(SECONDS) for _ in range(2)]
 
     assert [("exit code 3: something is broken", 1), ("exit code 3: something is broken", 2)] == [
@@ -250,7 +250,7 @@ def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) 
     """It would begin again in a second."""
     play(TRIED + "exit 3")
     line = make().keeper.line
-    line.tell(begin="/mnt/image")
+    line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
     line.hear(SECONDS)
     line.tell(end=True)
     assert {} == line.hear(0.5)
@@ -260,7 +260,7 @@ def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Pa
     """A second later."""
     play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
     line = make().keeper.line
-    line.tell(begin="/mnt/image")
+    line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
     for _ in range(500):
         if (tmp_path / "pid").exists():
             break

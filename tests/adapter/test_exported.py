@@ -61,13 +61,15 @@ class Far:
     refusals: list[str] = attrs.field(factory=list)
     """What connecting fails with, in turn; then it succeeds."""
     reads: list[tuple[int, int]] = attrs.field(factory=list)
+    description: str = "fanoutfs disk-8:16"
     connected: int = 0
 
-    def connect(self, _keeper: Keeper, path: str) -> Connection:
+    def connect(self, _keeper: Keeper, path: str) -> tuple[Connection, str]:
         if self.refusals:
             raise UnusableError(f"the source {path} can't be reached: {self.refusals.pop(0)}")
         self.connected += 1
-        return Connection(PositionedSource.open(str(self.path)), self.errors, self.reads)
+        file = PositionedSource.open(str(self.path))
+        return Connection(file, self.errors, self.reads), self.description
 
 
 @pytest.fixture
@@ -102,7 +104,8 @@ def open_source(
             origin=None,
             size=SIZE,
             keeper=keeper,
-            file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")),
+            description=far.description,
+            file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")[0]),
             **{"ask": lambda: None, **attributes},
         )
         opened.append(source)
@@ -184,10 +187,33 @@ def test_another_size_is_another_source(open_source: Opener, caplog: pytest.LogC
     """What comes back with another size is not read any more, also when it gets the old size again."""
     source, far = open_source(errno.ESHUTDOWN)
     far.path.write_bytes(bytes(SIZE + 1))
-    with pytest.raises(LostError, match=f"another size than before: {SIZE + 1} bytes, not {SIZE}"):
+    with pytest.raises(LostError, match=f"another one than before: it has {SIZE + 1} bytes, not {SIZE}"):
         read(source)
     far.path.write_bytes(bytes(SIZE))
-    with pytest.raises(LostError, match="another size than before"):
+    with pytest.raises(LostError, match="another one than before"):
+        read(source)
+    caplog.clear()
+
+
+def test_another_description_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """An export of ours says what its source is: another disk of the same size is none of the copy's."""
+    source, far = open_source(errno.ESHUTDOWN)
+    far.description = "fanoutfs disk-8:32"
+    with pytest.raises(LostError, match=r"another one than before: 'fanoutfs disk-8:32', not .*8:16"):
+        read(source)
+    assert far.reads == [(0, SIZE)]
+    caplog.clear()
+
+
+def test_other_bytes_are_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a server that says nothing of its export a page that was read must be what it was."""
+    source, far = open_source()
+    read(source)
+    far.errors.append(errno.ESHUTDOWN)
+    content = bytearray(far.path.read_bytes())
+    content[17] ^= 1
+    far.path.write_bytes(content)
+    with pytest.raises(LostError, match="another one than before: at byte 0 it is not what it was"):
         read(source)
     caplog.clear()
 

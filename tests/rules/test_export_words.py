@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fanoutfs.export.words import BackOff, Secured, serving, trial
 
 IMAGE = Path("/mnt/fanout/image")
+SAID = "fanoutfs disk-8:16"
 PLAIN = Secured()
 KEYED = Secured(keys=Path("/etc/keys"))
 CERTIFIED = Secured(certificates=Path("/run/tls"))
@@ -25,25 +26,29 @@ CERTIFIED = Secured(certificates=Path("/run/tls"))
 )
 def test_who_has_tls_insists_on_it(secured: Secured, tls: list[str]) -> None:
     """A client that would go on without is refused."""
-    assert tls == [word for word in serving(IMAGE, secured) if word.startswith("--tls")]
-    assert tls == [word for word in trial(IMAGE, secured) if word.startswith("--tls")]
+    assert tls == [word for word in serving(IMAGE, secured, SAID) if word.startswith("--tls")]
+    assert tls == [word for word in trial(IMAGE, secured, SAID) if word.startswith("--tls")]
 
 
 def test_it_stays_in_the_foreground_reads_only_and_ends_with_its_keeper() -> None:
     """So that it can be seen to end."""
-    assert {"--foreground", "--readonly", "--exit-with-parent", f"file={IMAGE}"} <= set(serving(IMAGE, PLAIN))
+    assert {"--foreground", "--readonly", "--exit-with-parent", f"file={IMAGE}"} <= set(
+        serving(IMAGE, PLAIN, SAID)
+    )
 
 
 def test_one_connection_is_one_reader() -> None:
     """One thread reads for it, in order, and clients are told not to make several."""
-    assert {"--threads=1", "--filter=multi-conn", "multi-conn-mode=disable"} <= set(serving(IMAGE, PLAIN))
+    assert {"--threads=1", "--filter=multi-conn", "multi-conn-mode=disable"} <= set(
+        serving(IMAGE, PLAIN, SAID)
+    )
 
 
 def test_what_is_tried_is_what_is_run() -> None:
     """But for where it listens, and that it ends."""
     only_tried = {"--unix=-", "--run", ":"}
-    assert set(serving(IMAGE, KEYED)) - {"--foreground", "--exit-with-parent"} == (
-        set(trial(IMAGE, KEYED)) - only_tried
+    assert set(serving(IMAGE, KEYED, SAID)) - {"--foreground", "--exit-with-parent"} == (
+        set(trial(IMAGE, KEYED, SAID)) - only_tried
     )
 
 
