@@ -2,9 +2,11 @@
 
 Reading it is reading a file (``link.py``), with one difference: the connection may break, and come back. A
 read goes on then where it was, over a new connection, as soon as there is one. The time for that is bounded;
-who waits gets an error after it, and the next who asks tries again. What comes back must be the same: its size,
-its description (an export of ours says there what its source is), the bytes of a page that was read, and where
-the other side has a service that tells, its identity. Else it is another source, for good.
+who waits gets an error after it, and the next who asks tries again.
+
+What comes back must be the same: its size, its description (an export of ours says there what its source is),
+the bytes of a page that was read, and where the other side has a service that tells, its identity. Else it is
+another source, for good.
 
 A connection that is dead without a word (the other computer lost its power) is taken for that after
 HANG_SECONDS without a byte. As the other side may only be slow, the read goes on in small pieces then: each
