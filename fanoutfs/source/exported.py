@@ -62,10 +62,10 @@ class ExportedSource:
     origin: str | None
     size: int
     description: str
-    """What the export says of itself; empty: nothing."""
-    ask: Callable[[], object]
-    """Asks those who have it what it is; raises SourceChangedError when it is another source than before,
-    UnusableError when they can't be asked."""
+    """What the export says of itself; empty: nothing, or it was not asked."""
+    ask: Callable[[], object] | None
+    """Asks its service what it is; raises SourceChangedError when it is another source than before,
+    UnusableError when it can't be asked. None: it has none."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
     _keeper: Keeper
@@ -89,13 +89,13 @@ class ExportedSource:
         path: str | None = None,
         size: int | None = None,
         origin: str | None = None,
-        ask: Callable[[], object] = lambda: None,
+        ask: Callable[[], object] | None = None,
     ) -> Self:
         """Connect; from a process with one thread. Raises UnusableError, or SourceChangedError.
 
         ``path``: what the user has named, if not this address; ``size``: what it has to be.
         """
-        keeper = Keeper.fork(LinkKeeper(address, keys.absolute()))
+        keeper = Keeper.fork(LinkKeeper(address, keys.absolute(), described=ask is None))
         try:
             file, description = _connect(keeper, path or address.text)
         except BaseException:
@@ -201,7 +201,8 @@ class ExportedSource:
         file, description = _connect(self._keeper, self.path)
         try:
             self._compare(file, description)
-            self.ask()
+            if self.ask is not None:
+                self.ask()
         except BaseException:
             file.close()
             raise

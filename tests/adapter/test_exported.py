@@ -106,7 +106,7 @@ def open_source(
             keeper=keeper,
             description=far.description,
             file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")[0]),
-            **{"ask": lambda: None, **attributes},
+            **{"ask": None, **attributes},
         )
         opened.append(source)
         return source, far
