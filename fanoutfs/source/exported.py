@@ -177,22 +177,28 @@ class ExportedSource:
             self._file = self._connect_again()
         for begin in range(0, length, piece):
             end = min(begin + piece, length)
-            # It must not be waited for in this thread, which may hang in the read.
-            hangs = threading.Timer(self.hang_seconds, self._keeper.line.tell, kwargs={"cut": True})
-            hangs.daemon = True
-            hangs.start()
-            try:
-                room = slots if piece >= length else cut(slots, begin, begin + piece)
-                self._file.read_into(offset + begin, end - begin, room)
-            finally:
-                hangs.cancel()
+            room = slots if piece >= length else cut(slots, begin, begin + piece)
+            self._read_in_time(self._file, offset + begin, end - begin, room)
+
+    def _read_in_time(
+        self, file: PositionedSource, offset: int, length: int, slots: list[memoryview]
+    ) -> None:
+        """Read, or have the connection cut when nothing comes."""
+        # It must not be waited for in this thread, which may hang in the read.
+        hangs = threading.Timer(self.hang_seconds, self._keeper.line.tell, kwargs={"cut": True})
+        hangs.daemon = True
+        hangs.start()
+        try:
+            file.read_into(offset, length, slots)
+        finally:
+            hangs.cancel()
 
     def _answers(self, room: memoryview) -> bool:
         """Say whether the other side answers, be it with an error."""
         if self._file is None:
             return False
         try:
-            self._file.read_into(self._good, min(PAGE, self.size - self._good), [room])
+            self._read_in_time(self._file, self._good, min(PAGE, self.size - self._good), [room])
         except OSError as error:
             return error.errno in THEIRS
         return True
@@ -218,7 +224,7 @@ class ExportedSource:
         if self._seen is not None:
             offset, page = self._seen
             room = memoryview(mmap.mmap(-1, PAGE))
-            file.read_into(offset, len(page), [room])
+            self._read_in_time(file, offset, len(page), [room])
             if room[: len(page)] != page:
                 raise SourceChangedError(f"{other}: at byte {offset} it is not what it was")
 
