@@ -22,6 +22,10 @@ from fanoutfs.settings import MIB
 LEAST = 0.5
 """Of nbdcopy's rate."""
 
+RING = ("--ring", "64M")
+"""As on the other computer. By default the copy keeps the whole image for those to come, and where free memory
+is cold making that memory takes long."""
+
 
 def timed(chosen: Options, run: Callable[[], None], source: Path, target: Path) -> float:
     """Give the MiB per second of one command, whose copy must be right."""
@@ -36,7 +40,7 @@ def timed(chosen: Options, run: Callable[[], None], source: Path, target: Path) 
 
 def ours(on: Computers, target: Path) -> None:
     """Copy with fanoutfs."""
-    copy = on.copy(on.hosts[1], on.url, [target])
+    copy = on.copy(on.hosts[1], on.url, [target], *RING)
     if copy.wait():
         raise RuntimeError(f"fanoutfs copy failed: {copy.said()}")
 
