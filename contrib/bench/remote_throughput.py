@@ -23,8 +23,8 @@ LEAST = 0.5
 """Of nbdcopy's rate."""
 
 RING = ("--ring", "64M")
-"""As on the other computer. By default the copy keeps the whole image for those to come, and where free memory
-is cold making that memory takes long."""
+"""As on the other computer. By default the copy keeps the whole image for those to come; where free memory is
+cold, to make that takes long."""
 
 
 def timed(chosen: Options, run: Callable[[], None], source: Path, target: Path) -> float:
