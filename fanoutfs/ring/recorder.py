@@ -102,13 +102,15 @@ class Recorder:
         A checkpoint only when it has to hash or wait. Can't be cancelled: to hash them takes some
         milliseconds.
         """
-        batch = {slot: self._lacking.pop(slot) for slot in slots if slot in self._lacking}
         with trio.CancelScope(shield=True):
-            if batch:
+            while True:
+                # A follower who comes back meanwhile has all that is resident lack again.
+                while making := [self._making[slot] for slot in slots if slot in self._making]:
+                    await making[0].wait()
+                batch = {slot: self._lacking.pop(slot) for slot in slots if slot in self._lacking}
+                if not batch:
+                    return
                 await self._record(batch)
-            for slot in slots:
-                if slot in self._making:
-                    await self._making[slot].wait()
 
     def _goes_on(self) -> bool:
         """Say whether it is recording; ends it when it is time."""
@@ -144,7 +146,8 @@ class Recorder:
             digests = await self.ring.digests.of(blocks, slots, [self._length(block) for block in blocks])
         finally:
             for slot in batch:
-                del self._making[slot]
+                if self._making.get(slot) is made:
+                    del self._making[slot]
             made.set()
         for block, digest in zip(blocks, digests, strict=True):
             # It would be empty only if the slot had been written over.
