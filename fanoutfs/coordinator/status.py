@@ -11,7 +11,7 @@ included. ``export`` is null, or where the image can be read over NBD: ``host`` 
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,6 +82,7 @@ def snapshot(
     """Give the document as plain data; ``delivered_before`` is what those have had who have left."""
     rules = ring.rules
     consumers = list(consumers)
+    waits = rules.waits(ring.clock())
     return {
         "pid": os.getpid(),
         "mountpoint": None if mountpoint is None else str(mountpoint),
@@ -105,17 +106,17 @@ def snapshot(
         },
         "head": ring.head,
         "delivered": delivered_before + sum(consumer.delivered for consumer in consumers),
-        "readers": [_reader(ring, consumer, statistics.rate) for consumer in consumers],
+        "readers": [_reader(ring, consumer, waits, statistics.rate) for consumer in consumers],
         "gauges": gauges,
     }
 
 
-def _reader(ring: Ring, consumer: Shown, rate: float) -> dict[str, Any]:
+def _reader(ring: Ring, consumer: Shown, waits: Mapping[int, int], rate: float) -> dict[str, Any]:
     point = consumer.point
     waiting: str | int | None = None
     sweep_in: float | None = None
     if point.asks:
-        holder = ring.rules.waits_for(point, ring.clock())
+        holder = waits.get(point.id)
         waiting = "source" if holder is None else holder
         if holder is None and rate:
             sweep_in = round(ring.rules.ahead_of_head(point.asks[0].at) * ring.block / rate, 1)

@@ -154,16 +154,34 @@ class Order:
         leads = one.need > distance or other.need <= self.blocks - distance
         return 0 < distance <= reach and leads
 
-    def hindmost(self, spot: Spot, reach: int) -> Spot | None:
-        """Give the last spot of those at most ``reach`` blocks behind this one."""
-        begin = bisect_left(self.places, (spot.block - reach) % self.blocks)
-        for i in range(begin - len(self.places), begin):
-            other = self.at[self.places[i]]
-            if other is spot:
-                return None
-            if self.is_behind(other, spot, reach):
-                return other
-        return None
+    def farthest_behind(self, spot: Spot, reach: int) -> Spot | None:
+        """Return the farthest of the spots at most ``reach`` blocks behind this one, wherever it goes.
+
+        ``reach`` is less than the length of the circle.
+        """
+        other = self.at[self.places[bisect_left(self.places, (spot.block - reach) % self.blocks) - len(self.places)]]
+        return None if other is spot else other
+
+    def hindmosts(self, reach: int) -> dict[Spot, Spot | None]:
+        """Return for each spot the farthest of those at most ``reach`` blocks behind it that are behind it.
+
+        ``reach`` is less than the length of the circle. Costs O(spots): going on along the line, a spot that has
+        been left out of reach, or whose way has ended, stays so for all that follow.
+        """
+        line = [place - self.blocks for place in self.places] + self.places
+        spots = [self.at[place] for place in self.places] * 2
+        found: dict[Spot, Spot | None] = {}
+        leads = 0
+        for here in range(len(self.places), len(line)):
+            place, spot = line[here], spots[here]
+            least = place - reach
+            while leads < here and (line[leads] < least or line[leads] + spots[leads].need <= place):
+                leads += 1
+            # From there on are those to whom this spot's own way does not lead.
+            unled = bisect_left(line, max(least, place + spot.need - self.blocks), 0, here)
+            first = min(leads, unled)
+            found[spot] = spots[first] if first < here else None
+        return found
 
     def look_ahead(self, most: int, room: int, among: Container[int] | None = None) -> int:
         """Give the largest look-ahead, ``most`` blocks at most, that fits ``room``, all spots' together.

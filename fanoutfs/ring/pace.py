@@ -7,7 +7,15 @@ in reach behind it still needs, and where its own next block and that one's can'
 On a line somebody is the hindmost and waits for nobody. On the circle each may have one behind it: a *ring of
 waits*, in which all wait and nothing would ever move. Whoever waits has one for whom it waits; so to follow
 these from one to the next finds the ring, and whoever is in one need not wait.
+
+Cost: nothing that is answered here changes between the first want of a decision that is tried and the one that
+is read, because a want that has to wait takes nothing. So each answer is kept for the decision, and all of them
+together cost O(C): each spot is asked for its hindmost and its holder once, and each link of the waits is
+followed once.
 """
+
+import math
+from functools import cached_property
 
 import attrs
 
@@ -35,32 +43,77 @@ class Pace:
     look: int
     """Blocks of look-ahead of each consumer."""
     strict: bool
-    _packs: int | None = attrs.field(default=None, init=False)
+    stops: dict[Spot, Spot | None] = attrs.field(factory=dict, init=False)
+    """What ``stopped_by`` has found."""
+    _reaches: dict[Spot, tuple[int, Spot | None]] = attrs.field(factory=dict, init=False)
+    _holders: dict[Spot, Spot | None] = attrs.field(factory=dict, init=False)
+    _in_rings: dict[Spot, bool] = attrs.field(factory=dict, init=False)
 
-    @property
+    @cached_property
     def packs(self) -> int:
         """How many packs there are."""
-        if self._packs is None:
-            self._packs = self.order.packs(self.slots)
-        return self._packs
+        return self.order.packs(self.slots)
 
-    @property
+    @cached_property
     def together(self) -> bool:
-        """Say whether all are within K blocks of one another, and one pack."""
+        """Whether all are within K blocks of one another, and one pack."""
         return self.order.spread() <= self.slots and self.packs == 1
 
-    def reach(self, spot: Spot) -> tuple[int, Spot | None]:
-        """Say how many blocks from its own on a spot may have, and for whose sake no more."""
-        hindmost = self.order.hindmost(spot, self.slots) if self.strict else None
-        if hindmost is None:
-            return self.order.blocks, None
+    @cached_property
+    def _room(self) -> int:
+        """How many blocks a pack may span."""
         # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
-        room = max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
-        end = hindmost.block + room
+        return max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
+
+    @cached_property
+    def _hindmosts(self) -> dict[Spot, Spot | None]:
+        return self.order.hindmosts(self.slots)
+
+    @cached_property
+    def _can_be_ring(self) -> bool:
+        """Whether there can be a ring of waits at all.
+
+        Each link of one leads back by K blocks at most, and all of them together round the circle. Where all
+        ways end at the end of the image the circle is a line: there each waits for one at a lower block.
+        """
+        return bool(self.order.uneven) and self.order.blocks - self.order.spread() <= self.slots
+
+    def reach(self, spot: Spot) -> tuple[int, Spot | None]:
+        """Return how many blocks from its own on a spot may have, and for whose sake no more."""
+        found = self._reaches.get(spot)
+        if found is None:
+            found = self._reaches[spot] = self._find_reach(spot)
+        return found
+
+    def _find_reach(self, spot: Spot) -> tuple[int, Spot | None]:
+        blocks, order = self.order.blocks, self.order
+        hindmost = order.farthest_behind(spot, self.slots) if self.strict else None
+        if hindmost is None:
+            return blocks, None
+        distance = (spot.block - hindmost.block) % blocks
+        if hindmost.need <= distance and spot.need > blocks - distance:
+            # That one is not behind, but has been here.
+            hindmost = self._hindmosts[spot]
+            if hindmost is None:
+                return blocks, None
+            distance = (spot.block - hindmost.block) % blocks
+        room = self._room
         if self.together:
             # Where there are others the head would leave for them meanwhile, and come back a turn later.
-            end = self._border(end)
-        return end - hindmost.block - (spot.block - hindmost.block) % self.order.blocks, hindmost
+            room = self._border(hindmost.block + room) - hindmost.block
+        return room - distance, hindmost
+
+    def stopped_by(self, spot: Spot) -> Spot | None:
+        """Return for whose sake those at a spot may not even have the block where they stand.
+
+        That block is absent and asked for. None: they may have it, or R4 lets them go on all the same.
+        """
+        if spot in self.stops:
+            return self.stops[spot]
+        reach, hindmost = self.reach(spot)
+        stops = reach <= 0 and not self.in_ring_of_waits(spot)
+        found = self.stops[spot] = hindmost if stops else None
+        return found
 
     @property
     def whole(self) -> int:
@@ -73,7 +126,7 @@ class Pace:
         return lap + (block - lap) // self.whole * self.whole
 
     def lets_on(self, before: int, block: int) -> bool:
-        """Say whether who waits for one that was at ``before`` may have more now that it is at ``block``.
+        """Return whether who waits for one that was at ``before`` may have more now that it is at ``block``.
 
         Both unrolled; while all are together.
         """
@@ -99,28 +152,44 @@ class Pace:
         return needer if holds else None
 
     def holder(self, spot: Spot) -> Spot | None:
-        """Give for whose sake those who wait at a spot do so; None: for the source, or none waits."""
+        """Return for whose sake those who wait at a spot do so; None: for the source, or nobody waits there."""
+        if spot not in self._holders:
+            self._holders[spot] = self._find_holder(spot)
+        return self._holders[spot]
+
+    def _find_holder(self, spot: Spot) -> Spot | None:
         blocks, slot_of = self.order.blocks, self.residency.slot_of
-        asked = [
-            ask.at - point.block
-            for point in spot.points
-            for ask in point.asks
-            if ask.at % blocks not in slot_of
-        ]
-        if not asked:
+        reach, hindmost = self.reach(spot)
+        waits, nearest = False, math.inf
+        for point in spot.points:
+            for ask in point.asks:
+                if ask.at % blocks in slot_of:
+                    continue
+                waits = True
+                if ask.at >= point.block:
+                    if reach <= 0:
+                        return hindmost
+                    nearest = min(nearest, ask.at - point.block)
+        if not waits:
             return None
-        reach, holder = self.reach(spot)
-        aheads = [ahead for ahead in asked if ahead >= 0]
-        if holder is not None and aheads and min(aheads) >= reach:
-            return holder
+        if hindmost is not None and reach <= nearest < math.inf:
+            return hindmost
         victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
         return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
 
     def in_ring_of_waits(self, spot: Spot) -> bool:
-        """R4: say whether, from one to the other whom it waits for, the way leads back to this spot."""
-        seen: set[Spot] = set()
+        """R4: return whether, from one to the other whom it waits for, the way leads back to this spot."""
+        if not self._can_be_ring:
+            return False
+        known = self._in_rings
+        way: dict[Spot, None] = {}
         at: Spot | None = spot
-        while at is not None and at not in seen:
-            seen.add(at)
+        while at is not None and at not in known and at not in way:
+            way[at] = None
             at = self.holder(at)
-        return at is spot
+        # A way that comes to itself is a ring from there on. What leads to a ring, or to an end, is in none.
+        in_ring = False
+        for passed in way:
+            in_ring = in_ring or passed is at
+            known[passed] = in_ring
+        return known[spot]

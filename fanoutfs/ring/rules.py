@@ -122,6 +122,8 @@ class Rules:
     """The blocks that are not read before one of those has moved on."""
     _starved: bool = attrs.field(default=False, init=False)
     """There was no slot at all to take: all are about to be given, or looked ahead for."""
+    _waits: list[tuple[int, Spot, bool]] = attrs.field(factory=list, init=False)
+    """What R3 did not let be read, for whose sake, and whether for being out of reach."""
 
     def __attrs_post_init__(self) -> None:
         self.residency = Residency(self.slots, self.blocks)
@@ -224,14 +226,18 @@ class Rules:
         return self.order.dormant(point, now)
 
     def held(self, now: float) -> int:
-        """Count the resident blocks that a live consumer still needs."""
+        """Return how many resident blocks a live consumer still needs."""
         self.order.settle(now)
-        needed = self.order.needed()
-        return sum(
-            max(0, min(end, stop) - max(start, begin))
-            for start, end in self.residency.arcs()
-            for begin, stop in needed
-        )
+        needed = iter(self.order.needed())
+        begin, stop = next(needed, (self.blocks, self.blocks))
+        held = 0
+        for start, end in self.residency.arcs():
+            while begin < end:
+                held += max(0, min(end, stop) - max(start, begin))
+                if stop > end:
+                    break
+                begin, stop = next(needed, (self.blocks, self.blocks))
+        return held
 
     def ahead_of_head(self, block: int) -> int:
         """Say how many blocks the head has to go to come to a block, real or unrolled."""
@@ -242,27 +248,48 @@ class Rules:
         behind_head = (self.head - block) % self.blocks
         return self.residency.first_absent(block, block + behind_head) is None
 
-    def waits_for(self, point: Point, now: float) -> int | None:
-        """Give the id of a consumer for which R3 makes this one wait; None when it waits for the source."""
+    def waits(self, now: float) -> dict[int, int]:
+        """Return the ids of the consumers that wait for another for R3's sake, each with the other's id.
+
+        Those that wait for the source are not among them. Costs as much as one decision.
+        """
         self._begin(now)
-        holder = None if point.spot is None else self._pace.holder(point.spot)
-        return None if holder is None else min(p.id for p in holder.points)
+        ids: dict[Spot, int] = {}
+        found: dict[int, int] = {}
+        for point in self.points.values():
+            if point.asks and point.spot is not None and (holder := self._pace.holder(point.spot)):
+                if holder not in ids:
+                    ids[holder] = min(other.id for other in holder.points)
+                found[point.id] = ids[holder]
+        return found
 
     # The decision
 
     def decide(self, now: float) -> Read | Rest:
-        """Say what to read next; what must go for it has gone when this returns."""
+        """Decide what to read next; what must go for it has gone when this returns."""
         self._begin(now)
-        self._held_up = self._starved = False
+        self._starved = False
+        self._waits.clear()
+        overdue, until = self._asks.overdue(now)
+        for want in self._in_turn(overdue):
+            if read := self._read(want):
+                return read
+        return self._rest(until)
+
+    def _rest(self, until: float) -> Rest:
+        """Rest, until a time at the latest: when one may be dormant for whose sake others wait."""
+        self._held_up = False
         self._held.clear()
         self._held_by.clear()
-        detours, until = self._overdue(now)
-        for want in self._in_turn(detours, self._wanted()):
-            decision = self._read(want)
-            if isinstance(decision, Read):
-                return decision
-            until = min(until, decision.until)
-        return Rest(until)
+        self._waits += [(spot.block, holder, True) for spot, holder in self._pace.stops.items() if holder]
+        for block, holder, in_reach in self._waits:
+            if in_reach and self._pace.together:
+                self._held.add(block)
+                self._held_by |= holder.points
+            else:
+                self._held_up = True
+        holders = {holder for _, holder, _ in self._waits}
+        return Rest(min([until, *map(self.order.wakes_at, holders)]))
 
     def _begin(self, now: float) -> None:
         """Bring up to date what a decision is made on."""
@@ -287,20 +314,21 @@ class Rules:
             thrifty=self.thrifty,
         )
 
-    def _in_turn(self, detours: list[Want], sweep: Iterator[Want]) -> Iterator[Want]:
+    def _in_turn(self, overdue: list[Ask]) -> Iterator[Want]:
         """R1a: detours come first, unless they have had more of the source's time than the sweep."""
+        sweep = self._wanted()
+        if self._detour_debt > 0:
+            yield from sweep
+            yield from self._detours(overdue)
+            return
         nearest = next(sweep, None)
-        first = self._detour_debt <= 0
-        if first:
-            # What the sweep can read next is no detour.
-            if nearest is not None and any(want.block == nearest.block for want in detours):
-                yield nearest
-            yield from detours
+        # What the sweep can read next is no detour.
+        if nearest is not None and self._is_among(nearest.block, overdue):
+            yield nearest
+        yield from self._detours(overdue)
         if nearest is not None:
             yield nearest
             yield from sweep
-        if not first:
-            yield from detours
 
     # What is wanted: R1, R1a
 
@@ -326,20 +354,30 @@ class Rules:
             for want in self._want(spot, spot.block + distance, spot.block + self.ahead.of(spot))
         ]
         yield from sorted(straddling, key=self._ahead_of_head)
+        nearest = not straddling
         for spot in self.order.hungry_from(self.head):
+            # The nearest is told in any case: it has a say in which detours are none.
+            if not nearest and self._is_stopped(spot):
+                continue
             window = self.ahead.of(spot)
             to_head = (self.head - spot.block) % self.blocks or self.blocks
             wants = list(self._want(spot, spot.block, spot.block + min(to_head, window)))
             if not wants and window <= to_head:
                 self.order.sated(spot)
+            nearest = nearest and not wants
             yield from wants
 
     def _asked_for(self) -> Iterator[Want]:
-        """Give what counting consumers have asked for beyond the block where they stand."""
+        """Yield what counting consumers have asked for beyond the block where they stand."""
+        slot_of = self.residency.slot_of
         for ask in self._asks.beyond:
-            # Asked for behind its point is what came late; that is for a detour.
-            if ask.point.spot is not None and ask.at >= ask.point.block:
-                yield from self._want(ask.point.spot, ask.at, ask.last + 1, asked=True)
+            spot = ask.point.spot
+            # Asked for behind its point is what came late; that is for a detour. The block where it stands
+            # is looked ahead for.
+            if spot is None or ask.at < ask.point.block:
+                continue
+            if ask.at > ask.point.block or spot.block in slot_of:
+                yield from self._want(spot, ask.at, ask.last + 1, asked=True)
 
     def _want(
         self, spot: Spot | None, begin: int, end: int, *, asked: bool = False, detour: bool = False
@@ -350,19 +388,39 @@ class Rules:
             most = end - begin - (block - begin) % self.blocks
             yield Want(block, most, spot, asked or block in self._asks.at, detour)
 
-    def _overdue(self, now: float) -> tuple[list[Want], float]:
-        """R1a: what was asked for and is past its time, longest first, and when the next will be."""
-        overdue, until = self._asks.overdue(now)
-        wants: dict[tuple[int, Spot | None], Want] = {}
+    def _detours(self, overdue: list[Ask]) -> Iterator[Want]:
+        """R1a: what was asked for and is past its time, in the order of the requests."""
+        tried: set[tuple[int, Spot | None]] = set()
         for ask in overdue:
-            for want in self._want(ask.point.spot, ask.at, ask.last + 1, asked=True, detour=True):
-                wants.setdefault((want.block, want.spot), want)
-        return list(wants.values()), until
+            point = ask.point
+            spot = point.spot
+            if spot is not None and ask.at == point.block and self._is_stopped(spot):
+                continue
+            for want in self._want(spot, ask.at, ask.last + 1, asked=True, detour=True):
+                if (want.block, spot) not in tried:
+                    tried.add((want.block, spot))
+                    yield want
+
+    def _is_among(self, block: int, asks: list[Ask]) -> bool:
+        """Return whether an absent block is the first that one of these requests lacks."""
+        slot_of = self.residency.slot_of
+        for ask in asks:
+            at = ask.at % self.blocks
+            if at == block or (at in slot_of and self._absent(ask.at, ask.last + 1) == block):
+                return True
+        return False
+
+    def _is_stopped(self, spot: Spot) -> bool:
+        """Return whether those at a spot ask for the block there, which is absent, and may not have it."""
+        block = spot.block
+        if block in self.residency.slot_of or block not in self._asks.at:
+            return False
+        return self._pace.stopped_by(spot) is not None
 
     # What goes for it, and who waits: R2 to R4
 
-    def _read(self, want: Want, *, forced: bool = False) -> Read | Rest:
-        """Make room for a run that begins with the wanted block; Rest when that has to wait."""
+    def _read(self, want: Want, *, forced: bool = False) -> Read | None:
+        """Make room for a run that begins with the wanted block; None when that has to wait."""
         most = self.blocks
         if want.spot is not None and not forced:
             reach, holder = self._pace.reach(want.spot)
@@ -376,15 +434,11 @@ class Rules:
         self._starved = self._starved or self._room.starved
         if slots:
             return Read(want.block, tuple(slots), want.detour)
-        return Rest() if holder is None else self._wait(want, holder)
+        return None if holder is None else self._wait(want, holder)
 
-    def _wait(self, want: Want, holder: Spot, *, in_reach: bool = False) -> Read | Rest:
-        """Hold up who wants this, unless R4 says that it goes on all the same."""
+    def _wait(self, want: Want, holder: Spot, *, in_reach: bool = False) -> Read | None:
+        """Hold up those who want this, unless R4 says that they go on all the same."""
         if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
             return self._read(want, forced=True)
-        if in_reach and self._pace.together:
-            self._held.add(want.block)
-            self._held_by |= holder.points
-        else:
-            self._held_up = True
-        return Rest(self.order.wakes_at(holder))
+        self._waits.append((want.block, holder, in_reach))
+        return None

@@ -123,7 +123,7 @@ def test_one_who_can_move_on_is_waited_for() -> None:
     wait(rules, first, 0)
     wait(rules, second, 4)
 
-    assert rules.waits_for(first, 0.0) == moving.id
+    assert rules.waits(0.0)[first.id] == moving.id
 
 
 def test_the_last_of_a_pack_gets_what_it_asks_for_behind_its_place() -> None:

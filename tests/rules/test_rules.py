@@ -180,7 +180,7 @@ def test_the_front_waits_for_one_in_reach_behind_it() -> None:
     assert front.block <= rules.slots
     assert set(range(front.block)) <= resident(rules)
     assert decision == Rest(PATIENCE)
-    assert rules.waits_for(front, TURN) == 1
+    assert rules.waits(TURN) == {front.id: 1}
 
 
 def test_pace_free_lets_the_front_go() -> None:

@@ -36,6 +36,9 @@ class World:
     debt: float = 0.0
     upsets: int = 0
     """Events after which what was read ahead may be read again."""
+    inspects: bool = True
+    """Each decision is checked; false where only the decisions themselves are of interest."""
+    decisions: list[Rest | Read] = attrs.field(factory=list)
 
     # What readers do
 
@@ -216,7 +219,9 @@ class World:
             return None
         before = set(self.rules.residency.slot_of)
         decision = self.rules.decide(self.now)
-        Inspection(self, before, decision).check()
+        self.decisions.append(decision)
+        if self.inspects:
+            Inspection(self, before, decision).check()
         if isinstance(decision, Read):
             self.under_way = decision
         else:

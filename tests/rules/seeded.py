@@ -1,0 +1,157 @@
+"""Worlds that a seed makes, and a digest of what the rules chose in each.
+
+``reads_chosen.txt`` has the digest of each of WORLDS seeds: a change that is to make decisions cheaper must
+leave all of them as they are. A change of the rules themselves makes the file anew, on purpose:
+``python -m tests.rules.seeded``.
+"""
+
+import hashlib
+import random
+from pathlib import Path
+
+from fanoutfs.ring.decision import Read
+from fanoutfs.ring.rules import Rules
+from tests.rules.world import World
+
+WORLDS = 1000
+CHOSEN = Path(__file__).with_name("reads_chosen.txt")
+
+READ = 0.08
+"""Seconds that a run of 8 MiB takes from a source of 100 MB/s: a crowd then waits longer than its turn."""
+
+
+def digest(seed: int) -> str:
+    """Return the digest of all that the rules decide in one world, to the end of its events."""
+    chance = random.Random(seed)
+    make = (few, line, circle, mixture)[seed % 4]
+    lines = make(chance)
+    return hashlib.blake2s("\n".join(lines).encode(), digest_size=4).hexdigest()
+
+
+def few(chance: random.Random) -> list[str]:
+    """Return the decisions in a small world, in which a few readers of all kinds do anything."""
+    world = _world(chance, blocks=chance.randint(8, 40), slots=chance.randint(2, 44))
+    return _live(world, chance, events=60, joins="jjwbp")
+
+
+def line(chance: random.Random) -> list[str]:
+    """Return the decisions for a crowd of in-order readers, which mostly wait."""
+    world = _crowd(chance)
+    return _live(world, chance, events=60, joins="jjjp")
+
+
+def circle(chance: random.Random) -> list[str]:
+    """Return the decisions for a crowd of wrapping readers, which mostly wait."""
+    world = _crowd(chance)
+    return _live(world, chance, events=60, joins="wwb")
+
+
+def mixture(chance: random.Random) -> list[str]:
+    """Return the decisions for a crowd of all kinds."""
+    world = _crowd(chance)
+    return _live(world, chance, events=60, joins="jwbp")
+
+
+def _world(chance: random.Random, *, blocks: int, slots: int) -> World:
+    rules = Rules(
+        blocks=blocks,
+        slots=slots,
+        run=chance.randint(1, 8),
+        patience=10.0,
+        turn=chance.choice([0.3, 2.0]),
+        strict=chance.random() < 0.7,
+    )
+    return World(rules, inspects=False)
+
+
+def _crowd(chance: random.Random) -> World:
+    """Return a world in which readers stand at like distances, each with the next in reach or not."""
+    readers, gap = chance.randint(3, 18), chance.randint(1, 16)
+    slots = max(2, int(gap * chance.choice([0.5, 1.1, 2.0, 4.0, 0.7 * readers, 0.95 * readers])))
+    world = _world(chance, blocks=readers * gap + chance.choice([0, 1, gap, 4 * gap]), slots=slots)
+    wraps = chance.random()
+    for number in range(readers):
+        place = number * gap + chance.randrange(gap)
+        if chance.random() < wraps:
+            world.rules.head = place
+            world.step(world.wrap().point.id)
+        else:
+            world.step(world.join(place).point.id)
+    return world
+
+
+def _live(world: World, chance: random.Random, *, events: int, joins: str) -> list[str]:
+    """Let readers do as chance has it; return each decision, and now and then what is held and who waits for whom."""
+    lines: list[str] = []
+    seen = 0
+    for _ in range(events):
+        _happen(world, chance, joins)
+        if chance.random() < 0.1:
+            lines.append(f"waits {world.rules.waits(world.now)}")
+            lines.append(f"holds {world.rules.held(world.now)}")
+        for decision in world.decisions[seen:]:
+            if isinstance(decision, Read):
+                lines.append(f"{decision.first} {decision.slots} {decision.detour}")
+            else:
+                lines.append(f"rests until {decision.until:.6f}")
+        seen = len(world.decisions)
+    return lines
+
+
+def _happen(world: World, chance: random.Random, joins: str) -> None:
+    numbers = list(world.walkers)
+    what = chance.random()
+    if not numbers or what < 0.05:
+        _join(world, chance, chance.choice(joins))
+    elif what < 0.07:
+        world.leave(chance.choice(numbers))
+    elif what < 0.09:
+        world.jump(chance.choice(numbers), chance.randrange(world.rules.blocks))
+    elif what < 0.11:
+        world.again(chance.choice(numbers), chance.randint(1, 8))
+    elif what < 0.13:
+        world.revoke(chance.choice(numbers))
+    elif what < 0.15:
+        world.spoil(chance.randrange(world.rules.blocks))
+    elif what < 0.17:
+        world.wait(chance.choice([0.1, 2.0, 9.0, 11.0]))
+    elif what < 0.40:
+        _read_on(world, chance, [chance.choice(numbers)])
+    elif what < 0.55:
+        _read_on(world, chance, numbers)
+    elif what < 0.65:
+        world.begin()
+    else:
+        for _ in range(chance.randint(1, 4)):
+            world.end(READ)
+            world.begin()
+            world.end(READ)
+            world.answer_all()
+
+
+def _join(world: World, chance: random.Random, kind: str) -> None:
+    place = chance.randrange(world.rules.blocks)
+    if kind == "j":
+        world.step(world.join().point.id)
+    elif kind == "p":
+        world.step(world.join(place).point.id)
+    elif kind == "w":
+        world.wrap()
+    else:
+        world.borrow()
+
+
+def _read_on(world: World, chance: random.Random, numbers: list[int]) -> None:
+    for number in numbers:
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            world.step(number, chance.choice([1, 1, 2, 6]))
+        world.grab(number)
+
+
+def main() -> None:
+    """Write the file anew."""
+    CHOSEN.write_text("".join(f"{digest(seed)}\n" for seed in range(WORLDS)))
+
+
+if __name__ == "__main__":
+    main()
