@@ -159,28 +159,36 @@ class Order:
 
         ``reach`` is less than the length of the circle.
         """
-        other = self.at[self.places[bisect_left(self.places, (spot.block - reach) % self.blocks) - len(self.places)]]
+        other = self.at[
+            self.places[bisect_left(self.places, (spot.block - reach) % self.blocks) - len(self.places)]
+        ]
         return None if other is spot else other
 
-    def hindmosts(self, reach: int) -> dict[Spot, Spot | None]:
-        """Return for each spot the farthest of those at most ``reach`` blocks behind it that are behind it.
+    def hindmosts(self, reach: int) -> dict[Spot, Spot]:
+        """Return for each spot the last of those that are behind it by at most ``reach`` blocks, if any.
 
-        ``reach`` is less than the length of the circle. Costs O(spots): going on along the line, a spot that has
-        been left out of reach, or whose way has ended, stays so for all that follow.
+        ``reach`` is less than the length of the circle. Costs O(spots): going on along the line, a spot that
+        is out of reach, or whose way has ended, stays so for all that follow.
         """
         line = [place - self.blocks for place in self.places] + self.places
         spots = [self.at[place] for place in self.places] * 2
-        found: dict[Spot, Spot | None] = {}
-        leads = 0
+        found: dict[Spot, Spot] = {}
+        first = leads = 0
         for here in range(len(self.places), len(line)):
             place, spot = line[here], spots[here]
-            least = place - reach
-            while leads < here and (line[leads] < least or line[leads] + spots[leads].need <= place):
-                leads += 1
-            # From there on are those to whom this spot's own way does not lead.
-            unled = bisect_left(line, max(least, place + spot.need - self.blocks), 0, here)
-            first = min(leads, unled)
-            found[spot] = spots[first] if first < here else None
+            while line[first] < place - reach:
+                first += 1
+            behind = first
+            # Those from this place on, to whom this spot's own way does not lead, are all behind it.
+            unled = place + spot.need - self.blocks
+            if unled > line[first]:
+                # Of those before that place, those are behind it whose ways lead here.
+                leads = max(leads, first)
+                while leads < here and line[leads] + spots[leads].need <= place:
+                    leads += 1
+                behind = min(leads, bisect_left(line, unled, first, here))
+            if behind < here:
+                found[spot] = spots[behind]
         return found
 
     def look_ahead(self, most: int, room: int, among: Container[int] | None = None) -> int:

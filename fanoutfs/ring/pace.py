@@ -8,13 +8,12 @@ On a line somebody is the hindmost and waits for nobody. On the circle each may 
 waits*, in which all wait and nothing would ever move. Whoever waits has one for whom it waits; so to follow
 these from one to the next finds the ring, and whoever is in one need not wait.
 
-Cost: nothing that is answered here changes between the first want of a decision that is tried and the one that
-is read, because a want that has to wait takes nothing. So each answer is kept for the decision, and all of them
-together cost O(C): each spot is asked for its hindmost and its holder once, and each link of the waits is
-followed once.
+Cost: nothing that is answered here changes between the first want of a decision that is tried and the one
+that is read, because a want that has to wait takes nothing. So each answer is kept for the decision, and all
+of them together cost O(C): the hindmost and the holder of a spot are found once, and each link of the waits
+is followed once.
 """
 
-import math
 from functools import cached_property
 
 import attrs
@@ -23,6 +22,9 @@ from fanoutfs.ring.farthest import Farthest, Victim
 from fanoutfs.ring.order import Order
 from fanoutfs.ring.point import Spot
 from fanoutfs.ring.residency import Residency
+
+FEW = 16
+"""More spots than these are looked at all together: in a crowd that is cheaper than one by one."""
 
 WHOLE_SHARE = 8
 """A whole run takes one slot in so many at most."""
@@ -66,8 +68,16 @@ class Pace:
         return max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
 
     @cached_property
-    def _hindmosts(self) -> dict[Spot, Spot | None]:
-        return self.order.hindmosts(self.slots)
+    def _hindmosts(self) -> dict[Spot, Spot]:
+        return self.order.hindmosts(self.slots) if self.strict else {}
+
+    @cached_property
+    def _outran(self) -> dict[Spot, Spot]:
+        """The spots that may not even have their own block but for R4, with those for whose sake."""
+        blocks, room, at = self.order.blocks, self._room, self._hindmosts.items()
+        if self.together:
+            return {s: h for s, h in at if self._room_before(h) <= (s.block - h.block) % blocks}
+        return {s: h for s, h in at if room <= (s.block - h.block) % blocks}
 
     @cached_property
     def _can_be_ring(self) -> bool:
@@ -93,15 +103,18 @@ class Pace:
         distance = (spot.block - hindmost.block) % blocks
         if hindmost.need <= distance and spot.need > blocks - distance:
             # That one is not behind, but has been here.
-            hindmost = self._hindmosts[spot]
+            hindmost = self._hindmosts.get(spot)
             if hindmost is None:
                 return blocks, None
             distance = (spot.block - hindmost.block) % blocks
-        room = self._room
-        if self.together:
-            # Where there are others the head would leave for them meanwhile, and come back a turn later.
-            room = self._border(hindmost.block + room) - hindmost.block
-        return room - distance, hindmost
+        return self._room_before(hindmost) - distance, hindmost
+
+    def _room_before(self, hindmost: Spot) -> int:
+        """Return how many blocks from the hindmost's own on its pack may have."""
+        if not self.together:
+            return self._room
+        # Where there are others the head would leave for them meanwhile, and come back a turn later.
+        return self._border(hindmost.block + self._room) - hindmost.block
 
     def stopped_by(self, spot: Spot) -> Spot | None:
         """Return for whose sake those at a spot may not even have the block where they stand.
@@ -110,10 +123,18 @@ class Pace:
         """
         if spot in self.stops:
             return self.stops[spot]
-        reach, hindmost = self.reach(spot)
-        stops = reach <= 0 and not self.in_ring_of_waits(spot)
-        found = self.stops[spot] = hindmost if stops else None
+        found = self._ahead_of(spot)
+        if found is not None and self._can_be_ring and self.in_ring_of_waits(spot):
+            found = None
+        self.stops[spot] = found
         return found
+
+    def _ahead_of(self, spot: Spot) -> Spot | None:
+        """Return the hindmost when those at a spot are so far ahead of it that they may have nothing more."""
+        if len(self._reaches) >= FEW:
+            return self._outran.get(spot)
+        reach, hindmost = self.reach(spot)
+        return hindmost if reach <= 0 else None
 
     @property
     def whole(self) -> int:
@@ -152,28 +173,29 @@ class Pace:
         return needer if holds else None
 
     def holder(self, spot: Spot) -> Spot | None:
-        """Return for whose sake those who wait at a spot do so; None: for the source, or nobody waits there."""
+        """Return for whose sake those at a spot wait; None: for the source, or nobody waits there."""
         if spot not in self._holders:
             self._holders[spot] = self._find_holder(spot)
         return self._holders[spot]
 
     def _find_holder(self, spot: Spot) -> Spot | None:
         blocks, slot_of = self.order.blocks, self.residency.slot_of
-        reach, hindmost = self.reach(spot)
-        waits, nearest = False, math.inf
-        for point in spot.points:
-            for ask in point.asks:
-                if ask.at % blocks in slot_of:
-                    continue
-                waits = True
-                if ask.at >= point.block:
-                    if reach <= 0:
-                        return hindmost
-                    nearest = min(nearest, ask.at - point.block)
-        if not waits:
+        waited_for = [
+            ask.at - point.block
+            for point in spot.points
+            for ask in point.asks
+            if ask.at % blocks not in slot_of
+        ]
+        if not waited_for:
             return None
-        if hindmost is not None and reach <= nearest < math.inf:
-            return hindmost
+        # What is behind its point was asked for late: reach says nothing of it.
+        nearest = min([ahead for ahead in waited_for if ahead >= 0], default=None)
+        if nearest is not None:
+            if (hindmost := self._ahead_of(spot)) is not None:
+                return hindmost
+            reach, hindmost = self.reach(spot)
+            if hindmost is not None and nearest >= reach:
+                return hindmost
         victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
         return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
 

@@ -391,10 +391,16 @@ class Rules:
     def _detours(self, overdue: list[Ask]) -> Iterator[Want]:
         """R1a: what was asked for and is past its time, in the order of the requests."""
         tried: set[tuple[int, Spot | None]] = set()
+        slot_of, stopped_by = self.residency.slot_of, self._pace.stopped_by
         for ask in overdue:
             point = ask.point
             spot = point.spot
-            if spot is not None and ask.at == point.block and self._is_stopped(spot):
+            if (
+                spot is not None
+                and ask.at == point.block
+                and spot.block not in slot_of
+                and stopped_by(spot) is not None
+            ):
                 continue
             for want in self._want(spot, ask.at, ask.last + 1, asked=True, detour=True):
                 if (want.block, spot) not in tried:

@@ -81,7 +81,7 @@ def _crowd(chance: random.Random) -> World:
 
 
 def _live(world: World, chance: random.Random, *, events: int, joins: str) -> list[str]:
-    """Let readers do as chance has it; return each decision, and now and then what is held and who waits for whom."""
+    """Let readers do as chance has it; return each decision, and now and then what is held and who waits."""
     lines: list[str] = []
     seen = 0
     for _ in range(events):
@@ -103,18 +103,8 @@ def _happen(world: World, chance: random.Random, joins: str) -> None:
     what = chance.random()
     if not numbers or what < 0.05:
         _join(world, chance, chance.choice(joins))
-    elif what < 0.07:
-        world.leave(chance.choice(numbers))
-    elif what < 0.09:
-        world.jump(chance.choice(numbers), chance.randrange(world.rules.blocks))
-    elif what < 0.11:
-        world.again(chance.choice(numbers), chance.randint(1, 8))
-    elif what < 0.13:
-        world.revoke(chance.choice(numbers))
-    elif what < 0.15:
-        world.spoil(chance.randrange(world.rules.blocks))
     elif what < 0.17:
-        world.wait(chance.choice([0.1, 2.0, 9.0, 11.0]))
+        _disturb(world, chance, numbers, what)
     elif what < 0.40:
         _read_on(world, chance, [chance.choice(numbers)])
     elif what < 0.55:
@@ -127,6 +117,21 @@ def _happen(world: World, chance: random.Random, joins: str) -> None:
             world.begin()
             world.end(READ)
             world.answer_all()
+
+
+def _disturb(world: World, chance: random.Random, numbers: list[int], what: float) -> None:
+    if what < 0.07:
+        world.leave(chance.choice(numbers))
+    elif what < 0.09:
+        world.jump(chance.choice(numbers), chance.randrange(world.rules.blocks))
+    elif what < 0.11:
+        world.again(chance.choice(numbers), chance.randint(1, 8))
+    elif what < 0.13:
+        world.revoke(chance.choice(numbers))
+    elif what < 0.15:
+        world.spoil(chance.randrange(world.rules.blocks))
+    else:
+        world.wait(chance.choice([0.1, 2.0, 9.0, 11.0]))
 
 
 def _join(world: World, chance: random.Random, kind: str) -> None:

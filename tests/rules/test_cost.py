@@ -2,22 +2,22 @@
 
 import statistics
 import sys
+from collections.abc import Callable
 from types import FrameType
 from unittest.mock import patch
 
 import pytest
 
-from contrib.bench.decision_cost import make_load, work
+from contrib.bench.decision_cost import Load, make_load, make_waiting, wait, work
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 
 
-def calls(readers: int, slots: int, *, strict: bool, wrapping: bool) -> float:
-    """Give the median of the calls, of Python's functions and of C's, that each of some decisions makes.
+def calls(load: Load, go_on: Callable[[Load, int], None], decisions: int = 60) -> float:
+    """Return the median of the calls, of Python's functions and of C's, that each of some decisions makes.
 
-    Without those that put who has moved in their places: they are as many as have moved.
+    Without those that put the readers that moved in their places: they are as many as have moved.
     """
-    load = make_load(readers, slots=slots, strict=strict, wrapping=wrapping)
     counts: list[int] = []
     decide = Rules.decide
 
@@ -36,18 +36,83 @@ def calls(readers: int, slots: int, *, strict: bool, wrapping: bool) -> float:
             sys.setprofile(before)
 
     with patch.object(Rules, "decide", counting):
-        work(load, 60)
+        go_on(load, decisions)
     return statistics.median(counts)
 
 
 @pytest.mark.parametrize(("strict", "wrapping"), [(True, False), (False, True)])
 def test_a_decision_among_a_thousand_is_a_few_hundred_calls(*, strict: bool, wrapping: bool) -> None:
     """A thousand readers far apart, a full ring of 100,000 slots: fewer calls than there are readers."""
-    assert calls(1000, 100_000, strict=strict, wrapping=wrapping) < 1000
+    load = make_load(1000, slots=100_000, strict=strict, wrapping=wrapping)
+    assert calls(load, work) < 1000
 
 
 def test_a_decision_costs_the_same_however_large_the_ring() -> None:
     """With twice the slots, all full, a decision makes no more calls; both give the full look-ahead."""
-    small, large = (calls(100, slots, strict=True, wrapping=True) for slots in (40_000, 80_000))
+    small, large = (calls(make_load(100, slots=slots, wrapping=True), work) for slots in (40_000, 80_000))
 
     assert large <= 1.1 * small
+
+
+@pytest.mark.parametrize("wrapping", [False, True])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_decision_is_some_calls_for_each_reader_when_all_wait(*, strict: bool, wrapping: bool) -> None:
+    """All are overdue, and under a strict pace each but the last waits for the one behind it."""
+    few, many = (
+        calls(make_waiting(readers, strict=strict, wrapping=wrapping), wait, 12) for readers in (100, 400)
+    )
+
+    assert few < 100 * 20
+    assert many < 4.4 * few
+
+
+@pytest.mark.parametrize("wrapping", [False, True])
+def test_who_waits_for_whom_is_asked_once_for_all(*, wrapping: bool) -> None:
+    """A status costs a few calls for each reader that waits, however many there are."""
+    few, many = (_calls_of_waits(make_waiting(readers, wrapping=wrapping)) for readers in (100, 400))
+
+    assert few < 100 * 50
+    assert many < 4.4 * few
+
+
+def test_spots_of_which_most_are_not_behind_are_passed_over_once() -> None:
+    """Half are nearly round and stand behind the other half, which has just begun and waits for none of them.
+
+    The ways of the first end before the second, so that none of them is behind one of these.
+    """
+    few, many = (calls(_late_and_early(readers), wait, 12) for readers in (100, 400))
+
+    assert few < 100 * 20
+    assert many < 4.4 * few
+
+
+def _late_and_early(readers: int) -> Load:
+    half = readers // 2
+    blocks = 100_000
+    load = Load(Rules(blocks=blocks, slots=4000, run=8, patience=10.0, turn=2.0), 0.08)
+    for number in range(readers):
+        late = number < half
+        start = 50_000 + (0 if late else 2 * number)
+        point = load.rules.open(number, start=start)
+        place = start + blocks - 2 * (half - number) if late else start
+        load.rules.move(point, place, counts=True, now=0.0)
+        load.ask(point)
+    load.now = 200.0
+    return load
+
+
+def _calls_of_waits(load: Load) -> int:
+    count = 0
+
+    def called(_frame: FrameType, event: str, _what: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        found = load.rules.waits(load.now)
+    finally:
+        sys.setprofile(before)
+    assert len(found) >= len(load.rules.points) - 2
+    return count
