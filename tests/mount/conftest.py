@@ -64,9 +64,18 @@ def pattern_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PatternF
 
 
 @pytest.fixture(scope="session")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
-    """Make a real disk image; tests only read it."""
-    return make_disk(tmp_path_factory.mktemp("disk"))
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """Make a real disk image; tests only read it. Removed at the end."""
+    folder = tmp_path_factory.mktemp("disk")
+    yield make_disk(folder)
+    run("rm", "-rf", folder)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_large_is_left(tmp_path: Path) -> Iterator[None]:
+    """Remove what is large of a test's files when all else of it has ended; logs stay."""
+    yield
+    run("find", tmp_path, "-xdev", "-type", "f", "-size", "+100k", "-delete", code=None)
 
 
 @pytest.fixture
