@@ -64,9 +64,21 @@ def pattern_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PatternF
 
 
 @pytest.fixture(scope="session")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
-    """Make a real disk image; tests only read it."""
-    return make_disk(tmp_path_factory.mktemp("disk"))
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """Make a real disk image; tests only read it. Removed at the end."""
+    folder = tmp_path_factory.mktemp("disk")
+    yield make_disk(folder)
+    run("rm", "-rf", folder)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_large_is_left(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """Remove a test's files when all else of it has ended; of one that failed, those that are large."""
+    yield
+    if request.node.stash.get(FAILED, False):
+        run("find", tmp_path, "-xdev", "-type", "f", "-size", "+100k", "-delete", code=None)
+    else:
+        run("rm", "-rf", "--one-file-system", tmp_path, code=None)
 
 
 @pytest.fixture

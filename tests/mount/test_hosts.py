@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from tests.mount.conftest import HostsFactory, MountFactory, PatternFactory
 from tests.mount.support.commands import FANOUTFS, end, has_ended, run, start, wait_until
 from tests.mount.support.hosts import hosts as made_hosts
 from tests.mount.support.images import MIB
+from tests.mount.support.readers import HANGS
 from tests.mount.support.web import token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.hosts]
@@ -51,11 +51,11 @@ def test_what_was_mounted_before_ends_without_them(
 
     assert [] == one.mounts()
     mounted.unmount()
-    wait_until(lambda: has_ended(mounted.pid), "its daemon has ended", 5)
+    wait_until(lambda: has_ended(mounted.pid), "its daemon has ended")
 
 
 def test_its_traffic_is_counted(hosts: HostsFactory) -> None:
-    """By the kernel, both ways, with a header or two."""
+    """By the kernel, both ways, with a header or two, and now and then a packet that is sent again."""
     one, two = hosts(2)
     server = start(*one.on("nbdkit", "--foreground", "--readonly", "pattern", SIZE))
     wait_until(
@@ -66,8 +66,9 @@ def test_its_traffic_is_counted(hosts: HostsFactory) -> None:
     there, here = one.traffic().since(before[0]), two.traffic().since(before[1])
     end(server)
 
-    assert SIZE <= here.received <= 1.01 * SIZE
-    assert (there.sent, there.received) == (here.received, here.sent)
+    for data, answers in ((here.received, here.sent), (there.sent, there.received)):
+        assert SIZE <= data <= SIZE + MIB // 4
+        assert 0 < answers <= MIB // 4
 
 
 def test_a_cable_that_is_pulled_and_put_back(hosts: HostsFactory) -> None:
@@ -81,7 +82,7 @@ def test_a_cable_that_is_pulled_and_put_back(hosts: HostsFactory) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         asking.wait(0.5)
     two.plug_in()
-    answer, _ = asking.communicate(timeout=10)
+    answer, _ = asking.communicate(timeout=60)
     end(server)
 
     assert SIZE == int(answer)
@@ -92,15 +93,13 @@ def test_nothing_stays_of_them() -> None:
     deaf = ("sh", "-c", 'trap "" TERM HUP INT; while :; do sleep 1; done')
     with made_hosts(1) as (one,):
         left = start(*one.on(*deaf))
-        wait_until(lambda: list(one.processes())[:1] == [left.pid], "it runs there")
+        wait_until(lambda: "sleep 1" in one.processes().values(), "it runs there, and is deaf")
         holder = one.pid
-        began = time.monotonic()
-    code = left.wait(1)
+    code = left.wait(HANGS)
     end(left)
 
     assert -9 == code
     assert not Path(f"/proc/{holder}").exists()
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.tool("curl")

@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -13,26 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from fanoutfs.coordinator.engine import DRAIN_SECONDS
 from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory, PatternFactory
-from tests.mount.support.commands import Process, finish, has_ended, wait_until
+from tests.mount.support.commands import Process, finish, has_ended, run, wait_until
 from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern
 from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import dd, goes_soon, hold, read_in_pieces
+from tests.mount.support.readers import HANGS, dd, goes_soon, hold, read_in_pieces
 
 pytestmark = pytest.mark.mount
 
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SIZE = 24 * MIB + 1234
-FOR_EVER = 300  # seconds of patience that no test here can wait for
-AT_ONCE = 1.0  # seconds; below --turn (2 s), which is for readers that go straight on
-SOON = 1.8  # the same where a program has to start first
+FOR_EVER = 300  # seconds of patience, or of --turn, that no test here can wait for
 Spawn = Callable[..., Process]
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
-
-
-def is_paced(mounted: Mount) -> bool:
-    """Tell whether a read waits, as the status says."""
-    return int(mounted.status()["gauges"]["waiting"]) > 0
 
 
 def with_bytes(mounted: Mount) -> int:
@@ -59,13 +52,14 @@ def test_a_late_reader(
 ) -> None:
     """It is served at once; less than the ring behind it shares the pass, farther it costs about another one.
 
+    At once is: while the first one stands still, and long before its turn.
     On a busy machine the kernel now and then asks again for a page whose block has left so small a ring.
     """
     source = pattern_image(SIZE)
-    mounted = mount(source, "--ring", ring, "--patience", FOR_EVER)
+    mounted = mount(source, "--ring", ring, "--patience", FOR_EVER, "--turn", FOR_EVER)
     first = hold(spawn, mounted.image, work / "first", ahead * MIB, direct=True)
     late = spawn(*dd(mounted.image, work / "late", form))
-    wait_until(lambda: with_bytes(mounted) == 2, "the late dd has had something", timeout=SOON)
+    wait_until(lambda: with_bytes(mounted) == 2, "the late dd has had something")
     first.finish()
     finish(late)
     assert_same(source, work / "first")
@@ -79,7 +73,7 @@ def test_a_slow_reader_and_fast_ones(
 ) -> None:
     """The fast ones keep its pace, for one pass in all; with a free pace they are done before it."""
     source, ring = pattern_image(SIZE), 8 * MIB
-    mounted = mount(source, "--ring", ring, "--pace", pace)
+    mounted = mount(source, "--ring", ring, "--pace", pace, "--patience", FOR_EVER)
     copies = [work / str(number) for number in range(2)]
     with mounted.image.open("rb", buffering=0) as slow:
         check_pattern(slow.read(MIB), 0)
@@ -116,7 +110,7 @@ def test_a_stopped_reader(
     forms = ("bs=1M", "bs=1M iflag=direct")
     others = [spawn(*dd(mounted.image, work / str(n), form)) for n, form in enumerate(forms)]
     for number, other in enumerate(others):
-        finish(other, timeout=20)
+        finish(other)
         assert_same(source, work / str(number))
     stopped.process.send_signal(signal.SIGCONT)
     stopped.finish()
@@ -127,17 +121,17 @@ def test_a_stopped_reader(
 def test_a_killed_reader(
     direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
-    """One that waits for another dies within seconds; one that others wait for frees them at once."""
+    """One that waits for another dies, though that one stands; one that others wait for frees them."""
     source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER)
     behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=direct)
     form = "bs=1M iflag=direct" if direct else "bs=1M"
     waiting = spawn(*dd(mounted.image, work / "waiting", form))
-    wait_until(lambda: is_paced(mounted), "the front reader waits")
+    wait_until(mounted.is_paced, "the front reader waits")
     waiting.kill()
     assert goes_soon(waiting)
     other = spawn(*dd(mounted.image, work / "other", form))
-    wait_until(lambda: is_paced(mounted), "the next one waits, too")
+    wait_until(mounted.is_paced, "the next one waits, too")
     behind.process.kill()
     finish(other)
     assert_same(source, work / "other")
@@ -154,7 +148,7 @@ def test_a_handle_that_is_opened_and_never_read(
     mounted = mount(source, "--patience", FOR_EVER)
     handle = os.open(mounted.point / name, flags(direct=direct))
     try:
-        finish(spawn(*dd(mounted.image, work / "copy")), timeout=20)
+        finish(spawn(*dd(mounted.image, work / "copy")))
         assert_same(source, work / "copy")
         wait_until(lambda: len(mounted.status()["readers"]) == 1, "only the silent handle is left")
         assert mounted.status()["gauges"]["slots_held"] == 0
@@ -168,18 +162,15 @@ def test_a_handle_that_is_opened_and_never_read(
 def test_a_reader_that_seeks_back(
     back: int, direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
-    """It is answered at once and reads on to a right end, and so does a `dd` beside it."""
+    """It is answered long before its turn and reads on to a right end, and so does a `dd` beside it."""
     source, there = pattern_image(SIZE), 16 * MIB
-    mounted = mount(source, "--patience", 1)
+    mounted = mount(source, "--patience", 1, "--turn", FOR_EVER)
     handle = os.open(mounted.image, flags(direct=direct))
     try:
         for offset in range(0, there, MIB):
             check_pattern(os.pread(handle, MIB, offset), offset)
         beside = spawn(*dd(mounted.image, work / "beside", "bs=1M iflag=direct"))
-        began = time.monotonic()
-        check_pattern(os.pread(handle, MIB, there - back), there - back)
-        assert time.monotonic() - began < AT_ONCE
-        for offset in range(there - back + MIB, SIZE, MIB):
+        for offset in range(there - back, SIZE, MIB):
             check_pattern(os.pread(handle, MIB, offset), offset)
     finally:
         os.close(handle)
@@ -193,33 +184,36 @@ def test_a_reader_that_seeks_back(
 def test_a_reader_that_jumps_about(
     begins: int, direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
-    """Though it goes on jumping ahead of where it once read straight on, it does not hold a `dd`."""
-    source = pattern_image(SIZE)
-    mounted = mount(source, "--patience", FOR_EVER)
-    chance, over = random.Random(begins), threading.Event()
+    """Though it goes on jumping ahead of where it once read straight on, it does not hold a `dd`.
 
-    def jump_about() -> float:
-        slowest = 0.0
+    Nor does it wait for its turn: it has many answers before that.
+    """
+    source = pattern_image(SIZE)
+    mounted = mount(source, "--patience", FOR_EVER, "--turn", FOR_EVER)
+    chance, jumps, over = random.Random(begins), threading.Semaphore(0), threading.Event()
+
+    def jump_about() -> None:
         handle = os.open(mounted.image, flags(direct=direct))
         try:
             for place in range(0, begins, MIB // 2):
                 check_pattern(os.pread(handle, MIB // 2, place), place)
             while not over.wait(0.02):
                 place = chance.randrange(4 * MIB, 14 * MIB)
-                began = time.monotonic()
                 check_pattern(os.pread(handle, 4096, place), place)
-                slowest = max(slowest, time.monotonic() - began)
+                jumps.release()
         finally:
             os.close(handle)
-        return slowest
 
     with ThreadPoolExecutor(1) as pool:
         jumping = pool.submit(jump_about)
         try:
-            finish(spawn(*dd(mounted.image, work / "copy", "bs=1M iflag=direct")), timeout=20)
+            assert jumps.acquire(timeout=HANGS)
+            finish(spawn(*dd(mounted.image, work / "copy", "bs=1M iflag=direct")))
+            for _ in range(10):
+                assert jumps.acquire(timeout=HANGS)
         finally:
             over.set()
-        assert 0.0 < jumping.result() < AT_ONCE
+        jumping.result()
     assert_same(source, work / "copy")
 
 
@@ -271,7 +265,7 @@ def test_a_turn_of_the_carousel(
 ) -> None:
     """The page's own lines make a right copy, wherever the turn begins; it costs what it has missed."""
     source = pattern_image(SIZE)
-    mounted = mount(source, "--ring", "4M")
+    mounted = mount(source, "--ring", "4M", "--patience", FOR_EVER)
     first = hold(spawn, mounted.image, work / "first", begins, direct=True) if begins else None
     target = copy = work / "copy"
     if onto == "disk":
@@ -289,7 +283,7 @@ def test_a_turn_of_the_carousel(
         assert_same(source, first.copy)
     finish(turning)
     if onto == "disk":
-        subprocess.run(["blockdev", "--flushbufs", str(target)], check=True)
+        run("blockdev", "--flushbufs", target)
         os.truncate(copy, SIZE)
     assert_same(source, copy)
     assert SIZE <= mounted.source_bytes() <= start + 1.05 * SIZE
@@ -298,17 +292,14 @@ def test_a_turn_of_the_carousel(
 def test_a_source_that_others_use_too(
     mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
-    """Two `dd` together get the image at the rate that is allowed; a third has it from the ring at once."""
+    """Two `dd` together get the image no faster than allowed, for one pass; a third has it from the ring."""
     source, rate = pattern_image(4 * MIB + 1234), 4 * MIB
     mounted = mount(source, "--ring", "8M", "--read-rate", rate)
     began = time.monotonic()
     for process in [spawn(*dd(mounted.image, work / str(number))) for number in range(2)]:
         finish(process)
-    took = time.monotonic() - began
-    assert (source.stat().st_size - MIB) / rate <= took <= 2 * source.stat().st_size / rate + AT_ONCE
-    began = time.monotonic()
+    assert (source.stat().st_size - MIB) / rate <= time.monotonic() - began
     finish(spawn(*dd(mounted.image, work / "2")))
-    assert time.monotonic() - began < AT_ONCE
     for number in range(3):
         assert_same(source, work / str(number))
     assert source.stat().st_size == mounted.source_bytes()
@@ -343,13 +334,13 @@ def test_a_source_that_shrinks(direct: bool, mount: MountFactory, tmp_path: Path
 @pytest.mark.tool("nbdfuse", "nbdkit")
 def test_a_source_that_hangs(mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path) -> None:
     """Who waits gets EIO after the source's timeout; when the source answers again, so does the mount."""
-    served = faulty(SIZE)
-    mounted = mount(served.path, "--source-timeout", 1)
+    served, timeout = faulty(SIZE), 3  # a source that does not hang may take its time on a busy machine
+    mounted = mount(served.path, "--source-timeout", timeout)
     served.server.send_signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
         failed = finish(spawn(*dd(mounted.image, work / "copy", "bs=1M iflag=direct")), code=1)
-        assert 1.0 <= time.monotonic() - began < 5.0
+        assert timeout <= time.monotonic() - began
         assert b"Input/output error" in failed.stderr
         assert mounted.is_mounted()
     finally:
@@ -384,18 +375,22 @@ def refuses(mounted: Mount) -> bool:
 def test_the_daemon_is_told_to_end(
     hurry: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
-    """Opens are refused, a read that waits gets EIO in two seconds or at a second signal; then it is gone."""
+    """Opens are refused, a read that waits gets EIO after two seconds or at a second signal; it is gone then.
+
+    That the second signal spares these seconds, test_told_to_end.py shows by a clock of its own.
+    """
     mounted = mount(pattern_image(SIZE), "--ring", "2M", "--patience", FOR_EVER)
     hold(spawn, mounted.image, work / "behind", MIB, direct=True)
     waiting = spawn(*dd(mounted.image, work / "waiting", "bs=1M iflag=direct"))
-    wait_until(lambda: is_paced(mounted), "the front reader waits")
+    wait_until(mounted.is_paced, "the front reader waits")
     began = time.monotonic()
     os.kill(mounted.pid, signal.SIGTERM)
     wait_until(lambda: refuses(mounted), "opens are refused")
     if hurry:
         os.kill(mounted.pid, signal.SIGTERM)
-    failed = finish(waiting, timeout=20, code=1)
+    failed = finish(waiting, code=1)
     assert b"Input/output error" in failed.stderr
-    assert (time.monotonic() - began < 2.0) == hurry
-    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended", timeout=20)
+    assert hurry or DRAIN_SECONDS <= time.monotonic() - began
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")
     assert not mounted.is_mounted()
+    assert ("a second signal" in mounted.log.read_text()) == hurry

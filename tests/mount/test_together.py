@@ -15,7 +15,7 @@ from tests.mount.support.readers import at_once, dd, hold
 pytestmark = pytest.mark.mount
 
 SIZE = 24 * MIB + 1234
-DEVICE = 192 * MIB
+DEVICE = 64 * MIB
 FORMS = ("", "bs=1M", "bs=4M iflag=direct", "bs=1000003")
 Spawn = Callable[..., Process]
 
@@ -53,7 +53,7 @@ def test_six_cp_in_the_same_instant(
     """Six `cp` that look the image up at the same time all copy it; none sees a file replaced under it."""
     source = pattern_image(SIZE)
     image = mount(source).image
-    for _ in range(4):
+    for _ in range(2):
         copies = [work / str(number) for number in range(6)]
         for process in at_once(spawn, [["cp", image, copy] for copy in copies]):
             finish(process)
@@ -69,14 +69,14 @@ def test_eight_dd_of_a_block_device_read_it_once(
     """Eight `dd` in four forms are all right, and the kernel has read the device once."""
     source = pattern_image(DEVICE)
     device = loop(source)
-    mounted = mount(device, "--ring", "16M", "--patience", 60)
+    mounted = mount(device, "--ring", "16M", "--patience", 300)
     before = loops.bytes_read(device)
     script = 'dd if="$1" status=none $3 | cmp - "$2"'
     forms = [form for form in FORMS for _ in range(2)]
     commands = [["sh", "-c", script, "sh", str(mounted.image), str(source), form] for form in forms]
     run_together(mounted, spawn, commands)
     read = loops.bytes_read(device) - before
-    assert DEVICE <= read <= 1.02 * DEVICE
+    assert DEVICE <= read <= DEVICE + 4 * MIB
 
 
 def test_readers_at_different_places(
@@ -103,7 +103,7 @@ def test_twenty_readers(mount: MountFactory, pattern_image: PatternFactory, spaw
     when answers are slow; with this small a ring its block has mostly gone by then.
     """
     source = pattern_image(SIZE)
-    mounted = mount(source, "--ring", "4M", "--patience", 60)
+    mounted = mount(source, "--ring", "4M", "--patience", 300)
     run_together(mounted, spawn, twenty(mounted, work))
     for number in range(8):
         assert_same(source, work / str(number))

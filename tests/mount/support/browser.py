@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
+HANGS = 30_000  # milliseconds; on a busy machine a page may take its time to show what it was told
 FLAGS = (
     "--no-sandbox",  # the tests run as root
     "--disable-gpu",
@@ -21,6 +22,7 @@ FLAGS = (
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Start the system's Chromium."""
+    expect.set_options(timeout=HANGS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
         yield started

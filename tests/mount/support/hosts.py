@@ -19,11 +19,14 @@ from pathlib import Path
 
 import attrs
 
+from tests.mount.support.mountinfo import at
+
 NAMESPACES = ("--net", "--mount", "--uts")
+FOLDERS = ("--root", "--wd")  # the holder's too: in a chroot they are not what its mounts begin with
 NET = "10.84.0"  # the first three numbers of all addresses; nobody outside sees them
 PORT = "eth0"
 BRIDGE = "switch"
-ENDS = 15.0  # seconds that a host may take to end
+ENDS = 30.0  # seconds that a host may take to end
 HOLD = """
 set -e
 hostname "$1"
@@ -91,7 +94,7 @@ class Host:
 
     def on(self, *command: Word) -> list[str]:
         """Write down a command that runs there; its process is the command's own, its folder is /."""
-        return ["nsenter", "--target", str(self.pid), *NAMESPACES, "--", *map(str, command)]
+        return ["nsenter", "--target", str(self.pid), *NAMESPACES, *FOLDERS, "--", *map(str, command)]
 
     def seen(self, path: Path) -> Path:
         """Give the path at which what is there at ``path`` is seen from outside."""
@@ -152,12 +155,16 @@ class Host:
 
 
 def why_not() -> str | None:
-    """Say why there can be no hosts on this machine; None where there can."""
-    add = ("ip", "link", "add", "name", BRIDGE, "type", "bridge")
+    """Return why there can be no hosts on this machine; None where there can be."""
     try:
-        _run(["unshare", *NAMESPACES, "--", *add])
-    except NoHostsError as error:
-        return f"there can be no hosts here: {error}"
+        with hosts(1) as (one,):
+            seen = _run(one.on("stat", "--format", "%d %i", "/")).split()
+    except (NoHostsError, OSError) as error:
+        chroot = "" if at(Path("/")) else " (/ is not a mount point: this is a chroot without pivot_root)"
+        return f"there can be no hosts here: {error}{chroot}"
+    root = Path("/").stat()
+    if seen != [str(root.st_dev), str(root.st_ino)]:
+        return "there can be no hosts here: nsenter leads out of this chroot"
     return None
 
 
@@ -189,7 +196,10 @@ def hosts(count: int) -> Iterator[tuple[Host, ...]]:
 def _host(stack: contextlib.ExitStack, name: str, address: str, known: str, switch: Host | None) -> Host:
     pipe = subprocess.PIPE
     command = ["unshare", *NAMESPACES, "--", "sh", "-c", HOLD, "sh", name, known]
-    holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd="/")
+    # In a session of its own: Ctrl-C must not end it before it has swept its host.
+    holder = subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd="/", start_new_session=True
+    )
     host = Host(name, address, holder, switch)
     stack.callback(host.end)
     assert holder.stdout is not None
@@ -210,6 +220,8 @@ def _run(command: Sequence[str]) -> str:
     """Run a command that takes no time; raises NoHostsError with what it said."""
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=ENDS)
+    except subprocess.TimeoutExpired as error:
+        raise NoHostsError(f"{' '.join(command)}: still running after {ENDS:g} s") from error
     except subprocess.CalledProcessError as error:
         raise NoHostsError(f"{' '.join(command)}: {error.stderr.strip()}") from error
     except FileNotFoundError as error:

@@ -19,12 +19,20 @@ def attached(path: Path, *options: str) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.fail("a loop device needs root: run the tests with sudo", pytrace=False)
     device = Path(run("losetup", "--find", "--show", *options, path).stdout.decode().strip())
-    backing = Path("/sys/block", device.name, "loop", "backing_file")
     try:
         yield device
     finally:
         run("losetup", "--detach", device)
-        wait_until(lambda: not backing.exists(), f"{device} is free again")
+        wait_until(lambda: not _has(device, path), f"{device} is free again")
+
+
+def _has(device: Path, path: Path) -> bool:
+    """Return whether a loop device still has this file; a different test may have taken it for its own."""
+    try:
+        backing = Path("/sys/block", device.name, "loop", "backing_file").read_bytes()
+    except OSError:
+        return False
+    return backing.rstrip(b"\n").removesuffix(b" (deleted)") == os.fsencode(path)
 
 
 def bytes_read(device: Path) -> int:

@@ -1,5 +1,6 @@
 """The kernel's own list of mounts, and the way to end a FUSE mount that hangs."""
 
+import os
 import re
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class Entry:
 def entries() -> list[Entry]:
     """Return all mounts that this process sees."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    # The kernel leaves bytes in names as they are that str.splitlines takes for the end of a line.
+    for line in map(os.fsdecode, Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]):
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
         found.append(Entry(fields[2], _plain(fields[4]), right.split(" ")[0], fields[5]))

@@ -12,9 +12,10 @@ import attrs
 import pytest
 
 from tests.mount.support import mountinfo
-from tests.mount.support.commands import DYING, Done, Process, fanoutfs, has_ended, run, start, wait_until
+from tests.mount.support.commands import Done, Process, fanoutfs, has_ended, run, start, wait_until
 
 WATCH = 'read -r -t "$1"; [ $? -gt 128 ] && echo 1 > "$2"'  # a closed pipe ends it too, with status 1
+HANGS = 30.0  # seconds; a watchdog whose pipe was closed has nothing left to do
 SEVERE = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|^Traceback ", re.MULTILINE)
 
 
@@ -54,6 +55,10 @@ class Mount:
         status = self.status()
         busy = status["readers"] or status["source"]["reading"] or any(status["gauges"].values())
         return not busy
+
+    def is_paced(self) -> bool:
+        """Return whether a reader waits for another reader (not for the source)."""
+        return any(isinstance(reader["waiting"], int) for reader in self.status()["readers"])
 
     def is_mounted(self) -> bool:
         """Tell whether the kernel still has a mount here."""
@@ -102,7 +107,7 @@ class Mount:
             return
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
-        code = self._watchdog.wait(DYING)
+        code = self._watchdog.wait(HANGS)
         if self._watchdog.stderr is not None:
             self._watchdog.stderr.close()
         if self._watchdog.stdout is not None:

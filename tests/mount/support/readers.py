@@ -4,13 +4,12 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
 
-from tests.mount.support.commands import DYING, Argument, Done, Process, finish
+from tests.mount.support.commands import Argument, Done, Process, finish
 from tests.mount.support.images import MIB, check_pattern
 
 # Copies `first` bytes, says so, waits for a line, then copies the rest.
@@ -32,7 +31,8 @@ while piece := os.read(image, 1 << 20):
     os.write(copy, piece)
 """
 
-GATE = 'read -r go; exec "$@"'
+GATE = 'echo here; read -r go; exec "$@"'
+HANGS = 30.0  # seconds; a killed process that is not gone then will not go
 
 Spawn = Callable[..., Process]
 
@@ -74,7 +74,9 @@ def at_once(spawn: Spawn, commands: Sequence[Sequence[Argument]]) -> list[Proces
     gate, opener = os.pipe()
     try:
         processes = [spawn("sh", "-c", GATE, "sh", *command, stdin=gate) for command in commands]
-        time.sleep(0.1)  # until the last shell stands at the gate
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"here\n"
     finally:
         os.close(gate)
         os.close(opener)
@@ -111,9 +113,9 @@ def read_in_pieces(image: Path, size: int, way: int, step: int = MIB) -> dict[in
 
 
 def goes_soon(process: Process) -> bool:
-    """Tell whether a killed process ends within a few seconds."""
+    """Return whether a process that got a signal ends, though those for whom it waited do not move."""
     try:
-        process.wait(DYING)
+        process.wait(HANGS)
     except subprocess.TimeoutExpired:
         return False
     return True

@@ -10,13 +10,28 @@ import attrs
 
 from tests.mount.support.commands import Argument, run
 
+PORTS = iter(range(16_000, 32_768))
+"""Below those that the kernel gives to connections (32,768 and on): none of these takes one by chance."""
+
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    """Return a port that no other test gets, in this process or in one beside it.
+
+    Its twin for UDP, on which nothing here listens, is taken until this process ends: that is the claim.
+    """
+    for port in PORTS:
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+            with socket.socket() as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        claim.detach()
         return port
+    raise AssertionError("all ports are taken")
 
 
 @attrs.frozen
@@ -54,7 +69,7 @@ class Web:
         clients = []
         for _ in range(count):
             client = stack.enter_context(socket.socket())
-            client.settimeout(10)
+            client.settimeout(60)
             client.connect(("127.0.0.1", self.port))
             client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             clients.append(client)

@@ -1,0 +1,73 @@
+"""A producer that is told to end by signals, on a clock that stands still unless the test moves it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from fanoutfs.consumer import Consumer
+from fanoutfs.coordinator.engine import DRAIN_SECONDS, Engine
+from fanoutfs.errors import ClosingError
+from fanoutfs.settings import PAGE, Settings
+from tests.scratched import Scratched
+
+CONTENT = bytes(20 * PAGE)
+
+
+async def becomes(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread or a signal brings about; the test's clock stands meanwhile."""
+    while not condition():
+        await trio.to_thread.run_sync(time.sleep, 0.001)
+
+
+async def read_all(consumer: Consumer, failed: trio.Event) -> None:
+    try:
+        for place in range(0, len(CONTENT), PAGE):
+            await consumer.read(place, PAGE)
+    except ClosingError:
+        failed.set()
+
+
+async def tell(engine: Engine, nursery: trio.Nursery) -> trio.Event:
+    """Have a reader wait for another one, and the engine told once; return what its error sets."""
+    ring, failed = engine.ring, trio.Event()
+    behind, front = (Consumer(ring, number, os.getpid(), "test") for number in (1, 2))
+    await behind.read(0, PAGE)
+    nursery.start_soon(read_all, front, failed)
+    await becomes(lambda: bool(ring.waiting()) and ring.rules.waits_for(front.point, ring.clock()) == 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await becomes(engine.told_to_end.is_set)
+    return failed
+
+
+def engine_of_two_slots() -> Engine:
+    return Engine(Settings(block=PAGE, ring=2 * PAGE, patience=300), Scratched(CONTENT))
+
+
+async def test_a_read_that_waits_has_some_seconds(mock_clock: MockClock) -> None:
+    """Before them it waits on, after them it fails, and the producer ends."""
+    engine = engine_of_two_slots()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(engine.run, trio.sleep_forever)
+        failed = await tell(engine, nursery)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(0.99 * DRAIN_SECONDS)
+        await wait_all_tasks_blocked()
+        assert not failed.is_set()
+        mock_clock.jump(0.02 * DRAIN_SECONDS)
+        await failed.wait()
+
+
+async def test_a_second_signal_spares_these_seconds(mock_clock: MockClock) -> None:
+    """The read fails though no time has passed."""
+    engine, began = engine_of_two_slots(), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(engine.run, trio.sleep_forever)
+        failed = await tell(engine, nursery)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await failed.wait()
+
+    assert trio.current_time() == began
