@@ -11,8 +11,10 @@ Without followers nothing is hashed, and what was recorded stays: the first who 
 resident to be hashed (what ``Digests`` still knows of these slots is not hashed again). When the last one has
 gone recording goes on for a while: one whose connection broke comes back, and must have missed nothing.
 
-Invariant: while it records, a resident good block is in ``_lacking``, or in ``_making``, or its
-digest is in the table.
+Invariants: while it records, a resident good block is in ``_lacking``, or in ``_making``, or its digest is in
+the table. A slot is never in both ``_lacking`` and ``_making``: a follower who joins while a slot is being
+hashed gets that digest, and the slots that ``finish`` is asked for are lent to a read, and hold nothing
+resident.
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -102,15 +104,12 @@ class Recorder:
         A checkpoint only when it has to hash or wait. Can't be cancelled: to hash them takes some
         milliseconds.
         """
+        batch = {slot: self._lacking.pop(slot) for slot in slots if slot in self._lacking}
         with trio.CancelScope(shield=True):
-            while True:
-                # A follower who comes back meanwhile has all that is resident lack again.
-                while making := [self._making[slot] for slot in slots if slot in self._making]:
-                    await making[0].wait()
-                batch = {slot: self._lacking.pop(slot) for slot in slots if slot in self._lacking}
-                if not batch:
-                    return
+            if batch:
                 await self._record(batch)
+            while making := [self._making[slot] for slot in slots if slot in self._making]:
+                await making[0].wait()
 
     def _goes_on(self) -> bool:
         """Say whether it is recording; ends it when it is time."""
@@ -123,7 +122,8 @@ class Recorder:
     def _begin(self) -> None:
         self._recording = True
         for block, slot in self.ring.rules.residency.slot_of.items():
-            self._enter_resident(block, slot, bad=self.ring.is_bad(block))
+            if slot not in self._making:
+                self._enter_resident(block, slot, bad=self.ring.is_bad(block))
 
     def _enter_resident(self, block: int, slot: int, *, bad: bool) -> None:
         if bad:
@@ -139,6 +139,7 @@ class Recorder:
         return {slot: self._lacking.pop(slot) for slot in slots}
 
     async def _record(self, batch: dict[int, int]) -> None:
+        assert self._making.keys().isdisjoint(batch)
         made = trio.Event()
         self._making.update(dict.fromkeys(batch, made))
         try:
@@ -146,8 +147,7 @@ class Recorder:
             digests = await self.ring.digests.of(blocks, slots, [self._length(block) for block in blocks])
         finally:
             for slot in batch:
-                if self._making.get(slot) is made:
-                    del self._making[slot]
+                del self._making[slot]
             made.set()
         for block, digest in zip(blocks, digests, strict=True):
             # It would be empty only if the slot had been written over.

@@ -16,6 +16,7 @@ from fanoutfs.coordinator.engine import Engine
 from fanoutfs.settings import PAGE, Settings
 from fanoutfs.sharing.borrower import Borrower
 from fanoutfs.sharing.wire import Connection
+from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
 
 BLOCKS = 40
@@ -24,9 +25,6 @@ SIZE = (BLOCKS - 1) * PAGE + 123
 
 CONTENT = b"".join(i.to_bytes(8, "big") for i in range(0, SIZE + 8, 8))[:SIZE]
 """Every 8 bytes are their own offset."""
-
-LIMIT = 10.0
-"""Seconds that a test here may take, ten times what it needs."""
 
 
 @attrs.define(eq=False)
@@ -89,7 +87,7 @@ async def producer(
     engine = Engine(Settings(block=PAGE, ring=slots * PAGE, **settings), Scratched(CONTENT, bad))
     with tempfile.TemporaryDirectory(prefix="fanoutfs-test-") as folder:
         served = Served(engine, Path(folder, "door"))
-        with trio.fail_after(LIMIT), engine.in_use() if kept else contextlib.nullcontext():
+        with trio.fail_after(HANG_SECONDS), engine.in_use() if kept else contextlib.nullcontext():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(served.run)
                 await served.becomes(served.path.exists)
@@ -106,7 +104,7 @@ def copy_rest(
     content = content or bytearray(image.size)
     end = borrower.end if until is None else until
     while borrower.place < end:
-        count = borrower.wait(min(most, end - borrower.place), LIMIT)
+        count = borrower.wait(min(most, end - borrower.place), HANG_SECONDS)
         place = borrower.place
         tickets = borrower.tickets(count)
         copied = [bytes(borrower.block(ticket, place + i)) for i, ticket in enumerate(tickets)]
@@ -119,7 +117,7 @@ def copy_rest(
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait, in a thread, until something holds."""
-    until = time.monotonic() + LIMIT
+    until = time.monotonic() + HANG_SECONDS
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.002)

@@ -1,6 +1,6 @@
 """The monitor service in this process: asked without a socket, or on the loopback."""
 
-import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +20,8 @@ from fanoutfs.service.opening import Opened, open_service
 from fanoutfs.service.serve import Server
 from fanoutfs.settings import ServiceSettings
 from tests.documents import document, reader
+from tests.limits import HANG_SECONDS
+from tests.ports import free_port
 from tests.tasks.rig import Rig, make_rig
 
 TOKEN = "correct-horse-battery"
@@ -42,13 +44,6 @@ def client_of(service: Service, **headers: str) -> httpx.AsyncClient:
     """Give a client that asks the application itself; it keeps cookies."""
     transport = httpx.ASGITransport(app=service.app())
     return httpx.AsyncClient(transport=transport, base_url="http://localhost:8400", headers=headers)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def opened(**settings: Path) -> Opened:
@@ -88,7 +83,7 @@ async def serving(
         nursery.start_soon(digests.recorder.run)
         nursery.start_soon(served.server.run)
         try:
-            with trio.fail_after(60):
+            with trio.fail_after(HANG_SECONDS):
                 yield served
         finally:
             nursery.cancel_scope.cancel()
@@ -109,8 +104,16 @@ async def receive_until(stream: trio.abc.ReceiveStream, end: bytes) -> bytes:
     return found
 
 
+async def at_once(condition: Callable[[], bool]) -> None:
+    """Look again and again while a clock that jumps stands still, for what takes none of its time."""
+    until = time.monotonic() + HANG_SECONDS
+    while not condition():
+        assert time.monotonic() < until
+        await trio.lowlevel.checkpoint()
+
+
 async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for at most some seconds of trio's clock: other ends of sockets tell nobody."""
-    with trio.fail_after(30):
+    """Look again and again as trio's clock goes on: other ends of sockets tell nobody."""
+    with trio.fail_after(HANG_SECONDS):
         while not condition():  # noqa: ASYNC110 (there is no event for it)
             await trio.sleep(0.01)

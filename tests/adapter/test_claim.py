@@ -18,6 +18,7 @@ from fanoutfs.coordinator.find import ask_status, claim_or_find, knock
 from fanoutfs.errors import UnusableError
 from fanoutfs.runtime import runtime_folder
 from fanoutfs.sharing.wire import Connection
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,7 @@ def test_whoever_had_it_was_killed(folder: Path) -> None:
     with holder(folder, "alone") as process:
         assert Claim.take_nowait("source") is None
         process.kill()
-        process.wait(10)
+        process.wait(HANG_SECONDS)
         taken = Claim.take_nowait("source")
 
     assert taken is not None
@@ -88,7 +89,7 @@ def test_whoever_had_it_was_killed(folder: Path) -> None:
 def test_whoever_had_it_forked_and_ended(folder: Path) -> None:
     """The child has it, too: so a daemon keeps what the command has claimed for it."""
     with holder(folder, "forks") as process:
-        process.wait(10)
+        process.wait(HANG_SECONDS)
         assert Claim.take_nowait("source") is None
 
     found = claim_or_find("source", "/dev/x")
@@ -98,24 +99,23 @@ def test_whoever_had_it_forked_and_ended(folder: Path) -> None:
 
 def test_many_want_it_at_once(folder: Path) -> None:
     """One has the claim; when its door is open all the others stand there, and none has had to be told."""
-    opened = threading.Event()
+    visits = threading.Semaphore(0)
     doors = []
 
     def come(_: int) -> str:
         found = claim_or_find("source", "/dev/x")
         if isinstance(found, Connection):
             found.close()
+            visits.release()
             return "visits"
         doors.append(listen(door_of("source")))
-        opened.wait(10)
+        for _ in range(29):
+            assert visits.acquire(timeout=HANG_SECONDS)
         found.release()
         return "produces"
 
     with ThreadPoolExecutor(30) as pool:
-        coming = pool.map(come, range(30))
-        knocking = threading.Timer(0.3, opened.set)
-        knocking.start()
-        came = sorted(coming)
+        came = sorted(pool.map(come, range(30)))
     for door in doors:
         door.close()
 

@@ -9,7 +9,7 @@ from fanoutfs.ring.digest_table import DigestTable, parse_line
 from fanoutfs.service import digests
 from fanoutfs.service.digests import MOST_FOLLOWERS
 from fanoutfs.settings import PAGE
-from tests.adapter.service import receive_until, serving, until
+from tests.adapter.service import at_once, receive_until, serving, until
 from tests.tasks.rig import Rig, make_rig, read, read_all
 
 GET = b"%s /digests HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -124,7 +124,7 @@ async def test_a_follower_that_takes_nothing_is_hung_up_on(
             for block in range(60_000):
                 table.enter(block, bytes(16))
             await stream.send_all(GET % b"GET")
-            await until(lambda: recorder.followers == 2)
+            await at_once(lambda: recorder.followers == 2)
             await until(lambda: recorder.followers == 1)
         await stream.aclose()
 

@@ -21,6 +21,7 @@ from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.settings import MIB, PAGE, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, copy_rest, in_thread, producer
+from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
 
 JOIN = {"target": "/dev/x", "digests": False, "near": None, "goes_on": None}
@@ -39,7 +40,7 @@ def visit(served: Served) -> Iterator[Connection]:
 
 
 async def ask(connection: Connection, word: str, **message: Any) -> Any:
-    return await in_thread(lambda: connection.ask(word, 5, **message))
+    return await in_thread(lambda: connection.ask(word, HANG_SECONDS, **message))
 
 
 # Who is let in
@@ -117,7 +118,7 @@ async def test_it_lives_as_long_as_somebody_stays() -> None:
                 assert not served.ended.is_set()
             await served.ended.wait()
             with pytest.raises(HungUpError):
-                await in_thread(asks.hear, 5)
+                await in_thread(asks.hear, HANG_SECONDS)
 
     assert [answer["others"] for answer in answers] == [0, 1]
     told = {"size": SIZE, "block": PAGE, "identity": "scratched", "head": 0}
@@ -128,7 +129,7 @@ async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     """An engine that was started for a copy ends by itself when that never comes."""
     monkeypatch.setattr(engine_module, "FIRST_SECONDS", 0.05)
     engine = Engine(Settings(block=PAGE, ring=8 * PAGE), Scratched(CONTENT))
-    with trio.fail_after(5):
+    with trio.fail_after(HANG_SECONDS):
         await engine.run(engine.first_user, Door(engine, listen(tmp_path / "door")).serve)
 
 
@@ -172,7 +173,7 @@ async def test_two_hundred_at_once() -> None:
                 for number, connection in enumerate(connections):
                     word = ["status", "stay", "join"][number % 3]
                     connection.say(word, **JOIN)
-                return [connection.hear(5)["word"] for connection in connections]
+                return [connection.hear(HANG_SECONDS)["word"] for connection in connections]
 
             words = await in_thread(come)
         await served.becomes(lambda: served.engine.users == 1)
@@ -187,7 +188,7 @@ async def test_a_visitor_that_comes_piece_by_piece() -> None:
             for piece in (b'{"word": "sta', b'tus"}', b'\n{"word": "status"}\n{"wo', b'rd": "stay"}\n'):
                 connection.socket.sendall(piece)
                 await wait_all_tasks_blocked()
-            words = [(await in_thread(connection.hear, 5))["word"] for _ in range(3)]
+            words = [(await in_thread(connection.hear, HANG_SECONDS))["word"] for _ in range(3)]
 
     assert words == ["status", "status", "staying"]
 
@@ -241,7 +242,7 @@ async def test_nonsense_costs_who_talks_it_the_connection(
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.socket.sendall(NONSENSE[what])
         while True:
-            connection.hear(5)
+            connection.hear(HANG_SECONDS)
 
     async with producer() as served:
         other = await in_thread(served.join)

@@ -17,6 +17,7 @@ from fanoutfs.export.opening import Opened
 from fanoutfs.keeping.keeper import Keeper
 from fanoutfs.line import Line, lines
 from fanoutfs.settings import ExportSettings
+from tests.limits import HANG_SECONDS
 
 SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}
 
@@ -38,7 +39,7 @@ class Beside:
 
     async def hear(self) -> dict[str, Any]:
         """Hear what the keeper is told."""
-        with trio.fail_after(5):
+        with trio.fail_after(HANG_SECONDS):
             await trio.lowlevel.wait_readable(self.keeper.fileno())
         return self.keeper.hear(0)
 
@@ -54,7 +55,7 @@ async def exporting() -> AsyncIterator[Beside]:
         await export(Opened(Keeper(line, pid=0), settings), beside.engine)
         beside.ended.set()
 
-    with trio.fail_after(10):
+    with trio.fail_after(HANG_SECONDS):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             await trio.testing.wait_all_tasks_blocked()
@@ -104,7 +105,7 @@ async def test_an_engine_that_never_mounts_ends_it_too() -> None:
         with engine:
             await export(opened, make_engine())
 
-    with trio.fail_after(10):
+    with trio.fail_after(HANG_SECONDS):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             await trio.testing.wait_all_tasks_blocked()
@@ -121,7 +122,6 @@ async def test_an_end_of_nbdkit_is_a_warning(caplog: pytest.LogCaptureFixture) -
         await begun(beside)
         beside.keeper.tell(ended="signal 9: it said nothing", again=2)
         await trio.testing.wait_all_tasks_blocked()
-        await trio.sleep(0.05)
         assert ["nbdkit has ended (signal 9: it said nothing); it begins again in 2 s"] == [
             record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
         ]

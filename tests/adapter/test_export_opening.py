@@ -15,10 +15,11 @@ from fanoutfs.credentials import first_user
 from fanoutfs.errors import UnusableError
 from fanoutfs.export.opening import Opened, open_export
 from fanoutfs.settings import ExportSettings
-from tests.adapter.service import free_port
+from tests.adapter.producers import wait_for
+from tests.limits import HANG_SECONDS
+from tests.ports import free_port
 
 KEY = "fanoutfs:" + "0f" * 32
-SECONDS = 10.0
 
 TRIED = 'case "$*" in *--run*) exit 0;; esac\n'
 
@@ -66,7 +67,7 @@ def make(runtime: Path) -> Iterator[Open]:
 def see_end(opened: Opened) -> None:
     opened.close()
     descriptor = os.pidfd_open(opened.keeper.pid)
-    ended = select.select([descriptor], [], [], SECONDS)[0]
+    ended = select.select([descriptor], [], [], HANG_SECONDS)[0]
     os.close(descriptor)
     assert ended, "the keeper has not ended"
     os.waitpid(opened.keeper.pid, 0)
@@ -223,12 +224,8 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
     )
     opened = make()
     opened.keeper.line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
-    seen = tmp_path / "seen"
-    for _ in range(500):
-        if seen.exists():
-            break
-        select.select([], [], [], 0.02)
-    count, told, own, what = seen.read_text().split()
+    wait_for((tmp_path / "seen").exists)
+    count, told, own, what = (tmp_path / "seen").read_text().split()
 
     assert ("1", own) == (count, told)
     assert what.startswith("socket:")
@@ -239,7 +236,7 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
     play(TRIED + "echo something is broken >&2; exit 3")
     line = make().keeper.line
     line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
-    told = [line.hear(SECONDS) for _ in range(2)]
+    told = [line.hear(HANG_SECONDS) for _ in range(2)]
 
     assert [("exit code 3: something is broken", 1), ("exit code 3: something is broken", 2)] == [
         (each["ended"], each["again"]) for each in told
@@ -247,13 +244,14 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
 
 
 def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) -> None:
-    """It would begin again in a second."""
+    """It would begin again in a second, and does not."""
     play(TRIED + "exit 3")
     line = make().keeper.line
     line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
-    line.hear(SECONDS)
+    assert 1 == line.hear(HANG_SECONDS)["again"]
     line.tell(end=True)
-    assert {} == line.hear(0.5)
+    # Had it begun again it would have said so, for it fails each time.
+    assert {} == line.hear(HANG_SECONDS)
 
 
 def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Path) -> None:
@@ -261,10 +259,7 @@ def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Pa
     play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
     line = make().keeper.line
     line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
-    for _ in range(500):
-        if (tmp_path / "pid").exists():
-            break
-        select.select([], [], [], 0.02)
+    wait_for((tmp_path / "pid").exists)
     line.tell(end=True)
-    assert {} == line.hear(3)
+    assert {} == line.hear(HANG_SECONDS)
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

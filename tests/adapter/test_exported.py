@@ -19,6 +19,8 @@ from fanoutfs.source import exported
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.exported import PIECE, ExportedSource
 from fanoutfs.source.positioned import PositionedSource
+from tests.limits import HANG_SECONDS
+from tests.noise import noise
 
 SIZE = 4 * PIECE + 1234
 
@@ -94,7 +96,7 @@ def open_source(
 
     def make(*errors: int, **attributes: Any) -> tuple[ExportedSource, Far]:
         path = tmp_path / "image"
-        path.write_bytes(os.urandom(SIZE))
+        path.write_bytes(noise(SIZE))
         far = Far(path, list(errors))
         monkeypatch.setattr(exported, "_connect", far.connect)
         keeper = Keeper(keepers_line[0], 0)
@@ -254,7 +256,10 @@ def test_a_connection_that_is_dead_without_a_word_is_cut(
     first = cast("Connection", source._file)
 
     def hang() -> None:
-        assert [keepers_line[1].hear(5) for _ in range(2)] == [{"reader": os.getpid()}, {"cut": True}]
+        assert [keepers_line[1].hear(HANG_SECONDS) for _ in range(2)] == [
+            {"reader": os.getpid()},
+            {"cut": True},
+        ]
 
     first.hangs = hang
     assert read(source) == far.path.read_bytes()

@@ -12,8 +12,7 @@ import pytest
 
 from fanoutfs.keeping.keeper import Keeper, Work
 from fanoutfs.line import Line
-
-SECONDS = 10.0
+from tests.limits import HANG_SECONDS
 
 Fork = Callable[..., Keeper]
 
@@ -35,7 +34,7 @@ def fork() -> Iterator[Fork]:
 def see_end(pid: int) -> None:
     """Wait for the end of a child; one that hangs is killed, and fails the test."""
     descriptor = os.pidfd_open(pid)
-    ended = select.select([descriptor], [], [], SECONDS)[0]
+    ended = select.select([descriptor], [], [], HANG_SECONDS)[0]
     os.close(descriptor)
     if not ended:
         os.kill(pid, signal.SIGKILL)
@@ -55,7 +54,7 @@ def stay(line: Line) -> None:
 
 def ask(keeper: Keeper, **message: Any) -> dict[str, Any]:
     keeper.line.tell(**message)
-    return keeper.line.hear(SECONDS)
+    return keeper.line.hear(HANG_SECONDS)
 
 
 def test_it_ends_when_nobody_holds_its_line(fork: Fork) -> None:
@@ -85,7 +84,7 @@ def test_it_has_its_line_and_what_it_was_given(fork: Fork, tmp_path: Path) -> No
     given, not_given = tmp_path / "given", tmp_path / "not given"
     with given.open("w") as one, not_given.open("w"):
         keeper = fork(look, one.fileno())
-        said = keeper.line.hear(SECONDS)
+        said = keeper.line.hear(HANG_SECONDS)
 
     assert [*["/dev/null"] * 3, str(given)] == sorted(said["files"])
 
@@ -97,7 +96,7 @@ def test_it_is_in_a_session_of_its_own(fork: Fork) -> None:
         line.tell(session=os.getsid(0), folder=os.getcwd())  # noqa: PTH109 (a text for the line)
 
     keeper = fork(where)
-    assert {"session": keeper.pid, "folder": "/"} == keeper.line.hear(SECONDS)
+    assert {"session": keeper.pid, "folder": "/"} == keeper.line.hear(HANG_SECONDS)
 
 
 def test_a_signal_that_its_starter_handles_ends_it(fork: Fork) -> None:
@@ -107,7 +106,9 @@ def test_a_signal_that_its_starter_handles_ends_it(fork: Fork) -> None:
         keeper = fork(stay)
         assert {"there": 1} == ask(keeper, there=1)
         os.kill(keeper.pid, signal.SIGTERM)
-        assert {} == keeper.line.hear(SECONDS)
+        ended = os.waitid(os.P_PID, keeper.pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        assert (os.CLD_KILLED, signal.SIGTERM) == (ended.si_code, ended.si_status)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -119,8 +120,8 @@ def test_what_breaks_it_is_told(fork: Fork) -> None:
         raise ValueError("this is wrong")
 
     keeper = fork(broken)
-    assert "this is wrong" in keeper.line.hear(SECONDS)["error"]
-    assert {} == keeper.line.hear(SECONDS)
+    assert "this is wrong" in keeper.line.hear(HANG_SECONDS)["error"]
+    assert {} == keeper.line.hear(HANG_SECONDS)
 
 
 def test_a_line_can_make_room(fork: Fork) -> None:
@@ -133,5 +134,5 @@ def test_a_line_can_make_room(fork: Fork) -> None:
         stay(line)
 
     keeper = fork(move)
-    assert {"moved": True} == keeper.line.hear(SECONDS)
+    assert {"moved": True} == keeper.line.hear(HANG_SECONDS)
     assert {"there": 1} == ask(keeper, there=1)

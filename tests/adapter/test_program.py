@@ -15,8 +15,7 @@ import pytest
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.keeping.program import LONGEST_LINE, Program
-
-SECONDS = 10.0
+from tests.limits import HANG_SECONDS
 
 Start = Callable[..., Program]
 
@@ -36,18 +35,18 @@ def start() -> Iterator[Start]:
 
 def run(program: Program) -> int:
     """Give its exit code."""
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while program.ended is None:
         assert time.monotonic() < until, "it has not ended"
-        program.wait(seconds=1)
+        program.wait(seconds=HANG_SECONDS)
     return program.ended
 
 
 def hear(program: Program, line: str) -> None:
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while line not in program.said:
         assert time.monotonic() < until, f"it said {list(program.said)}"
-        program.wait(seconds=1)
+        program.wait(seconds=HANG_SECONDS)
 
 
 def test_its_last_lines_are_kept(start: Start) -> None:
@@ -72,12 +71,28 @@ def test_who_is_killed_has_a_negative_code(start: Start) -> None:
     assert -signal.SIGKILL == run(program)
 
 
-def test_one_that_has_closed_its_stderr_is_waited_for(start: Start) -> None:
-    """Its silence is not its end, and costs no processor time."""
-    program = start("exec 2>&-; read _ </dev/zero; exit 4", first=lambda: signal.alarm(1))
-    began = time.process_time()
-    assert -signal.SIGALRM == run(program)
-    assert time.process_time() - began < 0.5
+def test_one_that_has_closed_its_stderr_is_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its silence is not its end, and wakes nobody again."""
+    woken: list[list[int]] = []
+    real = select.select
+
+    def noting(reading: list[int], *rest: Any) -> tuple[list[int], list[int], list[int]]:
+        found = real(reading, *rest)
+        woken.append(found[0])
+        return found
+
+    monkeypatch.setattr(select, "select", noting)
+    held, hold = os.pipe()
+    with open(held) as until, open(hold, "w") as holding:  # noqa: PTH123 (descriptors)
+        program = start(f"exec 2>&-; read _ </proc/self/fd/{until.fileno()}; exit 4", kept=(until.fileno(),))
+        stderr = program._stderr
+        program.wait(seconds=HANG_SECONDS)
+        still_runs = program.ended is None
+        holding.close()
+        code = run(program)
+
+    assert (True, 4) == (still_runs, code)
+    assert [[stderr], [program._pidfd]] == woken
 
 
 def test_somebody_else_can_be_heard_meanwhile(start: Start) -> None:
@@ -87,7 +102,7 @@ def test_somebody_else_can_be_heard_meanwhile(start: Start) -> None:
     with one, other:
         assert [] == program.wait(one.fileno(), seconds=0.01)
         other.send(b"x")
-        assert [one.fileno()] == program.wait(one.fileno(), seconds=SECONDS)
+        assert [one.fileno()] == program.wait(one.fileno(), seconds=HANG_SECONDS)
 
 
 def test_it_ends_when_it_is_asked_to(start: Start) -> None:
@@ -99,14 +114,21 @@ def test_it_ends_when_it_is_asked_to(start: Start) -> None:
     assert "bye" == program.said[-1]
 
 
-def test_one_that_does_not_end_is_killed(start: Start) -> None:
+def test_one_that_does_not_end_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time that it is given."""
     program = start("trap '' TERM; echo ready >&2; while :; do sleep 0.02; done")
     hear(program, "ready")
-    began = time.monotonic()
-    program.end(0.2)
+    given: list[float | None] = []
+    wait = program.process.wait
+
+    def noting(timeout: float | None = None) -> int:
+        given.append(timeout)
+        return wait(timeout)
+
+    monkeypatch.setattr(program.process, "wait", noting)
+    program.end(0.02)
     assert -signal.SIGKILL == program.process.returncode
-    assert 0.2 <= time.monotonic() - began < 2
+    assert [0.02, None] == given
 
 
 def test_it_has_what_is_kept_for_it_and_no_more(start: Start) -> None:
@@ -149,6 +171,6 @@ def test_it_ends_with_its_keeper() -> None:
         try:
             assert [] == select.select([program], [], [], 0.1)[0]
             keeper.kill()
-            assert [program] == select.select([program], [], [], SECONDS)[0]
+            assert [program] == select.select([program], [], [], HANG_SECONDS)[0]
         finally:
             os.close(program)

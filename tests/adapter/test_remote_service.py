@@ -21,8 +21,10 @@ from fanoutfs.upstream import service as service_module
 from fanoutfs.upstream.address import ServiceAddress
 from fanoutfs.upstream.digests import RemoteDigests
 from fanoutfs.upstream.service import Service
-from tests.adapter.service import SHOWN, TOKEN, free_port, serving
+from tests.adapter.service import SHOWN, TOKEN, serving
 from tests.documents import document, reader
+from tests.limits import HANG_SECONDS
+from tests.ports import free_port
 from tests.tasks.rig import make_rig, read_all
 
 SHOWABLE = document(reader(1), mountpoint="/mnt")
@@ -53,7 +55,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         "req",
         "-x509",
         "-newkey",
-        "rsa:2048",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
         "-nodes",
         "-subj",
         "/CN=localhost",
@@ -158,7 +162,7 @@ def says() -> Iterator[Callable[[bytes | None], int]]:
 
     yield listen
     for thread in threads:
-        thread.join(10)
+        thread.join(HANG_SECONDS)
     for one in sockets:
         one.close()
 

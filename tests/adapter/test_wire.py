@@ -9,6 +9,7 @@ import pytest
 
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.sharing.wire import Connection, HungUpError, packed, with_descriptors
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture
@@ -29,9 +30,9 @@ def test_what_was_said_before_it_hung_up_is_heard(ends: tuple[Connection, socket
     other.close()
 
     with pytest.raises(FanoutError, match="another user's"):
-        connection.hear(5)
+        connection.hear(HANG_SECONDS)
     with pytest.raises(HungUpError):
-        connection.hear(5)
+        connection.hear(HANG_SECONDS)
     with pytest.raises(HungUpError):
         connection.say("status")
 
@@ -43,9 +44,9 @@ def test_why_it_hung_up_is_heard_by_who_asks_later(ends: tuple[Connection, socke
     other.close()
 
     with pytest.raises(FanoutError, match="the source can't be read"):
-        connection.ask("resume", 5, block=3)
+        connection.ask("resume", HANG_SECONDS, block=3)
     with pytest.raises(HungUpError):
-        connection.ask("status", 5)
+        connection.ask("status", HANG_SECONDS)
 
 
 def test_descriptors_come_with_their_message_however_it_is_cut(
@@ -58,7 +59,7 @@ def test_descriptors_come_with_their_message_however_it_is_cut(
         other.sendmsg([line[:10]], with_descriptors((one.fileno(), two.fileno())))
         sender = threading.Thread(target=other.sendall, args=(line[10:],))
         sender.start()
-        message = connection.hear(5)
+        message = connection.hear(HANG_SECONDS)
         sender.join()
         fds = connection.take_descriptors()
         same = [os.path.sameopenfile(fd, one.fileno()) for fd in fds]

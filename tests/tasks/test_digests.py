@@ -14,6 +14,7 @@ from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.ring.digests import Digests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.settings import PAGE
+from tests.limits import HANG_SECONDS
 
 SLOTS = 4
 
@@ -35,7 +36,7 @@ class Hashing:
 
     def digest(self, block: memoryview) -> bytes:
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(HANG_SECONDS)
         self.lengths.append(len(block))
         return right(bytes(block))
 
@@ -50,7 +51,7 @@ class Hashing:
 
     async def hashing(self) -> None:
         """Wait until a thread hashes, and those who wait for it do."""
-        await trio.to_thread.run_sync(self.begun.wait, 10)
+        await trio.to_thread.run_sync(self.begun.wait, HANG_SECONDS)
         await wait_all_tasks_blocked()
 
 

@@ -16,6 +16,7 @@ from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.settings import PAGE
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sharing.sheet import Sheet
+from tests.limits import HANG_SECONDS
 from tests.tasks.borrowing import Copy, borrow, is_empty, lend, only
 from tests.tasks.rig import Rig, make_rig, read, read_all
 
@@ -374,7 +375,9 @@ async def test_a_term_ends_while_its_blocks_are_hashed(
     """What comes of it is for nobody: the next term has its own tickets, with the right digests."""
     rig = make_rig(slots=4, patience=10.0, seconds=0.001)
     go = threading.Event()
-    monkeypatch.setattr(digests_module, "digest", lambda block: digest_of(block) if go.wait(10) else b"")
+    monkeypatch.setattr(
+        digests_module, "digest", lambda block: digest_of(block) if go.wait(HANG_SECONDS) else b""
+    )
     lender = lend(rig, digests=True)
     made = Copy(borrow(lender))
 

@@ -219,6 +219,50 @@ async def test_a_follower_that_comes_back_has_missed_nothing(autojump_clock: Moc
     assert sorted(made.rig.blocks_read) == list(range(BLOCKS))
 
 
+async def test_a_follower_comes_back_while_a_slot_is_hashed(autojump_clock: MockClock) -> None:
+    """The hash under way serves the new follower, and the producer that wants the slot waits for it."""
+    made = make_recording(2, seconds=5.0, batch=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.recorder.run)
+        nursery.start_soon(made.rig.produce)
+        await read(made.rig.open(), 0, 100)
+        await trio.sleep(1.5)
+        await made.follow(1)
+        with made.recorder.follow():
+            under_way, lacking = set(made.recorder._making), set(made.recorder._lacking)
+            slots = made.rig.ring.rules.residency.slot_of
+            began = trio.current_time()
+            await made.recorder.finish((slots[0],))
+            took, known = trio.current_time() - began, set(made.known)
+            await made.recorded()
+        nursery.cancel_scope.cancel()
+
+    assert ({slots[0]}, {slots[1]}) == (under_way, lacking)
+    assert (4.0, {0}) == (took, known)
+    assert [0, 1] == made.digests.hashed
+
+
+async def test_what_is_asked_to_be_finished_while_it_is_hashed_is_hashed_once(
+    autojump_clock: MockClock,
+) -> None:
+    """Several slots, some being hashed, some not yet: ``finish`` returns once all are recorded."""
+    made = make_recording(8, seconds=5.0, batch=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.recorder.run)
+        nursery.start_soon(made.rig.produce)
+        await read(made.rig.open(), 0, 4 * PAGE)
+        with made.recorder.follow():
+            await trio.sleep(1)
+            under_way, lacking = set(made.recorder._making), set(made.recorder._lacking)
+            await made.recorder.finish((*under_way, *lacking))
+            known = made.known
+        nursery.cancel_scope.cancel()
+
+    assert 2 == len(under_way)
+    assert lacking
+    assert len(known) == len(under_way | lacking) == len(made.digests.hashed)
+
+
 async def test_bad_blocks_have_no_digest(autojump_clock: MockClock) -> None:
     """Neither those that come nor those that are there; one that is read after all has one."""
     made = make_recording(64)
