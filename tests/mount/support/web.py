@@ -1,6 +1,7 @@
 """The monitor service of a mount, asked as its users ask it."""
 
 import json
+import random
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,13 +11,26 @@ import attrs
 
 from tests.mount.support.commands import Argument, run
 
+PORTS = range(20000, 30000)
+"""Below those that the kernel gives to clients, so that none of them comes between (ip_local_port_range)."""
+
+_ours: list[socket.socket] = []
+"""Names that say which ports are ours, until this process ends."""
+
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    """Find a port that nobody listens on, and that no other test on this machine is given."""
+    for port in random.sample(PORTS, len(PORTS)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0fanoutfs-test-port-{port}")
+            socket.create_server(("", port)).close()
+        except OSError:
+            claim.close()
+            continue
+        _ours.append(claim)
         return port
+    raise AssertionError("no port is free")
 
 
 @attrs.frozen
