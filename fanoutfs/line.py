@@ -22,11 +22,14 @@ class Line:
         return True
 
     def hear(self, timeout: float | None = None) -> dict[str, Any]:
-        """Wait for a message; an empty one when the other side has ended or the time (seconds) is over."""
+        """Wait for a message; an empty one when the other side has ended or the time (seconds) is over.
+
+        A timeout of 0 takes only what is there already.
+        """
         self._socket.settimeout(timeout)
         try:
             packet = self._receive()
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return {}
         return json.loads(packet) if packet else {}
 

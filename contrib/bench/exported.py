@@ -22,6 +22,7 @@ from contrib.bench.readers import readers, run_together
 from fanoutfs.settings import MIB, parse_size
 from fanoutfs.simulate.model import simulate
 from fanoutfs.simulate.scenario import Reader, Scenario
+from tests.ports import free_port
 
 BAR = 0.5
 CLIENTS = 4
@@ -29,14 +30,6 @@ APART = 2.0  # seconds
 RATE = "100M"
 MORE = 1.05
 """Than `fanoutfs simulate` says that the source is read."""
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

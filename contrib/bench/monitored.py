@@ -25,6 +25,7 @@ from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import dd, readers, seconds_of
 from fanoutfs.settings import MIB
+from tests.ports import free_port
 
 COST = 0.03
 """Of a processor, or of the time."""
@@ -32,14 +33,6 @@ COST = 0.03
 SECONDS = 6.0
 CROWD = 500
 ASK = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def be_clients(port: int, count: int) -> None:

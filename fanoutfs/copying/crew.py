@@ -74,6 +74,11 @@ class Hand:
             time.sleep(LOOK_SECONDS)
         return True
 
+    def last_words(self) -> Iterator[dict[str, Any]]:
+        """Return what it said that nobody has heard yet; does not wait for more."""
+        while message := self.line.hear(0):
+            yield message
+
     def wait(self) -> str | None:
         """Reap it, ended or about to; gives an error that it did not live to tell."""
         self.line.close()
@@ -110,8 +115,11 @@ def hear(hands: list[Hand], seconds: float) -> Iterator[tuple[Hand, dict[str, An
     """Give what the workers say within so many seconds; the last word of each has "ended" in it.
 
     An error that it ended with is in that word, also when it was killed and could not say so.
+
+    Raise KeyboardInterrupt while waiting, before anything is taken from a line. Blocked at all other times,
+    SIGINT can't come between the last word of a worker and the one who enters it.
     """
-    ready, _, _ = select.select([hand.line.fileno() for hand in hands], [], [], seconds)
+    ready = _wait(hands, seconds)
     for hand in hands:
         if hand.line.fileno() in ready:
             message = hand.line.hear()
@@ -123,6 +131,15 @@ def hear(hands: list[Hand], seconds: float) -> Iterator[tuple[Hand, dict[str, An
             if not hand.begun:
                 hand.begun = True
                 hand.line.tell(all_joined=True)
+
+
+def _wait(hands: list[Hand], seconds: float) -> list[int]:
+    """Return the descriptors of the lines that can be heard; SIGINT is unblocked here, and only here."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        return select.select([hand.line.fileno() for hand in hands], [], [], seconds)[0]
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _be_worker(orders: Orders, claimed: Claimed, line: Line, command: int) -> NoReturn:

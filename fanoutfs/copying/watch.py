@@ -43,13 +43,13 @@ class Watch:
     _asked: float = attrs.field(default=0.0, init=False)
 
     def run(self, *, drawn: bool) -> None:
-        """Follow them to the end; drawn as it goes on a terminal. Interrupted: they are ended.
+        """Follow the workers to the end, drawing their progress on a terminal; when interrupted, end them.
 
-        SIGINT may be blocked until here: from now on there is somebody to end them.
+        The caller has blocked SIGINT, and it is blocked afterwards: it is let in while this waits for the
+        workers, so that what they have said by then counts. Raise KeyboardInterrupt.
         """
         live = list(self.progress)
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             with self._display(drawn=drawn) as display:
                 while live:
                     for hand, message in crew.hear(live, HEAR_SECONDS):
@@ -60,13 +60,22 @@ class Watch:
                         self._ask_what_they_wait_for()
                         display.refresh(time.monotonic())
         except KeyboardInterrupt:
-            for hand in live:
-                hand.end()
-            until = time.monotonic() + END_SECONDS
-            for hand in live:
-                if not hand.ends_before(until):
-                    self.progress[hand].fail("its process does not end, the target hangs", time.monotonic())
+            # Once more: Python may have raised this just before it was blocked again.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            self._end(live)
             raise
+
+    def _end(self, live: Sequence[Hand]) -> None:
+        """End the workers, and hear what they said before: a target that is done stays done."""
+        for hand in live:
+            hand.end()
+        until = time.monotonic() + END_SECONDS
+        for hand in live:
+            has_ended = hand.ends_before(until)
+            for message in hand.last_words():
+                self._heard(hand, message)
+            if not has_ended and self.progress[hand].phase != "done":
+                self.progress[hand].fail("its process does not end, the target hangs", time.monotonic())
 
     @contextlib.contextmanager
     def _display(self, *, drawn: bool) -> Iterator[Drawn | None]:

@@ -10,7 +10,7 @@ import pytest
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.mount.support import mountinfo
 from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
-from tests.mount.support.copies import BLOCK, RATE, SLOWLY, Copies, lines
+from tests.mount.support.copies import BLOCK, SLOWLY, Copies, lines
 from tests.mount.support.images import MIB, assert_same
 from tests.mount.support.readers import hold
 from tests.mount.support.refusals import assert_refused
@@ -27,7 +27,7 @@ def test_a_copy_of_a_mount(
 ) -> None:
     """Whatever names it, it has the mount's producer, and a `dd` goes on beside it."""
     source, target = pattern_image(SIZE), work / "target"
-    mounted = mount(source, "--read-rate", SIZE)
+    mounted = mount(source, *SLOWLY)
     names = {"mount": mounted.point, "mount/image": mounted.image, "source": source}
     reader = hold(spawn, mounted.image, work / "beside", BLOCK)
     copy = copies.start(names[by], target)
@@ -48,9 +48,11 @@ def test_a_mount_of_what_is_copied(
 ) -> None:
     """The copy's producer serves it, which the user is told; it is there when the copy is done."""
     source, target = pattern_image(SIZE), work / "target"
-    copy = copies.start(source, target, "--read-rate", RATE)
+    copy = copies.start(source, target, *SLOWLY)
+    held = copies.hold(source, target, BLOCK)
     producer = copies.wait_for_targets(source, target)["pid"]
     said = fanoutfs("mount", source, point).stderr.decode()
+    os.kill(held, signal.SIGCONT)
     run("cp", point / "image", work / "beside")
     copies.finish(copy)
     status = copies.status(source)
@@ -70,12 +72,14 @@ def test_a_mount_taken_down_while_it_is_copied(
 ) -> None:
     """`umount` returns at once and says that the producer goes on, until the copies are done."""
     source, targets = pattern_image(SIZE), [work / "one", work / "two"]
-    mounted = mount(source, "--read-rate", SIZE)
+    mounted = mount(source, *SLOWLY)
     one = copies.start(mounted.point, targets[0])
+    held = copies.hold(source, targets[0], BLOCK)
     two = copies.start(mounted.point, targets[1])
     copies.wait_for_targets(source, *targets)
     said = mounted.unmount().stderr.decode()
     is_there = not has_ended(mounted.pid)
+    os.kill(held, signal.SIGCONT)
     for copy in (one, two):
         copies.finish(copy)
 
@@ -116,9 +120,10 @@ def test_a_foreground_mount_ended_while_it_is_copied(
     front = spawn(FANOUTFS, "mount", "-f", *SLOWLY, source, point)
     wait_until((point / "image").exists, "the mount answers")
     copy = copies.start(source, target)
-    copies.worker(source, target, 2 * MIB)
+    held = copies.hold(source, target, 2 * MIB)
     front.send_signal(signal.SIGINT)
     finish(front)
+    os.kill(held, signal.SIGCONT)
     copies.finish(copy)
 
     assert [] == mountinfo.at(point)
@@ -154,10 +159,11 @@ def test_a_second_mount_of_what_is_copied(
 ) -> None:
     """It is refused, naming the first."""
     source, target = pattern_image(SIZE), work / "target"
-    mounted = mount(source, "--read-rate", SIZE)
+    mounted = mount(source, *SLOWLY)
     copy = copies.start(source, target)
-    copies.wait_for_targets(source, target)
+    held = copies.hold(source, target, BLOCK)
     refused = fanoutfs("mount", source, point, code=None)
+    os.kill(held, signal.SIGCONT)
     copies.finish(copy)
 
     assert_refused(refused, source, mounted.point)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import PatternFactory
+from tests.mount.support.commands import has_ended, wait_until
 from tests.mount.support.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
 from tests.mount.support.images import MIB, assert_same
 
@@ -25,7 +26,7 @@ def test_all_of_its_processes_are_interrupted(
     beside = copies.start(source, other)
     copies.wait_for_targets(source, *targets, other)
     os.kill(held, signal.SIGCONT)
-    copies.worker(source, targets[1], 2 * MIB)
+    copies.hold(source, targets[1], 2 * MIB)
     os.killpg(copy.pid, signal.SIGINT)
     done = copies.finish(copy, code=130)
     copies.finish(beside)
@@ -55,8 +56,11 @@ def test_one_target_is_done_before(copies: Copies, pattern_image: PatternFactory
     """It is good, and said to be, on stdout; the exit code is 130 all the same."""
     source, good, slow = pattern_image(SIZE), work / "good", work / "slow"
     copy = copies.start(source, good, slow, "--read-rate", RATE)
+    status = copies.wait_for_targets(source, good, slow)
+    (worker,) = (reader["pid"] for reader in status["readers"] if reader["target"] == str(good))
     copies.hold(source, slow, MIB)
-    copies.wait_for_targets(source, slow)
+    # It has left the ring before that, and was flushing.
+    wait_until(lambda: has_ended(worker), "the good copy is done")
     os.killpg(copy.pid, signal.SIGINT)
     done = copies.finish(copy, code=130)
 

@@ -2,7 +2,10 @@
 
 import os
 import signal
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,24 @@ def missing(source: Path, target: Path) -> int:
     return sum(len(block) for block, copy in pairs if block != copy)
 
 
+def joined_again(copies: Copies, source: Path, targets: Sequence[Path]) -> dict[str, int]:
+    """Wait until all have come to one producer, also who is done by the time that another comes.
+
+    Return where each began.
+    """
+    starts: dict[str, int] = {}
+    producers = set()
+
+    def all_have(status: dict[str, Any]) -> bool:
+        starts.update({reader["target"]: reader["start"] for reader in status["readers"]})
+        producers.add(status["pid"])
+        return len(starts) == len(targets)
+
+    copies.wait_for(source, all_have, "all have joined again")
+    assert 1 == len(producers)
+    return starts
+
+
 @pytest.mark.tool("losetup")
 def test_the_command_killed(
     copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
@@ -41,10 +62,12 @@ def test_the_command_killed(
     os.kill(held, signal.SIGCONT)
     workers = {reader["target"]: reader["pid"] for reader in status["readers"]}
     copies.hold(source, disk, 3 * MIB)
+    goes_on = copies.hold(source, other, BLOCK)
     killed.kill()
     killed.wait()
-    wait_until(lambda: all(has_ended(workers[str(target)]) for target in (file, disk)), "they end", 2)
+    wait_until(lambda: all(has_ended(workers[str(target)]) for target in (file, disk)), "they end")
     copies.wait_for_targets(source, other)
+    os.kill(goes_on, signal.SIGCONT)
     copies.finish(beside)
     lacks = [missing(source, target) for target in (file, backing)]
     was = bytes_written(disk)
@@ -62,7 +85,7 @@ def test_a_worker_killed(copies: Copies, pattern_image: PatternFactory, work: Pa
     """Its target is named and unfinished; the others are good, and the exit code is 1."""
     source, targets = pattern_image(SIZE), [work / "one", work / "two", work / "three"]
     copy = copies.start(source, *targets, *SLOWLY)
-    os.kill(copies.worker(source, targets[1], 2 * MIB), signal.SIGKILL)
+    os.kill(copies.hold(source, targets[1], 2 * MIB), signal.SIGKILL)
     done = copies.finish(copy, code=1)
 
     assert f"{targets[1]}: FAILED: its process was killed (SIGKILL)\n" in done.stderr.decode()
@@ -86,17 +109,16 @@ def test_the_producer_killed(
     second = copies.start(source, targets[2], *SLOWLY)
     before = copies.wait_for_targets(source, *targets)
     os.kill(held, signal.SIGCONT)
-    copies.worker(source, targets[2], MIB)
+    held = copies.hold(source, targets[2], MIB)
     os.kill(before["pid"], by)
     wait_until(lambda: has_ended(before["pid"]), "the producer has ended")
-    after = copies.wait_for_targets(source, *targets)
+    os.kill(held, signal.SIGCONT)
+    after = joined_again(copies, source, targets)
     for copy in (first, second):
         copies.finish(copy)
 
-    assert before["pid"] != after["pid"]
     assert 2 == copies.producers()
-    was = {reader["target"]: reader["start"] for reader in before["readers"]}
-    assert was == {reader["target"]: reader["start"] for reader in after["readers"]}
+    assert {reader["target"]: reader["start"] for reader in before["readers"]} == after
     for target in targets:
         assert_same(source, target)
 
@@ -108,8 +130,9 @@ def test_the_producer_of_a_mount_killed(
     source, target = pattern_image(SIZE), work / "target"
     mounted = mount(source, *SLOWLY)
     copy = copies.start(mounted.point, target)
-    copies.worker(source, target, MIB)
+    held = copies.hold(source, target, MIB)
     mounted.kill()
+    os.kill(held, signal.SIGCONT)
     done = copies.finish(copy, code=1)
     mounted.detach()
 
@@ -124,11 +147,12 @@ def test_a_copy_killed_again_and_again(copies: Copies, pattern_image: PatternFac
     """Each --resume comes farther, and the last one ends right."""
     source, target = pattern_image(SIZE), work / "target"
     lacks = [SIZE]
-    for number in range(1, 4):
+    for _ in range(3):
         copy = copies.start(source, target, "--resume", *SLOWLY)
-        copies.worker(source, target, number * 2 * MIB)
+        worker = copies.hold(source, target, SIZE - lacks[-1] + MIB)
         copy.kill()
         copy.wait()
+        wait_until(partial(has_ended, worker), "its worker has ended")
         lacks.append(missing(source, target))
     said = lines(copies.run(source, target, "--resume", *SMALL))[str(target)]
 

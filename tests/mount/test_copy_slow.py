@@ -44,7 +44,7 @@ def test_a_worker_stopped_for_longer_than_the_patience(
 ) -> None:
     """The others are done meanwhile, with the slots that it had; its copy is right when it goes on."""
     source, stopped, other, third = pattern_image(SIZE), work / "stopped", work / "other", work / "third"
-    copy = copies.start(source, stopped, other, *SMALL, "--read-rate", 2 * SIZE, "--patience", 1)
+    copy = copies.start(source, stopped, other, *SMALL, "--read-rate", SIZE, "--patience", 1)
     pid = copies.hold(source, stopped, MIB)
     alone = copies.wait_for_targets(source, stopped)
     copies.run(source, third, "--resume")

@@ -18,7 +18,8 @@ DATA = 3
 
 def room(path: Path) -> int:
     """Return the blocks that a file takes on its disk; what the file system notes is less than one."""
-    os.sync()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
     return path.stat().st_blocks * 512 // BLOCK
 
 

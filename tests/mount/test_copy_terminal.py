@@ -1,6 +1,7 @@
 """`fanoutfs copy` on a terminal: the question, the bars, and what stands there at the end."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -101,12 +102,16 @@ def test_the_question_when_stdout_goes_elsewhere(
 def test_the_bars(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
     """They are drawn while the copies go on; in the end the lines of the targets stand there alone."""
     targets = [work / "one", work / "two"]
-    with terminal(*copies.command(pattern_image(SIZE), *targets, *SLOWLY, "--verify")) as shown:
-        shown.wait_for(" copies ")
+    source = pattern_image(SIZE)
+    with terminal(*copies.command(source, *targets, *SLOWLY, "--verify")) as shown:
+        copies.keep(shown.process)
+        held = copies.hold(source, targets[0], BLOCK)
+        for target in targets:
+            shown.wait_for(f"{target.name} copies ")
+        os.kill(held, signal.SIGCONT)
         lines = shown.finish(code=0)
 
     assert "\x1b[" in shown.text
-    assert all(f"{target.name} copies" in shown.text for target in targets)
     assert [str(target) for target in targets] == [line.partition(": ")[0] for line in lines]
     assert all(", verified in " in line for line in lines)
 
@@ -128,7 +133,7 @@ def test_control_c(copies: Copies, pattern_image: PatternFactory, work: Path) ->
     source, target = pattern_image(SIZE), work / "target"
     with terminal(*copies.command(source, target, *SLOWLY)) as shown:
         copies.keep(shown.process)
-        copies.worker(source, target, 2 * MIB)
+        copies.hold(source, target, 2 * MIB)
         shown.type("\x03")
         lines = shown.finish(code=130)
 

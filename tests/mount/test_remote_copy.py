@@ -1,6 +1,8 @@
 """Copies of what another computer shows: `fanoutfs copy http://node1:8400 TARGET`."""
 
+import os
 import re
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +23,7 @@ pytestmark = [
 SIZE = 8 * MIB
 RATE = 8 * MIB
 BLOCK = 256 * 1024
-SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK)
+SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK, "--patience", 60)
 SLOWLY = (*SMALL, "--read-rate", RATE)
 PACKETS = 1.03  # what a connection adds to what it carries, greetings and status included
 NOISE = 64 * 1024  # bytes: what is said where nothing is carried
@@ -48,7 +50,7 @@ def test_copies_that_are_verified(
     The ring there holds several of a client's requests, which may come out of order.
     """
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), "--block", BLOCK, "--ring", 24 * BLOCK)
+    first = computers.show(one, pattern_image(SIZE), "--block", BLOCK, "--ring", 24 * BLOCK, "--patience", 60)
     targets = [work / f"target{number}" for number in range(count)]
     before = two.traffic()
     done = computers.finish(computers.copy(two, first.url, "--verify", *targets))
@@ -86,11 +88,12 @@ def test_a_second_copy_shares_the_link(
     one, two = hosts(2)
     first = computers.show(one, pattern_image(2 * SIZE), *SLOWLY)
     before = two.traffic()
-    copies = [computers.copy(two, first.url, work / "first")]
-    computers.wait_for_copy(two, lambda reader: reader["delivered"] >= SIZE // 4, "it copies")
+    copies = [computers.copy(two, first.url, work / "first", *SMALL)]
+    held = computers.hold(two, SIZE // 4)
     copies.append(computers.copy(two, first.url, work / "second"))
     second = computers.wait_for_copy(two, lambda reader: reader["start"] > 0, "the second has joined")
     assert 1 == len(computers.engines(two))
+    os.kill(held, signal.SIGCONT)
     for copy in copies:
         computers.finish(copy)
 
@@ -106,7 +109,7 @@ def test_a_copy_killed_and_resumed(
     one, two = hosts(2)
     first = computers.show(one, pattern_image(2 * SIZE), *SLOWLY)
     copy = computers.copy(two, first.url, work / "target")
-    computers.wait_for_copy(two, lambda reader: reader["delivered"] >= SIZE, "half of it is there")
+    computers.hold(two, SIZE)
     copy.kill()
     copy.wait()
     wait_until(lambda: not two.processes(), "its worker, its producer and its link have ended")
@@ -125,14 +128,15 @@ def test_the_service_killed_and_there_again(
     one, two = hosts(2)
     image = pattern_image(SIZE)
     first = computers.show(one, image, *SLOWLY)
-    copy = computers.copy(two, first.url, work / "target")
-    computers.wait_for_copy(two, lambda reader: reader["delivered"] >= SIZE // 4, "it copies")
+    copy = computers.copy(two, first.url, work / "target", *SMALL)
+    held = computers.hold(two, SIZE // 4)
     first.kill()
     again = computers.show(one, image, *SLOWLY)
+    os.kill(held, signal.SIGCONT)
     computers.finish(copy)
 
     assert_same(image, work / "target")
-    assert again.source_bytes() < SIZE
+    assert 0 < again.source_bytes() < SIZE
 
 
 def test_the_service_killed_for_good(
@@ -141,14 +145,15 @@ def test_the_service_killed_for_good(
     """The copy fails within the source's limit, says which link is lost, and nothing of it stays."""
     one, two = hosts(2)
     first = computers.show(one, pattern_image(SIZE), *SLOWLY)
-    copy = computers.copy(two, first.url, work / "target", "--source-timeout", 2)
-    computers.wait_for_copy(two, lambda reader: reader["delivered"] >= SIZE // 4, "it copies")
+    copy = computers.copy(two, first.url, work / "target", *SMALL, "--source-timeout", 2)
+    held = computers.hold(two, SIZE // 4)
     first.kill()
+    os.kill(held, signal.SIGCONT)
     done = computers.finish(copy, code=1)
 
     assert re.search(rf"^{work}/target: FAILED: ", said(done), re.MULTILINE)
     assert missing(pattern_image(SIZE), work / "target")
-    wait_until(lambda: not two.processes(), "its producer and its link have ended", 40)
+    wait_until(lambda: not two.processes(), "its producer and its link have ended")
 
 
 @pytest.mark.parametrize(("change", "url"), [("size", None), ("image", None), ("image", "nbd://node1/image")])
@@ -167,10 +172,11 @@ def test_another_source_after_a_restart(
     if change == "size":
         run("truncate", "-s", SIZE // 2, other)
     first = computers.show(one, image, *SLOWLY)
-    copy = computers.copy(two, url or first.url, work / "target")
-    computers.wait_for_copy(two, lambda reader: reader["delivered"] >= SIZE // 4, "it copies")
+    copy = computers.copy(two, url or first.url, work / "target", *SMALL)
+    held = computers.hold(two, SIZE // 4)
     first.kill()
     computers.show(one, other, *SLOWLY)
+    os.kill(held, signal.SIGCONT)
     done = computers.finish(copy, code=1)
 
     assert re.search(r"another one than before", said(done))

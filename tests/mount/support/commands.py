@@ -12,12 +12,33 @@ from pathlib import Path
 import pytest
 
 FANOUTFS = Path(sys.executable).with_name("fanoutfs")
-TIMEOUT = 60.0  # seconds; the slowest command here takes about five
+TIMEOUT = 90.0  # seconds, a bound on hanging alone: the slowest command here takes about five
+LOOKS = 0.005, 0.05  # seconds between two looks at what is waited for, at first and later
+LOOK, LOOK_MOST = 0.005, 0.05
+"""Seconds between two looks in ``wait_until``: few at first, for what is nearly there."""
 DYING = 3.0  # seconds that a killed process gets; one in state D goes when its mount is aborted
 
 Argument = str | Path | int
 Done = subprocess.CompletedProcess[bytes]
 Process = subprocess.Popen[bytes]
+
+
+def hear_signals() -> None:
+    """Let children have the default action of every signal, whatever our parent ignores or blocks.
+
+    nohup ignores SIGHUP, and a shell SIGINT and SIGQUIT of what it runs in the background. Children inherit
+    that, and a command that is to be interrupted is not. A handler is not inherited, also one that does
+    nothing, with which we are as deaf as we were told to be.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+    # Ignored, it would take the exit codes of our children along.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+hear_signals()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -92,13 +113,17 @@ def end(process: Process) -> None:
                 pipe.close()
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, timeout: float = 60.0, looks: tuple[float, float] = LOOKS
+) -> None:
     """Look again and again until the condition holds; fail the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
+    pause, longest = looks
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"not within {timeout} s: {what}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
 
 
 def has_ended(pid: int) -> bool:
@@ -108,3 +133,8 @@ def has_ended(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return stat.rpartition(")")[2].split()[0] in "ZX"
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process has been stopped by a signal."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"

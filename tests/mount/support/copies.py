@@ -22,6 +22,7 @@ from tests.mount.support.commands import (
     end,
     finish,
     has_ended,
+    is_stopped,
     start,
     wait_until,
 )
@@ -29,12 +30,16 @@ from tests.mount.support.images import MIB
 from tests.mount.support.mounts import SEVERE
 
 BLOCK = 256 * 1024
-SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK)
-"""A ring smaller than nearly every image here, so that slots are given up."""
+SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK, "--patience", 60)
+"""A ring smaller than nearly every image here, so that slots are given up; nobody is left behind on a machine
+that is busy with other things."""
 
 RATE = 8 * MIB
-SLOWLY = (*SMALL, "--read-rate", RATE, "--patience", 60)
+SLOWLY = (*SMALL, "--read-rate", RATE)
 """Slow enough to be caught on the way; whoever is held then holds all others."""
+
+CLOSELY = 0.01, 0.01
+"""Seconds between two looks at a copy that goes on meanwhile."""
 
 
 @attrs.define(eq=False)
@@ -94,7 +99,7 @@ class Copies:
                 pytest.fail(f"the copies have ended before {what}")
             return bool(seen) and condition(seen[0])
 
-        wait_until(fulfilled, what, timeout=20)
+        wait_until(fulfilled, what, looks=CLOSELY)
         return seen[0]
 
     def wait_for_targets(self, source: Path, *targets: Path) -> dict[str, Any]:
@@ -124,6 +129,7 @@ class Copies:
         """
         pid = self.worker(source, target, delivered)
         os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: is_stopped(pid), f"the process that writes {target} has stopped")
         return pid
 
     def logs(self) -> list[Path]:

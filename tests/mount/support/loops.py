@@ -1,6 +1,7 @@
 """Loop devices: a block device from a file, with the kernel's own count of what was read of it."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,9 @@ def attached(path: Path, *options: str) -> Iterator[Path]:
     """Put a file behind a loop device for a while; it is gone at the end."""
     if os.geteuid() != 0:
         pytest.fail("a loop device needs root: run the tests with sudo", pytrace=False)
-    device = Path(run("losetup", "--find", "--show", *options, path).stdout.decode().strip())
+    with nobody_attaches():
+        device = Path(run("losetup", "--find", "--show", *options, path).stdout.decode().strip())
+    _settle()
     try:
         yield device
     finally:
@@ -33,6 +36,23 @@ def _has(device: Path, path: Path) -> bool:
     except OSError:
         return False
     return backing.rstrip(b"\n").removesuffix(b" (deleted)") == os.fsencode(path)
+
+
+@contextlib.contextmanager
+def nobody_attaches() -> Iterator[None]:
+    """Let no other test take a free loop device meanwhile: each holds a lock on what hands them out."""
+    control = os.open("/dev/loop-control", os.O_RDWR)
+    try:
+        fcntl.flock(control, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(control)
+
+
+def _settle() -> None:
+    """Wait until udev, where there is one, has looked at a new disk: the kernel counts what it reads."""
+    if Path("/run/udev/control").exists():
+        run("udevadm", "settle")
 
 
 def bytes_read(device: Path) -> int:

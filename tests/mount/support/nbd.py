@@ -12,7 +12,7 @@ import attrs
 
 from tests.mount.support.commands import Argument, Done, run
 from tests.mount.support.images import MIB
-from tests.mount.support.web import free_port
+from tests.ports import free_port
 
 OPTION_GO, OPTION = 7, b"IHAVEOPT"
 REQUEST = struct.Struct(">IHHQQI")

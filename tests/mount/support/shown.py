@@ -16,16 +16,19 @@ from fanoutfs.errors import FanoutError
 from fanoutfs.sharing.wire import Connection
 from tests.mount.support.commands import (
     FANOUTFS,
+    TIMEOUT,
     Argument,
     Done,
     Process,
     end,
     finish,
     has_ended,
+    is_stopped,
     run,
     start,
     wait_until,
 )
+from tests.mount.support.copies import CLOSELY
 from tests.mount.support.hosts import Host
 from tests.mount.support.mounts import SEVERE
 from tests.mount.support.web import token_file
@@ -64,7 +67,7 @@ class Shown:
     def status(self) -> dict[str, Any]:
         """Return one snapshot of the daemon's state; read by another process, which may hang."""
         path = self.point / ".fanoutfs" / "status"
-        document: dict[str, Any] = json.loads(run(*self.host.on("cat", path), timeout=10).stdout)
+        document: dict[str, Any] = json.loads(run(*self.host.on("cat", path)).stdout)
         return document
 
     def source_bytes(self) -> int:
@@ -138,7 +141,7 @@ class Computers:
         """Return a command line of fanoutfs."""
         return [FANOUTFS, *words]
 
-    def finish(self, process: Process, *, code: int | None = 0, timeout: float = 30) -> Done:
+    def finish(self, process: Process, *, code: int | None = 0, timeout: float = TIMEOUT) -> Done:
         """Wait for the end of what was started; it is never a traceback."""
         done = finish(process, code=code, timeout=timeout)
         assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
@@ -167,8 +170,20 @@ class Computers:
             seen[:] = [reader for reader in readers if condition(reader)]
             return bool(seen)
 
-        wait_until(fulfilled, what, timeout=20)
+        wait_until(fulfilled, what, looks=CLOSELY)
         return seen[0]
+
+    def hold(self, host: Host, delivered: int) -> int:
+        """Stop the process that writes a copy on a host once it has had so many bytes; ends with SIGCONT."""
+        reader = self.wait_for_copy(
+            host,
+            lambda reader: reader["kind"] == "copy" and reader["delivered"] >= delivered,
+            f"a copy has had {delivered} bytes",
+        )
+        pid = int(reader["pid"])
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: is_stopped(pid), "the process that writes the copy has stopped")
+        return pid
 
     def close(self) -> None:
         """Check that all has ended and unmount, the last computer's first: it may be fed by another's."""

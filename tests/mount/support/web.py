@@ -9,29 +9,7 @@ from typing import Any
 import attrs
 
 from tests.mount.support.commands import Argument, run
-
-PORTS = iter(range(16_000, 32_768))
-"""Below those that the kernel gives to connections (32,768 and on): none of these takes one by chance."""
-
-
-def free_port() -> int:
-    """Return a port that no other test gets, in this process or in one beside it.
-
-    Its twin for UDP, on which nothing here listens, is taken until this process ends: that is the claim.
-    """
-    for port in PORTS:
-        claim = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            claim.bind(("127.0.0.1", port))
-            with socket.socket() as tried:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                tried.bind(("127.0.0.1", port))
-        except OSError:
-            claim.close()
-            continue
-        claim.detach()
-        return port
-    raise AssertionError("all ports are taken")
+from tests.ports import free_port
 
 
 @attrs.frozen

@@ -1,0 +1,112 @@
+"""The workers of a command as real processes: what they have said counts, whenever it is interrupted."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import pytest
+
+from fanoutfs.copying.crew import Hand
+from fanoutfs.copying.outcome import Progress
+from fanoutfs.copying.watch import Watch
+from fanoutfs.line import Line, lines
+from fanoutfs.sharing.wire import Connection
+
+SIZE = 1000
+
+WorkerFactory = Callable[..., Hand]
+
+
+@pytest.fixture
+def interrupted() -> Iterator[None]:
+    """Have SIGINT blocked, as the command has it, and pending; the tests' parent may have ignored it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.raise_signal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is still pending goes
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+
+
+@pytest.fixture
+def worker() -> Iterator[WorkerFactory]:
+    """Start processes that say something and stop; those that are left are killed."""
+    made: list[Hand] = []
+
+    def start(path: str, *messages: dict[str, Any]) -> Hand:
+        server, line = lines()
+        pid = os.fork()
+        if pid == 0:
+            _say(server, messages)
+        server.close()
+        os.waitpid(pid, os.WUNTRACED)
+        made.append(Hand(path, pid, line))
+        return made[-1]
+
+    yield start
+    for hand in made:
+        hand.line.close()
+        # One that was reaped is not signalled: its number may be another's by now.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(hand.pid, os.WNOHANG)
+            os.kill(hand.pid, signal.SIGKILL)
+            os.waitpid(hand.pid, 0)
+
+
+def _say(line: Line, messages: tuple[dict[str, Any], ...]) -> NoReturn:
+    try:
+        for message in messages:
+            line.tell(**message)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    finally:
+        os._exit(0)
+
+
+def watch(hands: list[Hand]) -> Watch:
+    copies = {hand: Progress(target=hand.path, size=SIZE, began=0.0) for hand in hands}
+    return Watch(Connection.__new__(Connection), copies, resume=False)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_who_was_done_before_an_interrupt_is_done(worker: WorkerFactory) -> None:
+    """Also when nobody has heard it yet; others stand where they said that they were, and all are ended."""
+    hands = [
+        worker("good", {"phase": "copies", "done": 500}, {"phase": "done", "done": SIZE}),
+        worker("slow", {"phase": "copies", "done": 300}),
+        worker("full", {"phase": "failed", "error": "no space left on device"}),
+        worker("new"),
+    ]
+    watching = watch(hands)
+    with pytest.raises(KeyboardInterrupt):
+        watching.run(drawn=False)
+
+    said = [(progress.phase, progress.done) for progress in watching.progress.values()]
+    assert [("done", SIZE), ("copies", 300), ("failed", 0), ("joins", 0)] == said
+    for hand in hands:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(hand.pid, os.WNOHANG)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupt_comes_only_between_two_hearings(worker: WorkerFactory) -> None:
+    """It stays blocked outside, so that the lines of the targets are written in one piece."""
+    watching = watch([worker("target")])
+    with pytest.raises(KeyboardInterrupt):
+        watching.run(drawn=False)
+
+    assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_only_what_is_there_is_heard() -> None:
+    """A line that is asked without waiting says nothing when nothing was said."""
+    server, other = lines()
+    assert {} == other.hear(0)
+    server.tell(word=1)
+    assert {"word": 1} == other.hear(0)
+    server.close()
+    other.close()
