@@ -1,6 +1,6 @@
 """What the markers ask of the machine: a test that cannot run fails, unless skipping was asked for.
 
-``FANOUTFS_WITHOUT`` names commands, or ``hosts``: where these are missing, their tests are skipped, and no others.
+``FANOUTFS_WITHOUT`` names commands, or ``hosts``. Where one of these is missing, only its tests are skipped.
 contrib/test sets it to what the distribution does not have.
 """
 
