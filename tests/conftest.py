@@ -1,4 +1,8 @@
-"""What the markers ask of the machine: a test that cannot run fails, unless skipping was asked for."""
+"""What the markers ask of the machine: a test that cannot run fails, unless skipping was asked for.
+
+``FANOUTFS_WITHOUT`` names commands, or ``hosts``. Where one of these is missing, only its tests are skipped.
+contrib/test sets it to what the distribution does not have.
+"""
 
 import functools
 import os
@@ -15,12 +19,12 @@ SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail, or skip where that was asked for, a test whose markers name what is not here."""
     if any(item.iter_markers("mount")) and (why := _fuse_is_missing()):
-        _not_here(why, "FANOUTFS_SKIP_MOUNT")
+        _not_here(why, "FANOUTFS_SKIP_MOUNT", "mount")
     if any(item.iter_markers("hosts")) and (why := _hosts_are_missing()):
-        _not_here(why, "FANOUTFS_SKIP_HOSTS")
+        _not_here(why, "FANOUTFS_SKIP_HOSTS", "hosts")
     commands = [name for marker in item.iter_markers("tool") for name in marker.args]
     if missing := sorted({name for name in commands if shutil.which(name, path=SBIN) is None}):
-        _not_here(f"not installed: {', '.join(missing)}", "FANOUTFS_SKIP_TOOLS")
+        _not_here(f"not installed: {', '.join(missing)}", "FANOUTFS_SKIP_TOOLS", *missing)
 
 
 def _fuse_is_missing() -> str | None:
@@ -38,7 +42,8 @@ def _hosts_are_missing() -> str | None:
     return hosts.why_not()
 
 
-def _not_here(why: str, variable: str) -> None:
-    if os.environ.get(variable) == "1":
+def _not_here(why: str, variable: str, *names: str) -> None:
+    without = os.environ.get("FANOUTFS_WITHOUT", "").split()
+    if os.environ.get(variable) == "1" or set(names).issubset(without):
         pytest.skip(why)
     pytest.fail(f"{why}; set {variable}=1 to skip such tests", pytrace=False)
