@@ -7,17 +7,33 @@ contrib/test sets it to what the distribution does not have.
 import functools
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
+
+from tests.guard import Guard
 
 # What its asserts compare is then shown, as in the tests themselves.
 pytest.register_assert_rewrite("tests.mount.support")
 
+GUARD = pytest.StashKey[Guard]()
+
 SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have somebody who ends what is left when this process can't."""
+    guard = request.config.stash[GUARD] = Guard.start(tmp_path_factory.getbasetemp())
+    yield
+    del request.config.stash[GUARD]
+    guard.stop()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail, or skip where that was asked for, a test whose markers name what is not here."""
+    if GUARD in item.config.stash:
+        item.config.stash[GUARD].tell()
     if any(item.iter_markers("mount")) and (why := _fuse_is_missing()):
         _not_here(why, "FANOUTFS_SKIP_MOUNT", "mount")
     if any(item.iter_markers("hosts")) and (why := _hosts_are_missing()):

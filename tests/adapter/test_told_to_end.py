@@ -37,7 +37,7 @@ async def tell(engine: Engine, nursery: trio.Nursery) -> trio.Event:
     behind, front = (Consumer(ring, number, os.getpid(), "test") for number in (1, 2))
     await behind.read(0, PAGE)
     nursery.start_soon(read_all, front, failed)
-    await becomes(lambda: bool(ring.waiting()) and ring.rules.waits_for(front.point, ring.clock()) == 1)
+    await becomes(lambda: bool(ring.waiting()) and ring.rules.waits(ring.clock()) == {2: 1})
     os.kill(os.getpid(), signal.SIGTERM)
     await becomes(engine.told_to_end.is_set)
     return failed
