@@ -200,11 +200,10 @@ def test_json_has_every_group_of_nodes() -> None:
     words = ("--size", "1G", "--ring", "64M", "--nodes", "100", "--link-rate", "8Gbit", "--json")
     (found,) = json.loads(run(*words).output)
     (group,) = found["nodes"]
-    assert (100, 1, 0, True, 100 * 1024 * MIB) == (
+    assert (100, 1, 0, 100 * 1024 * MIB) == (
         group["count"],
         group["depth"],
         group["behind"],
-        found["exact"],
         found["sent"],
     )
 
@@ -215,7 +214,7 @@ def test_coarse_blocks_are_said_once(tmp_path: Path) -> None:
     trace.write_text("link-rate: 8Gbit\npace: free\nnodes: [{targets: 60}]\n")
     output = run(str(trace), "--size", "64G", "--ring", "8G,8G").output
     assert 1 == output.count(
-        "ring 8 GiB: modelled in blocks of 64 MiB, passed on as wholes; a mount passes on 8 MiB"
+        "ring 8 GiB: modelled in blocks of 64 MiB, passed on whole; a mount passes on 8 MiB"
     )
 
 
