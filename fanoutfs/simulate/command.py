@@ -15,7 +15,7 @@ BLOCKS_PER_MINUTE = 600_000
 """How many blocks the model takes (``grain.least_work``): 0.1 ms for each, where others compute, too."""
 
 MOST_MINUTES = 30
-"""A run that takes longer is refused."""
+"""A command whose scenarios together take longer is refused."""
 
 READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order": "order"}
 """The options that describe readers, and what each is called in an entry of a trace's readers."""
@@ -61,7 +61,8 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
 
     A star or a tree that begins together takes seconds to simulate, however large it is. Each node of a
     chain, and each that joins later than others, is simulated by itself: 100 take about half a minute,
-    1,000 some minutes, for each shape and ring. What would take more than half an hour is refused.
+    1,000 some minutes. Several shapes and rings take the sum of what each takes. A command that would take
+    more than half an hour in all is refused.
     """
     from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
     from fanoutfs.simulate.report import document, table  # noqa: PLC0415
@@ -86,9 +87,9 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
 
 
 def _announce_time(found: list["Scenario"]) -> None:
-    """Write how long the model takes where that is minutes.
+    """Write how long the model takes for all scenarios together, where that is a minute or more.
 
-    Raises UsageError where it is too long.
+    Raises UsageError where it is more than ``MOST_MINUTES``.
     """
     from fanoutfs.simulate.grain import least_work  # noqa: PLC0415 (only where it is needed)
 
