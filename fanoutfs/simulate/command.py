@@ -11,6 +11,12 @@ from fanoutfs.errors import UsageError
 if TYPE_CHECKING:
     from fanoutfs.simulate.scenario import Scenario
 
+BLOCKS_PER_MINUTE = 600_000
+"""How many blocks the model takes (``grain.least_work``): 0.1 ms for each, where others compute, too."""
+
+MOST_MINUTES = 30
+"""A command whose scenarios together take longer is refused."""
+
 READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order": "order"}
 """The options that describe readers, and what each is called in an entry of a trace's readers."""
 
@@ -52,6 +58,11 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
     """Say what a mount would do: how often the source is read, who waits, and for how long.
 
     With nodes: when they have the image, if each reads what the one before it shows.
+
+    A star or a tree that begins together takes seconds to simulate, however large it is. Each node of a
+    chain, and each that joins later than others, is simulated by itself: 100 take about half a minute,
+    1,000 some minutes. Several shapes and rings take the sum of what each takes. A command that would take
+    more than half an hour in all is refused.
     """
     from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
     from fanoutfs.simulate.report import document, table  # noqa: PLC0415
@@ -68,20 +79,39 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
         from fanoutfs.simulate.picture import draw, ready  # noqa: PLC0415
 
         ready(picture)
+    _announce_time(found)
     outcomes = [simulate(scenario, record=picture is not None) for scenario in found]
     if picture is not None:
         draw(outcomes[0], picture)
     click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
 
 
+def _announce_time(found: list["Scenario"]) -> None:
+    """Write how long the model takes for all scenarios together, where that is a minute or more.
+
+    Raises UsageError where it is more than ``MOST_MINUTES``.
+    """
+    from fanoutfs.simulate.grain import least_work  # noqa: PLC0415 (only where it is needed)
+
+    minutes = sum(map(least_work, found)) / BLOCKS_PER_MINUTE
+    if minutes > MOST_MINUTES:
+        raise UsageError(
+            f"too large to simulate: it would take about {minutes:.0f} minutes, more than {MOST_MINUTES};"
+            " name fewer nodes or shapes, a smaller image, or a larger ring or block"
+        )
+    if minutes >= 1:
+        click.echo(f"simulating; this takes about {minutes:.0f} min", err=True)
+
+
 def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> None:
     from fanoutfs.simulate.nodes_report import document, table  # noqa: PLC0415 (only where it is needed)
-    from fanoutfs.simulate.spread import spread  # noqa: PLC0415
+    from fanoutfs.simulate.relay import spread  # noqa: PLC0415
 
     if picture is not None:
         from fanoutfs.simulate.picture import ready  # noqa: PLC0415
 
         ready(picture)
+    _announce_time(found)
     outcomes = [spread(scenario) for scenario in found]
     if picture is not None:
         # Only now: that there is matplotlib, picture.py has found.

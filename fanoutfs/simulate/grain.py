@@ -94,6 +94,18 @@ def grain(scenario: Scenario) -> Grain:
     )
 
 
+def least_work(scenario: Scenario) -> int:
+    """Return the least number of blocks that one run takes if no reader leaves and no node dies.
+
+    On one machine the readers of one order and rate can go on as one (``cohort.py``). The producer of a
+    machine takes each block too. Raises UsageError as ``grain`` does.
+    """
+    measures = grain(scenario)
+    machines = [scenario.readers, *(nodes.targets for nodes in scenario.nodes)]
+    kinds = (len({(reader.order, measures.seconds(reader.rate)) for reader in on_it}) for on_it in machines)
+    return measures.blocks * sum(1 + count for count in kinds)
+
+
 def _slots(ring: int, block: int, blocks: int) -> int:
     return max(2, min(ring // block, blocks))
 

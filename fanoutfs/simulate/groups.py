@@ -33,8 +33,6 @@ class Spread:
     """What one run came to."""
 
     scenario: Scenario
-    exact: bool
-    """By ``flow.py``; else the rules were asked at each node."""
     block: int
     """What was modelled at a time, in bytes."""
     coarse: bool

@@ -37,7 +37,6 @@ def document(outcomes: list[Spread]) -> list[dict[str, Any]]:
             "size": o.scenario.size,
             "ring": o.scenario.ring,
             "shape": o.scenario.shape,
-            "exact": o.exact,
             "block": o.block,
             "coarse": o.coarse,
             "source_bytes": o.source_bytes,
@@ -132,5 +131,4 @@ def _rate(rate: float) -> str:
 
 def _coarse(outcome: Spread) -> str:
     ring, block, run = (format_size(size) for size in (outcome.scenario.ring, outcome.block, RUN))
-    wholes = "" if outcome.exact else f", passed on as wholes; a mount passes on {run}"
-    return f"ring {ring}: modelled in blocks of {block}{wholes}"
+    return f"ring {ring}: modelled in blocks of {block}, passed on whole; a mount passes on {run}"

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from fanoutfs.cli import commands
 from fanoutfs.errors import UsageError
 from fanoutfs.settings import MIB
+from fanoutfs.simulate import command
 from fanoutfs.simulate.nodes_report import SHOWN
 from fanoutfs.simulate.report import MOST_ROWS
 from fanoutfs.simulate.scenario import Nodes, Reader, Wire
@@ -183,7 +184,8 @@ def test_a_single_outcome_has_a_row_for_each_depth_and_name(tmp_path: Path) -> N
     """Of many only some; who never has the image is said, and who has waited 10 s for it is late."""
     levels = simulated("--nodes", "12", "--link-rate", "8Gbit", "--shape", "tree:3")[5:]
     assert [["1", "3"], ["2", "9"]] == [[c.strip() for c in row if c.strip()][:2] for row in levels[1:]]
-    deep = simulated("--nodes", str(2 * MOST_ROWS), "--link-rate", "8Gbit", "--shape", "chain")[5:]
+    many = ("--nodes", str(2 * MOST_ROWS), "--size", "32M", "--ring", "8M")
+    deep = simulated(*many, "--link-rate", "8Gbit", "--shape", "chain")[5:]
     assert SHOWN == len(deep) - 1
     assert str(2 * MOST_ROWS) == next(cell.strip() for cell in deep[-1] if cell.strip())
     trace = tmp_path / "trace.yaml"
@@ -195,16 +197,43 @@ def test_a_single_outcome_has_a_row_for_each_depth_and_name(tmp_path: Path) -> N
     assert "never" == named[3][7]
 
 
+def test_more_than_half_an_hour_for_all_rows_is_refused() -> None:
+    """A chain of 1,000 is minutes; six rings take six times as long."""
+    words = ("--size", "64G", "--nodes", "1000", "--link-rate", "10Gbit", "--shape", "chain")
+    with pytest.raises(UsageError, match="it would take about 41 minutes, more than 30; name fewer nodes"):
+        run(*words, "--ring", "1G,1G,1G,1G,1G,1G")
+
+
+@pytest.mark.parametrize(
+    ("words", "blocks"),
+    [
+        (("--readers", "9", "--every", "1"), 2 * 64),
+        (("--nodes", "3", "--link-rate", "8Gbit", "--shape", "chain"), 7 * 64),
+    ],
+)
+def test_minutes_are_announced(
+    words: tuple[str, ...], blocks: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All rows count: of two rings that take a minute and a half each, three minutes."""
+    said = ["simulate", "--size", "64M", "--ring", "8M,16M", *words]
+    commands(said, standalone_mode=False)
+    quick = capsys.readouterr()
+    monkeypatch.setattr(command, "BLOCKS_PER_MINUTE", 2 * blocks / 3)
+    commands(said, standalone_mode=False)
+    slow = capsys.readouterr()
+    assert ("", "simulating; this takes about 3 min\n") == (quick.err, slow.err)
+    assert quick.out == slow.out
+
+
 def test_json_has_every_group_of_nodes() -> None:
     """Bytes and seconds; nodes that nothing tells apart are one."""
     words = ("--size", "1G", "--ring", "64M", "--nodes", "100", "--link-rate", "8Gbit", "--json")
     (found,) = json.loads(run(*words).output)
     (group,) = found["nodes"]
-    assert (100, 1, 0, True, 100 * 1024 * MIB) == (
+    assert (100, 1, 0, 100 * 1024 * MIB) == (
         group["count"],
         group["depth"],
         group["behind"],
-        found["exact"],
         found["sent"],
     )
 
@@ -215,7 +244,7 @@ def test_coarse_blocks_are_said_once(tmp_path: Path) -> None:
     trace.write_text("link-rate: 8Gbit\npace: free\nnodes: [{targets: 60}]\n")
     output = run(str(trace), "--size", "64G", "--ring", "8G,8G").output
     assert 1 == output.count(
-        "ring 8 GiB: modelled in blocks of 64 MiB, passed on as wholes; a mount passes on 8 MiB"
+        "ring 8 GiB: modelled in blocks of 64 MiB, passed on whole; a mount passes on 8 MiB"
     )
 
 
@@ -241,7 +270,7 @@ def test_options_for_readers_are_those_of_the_source_itself() -> None:
 
 def test_a_picture_of_nodes_has_a_line_for_each_shape(tmp_path: Path) -> None:
     """And one for when they joined; the same bytes for the same runs."""
-    words = ("--size", "1G", "--ring", "64M", "--nodes", "4", "--link-rate", "8Gbit", "--every", "1")
+    words = ("--size", "64M", "--ring", "64M", "--nodes", "3", "--link-rate", "8Gbit", "--every", "1")
     for name in ("one.svg", "other.svg"):
         run(*words, "--shape", "chain,star", "--picture", str(tmp_path / name))
     drawn = (tmp_path / "one.svg").read_text()
