@@ -9,9 +9,24 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.guard import Guard
+
+# Each run looks at the same examples. FANOUTFS_EXAMPLES asks for more of them, FANOUTFS_FRESH=1 for
+# different ones. No example has a time limit, and none is too slow to draw: the machine may be busy.
+hypothesis.settings.register_profile(
+    "fixed",
+    max_examples=int(os.environ.get("FANOUTFS_EXAMPLES", "50")),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
+hypothesis.settings.register_profile("fresh", hypothesis.settings.get_profile("fixed"), derandomize=False)
+hypothesis.settings.load_profile("fresh" if os.environ.get("FANOUTFS_FRESH") == "1" else "fixed")
 
 # What its asserts compare is then shown, as in the tests themselves.
 pytest.register_assert_rewrite("tests.mount.support")

@@ -5,6 +5,7 @@ import fcntl
 import mmap
 import os
 import random
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,12 +69,17 @@ def is_direct(fd: int) -> bool:
     return bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT)
 
 
+def summary(data: bytes | None) -> str:
+    """Return a short text for bytes, for Hypothesis warns of a long one."""
+    return "None" if data is None else f"{len(data)} bytes, CRC {zlib.crc32(data):08x}"
+
+
 @attrs.frozen
 class Case:
     """A copy: of what, onto what, from where on, in which runs, and how."""
 
-    image: bytes
-    old: bytes | None
+    image: bytes = attrs.field(repr=summary)
+    old: bytes | None = attrs.field(repr=summary)
     start: int
     runs: list[int]
     sparse: bool

@@ -143,11 +143,14 @@ def test_the_producer_of_a_mount_killed(
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
 
 
-def test_a_copy_killed_again_and_again(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(12, marks=pytest.mark.soak)])
+def test_a_copy_killed_again_and_again(
+    times: int, copies: Copies, pattern_image: PatternFactory, work: Path
+) -> None:
     """Each --resume comes farther, and the last one ends right."""
     source, target = pattern_image(SIZE), work / "target"
     lacks = [SIZE]
-    for _ in range(3):
+    for _ in range(times):
         copy = copies.start(source, target, "--resume", *SLOWLY)
         worker = copies.hold(source, target, SIZE - lacks[-1] + MIB)
         copy.kill()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 from click.testing import CliRunner
 
 from fanoutfs.cli import commands
@@ -27,6 +28,12 @@ def shown() -> Iterator[tuple[str, str, str]]:
             yield name, words, printed
 
 
+def case(page: str, words: str, printed: str) -> ParameterSet:
+    """Return the arguments of one test; those of one that takes some ten seconds are for the soak."""
+    long = "--size 64G" in words
+    return pytest.param(page, words, printed, marks=pytest.mark.soak if long else ())
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder in which all files are that the pages' commands write."""
@@ -37,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("page", "words", "printed"), list(shown()))
+@pytest.mark.parametrize(("page", "words", "printed"), [case(*each) for each in shown()])
 def test_a_command_on_a_page_prints_what_the_page_shows(
     folder: Path, monkeypatch: pytest.MonkeyPatch, page: str, words: str, printed: str
 ) -> None:
@@ -46,7 +53,7 @@ def test_a_command_on_a_page_prints_what_the_page_shows(
     command = shlex.split(WRITTEN.sub("", words).replace("\\\n", " "))
     assert "fanoutfs" == command[0], page
     done = CliRunner().invoke(commands, command[1:], catch_exceptions=False, standalone_mode=False)
-    assert printed == done.output
+    assert printed == done.stdout
 
 
 def test_each_page_shows_commands() -> None:

@@ -10,7 +10,7 @@ from tests.mount.support import loops
 from tests.mount.support.commands import Process, finish, wait_until
 from tests.mount.support.images import MIB, assert_same
 from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import at_once, dd, hold
+from tests.mount.support.readers import AGAIN, at_once, dd, hold
 
 pytestmark = pytest.mark.mount
 
@@ -47,13 +47,14 @@ def readers_with_bytes(mounted: Mount) -> list[int]:
     return [reader["pid"] for reader in mounted.status()["readers"] if reader["delivered"]]
 
 
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.soak)])
 def test_six_cp_in_the_same_instant(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    rounds: int, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
     """Six `cp` that look the image up at the same time all copy it; none sees a file replaced under it."""
     source = pattern_image(SIZE)
     image = mount(source).image
-    for _ in range(2):
+    for _ in range(rounds):
         copies = [work / str(number) for number in range(6)]
         for process in at_once(spawn, [["cp", image, copy] for copy in copies]):
             finish(process)
@@ -76,7 +77,7 @@ def test_eight_dd_of_a_block_device_read_it_once(
     commands = [["sh", "-c", script, "sh", str(mounted.image), str(source), form] for form in forms]
     run_together(mounted, spawn, commands)
     read = loops.bytes_read(device) - before
-    assert DEVICE <= read <= DEVICE + 4 * MIB
+    assert DEVICE <= read <= (1 + AGAIN) * DEVICE
 
 
 def test_readers_at_different_places(
@@ -110,14 +111,16 @@ def test_twenty_readers(mount: MountFactory, pattern_image: PatternFactory, spaw
     assert SIZE <= mounted.source_bytes() <= 2 * SIZE
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.soak)])
 def test_twenty_readers_that_nobody_holds_together(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    rounds: int, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
     """Twenty readers that begin some milliseconds apart, so some beyond the ring, all finish right."""
     source = pattern_image(SIZE)
     mounted = mount(source, "--ring", "2M")
-    for process in at_once(spawn, twenty(mounted, work)):
-        finish(process)
-    for number in range(8):
-        assert_same(source, work / str(number))
-    assert mounted.source_bytes() <= 20 * SIZE
+    for _ in range(rounds):
+        for process in at_once(spawn, twenty(mounted, work)):
+            finish(process)
+        for number in range(8):
+            assert_same(source, work / str(number))
+    assert mounted.source_bytes() <= rounds * 20 * SIZE

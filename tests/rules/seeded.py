@@ -20,39 +20,42 @@ READ = 0.08
 """Seconds that a run of 8 MiB takes from a source of 100 MB/s: a crowd then waits longer than its turn."""
 
 
-def digest(seed: int) -> str:
-    """Return the digest of all that the rules decide in one world, to the end of its events."""
+def digest(seed: int, *, inspects: bool = False) -> str:
+    """Return the digest of all that the rules decide in one world, to the end of its events.
+
+    ``inspects``: each decision is looked at besides, and raises AssertionError when it is wrong.
+    """
     chance = random.Random(seed)
     make = (few, line, circle, mixture)[seed % 4]
-    lines = make(chance)
+    lines = make(chance, inspects)
     return hashlib.blake2s("\n".join(lines).encode(), digest_size=4).hexdigest()
 
 
-def few(chance: random.Random) -> list[str]:
+def few(chance: random.Random, inspects: bool) -> list[str]:
     """Return the decisions in a small world, in which a few readers of all kinds do anything."""
-    world = _world(chance, blocks=chance.randint(8, 40), slots=chance.randint(2, 44))
+    world = _world(chance, blocks=chance.randint(8, 40), slots=chance.randint(2, 44), inspects=inspects)
     return _live(world, chance, events=60, joins="jjwbp")
 
 
-def line(chance: random.Random) -> list[str]:
+def line(chance: random.Random, inspects: bool) -> list[str]:
     """Return the decisions for a crowd of in-order readers, which mostly wait."""
-    world = _crowd(chance)
+    world = _crowd(chance, inspects)
     return _live(world, chance, events=60, joins="jjjp")
 
 
-def circle(chance: random.Random) -> list[str]:
+def circle(chance: random.Random, inspects: bool) -> list[str]:
     """Return the decisions for a crowd of wrapping readers, which mostly wait."""
-    world = _crowd(chance)
+    world = _crowd(chance, inspects)
     return _live(world, chance, events=60, joins="wwb")
 
 
-def mixture(chance: random.Random) -> list[str]:
+def mixture(chance: random.Random, inspects: bool) -> list[str]:
     """Return the decisions for a crowd of all kinds."""
-    world = _crowd(chance)
+    world = _crowd(chance, inspects)
     return _live(world, chance, events=60, joins="jwbp")
 
 
-def _world(chance: random.Random, *, blocks: int, slots: int) -> World:
+def _world(chance: random.Random, *, blocks: int, slots: int, inspects: bool) -> World:
     rules = Rules(
         blocks=blocks,
         slots=slots,
@@ -61,14 +64,15 @@ def _world(chance: random.Random, *, blocks: int, slots: int) -> World:
         turn=chance.choice([0.3, 2.0]),
         strict=chance.random() < 0.7,
     )
-    return World(rules, inspects=False)
+    return World(rules, inspects=inspects)
 
 
-def _crowd(chance: random.Random) -> World:
+def _crowd(chance: random.Random, inspects: bool) -> World:
     """Return a world in which readers stand at like distances, each with the next in reach or not."""
     readers, gap = chance.randint(3, 18), chance.randint(1, 16)
     slots = max(2, int(gap * chance.choice([0.5, 1.1, 2.0, 4.0, 0.7 * readers, 0.95 * readers])))
-    world = _world(chance, blocks=readers * gap + chance.choice([0, 1, gap, 4 * gap]), slots=slots)
+    blocks = readers * gap + chance.choice([0, 1, gap, 4 * gap])
+    world = _world(chance, blocks=blocks, slots=slots, inspects=inspects)
     wraps = chance.random()
     for number in range(readers):
         place = number * gap + chance.randrange(gap)

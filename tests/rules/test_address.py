@@ -8,13 +8,18 @@ from hypothesis import strategies as st
 
 from fanoutfs.errors import UsageError
 from fanoutfs.upstream.address import ExportAddress, ServiceAddress, is_url, parse
+from tests.letters import LETTERS
 
-NAMES = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,8}[a-z0-9])?(\.[a-z0-9]{1,5}){0,2}", fullmatch=True)
+NAMES = st.from_regex(
+    r"[a-z0-9]([a-z0-9_-]{0,8}[a-z0-9])?(\.[a-z0-9]{1,5}){0,2}", fullmatch=True, alphabet=LETTERS
+)
 SIXES = st.ip_addresses(v=6).map(lambda address: address.compressed)
 HOSTS = NAMES | SIXES | st.ip_addresses(v=4).map(str)
 PORTS = st.integers(1, 65535)
-TEXTS = st.text(st.characters(codec="utf-8").filter(str.isprintable), max_size=30)
-PATHS = st.from_regex(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]{1,5}(%2[0-9A-F])?){0,3}", fullmatch=True)
+TEXTS = st.text(LETTERS.filter(str.isprintable), max_size=30)
+PATHS = st.from_regex(
+    r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]{1,5}(%2[0-9A-F])?){0,3}", fullmatch=True, alphabet=LETTERS
+)
 
 SERVICES = st.builds(ServiceAddress, st.sampled_from(["http", "https"]), HOSTS, PORTS, PATHS)
 PLAIN_EXPORTS = st.builds(ExportAddress, HOSTS, PORTS, TEXTS)
@@ -39,8 +44,8 @@ def test_large_letters(address: ServiceAddress | ExportAddress, data: st.DataObj
 
 
 @given(
-    st.text(max_size=40)
-    | st.builds("{}://{}".format, st.sampled_from(["http", "nbds"]), st.text(max_size=20))
+    st.text(LETTERS, max_size=40)
+    | st.builds("{}://{}".format, st.sampled_from(["http", "nbds"]), st.text(LETTERS, max_size=20))
 )
 def test_any_text_is_an_address_or_refused(word: str) -> None:
     """Whatever is typed is read, and then names itself again, or is a UsageError."""

@@ -1,6 +1,7 @@
 """Readers that go round: examples, each of which the rules once got wrong or easily could."""
 
 import math
+import os
 import random
 from collections.abc import Iterable
 
@@ -14,6 +15,8 @@ from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 
 PATIENCE, TURN = 10.0, 2.0
+
+EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
 
 
 def make_rules(blocks: int, slots: int, run: int = 1) -> Rules:
@@ -165,7 +168,7 @@ def test_a_wrapping_front_goes_round_without_leaving_a_slow_one_behind(
 speeds = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6)), min_size=1, max_size=5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=EXAMPLES)
 @example([(0, 1), (43, 2), (60, 2)], 2, 1, 0)
 @given(speeds, st.integers(2, 20), st.integers(1, 4), st.integers(0, 1 << 32))
 def test_wrapping_readers_cost_one_pass_from_when_the_last_one_joins(

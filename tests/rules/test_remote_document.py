@@ -13,10 +13,12 @@ from fanoutfs.monitor.page import Page
 from fanoutfs.monitor.rates import Speeds
 from fanoutfs.upstream.document import read_document
 from tests.documents import document, reader
+from tests.letters import LETTERS
 
+TEXTS = st.text(LETTERS, max_size=5)
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
 

@@ -1,16 +1,22 @@
 """Readers that can be held in the middle, and readers that start at the same instant."""
 
+import contextlib
 import errno
+import mmap
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from tests.mount.support.commands import Argument, Done, Process, finish
 from tests.mount.support.images import MIB, check_pattern
+
+AGAIN = 0.5
+"""Of an image, at most: what the kernel asks for a second time through the page cache, on a busy machine, and
+has to be read again where the ring is small (0.17 was seen). contrib/bench/one_pass.py has the exact bar."""
 
 # Copies `first` bytes, says so, waits for a line, then copies the rest.
 HELD = """
@@ -67,6 +73,17 @@ def hold(spawn: Spawn, image: Path, copy: Path, first: int, *, direct: bool = Fa
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     return Held(process, copy)
+
+
+@contextlib.contextmanager
+def directly(image: Path) -> Iterator[Callable[[int], bytes]]:
+    """Read an image MIB by MIB with O_DIRECT: no page is asked for twice, as the page cache may do."""
+    handle = os.open(image, os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, MIB) as buffer:
+            yield lambda offset: buffer[: os.preadv(handle, [buffer], offset)]
+    finally:
+        os.close(handle)
 
 
 def at_once(spawn: Spawn, commands: Sequence[Sequence[Argument]]) -> list[Process]:
