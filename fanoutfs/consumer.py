@@ -117,6 +117,22 @@ class Consumer:
     def _move(self) -> None:
         self.ring.move(self.point, self._origin + self.stream.position, counts=self.stream.counts)
 
+    def found_in_cache(self, offset: int, size: int) -> None:
+        """Record that bytes lie in the page cache through which this reader reads: it will not ask for them.
+
+        Another reader through the same cache was given them. What this one asks for all the same, because the
+        kernel has dropped it, is answered as any read behind the position is.
+        """
+        if self.stream.begun:
+            self.stream.took(offset, size)
+            self._move()
+
+    def joins(self, other: "Consumer") -> None:
+        """Record what lies in the page cache already, which another reader has filled."""
+        if self.stream.begun and other.stream.begun:
+            self.stream.share(other.stream)
+            self._move()
+
     def close(self) -> None:
         """Leave the ring; what only this reader needed is free."""
         self.ring.close(self.point)

@@ -38,6 +38,8 @@ class Stream:
     position: int = attrs.field(default=0, init=False)
     counts: bool = attrs.field(default=False, init=False)
     begun: bool = attrs.field(default=False, init=False)
+    since: int = attrs.field(default=0, init=False)
+    """Where it began, or last jumped to: all from there to the position was answered."""
     straight: bool = attrs.field(default=False, init=False)
     """It counts, and nothing was answered beyond the position: a read there just moves the position."""
     _adjoining: int = attrs.field(default=0, init=False)
@@ -57,12 +59,18 @@ class Stream:
             self._asked = max(self._asked, offset + size)
             return False
         self.begun = True
-        self.position = offset
+        self.position = self.since = offset
         self._pieces.clear()
         self._adjoining = 1
         self._asked = offset + size
         self.counts = self.straight = offset in (0, head)
         return True
+
+    def share(self, other: "Stream") -> None:
+        """Record what a stream through the same page cache was answered: this one need not ask for it."""
+        self.took(other.since, other.position - other.since)
+        for begin, end in other._pieces:  # noqa: SLF001 (of its own class)
+            self.took(begin, end - begin)
 
     def took(self, offset: int, size: int) -> None:
         """Enter the answer to a request; the position moves over what is now without a gap."""

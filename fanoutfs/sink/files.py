@@ -86,7 +86,12 @@ class TextHandle:
 
 @attrs.define(eq=False)
 class ReaderHandle:
-    """An open image or carousel: one consumer, read through the page cache of ``inode`` if ``cached``."""
+    """An open image or carousel: one consumer, read through the page cache of ``inode`` if ``cached``.
+
+    Where several share a page cache, what one of them is given the others find there without a word to us.
+    So each is told of it: else it would seem to stand still, and the others would wait for it, one of them
+    perhaps with the very page in hand for which it waits in the kernel.
+    """
 
     consumer: Consumer
     inode: pyfuse3.InodeT
@@ -95,6 +100,8 @@ class ReaderHandle:
     dropped: int | None = attrs.field(default=None, init=False)
     """Up to where the page cache behind this reader has been dropped, in bytes; None: not since a jump."""
     dropping: bool = attrs.field(default=False, init=False)
+    sharing: "list[ReaderHandle]" = attrs.field(factory=list)
+    """All handles that read through the same page cache, this one among them."""
     read_nowait: Callable[[int, int], Buffer | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -103,10 +110,24 @@ class ReaderHandle:
 
     async def read(self, offset: int, size: int) -> Buffer:
         """See ``Consumer.read``."""
-        return await self.consumer.read(offset, size)
+        begins = not self.consumer.stream.begun
+        found = await self.consumer.read(offset, size)
+        if begins:
+            for other in self.sharing:
+                self.consumer.joins(other.consumer)
+        return found
+
+    def passed(self, offset: int, size: int) -> None:
+        """Tell the others with this page cache what has come into it."""
+        if len(self.sharing) > 1:
+            for other in self.sharing:
+                if other is not self:
+                    other.consumer.found_in_cache(offset, size)
 
     def close(self) -> None:
-        """Leave the ring."""
+        """Leave the ring, and the page cache to the others."""
+        if self in self.sharing:
+            self.sharing.remove(self)
         self.consumer.close()
 
 
@@ -123,6 +144,8 @@ class Node:
     turn_from: int | None = None
     told: int = 1
     """How often the kernel was told its number."""
+    cached: "list[ReaderHandle]" = attrs.field(factory=list, init=False)
+    """The open handles that read through its page cache."""
 
 
 @attrs.frozen

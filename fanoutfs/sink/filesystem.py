@@ -157,7 +157,10 @@ class Filesystem(pyfuse3.Operations):
                 node.turn_from = self.ring.head
             command = process.read(ctx.pid, "comm").rstrip("\n")
             consumer = Consumer(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
-            self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
+            handle = self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
+            if handle.cached:
+                handle.sharing = node.cached
+                node.cached.append(handle)
         else:
             direct = False
             self.handles[number] = TextHandle(node.text)
@@ -186,6 +189,7 @@ class Filesystem(pyfuse3.Operations):
         if len(found) != size:
             raise AssertionError(f"a read of {size} at {off} of {handle.size} would have given {len(found)}")
         if isinstance(handle, ReaderHandle) and handle.cached:
+            handle.passed(off, size)
             self.drop_behind.passed(handle)
         return found
 

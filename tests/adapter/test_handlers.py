@@ -18,7 +18,7 @@ from fanoutfs.settings import PAGE
 from fanoutfs.sink import files
 from fanoutfs.sink.filesystem import MOST_HANDLES, Filesystem
 from fanoutfs.sink.inodes import CROWD, FIRST_FRESH
-from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, make_filesystem, open_image
+from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, look_up, make_filesystem, open_image
 
 
 async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem) -> None:
@@ -126,6 +126,37 @@ async def test_a_read_gives_just_what_is_there(filesystem: Filesystem, offset: i
     found = bytes(await filesystem.read(opened.fh, offset, size))
 
     assert found == CONTENT[offset : offset + size]
+
+
+async def test_readers_through_one_page_cache_wait_for_none_of_them(filesystem: Filesystem) -> None:
+    """What one was given the other finds in the cache and never asks for; so it does not stand still there.
+
+    Each asks for what the other has not, as the kernel does; a ring of four blocks can't hold all of it.
+    """
+    began = trio.current_time()
+    inode = await look_up(filesystem, b"image")
+    handles = [(await filesystem.open(inode, os.O_RDONLY, WHO)).fh for _ in range(2)]
+    for block in range(11):
+        handle = handles[block // 2 % 2]
+        assert CONTENT[block * PAGE : (block + 1) * PAGE] == await filesystem.read(handle, block * PAGE, PAGE)
+
+    assert trio.current_time() - began < filesystem.ring.rules.order.patience
+    assert [SIZE, SIZE] == [reader.consumer.position for reader in filesystem.readers]
+
+
+async def test_one_that_comes_to_a_page_cache_later_need_not_ask_for_what_is_there(
+    filesystem: Filesystem,
+) -> None:
+    """Its first request is for what lies behind that; nobody waits for it before."""
+    inode = await look_up(filesystem, b"image")
+    first = (await filesystem.open(inode, os.O_RDONLY, WHO)).fh
+    await filesystem.read(first, 0, 3 * PAGE)
+    late = (await filesystem.open(inode, os.O_RDONLY, WHO)).fh
+    await filesystem.read(first, 4 * PAGE, PAGE)
+    await filesystem.read(late, 3 * PAGE, PAGE)
+    await filesystem.release(first)
+
+    assert [5 * PAGE] == [reader.consumer.position for reader in filesystem.readers]
 
 
 async def test_release_lets_go_of_everything(filesystem: Filesystem) -> None:

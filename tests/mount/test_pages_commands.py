@@ -29,8 +29,8 @@ def shown() -> Iterator[tuple[str, str, str]]:
 
 
 def case(page: str, words: str, printed: str) -> ParameterSet:
-    """Return the arguments of one test; those of one that takes some ten seconds are for the soak."""
-    long = "--size 64G" in words
+    """Return the arguments of one test; those of one that computes for some seconds are for the soak."""
+    long = any(text in words for text in ("--size 64G", "slow.yaml", "sticks.yaml --pace free"))
     return pytest.param(page, words, printed, marks=pytest.mark.soak if long else ())
 
 
