@@ -104,6 +104,12 @@ class Residency:
             absent += self._ends[0]
         return absent if absent < end else None
 
+    def absent(self, begin: int, end: int) -> int | None:
+        """Return the first absent block from ``begin`` to before ``end``, both unrolled, or None."""
+        lap = begin // self.blocks * self.blocks
+        block = self.first_absent(begin - lap, end - lap)
+        return None if block is None else block % self.blocks
+
     def first_resident(self, begin: int, end: int) -> int:
         """Give the first block of [begin, end) that is resident, or ``end``."""
         if begin in self.slot_of:

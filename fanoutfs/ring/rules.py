@@ -53,18 +53,18 @@ What is not done, and why
     is known. Under R3 a few slots (``reserve``) are kept free of the sweep for them, so that a probe is
     answered while a pack fills the ring with what it needs.
 
-Cost: a decision takes O(log C) for what has moved, and at most O(C), C being the number of different blocks
-at which consumers stand or ask; never O(blocks). ``contrib/bench/decision_cost.py`` measures it.
+Cost: a decision takes O(log C) for what has moved, and at most O(C) in every state, also when all wait and
+are overdue; C is the number of different blocks at which consumers stand or ask. Never O(blocks), but for the
+slots that have to be given up. ``contrib/bench/decision_cost.py`` measures it.
 
 Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``grant``, ``returned``, ``move``,
 ``filled`` and ``forget`` are the events; ``decide`` is the decision. Where a consumer is on the circle is
-``order.py``'s; what a byte range is in blocks, and when a reader counts, is ``stream.py``'s. The tests'
-``world.py`` says all of this once more, the naive way: change both.
+``order.py``'s; in which order wants are tried is ``wanted.py``'s; what a byte range is in blocks, and when a
+reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once more, the naive way: change
+both.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from heapq import merge
 
 import attrs
 
@@ -76,6 +76,7 @@ from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.point import Ask, Asks, Point, Spot
 from fanoutfs.ring.residency import Residency
 from fanoutfs.ring.room import Room
+from fanoutfs.ring.wanted import Wanted
 
 RESERVE_SHARE = 32
 """One slot in so many is kept for detours; a ring of fewer than RESERVE_LEAST slots spares none."""
@@ -201,7 +202,7 @@ class Rules:
             return False
         if self._held_up or (self._held and block == point.end):
             return True
-        absent = self._absent(block, self.ahead.end(block, point.end))
+        absent = self.residency.absent(block, self.ahead.end(block, point.end))
         return absent is not None and absent not in self._held
 
     def filled(self, read: Read, seconds: float) -> None:
@@ -271,7 +272,16 @@ class Rules:
         self._starved = False
         self._waits.clear()
         overdue, until = self._asks.overdue(now)
-        for want in self._in_turn(overdue):
+        wanted = Wanted(
+            head=self.head,
+            run=self.run,
+            order=self.order,
+            residency=self.residency,
+            ahead=self.ahead,
+            asks=self._asks,
+            pace=self._pace,
+        )
+        for want in wanted.in_turn(overdue, detours_first=self._detour_debt <= 0):
             if read := self._read(want):
                 return read
         return self._rest(until)
@@ -313,115 +323,6 @@ class Rules:
             modest=self.modest,
             thrifty=self.thrifty,
         )
-
-    def _in_turn(self, overdue: list[Ask]) -> Iterator[Want]:
-        """R1a: detours come first, unless they have had more of the source's time than the sweep."""
-        sweep = self._wanted()
-        if self._detour_debt > 0:
-            yield from sweep
-            yield from self._detours(overdue)
-            return
-        nearest = next(sweep, None)
-        # What the sweep can read next is no detour.
-        if nearest is not None and self._is_among(nearest.block, overdue):
-            yield nearest
-        yield from self._detours(overdue)
-        if nearest is not None:
-            yield nearest
-            yield from sweep
-
-    # What is wanted: R1, R1a
-
-    def _absent(self, begin: int, end: int) -> int | None:
-        """Give the real number of the first absent block from ``begin`` to before ``end``, unrolled."""
-        lap = begin // self.blocks * self.blocks
-        block = self.residency.first_absent(begin - lap, end - lap)
-        return None if block is None else block % self.blocks
-
-    def _ahead_of_head(self, want: Want) -> int:
-        return self.ahead_of_head(want.block)
-
-    def _wanted(self) -> Iterator[Want]:
-        """R1: give what is wanted, nearest ahead of the head first."""
-        asked = sorted(self._asked_for(), key=self._ahead_of_head)
-        return merge(self._looked_ahead_for(), asked, key=self._ahead_of_head)
-
-    def _looked_ahead_for(self) -> Iterator[Want]:
-        """Give the first absent block of each look-ahead; of one that the head is in, on both its sides."""
-        straddling = [
-            want
-            for spot, distance in self.order.behind(self.head, self.run + self.ahead.blocks)
-            for want in self._want(spot, spot.block + distance, spot.block + self.ahead.of(spot))
-        ]
-        yield from sorted(straddling, key=self._ahead_of_head)
-        nearest = not straddling
-        for spot in self.order.hungry_from(self.head):
-            # The nearest is told in any case: it has a say in which detours are none.
-            if not nearest and self._is_stopped(spot):
-                continue
-            window = self.ahead.of(spot)
-            to_head = (self.head - spot.block) % self.blocks or self.blocks
-            wants = list(self._want(spot, spot.block, spot.block + min(to_head, window)))
-            if not wants and window <= to_head:
-                self.order.sated(spot)
-            nearest = nearest and not wants
-            yield from wants
-
-    def _asked_for(self) -> Iterator[Want]:
-        """Yield what counting consumers have asked for beyond the block where they stand."""
-        slot_of = self.residency.slot_of
-        for ask in self._asks.beyond:
-            spot = ask.point.spot
-            # Asked for behind its point is what came late; that is for a detour. The block where it stands
-            # is looked ahead for.
-            if spot is None or ask.at < ask.point.block:
-                continue
-            if ask.at > ask.point.block or spot.block in slot_of:
-                yield from self._want(spot, ask.at, ask.last + 1, asked=True)
-
-    def _want(
-        self, spot: Spot | None, begin: int, end: int, *, asked: bool = False, detour: bool = False
-    ) -> Iterator[Want]:
-        """Give the first absent block from ``begin`` to before ``end``, unrolled, if there is one."""
-        block = self._absent(begin, end) if begin < end else None
-        if block is not None:
-            most = end - begin - (block - begin) % self.blocks
-            yield Want(block, most, spot, asked or block in self._asks.at, detour)
-
-    def _detours(self, overdue: list[Ask]) -> Iterator[Want]:
-        """R1a: what was asked for and is past its time, in the order of the requests."""
-        tried: set[tuple[int, Spot | None]] = set()
-        slot_of, stopped_by = self.residency.slot_of, self._pace.stopped_by
-        for ask in overdue:
-            point = ask.point
-            spot = point.spot
-            if (
-                spot is not None
-                and ask.at == point.block
-                and spot.block not in slot_of
-                and stopped_by(spot) is not None
-            ):
-                continue
-            for want in self._want(spot, ask.at, ask.last + 1, asked=True, detour=True):
-                if (want.block, spot) not in tried:
-                    tried.add((want.block, spot))
-                    yield want
-
-    def _is_among(self, block: int, asks: list[Ask]) -> bool:
-        """Return whether an absent block is the first that one of these requests lacks."""
-        slot_of = self.residency.slot_of
-        for ask in asks:
-            at = ask.at % self.blocks
-            if at == block or (at in slot_of and self._absent(ask.at, ask.last + 1) == block):
-                return True
-        return False
-
-    def _is_stopped(self, spot: Spot) -> bool:
-        """Return whether those at a spot ask for the block there, which is absent, and may not have it."""
-        block = spot.block
-        if block in self.residency.slot_of or block not in self._asks.at:
-            return False
-        return self._pace.stopped_by(spot) is not None
 
     # What goes for it, and who waits: R2 to R4
 
