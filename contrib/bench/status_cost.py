@@ -1,0 +1,59 @@
+"""What one status document costs the engine's thread when 1,000 readers wait, each for another one.
+
+The document as `.fanoutfs/status` gives it, with its gauges, made of the state of a ring of 4,000 slots whose
+readers stand 2,000 blocks apart. Processor time in milliseconds.
+"""
+
+import statistics
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from contrib.bench.decision_cost import GAP, make_waiting
+from contrib.bench.harness import Row, finish
+from fanoutfs.consumer import Consumer
+from fanoutfs.coordinator.status import render, snapshot
+from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.shared import Ring
+from fanoutfs.settings import PAGE
+
+READERS = 1000
+BAR = 50.0
+ROUNDS = 15
+
+
+def main() -> None:
+    """Measure and answer."""
+    load = make_waiting(READERS)
+    rules = load.rules
+    ring = Ring(
+        size=rules.blocks * PAGE,
+        block=PAGE,
+        rules=rules,
+        memory=Memory(rules.slots, PAGE),
+        clock=lambda: load.now,
+    )
+    consumers = []
+    for number, point in list(rules.points.items()):
+        consumer = Consumer(ring, READERS + number, 1, "dd")
+        consumer.point = point
+        consumer.stream.begin(number * GAP * PAGE, PAGE)
+        consumers.append(consumer)
+    source: Any = SimpleNamespace(path="/dev/sdb", identity="8:16", origin="", size=ring.size)
+    counts: Any = SimpleNamespace(bytes_read=1, reads=1, errors=0, changed=0, rate=1e8)
+    milliseconds = []
+    for _ in range(ROUNDS):
+        before = time.thread_time()
+        gauges = {"slots_held": rules.held(load.now)}
+        document = snapshot(source, counts, ring, consumers, gauges, Path("/mnt"), 0, None)
+        render(document)
+        milliseconds.append((time.thread_time() - before) * 1000)
+    waiting = sum(isinstance(reader["waiting"], int) for reader in document["readers"])
+    median = statistics.median(milliseconds)
+    figure = f"{median:.1f} ms (worst {max(milliseconds):.1f}; {waiting} wait for another)"
+    finish("one status, processor time", [Row("status", figure, f"at most {BAR:g} ms", median <= BAR)])
+
+
+if __name__ == "__main__":
+    main()
