@@ -113,16 +113,19 @@ class ReaderHandle:
         begins = not self.consumer.stream.begun
         found = await self.consumer.read(offset, size)
         if begins:
-            for other in self.sharing:
+            for other in self._others():
                 self.consumer.joins(other.consumer)
         return found
 
     def passed(self, offset: int, size: int) -> None:
         """Tell the others with this page cache what has come into it."""
-        if len(self.sharing) > 1:
-            for other in self.sharing:
-                if other is not self:
-                    other.consumer.found_in_cache(offset, size)
+        for other in self._others():
+            other.consumer.found_in_cache(offset, size)
+
+    def _others(self) -> "list[ReaderHandle]":
+        if len(self.sharing) <= 1:
+            return []
+        return [other for other in self.sharing if other is not self]
 
     def close(self) -> None:
         """Leave the ring, and the page cache to the others."""

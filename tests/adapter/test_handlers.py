@@ -144,6 +144,20 @@ async def test_readers_through_one_page_cache_wait_for_none_of_them(filesystem: 
     assert [SIZE, SIZE] == [reader.consumer.position for reader in filesystem.readers]
 
 
+async def test_a_reader_alone_in_its_page_cache_stands_where_its_gap_is(filesystem: Filesystem) -> None:
+    """What was answered beyond the gap, while its first read waited, does not move it there."""
+    direct = (await open_image(filesystem, os.O_RDONLY | os.O_DIRECT)).fh
+    await filesystem.read(direct, 3 * PAGE, PAGE)
+    fh = (await open_image(filesystem)).fh
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(filesystem.read, fh, 0, PAGE)
+        await wait_all_tasks_blocked()
+        await filesystem.read(fh, 3 * PAGE, PAGE)
+    await filesystem.release(direct)
+
+    assert [PAGE] == [reader.consumer.position for reader in filesystem.readers]
+
+
 async def test_one_that_comes_to_a_page_cache_later_need_not_ask_for_what_is_there(
     filesystem: Filesystem,
 ) -> None:
