@@ -12,6 +12,7 @@ from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm
 from fanoutfs.copying import crew
+from fanoutfs.copying.ask import ask
 from fanoutfs.copying.crew import Orders
 from fanoutfs.copying.outcome import Progress, outcome, tally
 from fanoutfs.copying.source import Named, Way, named
@@ -53,7 +54,7 @@ def copy(
     source, opened = named(source_word, keys)
     candidates = check(source.here, source.size, target_words)
     asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()
-    if asks and not confirm(candidates, source.size, _ask, lambda line: print(line, file=sys.stderr)):
+    if asks and not confirm(candidates, source.size, ask, lambda line: print(line, file=sys.stderr)):
         raise UnusableError("nothing was written; to go without the question say --yes")
     way = Way(source, keys.absolute(), settings, log_path)
     producer, image, head = _stay(way, source, opened)
@@ -73,12 +74,6 @@ def copy(
         producer.close()
     _say(list(copies.values()))
     return code or (0 if all_good(list(copies.values())) else 1)
-
-
-def _ask(question: str) -> str:
-    """Ask on the terminal, also when stdout is a file, where ``input`` would write the question."""
-    print(question, end="", file=sys.stderr, flush=True)
-    return input()
 
 
 def _stay(way: Way, source: Named, opened: Opened | None) -> tuple[Connection, Image, int]:
