@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -22,7 +22,7 @@ MARK = "FANOUTFS_TEST_RUN"
 LIMIT = 360
 """Seconds; more than the limit of one test in pyproject.toml."""
 
-CONNECTIONS = Path("/sys/fs/fuse/connections")
+CHECKOUT = Path(__file__).parents[1]
 
 
 @attrs.define(eq=False)
@@ -36,9 +36,11 @@ class Guard:
         """Start a guard over what is marked from now on, and over a folder."""
         os.environ[MARK] = mark = uuid.uuid4().hex
         unmarked = {name: value for name, value in os.environ.items() if name != MARK}
-        command = (sys.executable, __file__, mark, str(folder), str(os.getpid()), str(limit))
+        command = (sys.executable, "-m", "tests.guard", mark, str(folder), str(os.getpid()), str(limit))
         # In a session of its own: Ctrl-C is for pytest, and what it leaves is for this.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=unmarked, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, env=unmarked, start_new_session=True, cwd=CHECKOUT
+        )
         return cls(process)
 
     def tell(self) -> None:
@@ -53,6 +55,9 @@ class Guard:
 
 def watch(mark: str, folder: Path, pid: int, limit: float) -> None:
     """Be the guard, until standard input ends."""
+    # Not in pytest's process, where it must be registered for rewriting before it is imported.
+    from tests.mount.support import mountinfo  # noqa: PLC0415
+
     while select.select([0], [], [], limit)[0]:
         if not os.read(0, 1 << 12):
             break
@@ -60,7 +65,12 @@ def watch(mark: str, folder: Path, pid: int, limit: float) -> None:
         print(f"guard: pytest {pid} has not got on for {limit:g} s; ending it", file=sys.stderr)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGABRT)
-    left = [*_abort_mounts(folder), *_kill(mark), *_unmount(folder), *_detach(folder)]
+    for entry in mountinfo.below(folder):
+        # Else readers that wait for a mount could not be killed.
+        with contextlib.suppress(OSError):
+            mountinfo.abort_file(entry).write_text("1")
+    points = [entry.point for entry in reversed(mountinfo.below(folder))]
+    left = [*_kill(mark), *_unmount(points), *_detach(folder)]
     for line in left:
         print(f"guard: left over, and ended: {line}", file=sys.stderr)
 
@@ -76,23 +86,8 @@ def _kill(mark: str) -> Iterator[str]:
                 yield f"process {path.name}, {command}"
 
 
-def _mounts(folder: Path) -> list[tuple[str, str]]:
-    """Return the device and the mount point of each mount in a folder, the last one first."""
-    lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]
-    fields = [[os.fsdecode(field) for field in line.split(b" ")] for line in lines]
-    return [(field[2], field[4]) for field in reversed(fields) if Path(field[4]).is_relative_to(folder)]
-
-
-def _abort_mounts(folder: Path) -> Iterator[str]:
-    """Give an error to all who wait for a FUSE mount there: else they could not be killed."""
-    for device, _ in _mounts(folder):
-        with contextlib.suppress(OSError):
-            (CONNECTIONS / device.partition(":")[2] / "abort").write_text("1")
-    yield from ()
-
-
-def _unmount(folder: Path) -> Iterator[str]:
-    for _, point in _mounts(folder):
+def _unmount(points: Sequence[str]) -> Iterator[str]:
+    for point in points:
         done = subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
         yield f"mount at {point} ({'unmounted' if done.returncode == 0 else done.stderr!r})"
 

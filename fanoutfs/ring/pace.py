@@ -100,14 +100,11 @@ class Pace:
         hindmost = order.farthest_behind(spot, self.slots) if self.strict else None
         if hindmost is None:
             return blocks, None
-        distance = (spot.block - hindmost.block) % blocks
-        if hindmost.need <= distance and spot.need > blocks - distance:
-            # That one is not behind, but has been here.
+        if not order.is_behind(hindmost, spot, self.slots):
             hindmost = self._hindmosts.get(spot)
             if hindmost is None:
                 return blocks, None
-            distance = (spot.block - hindmost.block) % blocks
-        return self._room_before(hindmost) - distance, hindmost
+        return self._room_before(hindmost) - (spot.block - hindmost.block) % blocks, hindmost
 
     def _room_before(self, hindmost: Spot) -> int:
         """Return how many blocks from the hindmost's own on its pack may have."""
@@ -124,7 +121,7 @@ class Pace:
         if spot in self.stops:
             return self.stops[spot]
         found = self._ahead_of(spot)
-        if found is not None and self._can_be_ring and self.in_ring_of_waits(spot):
+        if found is not None and self.in_ring_of_waits(spot):
             found = None
         self.stops[spot] = found
         return found

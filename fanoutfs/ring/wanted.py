@@ -104,16 +104,9 @@ class Wanted:
     def _detours(self, overdue: list[Ask]) -> Iterator[Want]:
         """R1a: what was asked for and is past its time, in the order of the requests."""
         tried: set[tuple[int, Spot | None]] = set()
-        slot_of, stopped_by = self.residency.slot_of, self.pace.stopped_by
         for ask in overdue:
-            point = ask.point
-            spot = point.spot
-            if (
-                spot is not None
-                and ask.at == point.block
-                and spot.block not in slot_of
-                and stopped_by(spot) is not None
-            ):
+            spot = ask.point.spot
+            if spot is not None and ask.at == ask.point.block and self._is_stopped(spot):
                 continue
             for want in self._want(spot, ask.at, ask.last + 1, asked=True, detour=True):
                 if (want.block, spot) not in tried:

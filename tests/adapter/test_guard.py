@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.limits import HANG_SECONDS
+from tests.mount.support.commands import has_ended
 
 HANGS = """
 import faulthandler, signal, subprocess, sys, time
@@ -34,14 +35,6 @@ def run(folder: Path, limit: float, how: str) -> tuple[int, int, str]:
     return done.returncode, int(done.stdout), done.stderr.decode()
 
 
-def is_there(pid: int) -> bool:
-    """Return whether a process runs; the children of one that died are reaped by init, sooner or later."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 def test_one_that_hangs_shows_its_stacks_and_takes_its_programs_with_it(tmp_path: Path) -> None:
     """The guard's own end comes after that, and with it the end of the standard error that both have."""
     code, pid, said = run(tmp_path, 0.5, "hangs")
@@ -50,7 +43,7 @@ def test_one_that_hangs_shows_its_stacks_and_takes_its_programs_with_it(tmp_path
     assert "most recent call first" in said
     assert "has not got on" in said
     assert f"process {pid}, sleep 1000" in said
-    assert not is_there(pid)
+    assert has_ended(pid)
 
 
 def test_one_that_ends_leaves_nothing_either(tmp_path: Path) -> None:
@@ -59,4 +52,4 @@ def test_one_that_ends_leaves_nothing_either(tmp_path: Path) -> None:
 
     assert 0 == code
     assert f"process {pid}, sleep 1000" in said
-    assert not is_there(pid)
+    assert has_ended(pid)

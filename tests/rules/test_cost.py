@@ -1,8 +1,9 @@
 """What a decision costs, counted in calls of functions: no clock, and the same on any machine."""
 
+import contextlib
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from unittest.mock import patch
 
@@ -22,22 +23,29 @@ def calls(load: Load, go_on: Callable[[Load, int], None], decisions: int = 60) -
     decide = Rules.decide
 
     def counting(rules: Rules, now: float) -> Read | Rest:
-        counts.append(0)
         rules.order.settle(now)
-
-        def called(_frame: FrameType, event: str, _what: object) -> None:
-            counts[-1] += event in ("call", "c_call")
-
-        before = sys.getprofile()
-        sys.setprofile(called)
-        try:
+        with counted(counts):
             return decide(rules, now)
-        finally:
-            sys.setprofile(before)
 
     with patch.object(Rules, "decide", counting):
         go_on(load, decisions)
     return statistics.median(counts)
+
+
+@contextlib.contextmanager
+def counted(counts: list[int]) -> Iterator[None]:
+    """Count the calls that are made meanwhile, as one more of the counts."""
+    counts.append(0)
+
+    def called(_frame: FrameType, event: str, _what: object) -> None:
+        counts[-1] += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 @pytest.mark.parametrize(("strict", "wrapping"), [(True, False), (False, True)])
@@ -102,17 +110,8 @@ def _late_and_early(readers: int) -> Load:
 
 
 def _calls_of_waits(load: Load) -> int:
-    count = 0
-
-    def called(_frame: FrameType, event: str, _what: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(called)
-    try:
+    counts: list[int] = []
+    with counted(counts):
         found = load.rules.waits(load.now)
-    finally:
-        sys.setprofile(before)
     assert len(found) >= len(load.rules.points) - 2
-    return count
+    return counts[0]
