@@ -17,7 +17,7 @@ from fanoutfs.checking.safety import Target
 from fanoutfs.checking.storage import Device, Machine, Mounted, Piece
 from fanoutfs.checking.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.mounts import Mount, parse
+from fanoutfs.system.mountinfo import Mount, parse
 
 KEEPS_NO_FILES = frozenset({
     "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",

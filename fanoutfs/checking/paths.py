@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from fanoutfs.mounts import FANOUTFS, Mount
+from fanoutfs.system.mountinfo import FANOUTFS, Mount
 
 LINKS = 40
 """As many symbolic links the kernel follows in one path (path_resolution(7))."""

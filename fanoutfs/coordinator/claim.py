@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.runtime import runtime_folder
+from fanoutfs.system.runtime_dir import runtime_folder
 
 
 def door_of(identity: str) -> Path:

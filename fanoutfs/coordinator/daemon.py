@@ -16,10 +16,10 @@ from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import Door, listen
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.forked import close_all_but
-from fanoutfs.line import Line, lines
 from fanoutfs.settings import Settings
 from fanoutfs.source.opened import Opened
+from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.pipe import Line, lines
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
 from fanoutfs.settings import MountSettings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sharing.wire import Message, packed, with_descriptors
-from fanoutfs.sink import process
+from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class Door:
         await engine.begin_at_head()
         with engine.lend(
             pid=visitor.pid,
-            command=process.read(visitor.pid, "comm").rstrip("\n"),
+            command=proc.read(visitor.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
             goes_on=None if goes_on is None else _way(goes_on, blocks),
             near=None if near is None else _block(near, blocks),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.runtime import runtime_folder
+from fanoutfs.system.runtime_dir import runtime_folder
 
 SYSLOG = Path("/dev/log")
 

@@ -19,9 +19,9 @@ from fanoutfs.checking.claimed import Claimed
 from fanoutfs.copying.source import Way
 from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError
-from fanoutfs.forked import close_all_but, die_with_parent
-from fanoutfs.line import Line, lines
 from fanoutfs.sharing.borrower import Image
+from fanoutfs.system.fork import close_all_but, die_with_parent
+from fanoutfs.system.pipe import Line, lines
 from fanoutfs.targets.target import Target
 
 log = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.find import claim_or_find, knock
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
-from fanoutfs.mounts import FANOUTFS, mounts
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.wire import Connection
-from fanoutfs.sink import mountpoint
 from fanoutfs.source.keys import Keys
 from fanoutfs.source.opened import Opened
 from fanoutfs.source.opening import open_source
+from fanoutfs.system import mountpoint
+from fanoutfs.system.mountinfo import FANOUTFS, mounts
 from fanoutfs.upstream.address import is_url
 
 

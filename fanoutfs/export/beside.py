@@ -6,7 +6,7 @@ import trio
 
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.export.opening import Opened
-from fanoutfs.line import Line
+from fanoutfs.system.pipe import Line
 from fanoutfs.upstream.announced import DESCRIBED
 
 log = logging.getLogger(__name__)

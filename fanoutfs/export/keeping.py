@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.export.words import BackOff, Secured, serving
-from fanoutfs.keeping.program import Program
-from fanoutfs.line import Line
+from fanoutfs.system.child import Program
+from fanoutfs.system.pipe import Line
 
 FIRST = 3
 """Where a program finds the socket that it is handed: sd_listen_fds(3)."""

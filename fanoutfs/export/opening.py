@@ -13,14 +13,14 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.credentials import first_user, read_certificate, read_token
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.export.keeping import keep
 from fanoutfs.export.words import NAME, Secured, trial
-from fanoutfs.keeping.keeper import Keeper
-from fanoutfs.listening import listen
-from fanoutfs.runtime import runtime_folder
 from fanoutfs.settings import ExportSettings
+from fanoutfs.system.credentials import first_user, read_certificate, read_token
+from fanoutfs.system.listen import listen
+from fanoutfs.system.runtime_dir import runtime_folder
+from fanoutfs.system.supervisor import Keeper
 from fanoutfs.upstream.announced import DESCRIBED
 
 TRIAL_SECONDS = 10.0

@@ -12,9 +12,9 @@ from typing import Any
 
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import UnusableError, UsageError, reason
-from fanoutfs.mounts import FANOUTFS, mount_at
-from fanoutfs.sink import mountpoint
 from fanoutfs.source.positioned import identity_of
+from fanoutfs.system import mountpoint
+from fanoutfs.system.mountinfo import FANOUTFS, mount_at
 from fanoutfs.upstream.address import ExportAddress, is_url, parse
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fanoutfs.coordinator.daemon import hear_of_start
 from fanoutfs.errors import UnusableError
-from fanoutfs.line import Line
+from fanoutfs.system.pipe import Line
 
 ANSWER_SECONDS = 15.0
 """The mount is given so long to answer its first statvfs."""

@@ -10,21 +10,20 @@ from pathlib import Path
 import attrs
 import trio
 
-from fanoutfs import mounts
 from fanoutfs.coordinator import daemon, logs
 from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.find import claim_or_find
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.line import Line, lines
 from fanoutfs.mounting import helper
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
-from fanoutfs.sink import mountpoint
 from fanoutfs.sink.options import mount_options
 from fanoutfs.source.keys import Keys
 from fanoutfs.source.opened import Opened
 from fanoutfs.source.opening import open_source
+from fanoutfs.system import mountinfo, mountpoint
+from fanoutfs.system.pipe import Line, lines
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ def _by_the_producer(
         if foreground:
             producer.hear()
     except KeyboardInterrupt:
-        mounts.detach(point, lazy=False)
+        mountinfo.detach(point, lazy=False)
         if not foreground:
             raise
     return Started(joined=True)

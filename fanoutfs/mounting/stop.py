@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fanoutfs import mounts
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
-from fanoutfs.sink import mountpoint
+from fanoutfs.system import mountinfo, mountpoint
 
 END_SECONDS = 15.0
 """The daemon is given so long to end once its mount is gone."""
@@ -26,18 +25,18 @@ def umount(point: Path) -> int:
     point = mountpoint.absolute(point)
     mountpoint.ours(point)
     if not mountpoint.alive(point):
-        mounts.detach(point, lazy=True)
+        mountinfo.detach(point, lazy=True)
         return 0
     status = read_status(point)
     try:
         daemon = os.pidfd_open(status["pid"])
     except ProcessLookupError:
         # The mount belongs to another namespace of processes: its end can't be waited for.
-        mounts.detach(point, lazy=False)
+        mountinfo.detach(point, lazy=False)
         return 0
     try:
         try:
-            mounts.detach(point, lazy=False)
+            mountinfo.detach(point, lazy=False)
         except UnusableError as error:
             readers = ", ".join(_name(reader, status) for reader in _of_mount(status))
             if not readers:

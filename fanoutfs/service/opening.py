@@ -9,10 +9,10 @@ import ssl
 
 import attrs
 
-from fanoutfs.credentials import read_certificate, read_token
-from fanoutfs.listening import listen
 from fanoutfs.service.access import LOOPBACK, Access
 from fanoutfs.settings import ServiceSettings
+from fanoutfs.system.credentials import read_certificate, read_token
+from fanoutfs.system.listen import listen
 
 SEND_BUFFER = 256 * 1024
 """Bytes that the kernel keeps for a client that does not take them; by itself it would be megabytes."""

@@ -20,11 +20,12 @@ import trio
 from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, TooManyReadersError
 from fanoutfs.ring.shared import Buffer, Ring
-from fanoutfs.sink import files, process
+from fanoutfs.sink import files
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.files import Handle, Node, ReaderHandle, TextHandle
 from fanoutfs.sink.guard import guarded
 from fanoutfs.sink.inodes import Inodes
+from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class Filesystem(pyfuse3.Operations):
             direct = bool(flags & os.O_DIRECT) or node.file is files.DIRECT or self._cached_full()
             if node.file is files.CAROUSEL and node.turn_from is None:
                 node.turn_from = self.ring.head
-            command = process.read(ctx.pid, "comm").rstrip("\n")
+            command = proc.read(ctx.pid, "comm").rstrip("\n")
             consumer = Consumer(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
             handle = self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
             if handle.cached:

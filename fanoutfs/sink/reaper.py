@@ -14,8 +14,8 @@ import attrs
 import trio
 
 from fanoutfs.ring.shared import Ring
-from fanoutfs.sink import process
 from fanoutfs.sink.filesystem import Filesystem
+from fanoutfs.system import proc
 
 INTERVAL = 0.25
 
@@ -52,5 +52,5 @@ class Reaper:
         now = self.ring.clock()
         for waiting in self.ring.waiting():
             pid = pids.get(waiting.ask.point.id)
-            if pid and now - waiting.ask.since >= INTERVAL and told_to_die(process.read(pid, "status")):
+            if pid and now - waiting.ask.since >= INTERVAL and told_to_die(proc.read(pid, "status")):
                 self.ring.reader_gone(waiting)

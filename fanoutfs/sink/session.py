@@ -16,7 +16,6 @@ import pyfuse3
 import trio
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.mounts import detach, mount_at
 from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MountSettings
 from fanoutfs.sink import kernel
@@ -24,6 +23,7 @@ from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.filesystem import Filesystem
 from fanoutfs.sink.options import mount_options
 from fanoutfs.sink.reaper import Reaper
+from fanoutfs.system.mountinfo import detach, mount_at
 
 log = logging.getLogger(__name__)
 

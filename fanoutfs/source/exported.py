@@ -25,12 +25,12 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError
-from fanoutfs.keeping.keeper import Keeper
 from fanoutfs.settings import KIB, PAGE, format_seconds
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.keys import Keys
 from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
 from fanoutfs.source.positioned import PositionedSource, cut
+from fanoutfs.system.supervisor import Keeper
 from fanoutfs.upstream.address import ExportAddress
 from fanoutfs.upstream.announced import DESCRIBED
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.credentials import first_user
+from fanoutfs.system.credentials import first_user
 
 
 @attrs.frozen(kw_only=True)

@@ -25,11 +25,11 @@ from urllib.parse import quote
 import attrs
 
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.keeping.program import Program
-from fanoutfs.line import Line
-from fanoutfs.mounts import detach, mount_at
-from fanoutfs.runtime import runtime_folder
 from fanoutfs.source.keys import Keys
+from fanoutfs.system.child import Program
+from fanoutfs.system.mountinfo import detach, mount_at
+from fanoutfs.system.pipe import Line
+from fanoutfs.system.runtime_dir import runtime_folder
 from fanoutfs.upstream.address import ExportAddress
 
 CONNECT_SECONDS = 10.0

@@ -18,8 +18,8 @@ from typing import Any, Self
 import attrs
 import httpx
 
-from fanoutfs.credentials import read_token
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError, reason
+from fanoutfs.system.credentials import read_token
 from fanoutfs.upstream.address import ServiceAddress
 from fanoutfs.upstream.document import Document, read_document
 

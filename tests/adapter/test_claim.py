@@ -16,8 +16,8 @@ from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import listen
 from fanoutfs.coordinator.find import ask_status, claim_or_find, knock
 from fanoutfs.errors import UnusableError
-from fanoutfs.runtime import runtime_folder
 from fanoutfs.sharing.wire import Connection
+from fanoutfs.system.runtime_dir import runtime_folder
 from tests.limits import HANG_SECONDS
 
 

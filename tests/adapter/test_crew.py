@@ -11,8 +11,8 @@ import pytest
 from fanoutfs.copying.crew import Hand
 from fanoutfs.copying.outcome import Progress
 from fanoutfs.copying.watch import Watch
-from fanoutfs.line import Line, lines
 from fanoutfs.sharing.wire import Connection
+from fanoutfs.system.pipe import Line, lines
 
 SIZE = 1000
 

@@ -14,9 +14,9 @@ import trio.testing
 
 from fanoutfs.export.beside import export
 from fanoutfs.export.opening import Opened
-from fanoutfs.keeping.keeper import Keeper
-from fanoutfs.line import Line, lines
 from fanoutfs.settings import ExportSettings
+from fanoutfs.system.pipe import Line, lines
+from fanoutfs.system.supervisor import Keeper
 from tests.limits import HANG_SECONDS
 
 SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from fanoutfs.credentials import first_user
 from fanoutfs.errors import UnusableError
 from fanoutfs.export.opening import Opened, open_export
 from fanoutfs.settings import ExportSettings
+from fanoutfs.system.credentials import first_user
 from tests.adapter.producers import wait_for
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port

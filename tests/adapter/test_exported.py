@@ -12,13 +12,13 @@ import attrs
 import pytest
 
 from fanoutfs.errors import SourceChangedError, UnusableError
-from fanoutfs.keeping.keeper import Keeper
-from fanoutfs.line import Line, lines
 from fanoutfs.settings import KIB, PAGE
 from fanoutfs.source import exported
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.exported import PIECE, ExportedSource
 from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.system.pipe import Line, lines
+from fanoutfs.system.supervisor import Keeper
 from tests.limits import HANG_SECONDS
 from tests.noise import noise
 

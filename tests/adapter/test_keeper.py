@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fanoutfs.keeping.keeper import Keeper, Work
-from fanoutfs.line import Line
+from fanoutfs.system.pipe import Line
+from fanoutfs.system.supervisor import Keeper, Work
 from tests.limits import HANG_SECONDS
 
 Fork = Callable[..., Keeper]

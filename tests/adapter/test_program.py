@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.keeping.program import LONGEST_LINE, Program
+from fanoutfs.system.child import LONGEST_LINE, Program
 from tests.limits import HANG_SECONDS
 
 Start = Callable[..., Program]
@@ -156,7 +156,7 @@ def test_one_that_is_not_installed_is_named() -> None:
 
 KEEPER = """
 import sys, time
-from fanoutfs.keeping.program import Program
+from fanoutfs.system.child import Program
 program = Program.start(["sh", "-c", "exec sleep 60"])
 print(program.process.pid, flush=True)
 time.sleep(60)

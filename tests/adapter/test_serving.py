@@ -13,13 +13,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.credentials import read_token
 from fanoutfs.errors import UnusableError
 from fanoutfs.service.events import MOST_CLIENTS
 from fanoutfs.service.opening import open_service
 from fanoutfs.service.run import serve
 from fanoutfs.service.serve import MOST_CONNECTIONS
 from fanoutfs.settings import ServiceSettings
+from fanoutfs.system.credentials import read_token
 from tests.adapter.service import TOKEN, at_once, opened, receive_until, serving, until
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fanoutfs.mounts import Mount, parse
 from fanoutfs.sink.reaper import told_to_die
+from fanoutfs.system.mountinfo import Mount, parse
 
 LINE = (
     "36 35 0:45 / /mnt/a\\040b rw,nosuid - fuse.fanoutfs /dev/sdb ro,user_id=1000,group_id=1000\n"

@@ -13,7 +13,7 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.forked import die_with_parent
+from fanoutfs.system.fork import die_with_parent
 
 LAST_LINES = 5
 """Of what it said, so many lines are kept."""

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.mounts import FANOUTFS, Mount, detach, mount_at
+from fanoutfs.system.mountinfo import FANOUTFS, Mount, detach, mount_at
 
 
 def absolute(path: Path) -> Path:

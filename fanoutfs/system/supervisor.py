@@ -14,8 +14,8 @@ from typing import NoReturn, Self
 
 import attrs
 
-from fanoutfs.forked import close_all_but
-from fanoutfs.line import Line, lines
+from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.pipe import Line, lines
 
 log = logging.getLogger(__name__)
 
