@@ -10,9 +10,9 @@ import click
 
 from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.monitor.command import asks, top_command
+from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
 from fanoutfs.simulate.command import simulate_command
-from fanoutfs.source.keys import Keys
 
 
 def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:

@@ -8,8 +8,8 @@ counting on past the image's end.
 import attrs
 
 from fanoutfs.errors import FanoutError
-from fanoutfs.ring.point import Point
-from fanoutfs.ring.shared import Buffer, Ring
+from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.stream import Stream
 
 

@@ -9,11 +9,11 @@ import trio
 
 from fanoutfs.ranges import Range, joined
 from fanoutfs.ring.decision import Read
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
-from fanoutfs.source.rate import Rate
+from fanoutfs.source.counters import Statistics
+from fanoutfs.source.rate_limit import Rate
 from fanoutfs.source.salvage import BadRanges, read_or_salvage
-from fanoutfs.statistics import Statistics
 
 log = logging.getLogger(__name__)
 

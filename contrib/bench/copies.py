@@ -17,7 +17,7 @@ from contrib.bench.readers import alarm
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import FanoutError
 from fanoutfs.settings import MIB
-from fanoutfs.source.positioned import identity_of
+from fanoutfs.source.local import identity_of
 
 BYTECODE = Path(tempfile.gettempdir()) / f"fanoutfs-bench-bytecode-{os.getuid()}"
 LEAVES = 10.0  # seconds that a producer may take to leave after its last consumer

@@ -18,7 +18,7 @@ from contrib.bench.images import folder, need_memory, pattern_image
 from fanoutfs.coordinator.find import knock
 from fanoutfs.settings import MIB, format_size
 from fanoutfs.sharing.wire import Connection, HungUpError
-from fanoutfs.source.positioned import identity_of
+from fanoutfs.source.local import identity_of
 
 COUNTS = (1, 2, 4, 8)
 BAR = 0.35  # seconds per GiB

@@ -17,8 +17,8 @@ from itertools import product
 import attrs
 
 from contrib.bench.harness import Row, finish
+from fanoutfs.ring.cursor import Ask, Point
 from fanoutfs.ring.decision import Read, Rest
-from fanoutfs.ring.point import Ask, Point
 from fanoutfs.ring.rules import Rules
 
 BLOCKS, SLOTS, RUN = 10_000_000, 100_000, 8

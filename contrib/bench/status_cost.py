@@ -15,7 +15,7 @@ from contrib.bench.harness import Row, finish
 from fanoutfs.consumer import Consumer
 from fanoutfs.coordinator.status import render, snapshot
 from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.ring import Ring
 from fanoutfs.settings import PAGE
 
 READERS = 1000

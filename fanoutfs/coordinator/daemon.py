@@ -16,8 +16,8 @@ from fanoutfs.coordinator.claim import Claim, door_of
 from fanoutfs.coordinator.door import Door, listen
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.remote.opened import Opened
 from fanoutfs.settings import Settings
-from fanoutfs.source.opened import Opened
 from fanoutfs.system.fork import close_all_but
 from fanoutfs.system.pipe import Line, lines
 

@@ -18,19 +18,19 @@ import attrs
 import trio
 
 from fanoutfs.coordinator.status import Shown, render, snapshot
+from fanoutfs.digests.slot_cache import SaysDigests
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.producer import Producer
-from fanoutfs.ring.digests import SaysDigests
+from fanoutfs.remote.opened import Far
 from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MIB, MountSettings, Settings
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sink.session import Session
 from fanoutfs.source.contract import Source
-from fanoutfs.source.opened import Far
-from fanoutfs.source.rate import Rate
-from fanoutfs.statistics import Statistics
+from fanoutfs.source.counters import Statistics
+from fanoutfs.source.rate_limit import Rate
 
 log = logging.getLogger(__name__)
 

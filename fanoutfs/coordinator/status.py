@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from fanoutfs.ring.point import Point
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
-from fanoutfs.statistics import Statistics
+from fanoutfs.source.counters import Statistics
 
 
 class Shown(Protocol):

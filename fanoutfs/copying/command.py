@@ -18,11 +18,11 @@ from fanoutfs.copying.outcome import Progress, outcome, tally
 from fanoutfs.copying.source import Named, Way, named
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.borrower import ANSWER_SECONDS, Image
 from fanoutfs.sharing.wire import Connection, HungUpError
-from fanoutfs.source.keys import Keys
-from fanoutfs.source.opened import Opened
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

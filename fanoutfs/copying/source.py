@@ -8,14 +8,14 @@ from fanoutfs.coordinator.claim import Claim
 from fanoutfs.coordinator.find import claim_or_find, knock
 from fanoutfs.errors import UnusableError
 from fanoutfs.monitor.read import read_status
+from fanoutfs.remote.address import is_url
+from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.opening import open_source
+from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import Settings
 from fanoutfs.sharing.wire import Connection
-from fanoutfs.source.keys import Keys
-from fanoutfs.source.opened import Opened
-from fanoutfs.source.opening import open_source
 from fanoutfs.system import mountpoint
 from fanoutfs.system.mountinfo import FANOUTFS, mounts
-from fanoutfs.upstream.address import is_url
 
 
 @attrs.frozen

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from fanoutfs.copying.pieces import MOST, Pieces
+from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
-from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.sharing.borrower import Borrower, Image
 from fanoutfs.sharing.sheet import Ticket
 from fanoutfs.sharing.wire import Connection, HungUpError

@@ -6,8 +6,8 @@ import trio
 
 from fanoutfs.coordinator.engine import Engine
 from fanoutfs.export.opening import Opened
+from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.system.pipe import Line
-from fanoutfs.upstream.announced import DESCRIBED
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ import attrs
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.export.keeping import keep
 from fanoutfs.export.words import NAME, Secured, trial
+from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.settings import ExportSettings
 from fanoutfs.system.credentials import first_user, read_certificate, read_token
 from fanoutfs.system.listen import listen
 from fanoutfs.system.runtime_dir import runtime_folder
 from fanoutfs.system.supervisor import Keeper
-from fanoutfs.upstream.announced import DESCRIBED
 
 TRIAL_SECONDS = 10.0
 

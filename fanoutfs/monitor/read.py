@@ -12,10 +12,10 @@ from typing import Any
 
 from fanoutfs.coordinator.find import ask_status
 from fanoutfs.errors import UnusableError, UsageError, reason
-from fanoutfs.source.positioned import identity_of
+from fanoutfs.remote.address import ExportAddress, is_url, parse
+from fanoutfs.source.local import identity_of
 from fanoutfs.system import mountpoint
 from fanoutfs.system.mountinfo import FANOUTFS, mount_at
-from fanoutfs.upstream.address import ExportAddress, is_url, parse
 
 
 def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[[], dict[str, Any]]:
@@ -34,7 +34,7 @@ def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[
     if tls_ca is not None and not address.tls:
         raise UsageError(f"--tls-ca is for https, and {word} is not; write https://, or leave it away")
     # Only who asks another computer needs what that needs.
-    from fanoutfs.upstream.service import Service  # noqa: PLC0415
+    from fanoutfs.remote.client import Service  # noqa: PLC0415
 
     return Service.of(address, token_file, tls_ca).status
 

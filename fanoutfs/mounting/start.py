@@ -16,12 +16,12 @@ from fanoutfs.coordinator.engine import Engine
 from fanoutfs.coordinator.find import claim_or_find
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.mounting import helper
+from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.opening import open_source
+from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.sink.options import mount_options
-from fanoutfs.source.keys import Keys
-from fanoutfs.source.opened import Opened
-from fanoutfs.source.opening import open_source
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.pipe import Line, lines
 

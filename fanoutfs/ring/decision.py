@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from fanoutfs.ring.point import Spot
+from fanoutfs.ring.cursor import Spot
 
 
 @attrs.frozen

@@ -18,9 +18,9 @@ from functools import cached_property
 
 import attrs
 
-from fanoutfs.ring.farthest import Farthest, Victim
-from fanoutfs.ring.order import Order
-from fanoutfs.ring.point import Spot
+from fanoutfs.ring.cursor import Spot
+from fanoutfs.ring.cursors import Order
+from fanoutfs.ring.eviction import Farthest, Victim
 from fanoutfs.ring.residency import Residency
 
 FEW = 16

@@ -68,15 +68,15 @@ from collections import Counter
 
 import attrs
 
-from fanoutfs.ring.ahead import RUNS, LookAhead
+from fanoutfs.ring.candidates import Wanted
+from fanoutfs.ring.cursor import Ask, Asks, Point, Spot
+from fanoutfs.ring.cursors import Order
 from fanoutfs.ring.decision import Read, Rest, Want
-from fanoutfs.ring.farthest import Farthest
-from fanoutfs.ring.order import Order
+from fanoutfs.ring.eviction import Farthest
+from fanoutfs.ring.look_ahead import RUNS, LookAhead
 from fanoutfs.ring.pace import Pace
-from fanoutfs.ring.point import Ask, Asks, Point, Spot
 from fanoutfs.ring.residency import Residency
-from fanoutfs.ring.room import Room
-from fanoutfs.ring.wanted import Wanted
+from fanoutfs.ring.slot_allocator import Room
 
 RESERVE_SHARE = 32
 """One slot in so many is kept for detours; a ring of fewer than RESERVE_LEAST slots spares none."""

@@ -13,8 +13,8 @@ import trio
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from fanoutfs.ring.digest_table import BEGIN, MOST_BLOCKS, DigestTable
-from fanoutfs.ring.recorder import Recorder
+from fanoutfs.digests.digest_table import BEGIN, MOST_BLOCKS, DigestTable
+from fanoutfs.digests.recorder import Recorder
 from fanoutfs.service.stream import come_again, hear
 
 MOST_FOLLOWERS = 32

@@ -5,7 +5,7 @@ import logging
 import trio
 
 from fanoutfs.coordinator.engine import Engine
-from fanoutfs.ring.recorder import Recorder
+from fanoutfs.digests.recorder import Recorder
 from fanoutfs.service.app import Service
 from fanoutfs.service.digests import DigestStream
 from fanoutfs.service.feed import Feed

@@ -23,10 +23,10 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from fanoutfs.ring.digest import DIGEST_SIZE
-from fanoutfs.ring.digests import SaysDigests
-from fanoutfs.ring.point import Point
-from fanoutfs.ring.shared import Ring
+from fanoutfs.digests.digest import DIGEST_SIZE
+from fanoutfs.digests.slot_cache import SaysDigests
+from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.ring import Ring
 from fanoutfs.sharing.sheet import Sheet
 
 _NO_DIGEST = bytes(DIGEST_SIZE)

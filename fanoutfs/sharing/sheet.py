@@ -20,7 +20,7 @@ import struct
 
 import attrs
 
-from fanoutfs.ring.digest import DIGEST_SIZE
+from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.ring.memory import seal
 from fanoutfs.settings import PAGE
 

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 
 import attrs
 
-from fanoutfs.ring.point import Ask, Point
+from fanoutfs.ring.cursor import Ask, Point
 from fanoutfs.simulate.scenario import Reader, Stall
 
 

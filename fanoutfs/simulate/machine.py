@@ -24,8 +24,8 @@ from functools import partial, reduce
 
 import attrs
 
+from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.decision import Read, Rest
-from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Rules
 from fanoutfs.simulate.clock import Clock
 from fanoutfs.simulate.cohort import Cohort, Member

@@ -32,7 +32,7 @@ from functools import partial
 
 import attrs
 
-from fanoutfs.ring.point import Ask, Point
+from fanoutfs.ring.cursor import Ask, Point
 from fanoutfs.ring.stream import Stream
 from fanoutfs.simulate.clock import Clock, Settles
 from fanoutfs.simulate.grain import grain

@@ -5,7 +5,7 @@ from typing import Literal
 
 import attrs
 
-from fanoutfs.ring.ahead import RUNS
+from fanoutfs.ring.look_ahead import RUNS
 from fanoutfs.settings import MIB, RUN, Pace
 
 Order = Literal["image", "carousel"]

@@ -9,7 +9,7 @@ import attrs
 import pyfuse3
 
 from fanoutfs.consumer import Consumer
-from fanoutfs.ring.shared import Buffer
+from fanoutfs.ring.ring import Buffer
 from fanoutfs.settings import MIB
 
 BEST_READ = MIB

@@ -19,7 +19,7 @@ import trio
 
 from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, TooManyReadersError
-from fanoutfs.ring.shared import Buffer, Ring
+from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.sink import files
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.files import Handle, Node, ReaderHandle, TextHandle

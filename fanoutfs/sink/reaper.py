@@ -13,7 +13,7 @@ import signal
 import attrs
 import trio
 
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.ring import Ring
 from fanoutfs.sink.filesystem import Filesystem
 from fanoutfs.system import proc
 

@@ -16,7 +16,7 @@ import pyfuse3
 import trio
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.ring import Ring
 from fanoutfs.settings import MountSettings
 from fanoutfs.sink import kernel
 from fanoutfs.sink.dropbehind import DropBehind

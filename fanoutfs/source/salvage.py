@@ -10,7 +10,7 @@ import time
 from fanoutfs.errors import reason
 from fanoutfs.settings import PAGE
 from fanoutfs.source.contract import LostError, Source
-from fanoutfs.statistics import Statistics
+from fanoutfs.source.counters import Statistics
 
 SEARCH_SECONDS = 10.0
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
+from fanoutfs.digests.digest import DIGEST_SIZE, digest
 from fanoutfs.ranges import Range, joined
-from fanoutfs.ring.digest import DIGEST_SIZE, digest
 from fanoutfs.settings import MIB
 from fanoutfs.targets.target import Target
 
@@ -37,7 +37,7 @@ def verify(
 ) -> Verified:
     """Read the target back past the page cache, all ``size`` bytes in order, and compare it block by block.
 
-    ``digests`` has DIGEST_SIZE bytes for each block of the image (``fanoutfs.ring.digest``). ``progress`` is
+    ``digests`` has DIGEST_SIZE bytes for each block of the image (``fanoutfs.digests.digest``). ``progress`` is
     told how many bytes are done. Raises TargetError when a place can't be read.
 
     One thread reads a chunk ahead, one takes the SHA-256 of all, this one the blocks' digests: reading and

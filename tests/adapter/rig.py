@@ -8,8 +8,8 @@ import pyfuse3
 import trio
 
 from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import PAGE
 from fanoutfs.sink.dropbehind import DropBehind
 from fanoutfs.sink.filesystem import Filesystem

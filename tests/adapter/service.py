@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trio
 
-from fanoutfs.ring.recorder import Recorder
+from fanoutfs.digests.recorder import Recorder
 from fanoutfs.service.access import LOOPBACK, Access
 from fanoutfs.service.app import Service
 from fanoutfs.service.digests import DigestStream

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from fanoutfs.ring.digest import digest
-from fanoutfs.ring.digest_table import DigestTable, parse_line
+from fanoutfs.digests.digest import digest
+from fanoutfs.digests.digest_table import DigestTable, parse_line
 from fanoutfs.service import digests
 from fanoutfs.service.digests import MOST_FOLLOWERS
 from fanoutfs.settings import PAGE

@@ -6,8 +6,8 @@ import trio
 
 from fanoutfs.consumer import Consumer
 from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.ring.shared import Ring
 from fanoutfs.settings import MIB, PAGE
 from fanoutfs.sink.dropbehind import CHUNK, MARGIN, NOTIFICATION, DropBehind
 from fanoutfs.sink.files import ReaderHandle

@@ -12,11 +12,11 @@ import attrs
 import pytest
 
 from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.remote import nbd_source
+from fanoutfs.remote.nbd_source import PIECE, ExportedSource
 from fanoutfs.settings import KIB, PAGE
-from fanoutfs.source import exported
 from fanoutfs.source.contract import LostError
-from fanoutfs.source.exported import PIECE, ExportedSource
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.local import PositionedSource
 from fanoutfs.system.pipe import Line, lines
 from fanoutfs.system.supervisor import Keeper
 from tests.limits import HANG_SECONDS
@@ -91,14 +91,14 @@ def open_source(
 ) -> Iterator[Opener]:
     """Give sources whose first connection has these errors before it."""
     opened: list[ExportedSource] = []
-    monkeypatch.setattr(exported, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(exported, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(nbd_source, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(nbd_source, "LONGEST_PAUSE", 0.002)
 
     def make(*errors: int, **attributes: Any) -> tuple[ExportedSource, Far]:
         path = tmp_path / "image"
         path.write_bytes(noise(SIZE))
         far = Far(path, list(errors))
-        monkeypatch.setattr(exported, "_connect", far.connect)
+        monkeypatch.setattr(nbd_source, "_connect", far.connect)
         keeper = Keeper(keepers_line[0], 0)
         source = ExportedSource(
             path="nbd://far/image",

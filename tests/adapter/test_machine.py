@@ -14,7 +14,7 @@ from fanoutfs.checking.safety import Candidate, RefusedError, named_twice, refus
 from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.settings import MIB
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.local import PositionedSource
 from tests.adapter.fake_machine import FakeMachine
 
 SIZE = 100 * MIB

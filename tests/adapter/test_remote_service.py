@@ -14,13 +14,13 @@ import httpx
 import pytest
 import trio
 
+from fanoutfs.digests.digest import digest
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
-from fanoutfs.ring.digest import digest
+from fanoutfs.remote import client as service_module
+from fanoutfs.remote.address import ServiceAddress
+from fanoutfs.remote.client import Service
+from fanoutfs.remote.remote_digests import RemoteDigests
 from fanoutfs.settings import PAGE
-from fanoutfs.upstream import service as service_module
-from fanoutfs.upstream.address import ServiceAddress
-from fanoutfs.upstream.digests import RemoteDigests
-from fanoutfs.upstream.service import Service
 from tests.adapter.service import SHOWN, TOKEN, serving
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS

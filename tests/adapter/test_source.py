@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fanoutfs.errors import UnusableError
 from fanoutfs.settings import PAGE
 from fanoutfs.source import salvage
-from fanoutfs.source.positioned import PositionedSource
+from fanoutfs.source.counters import Statistics
+from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.salvage import read_or_salvage
-from fanoutfs.statistics import Statistics
 from tests.noise import noise
 from tests.page_cache import cached_pages
 from tests.scratched import Scratched

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
-from fanoutfs.ring.digest import digest
 from fanoutfs.settings import MIB, PAGE
 from fanoutfs.targets import verify as verifying
 from fanoutfs.targets.target import Target

@@ -12,7 +12,7 @@ import pytest
 
 from fanoutfs.copying.worker import RETRIES, Worker
 from fanoutfs.errors import FanoutError, SourceChangedError
-from fanoutfs.ring.point import Point
+from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import PAGE
 from fanoutfs.sharing.borrower import Image

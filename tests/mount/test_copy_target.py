@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
-from fanoutfs.ring.digest import digest
 from fanoutfs.settings import PAGE
 from fanoutfs.targets.verify import verify
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target

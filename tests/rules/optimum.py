@@ -14,8 +14,8 @@ from heapq import heappop, heappush
 
 import attrs
 
+from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.decision import Rest
-from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Rules
 
 

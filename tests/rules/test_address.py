@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UsageError
-from fanoutfs.upstream.address import ExportAddress, ServiceAddress, is_url, parse
+from fanoutfs.remote.address import ExportAddress, ServiceAddress, is_url, parse
 from tests.letters import LETTERS
 
 NAMES = st.from_regex(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.decision import Read, Rest
-from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 

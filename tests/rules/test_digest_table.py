@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.ring.digest import DIGEST_SIZE
-from fanoutfs.ring.digest_table import BEGIN, DigestTable, Entered, parse_line
+from fanoutfs.digests.digest import DIGEST_SIZE
+from fanoutfs.digests.digest_table import BEGIN, DigestTable, Entered, parse_line
 
 BLOCKS = 5
 DIGESTS = st.sampled_from([bytes([letter]) * DIGEST_SIZE for letter in b"\x00ab"])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.source.rate import Rate
+from fanoutfs.source.rate_limit import Rate
 
 counts = st.lists(st.tuples(st.integers(1, 1 << 30), st.floats(0.0, 100.0)), min_size=1, max_size=50)
 

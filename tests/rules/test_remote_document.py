@@ -11,7 +11,7 @@ from rich.console import Console
 from fanoutfs.monitor.describe import describe
 from fanoutfs.monitor.page import Page
 from fanoutfs.monitor.rates import Speeds
-from fanoutfs.upstream.document import read_document
+from fanoutfs.status.document import read_document
 from tests.documents import document, reader
 from tests.letters import LETTERS
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.decision import Read, Rest
-from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.ring.digest import DIGEST_SIZE
+from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.sharing.sheet import Sheet, Ticket
 
 tickets = st.builds(

@@ -1,7 +1,7 @@
 """Runs are whole where that costs nobody anything: a read has its price, and so has a decision."""
 
+from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.decision import Read, Rest
-from fanoutfs.ring.point import Point
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanoutfs.digests.digest import DIGEST_SIZE, digest
 from fanoutfs.ranges import Range, joined
-from fanoutfs.ring.digest import DIGEST_SIZE, digest
 from fanoutfs.settings import MIB
 from fanoutfs.targets.zeros import equal, is_zero, zeros
 

@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from fanoutfs.ring.point import Ask, Point
+from fanoutfs.ring.cursor import Ask, Point
 
 
 @attrs.define(eq=False)

@@ -7,8 +7,8 @@ import trio
 
 from fanoutfs.consumer import Consumer
 from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.ring.shared import Buffer, Ring
 from fanoutfs.settings import PAGE
 
 

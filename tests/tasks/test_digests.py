@@ -9,9 +9,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from fanoutfs.ring import digests as digests_module
-from fanoutfs.ring.digest import DIGEST_SIZE
-from fanoutfs.ring.digests import Digests
+from fanoutfs.digests import slot_cache as digests_module
+from fanoutfs.digests.digest import DIGEST_SIZE
+from fanoutfs.digests.slot_cache import Digests
 from fanoutfs.ring.memory import Memory
 from fanoutfs.settings import PAGE
 from tests.limits import HANG_SECONDS

@@ -10,9 +10,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from fanoutfs.digests import slot_cache as digests_module
+from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceBrokeError
-from fanoutfs.ring import digests as digests_module
-from fanoutfs.ring.digest import DIGEST_SIZE
 from fanoutfs.settings import PAGE
 from fanoutfs.sharing.lender import Lender
 from fanoutfs.sharing.sheet import Sheet

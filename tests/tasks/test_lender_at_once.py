@@ -5,7 +5,7 @@ from unittest.mock import patch
 import trio
 from trio.testing import MockClock
 
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.ring import Ring
 from tests.tasks.borrowing import Copy, borrow, is_empty, lend
 from tests.tasks.rig import make_rig
 

@@ -10,8 +10,8 @@ from trio.testing import MockClock
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.producer import Producer
 from fanoutfs.settings import PAGE
-from fanoutfs.source.rate import Rate
-from fanoutfs.statistics import Statistics
+from fanoutfs.source.counters import Statistics
+from fanoutfs.source.rate_limit import Rate
 from tests.scratched import Scratched
 from tests.tasks.rig import Rig, make_rig, read, read_all
 

@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.ring.digest import digest
-from fanoutfs.ring.digest_table import BEGIN, DigestTable, parse_line
-from fanoutfs.ring.digests import Digests
-from fanoutfs.ring.recorder import Recorder
+from fanoutfs.digests.digest import digest
+from fanoutfs.digests.digest_table import BEGIN, DigestTable, parse_line
+from fanoutfs.digests.recorder import Recorder
+from fanoutfs.digests.slot_cache import Digests
 from fanoutfs.settings import PAGE
 from tests.tasks.rig import Rig, make_rig, pattern, read, read_all
 

@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
-from fanoutfs.upstream.address import ServiceAddress
-from fanoutfs.upstream.digests import SILENT_SECONDS, RemoteDigests
-from fanoutfs.upstream.service import Service
+from fanoutfs.remote.address import ServiceAddress
+from fanoutfs.remote.client import Service
+from fanoutfs.remote.remote_digests import SILENT_SECONDS, RemoteDigests
 
 BLOCKS = 10
 IMAGE = b"image 9500 1000 disk-8:16\n"

@@ -13,7 +13,7 @@ import pytest
 
 from fanoutfs.coordinator.claim import door_of
 from fanoutfs.coordinator.find import ask_status
-from fanoutfs.source.positioned import identity_of
+from fanoutfs.source.local import identity_of
 from tests.mount.support.commands import (
     FANOUTFS,
     Argument,

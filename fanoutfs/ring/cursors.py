@@ -20,7 +20,7 @@ from operator import sub
 
 import attrs
 
-from fanoutfs.ring.point import Point, Spot
+from fanoutfs.ring.cursor import Point, Spot
 
 
 @attrs.define(eq=False)

@@ -3,14 +3,14 @@
 import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError
-from fanoutfs.source.exported import ExportedSource
-from fanoutfs.source.keys import Keys
-from fanoutfs.source.opened import Far, Opened
-from fanoutfs.upstream.address import ServiceAddress
-from fanoutfs.upstream.announced import Announced
-from fanoutfs.upstream.digests import RemoteDigests
-from fanoutfs.upstream.service import Service
-from fanoutfs.upstream.verifying import FarDigests
+from fanoutfs.remote.address import ServiceAddress
+from fanoutfs.remote.announcement import Announced
+from fanoutfs.remote.client import Service
+from fanoutfs.remote.nbd_source import ExportedSource
+from fanoutfs.remote.opened import Far, Opened
+from fanoutfs.remote.remote_digests import RemoteDigests
+from fanoutfs.remote.remote_keys import Keys
+from fanoutfs.remote.remote_verification import FarDigests
 
 
 @attrs.frozen

@@ -9,11 +9,11 @@ others may want those slots, and what was read ahead might go before it is used.
 
 import attrs
 
-from fanoutfs.ring.ahead import LookAhead
+from fanoutfs.ring.cursor import Spot
+from fanoutfs.ring.cursors import Order
 from fanoutfs.ring.decision import Want
-from fanoutfs.ring.order import Order
+from fanoutfs.ring.look_ahead import LookAhead
 from fanoutfs.ring.pace import Pace
-from fanoutfs.ring.point import Spot
 from fanoutfs.ring.residency import Residency
 
 

@@ -23,9 +23,9 @@ from contextlib import contextmanager
 import attrs
 import trio
 
+from fanoutfs.digests.digest_table import DigestTable, Entered
 from fanoutfs.ring.decision import Read
-from fanoutfs.ring.digest_table import DigestTable, Entered
-from fanoutfs.ring.shared import Ring
+from fanoutfs.ring.ring import Ring
 from fanoutfs.settings import MIB
 
 LINGER_SECONDS = 60.0

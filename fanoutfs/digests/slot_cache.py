@@ -10,7 +10,7 @@ from typing import Protocol
 import attrs
 import trio
 
-from fanoutfs.ring.digest import digest
+from fanoutfs.digests.digest import digest
 from fanoutfs.ring.memory import Memory
 
 

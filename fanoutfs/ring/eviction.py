@@ -31,8 +31,8 @@ from operator import add, attrgetter, lt, sub
 
 import attrs
 
-from fanoutfs.ring.order import Order
-from fanoutfs.ring.point import Spot
+from fanoutfs.ring.cursor import Spot
+from fanoutfs.ring.cursors import Order
 from fanoutfs.ring.residency import Residency
 
 _need = attrgetter("need")

@@ -15,7 +15,7 @@ from itertools import compress
 
 import attrs
 
-from fanoutfs.ring.digest import DIGEST_SIZE
+from fanoutfs.digests.digest import DIGEST_SIZE
 
 MOST_BLOCKS = 64 * 1024 * 1024
 """A table of so many blocks takes 1 GiB for digests, and half as much again for its journal."""

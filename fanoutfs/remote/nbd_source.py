@@ -25,14 +25,14 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.remote.address import ExportAddress
+from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkKeeper
+from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import KIB, PAGE, format_seconds
 from fanoutfs.source.contract import LostError
-from fanoutfs.source.keys import Keys
-from fanoutfs.source.link import CONNECT_SECONDS, LinkKeeper
-from fanoutfs.source.positioned import PositionedSource, cut
+from fanoutfs.source.local import PositionedSource, cut
 from fanoutfs.system.supervisor import Keeper
-from fanoutfs.upstream.address import ExportAddress
-from fanoutfs.upstream.announced import DESCRIBED
 
 log = logging.getLogger(__name__)
 

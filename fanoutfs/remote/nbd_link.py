@@ -25,12 +25,12 @@ from urllib.parse import quote
 import attrs
 
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.source.keys import Keys
+from fanoutfs.remote.address import ExportAddress
+from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.system.child import Program
 from fanoutfs.system.mountinfo import detach, mount_at
 from fanoutfs.system.pipe import Line
 from fanoutfs.system.runtime_dir import runtime_folder
-from fanoutfs.upstream.address import ExportAddress
 
 CONNECT_SECONDS = 10.0
 """A connection is given so long to be there."""

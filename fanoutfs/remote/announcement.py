@@ -6,7 +6,7 @@ from typing import Any, Self
 import attrs
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.upstream.address import ExportAddress, ServiceAddress
+from fanoutfs.remote.address import ExportAddress, ServiceAddress
 
 DESCRIBED = "fanoutfs "
 """How the description of an export of ours begins; then comes what the source is where it comes from."""

@@ -13,10 +13,10 @@ import attrs
 import httpx
 import trio
 
+from fanoutfs.digests.digest_table import MOST_BLOCKS, DigestTable, parse_line
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
-from fanoutfs.ring.digest_table import MOST_BLOCKS, DigestTable, parse_line
+from fanoutfs.remote.client import CONNECT_SECONDS, Service
 from fanoutfs.settings import format_seconds
-from fanoutfs.upstream.service import CONNECT_SECONDS, Service
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from heapq import merge
 
 import attrs
 
-from fanoutfs.ring.ahead import LookAhead
+from fanoutfs.ring.cursor import Ask, Asks, Spot
+from fanoutfs.ring.cursors import Order
 from fanoutfs.ring.decision import Want
-from fanoutfs.ring.order import Order
+from fanoutfs.ring.look_ahead import LookAhead
 from fanoutfs.ring.pace import Pace
-from fanoutfs.ring.point import Ask, Asks, Spot
 from fanoutfs.ring.residency import Residency
 
 

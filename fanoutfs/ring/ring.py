@@ -15,11 +15,11 @@ from typing import Protocol
 import attrs
 import trio
 
+from fanoutfs.digests.slot_cache import Digests
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.ring.cursor import Ask, Point
 from fanoutfs.ring.decision import Read, Rest
-from fanoutfs.ring.digests import Digests
 from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.point import Ask, Point
 from fanoutfs.ring.rules import Rules
 
 Buffer = bytes | bytearray | memoryview

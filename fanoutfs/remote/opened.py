@@ -9,7 +9,7 @@ from fanoutfs.source.contract import Source
 
 if TYPE_CHECKING:
     # It needs a library that only a source on another computer needs.
-    from fanoutfs.upstream.verifying import FarDigests
+    from fanoutfs.remote.remote_verification import FarDigests
 
 
 @attrs.frozen

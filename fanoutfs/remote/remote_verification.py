@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from fanoutfs.ring.shared import Ring
-from fanoutfs.upstream.digests import RemoteDigests
+from fanoutfs.remote.remote_digests import RemoteDigests
+from fanoutfs.ring.ring import Ring
 
 
 @attrs.define(eq=False)

@@ -1,9 +1,9 @@
 """From the word that a user says to the source that it means."""
 
-from fanoutfs.source.keys import Keys
-from fanoutfs.source.opened import Opened
-from fanoutfs.source.positioned import PositionedSource
-from fanoutfs.upstream.address import ExportAddress, is_url, parse
+from fanoutfs.remote.address import ExportAddress, is_url, parse
+from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.remote_keys import Keys
+from fanoutfs.source.local import PositionedSource
 
 
 def open_source(word: str, keys: Keys) -> Opened:
@@ -17,9 +17,9 @@ def open_source(word: str, keys: Keys) -> Opened:
     address = parse(word)
     # Only who reads from elsewhere needs what that needs.
     if isinstance(address, ExportAddress):
-        from fanoutfs.source.exported import ExportedSource  # noqa: PLC0415
+        from fanoutfs.remote.nbd_source import ExportedSource  # noqa: PLC0415
 
         return Opened(ExportedSource.open(address, keys))
-    from fanoutfs.source.served import open_served  # noqa: PLC0415
+    from fanoutfs.remote.served import open_served  # noqa: PLC0415
 
     return open_served(address, keys)

@@ -12,8 +12,8 @@ from collections.abc import Container
 
 import attrs
 
-from fanoutfs.ring.order import Order
-from fanoutfs.ring.point import Spot
+from fanoutfs.ring.cursor import Spot
+from fanoutfs.ring.cursors import Order
 from fanoutfs.ring.residency import Residency
 
 RUNS = 4

@@ -19,9 +19,9 @@ import attrs
 import httpx
 
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError, reason
+from fanoutfs.remote.address import ServiceAddress
+from fanoutfs.status.document import Document, read_document
 from fanoutfs.system.credentials import read_token
-from fanoutfs.upstream.address import ServiceAddress
-from fanoutfs.upstream.document import Document, read_document
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
