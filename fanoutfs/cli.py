@@ -205,8 +205,8 @@ def status_command(word: str, *, token_file: Path | None, tls_ca: Path | None, a
 
     URL is the service of a mount on another computer, http://HOST:PORT.
     """
+    from fanoutfs.engine.query import asking  # noqa: PLC0415 (as above)
     from fanoutfs.monitor.describe import describe  # noqa: PLC0415
-    from fanoutfs.monitor.read import asking  # noqa: PLC0415 (as above)
 
     document = asking(word, token_file, tls_ca)()
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))

@@ -19,8 +19,8 @@ from contrib.bench.images import folder
 from contrib.bench.limited import LimitedSource, limited_mount
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import alarm
+from fanoutfs.control.messages import Connection
 from fanoutfs.errors import FanoutError
-from fanoutfs.sharing.wire import Connection
 from tests.mount.support.hosts import Host, hosts, why_not
 
 SERVICE, EXPORT = 8400, 10809  # ports of the first

@@ -14,7 +14,7 @@ import attrs
 
 from contrib.bench.crew import POLL
 from contrib.bench.readers import alarm
-from fanoutfs.coordinator.find import ask_status
+from fanoutfs.engine.find import ask_status
 from fanoutfs.errors import FanoutError
 from fanoutfs.settings import MIB
 from fanoutfs.source.local import identity_of

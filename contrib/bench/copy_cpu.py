@@ -15,9 +15,9 @@ from contrib.bench.copies import copies, same, written_before
 from contrib.bench.crew import POLL
 from contrib.bench.harness import Options, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, need_memory, pattern_image
-from fanoutfs.coordinator.find import knock
+from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.engine.find import knock
 from fanoutfs.settings import MIB, format_size
-from fanoutfs.sharing.wire import Connection, HungUpError
 from fanoutfs.source.local import identity_of
 
 COUNTS = (1, 2, 4, 8)

@@ -12,8 +12,8 @@ from typing import Any
 
 from contrib.bench.decision_cost import GAP, make_waiting
 from contrib.bench.harness import Row, finish
-from fanoutfs.consumer import Consumer
-from fanoutfs.coordinator.status import render, snapshot
+from fanoutfs.engine.snapshot import render, snapshot
+from fanoutfs.fuse.reader import Consumer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.settings import PAGE

@@ -11,6 +11,7 @@ import attrs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm
+from fanoutfs.control.messages import Connection, HungUpError
 from fanoutfs.copying import crew
 from fanoutfs.copying.ask import ask
 from fanoutfs.copying.crew import Orders
@@ -21,8 +22,7 @@ from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.opened import Opened
 from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import Settings
-from fanoutfs.sharing.borrower import ANSWER_SECONDS, Image
-from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.shm.borrower import ANSWER_SECONDS, Image
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

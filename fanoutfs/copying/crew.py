@@ -19,7 +19,7 @@ from fanoutfs.checking.claimed import Claimed
 from fanoutfs.copying.source import Way
 from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError
-from fanoutfs.sharing.borrower import Image
+from fanoutfs.shm.borrower import Image
 from fanoutfs.system.fork import close_all_but, die_with_parent
 from fanoutfs.system.pipe import Line, lines
 from fanoutfs.targets.target import Target

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.coordinator.claim import Claim
-from fanoutfs.coordinator.find import claim_or_find, knock
+from fanoutfs.control.messages import Connection
+from fanoutfs.engine.find import claim_or_find, knock
+from fanoutfs.engine.lock import Claim
+from fanoutfs.engine.query import read_status
 from fanoutfs.errors import UnusableError
-from fanoutfs.monitor.read import read_status
 from fanoutfs.remote.address import is_url
 from fanoutfs.remote.opened import Opened
 from fanoutfs.remote.opening import open_source
 from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import Settings
-from fanoutfs.sharing.wire import Connection
 from fanoutfs.system import mountpoint
 from fanoutfs.system.mountinfo import FANOUTFS, mounts
 
@@ -95,7 +95,7 @@ class Way:
     def _start(self, claim: Claim, opened: Opened | None) -> None:
         """Start a producer; both are its from now on."""
         # Only who starts a producer needs what that needs: trio, pyfuse3.
-        from fanoutfs.coordinator import daemon  # noqa: PLC0415
+        from fanoutfs.engine import daemon  # noqa: PLC0415
 
         try:
             opened = opened or open_source(self.source.path, self.keys)

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import attrs
 
+from fanoutfs.control.messages import Connection
 from fanoutfs.copying import crew
 from fanoutfs.copying.crew import Hand
 from fanoutfs.copying.outcome import Progress
 from fanoutfs.errors import FanoutError
-from fanoutfs.sharing.wire import Connection
 
 HEAR_SECONDS = 0.2
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
+from fanoutfs.control.messages import Connection, HungUpError
 from fanoutfs.copying.pieces import MOST, Pieces
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
-from fanoutfs.sharing.borrower import Borrower, Image
-from fanoutfs.sharing.sheet import Ticket
-from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.shm.borrower import Borrower, Image
+from fanoutfs.shm.grant_table import Ticket
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
 from fanoutfs.targets.zeros import is_zero

@@ -4,7 +4,7 @@ import logging
 
 import trio
 
-from fanoutfs.coordinator.engine import Engine
+from fanoutfs.engine.engine import Engine
 from fanoutfs.export.opening import Opened
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.system.pipe import Line

@@ -43,7 +43,7 @@ def top_command(
     """
     from rich.console import Console  # noqa: PLC0415 (only where it is needed)
 
-    from fanoutfs.monitor.read import asking  # noqa: PLC0415
+    from fanoutfs.engine.query import asking  # noqa: PLC0415
     from fanoutfs.monitor.top import watch  # noqa: PLC0415
 
     if hasattr(sys.stdout, "reconfigure"):

@@ -11,7 +11,7 @@ import os
 import threading
 from pathlib import Path
 
-from fanoutfs.coordinator.daemon import hear_of_start
+from fanoutfs.engine.daemon import hear_of_start
 from fanoutfs.errors import UnusableError
 from fanoutfs.system.pipe import Line
 

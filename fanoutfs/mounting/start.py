@@ -10,18 +10,18 @@ from pathlib import Path
 import attrs
 import trio
 
-from fanoutfs.coordinator import daemon, logs
-from fanoutfs.coordinator.claim import Claim
-from fanoutfs.coordinator.engine import Engine
-from fanoutfs.coordinator.find import claim_or_find
+from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.engine import daemon, logs
+from fanoutfs.engine.engine import Engine
+from fanoutfs.engine.find import claim_or_find
+from fanoutfs.engine.lock import Claim
 from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import helper
 from fanoutfs.remote.opened import Opened
 from fanoutfs.remote.opening import open_source
 from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
-from fanoutfs.sharing.wire import Connection, HungUpError
-from fanoutfs.sink.options import mount_options
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.pipe import Line, lines
 

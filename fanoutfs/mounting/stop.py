@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fanoutfs.coordinator.find import ask_status
+from fanoutfs.engine.find import ask_status
+from fanoutfs.engine.query import read_status
 from fanoutfs.errors import UnusableError
-from fanoutfs.monitor.read import read_status
 from fanoutfs.system import mountinfo, mountpoint
 
 END_SECONDS = 15.0

@@ -4,8 +4,8 @@ import logging
 
 import trio
 
-from fanoutfs.coordinator.engine import Engine
 from fanoutfs.digests.recorder import Recorder
+from fanoutfs.engine.engine import Engine
 from fanoutfs.service.app import Service
 from fanoutfs.service.digests import DigestStream
 from fanoutfs.service.feed import Feed

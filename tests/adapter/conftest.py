@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from fanoutfs.sink.filesystem import Filesystem
+from fanoutfs.fuse.operations import Filesystem
 from tests.adapter.rig import make_filesystem, produce
 
 

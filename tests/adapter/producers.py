@@ -11,11 +11,11 @@ import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from fanoutfs.coordinator.door import Door, listen
-from fanoutfs.coordinator.engine import Engine
+from fanoutfs.control.messages import Connection
+from fanoutfs.engine.control_server import Door, listen
+from fanoutfs.engine.engine import Engine
 from fanoutfs.settings import PAGE, Settings
-from fanoutfs.sharing.borrower import Borrower
-from fanoutfs.sharing.wire import Connection
+from fanoutfs.shm.borrower import Borrower
 from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
 

@@ -7,12 +7,12 @@ from typing import Any
 import pyfuse3
 import trio
 
+from fanoutfs.fuse.drop_behind import DropBehind
+from fanoutfs.fuse.operations import Filesystem
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import PAGE
-from fanoutfs.sink.dropbehind import DropBehind
-from fanoutfs.sink.filesystem import Filesystem
 
 SIZE = 10 * PAGE + 7
 CONTENT = bytes(i % 251 for i in range(SIZE))

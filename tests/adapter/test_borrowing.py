@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import trio
 
+from fanoutfs.control.messages import Connection, HungUpError, Message
 from fanoutfs.errors import FanoutError
 from fanoutfs.settings import PAGE
-from fanoutfs.sharing.borrower import Borrower
-from fanoutfs.sharing.sheet import Sheet
-from fanoutfs.sharing.wire import Connection, HungUpError, Message
+from fanoutfs.shm.borrower import Borrower
+from fanoutfs.shm.grant_table import Sheet
 from tests.adapter.producers import BLOCKS, CONTENT, copy_rest, in_thread, producer, wait_for
 
 

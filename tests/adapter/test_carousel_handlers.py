@@ -7,9 +7,9 @@ import stat
 import pyfuse3
 import pytest
 
+from fanoutfs.fuse import files
+from fanoutfs.fuse.operations import Filesystem
 from fanoutfs.settings import PAGE
-from fanoutfs.sink import files
-from fanoutfs.sink.filesystem import Filesystem
 from tests.adapter.rig import CONTENT, SIZE, WHO, look_up, open_image
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.coordinator import claim, find
-from fanoutfs.coordinator.claim import Claim, door_of
-from fanoutfs.coordinator.door import listen
-from fanoutfs.coordinator.find import ask_status, claim_or_find, knock
+from fanoutfs.control.messages import Connection
+from fanoutfs.engine import find, lock
+from fanoutfs.engine.control_server import listen
+from fanoutfs.engine.find import ask_status, claim_or_find, knock
+from fanoutfs.engine.lock import Claim, door_of
 from fanoutfs.errors import UnusableError
-from fanoutfs.sharing.wire import Connection
 from fanoutfs.system.runtime_dir import runtime_folder
 from tests.limits import HANG_SECONDS
 
@@ -24,7 +24,7 @@ from tests.limits import HANG_SECONDS
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep locks and doors where they are nobody else's."""
-    monkeypatch.setattr(claim, "runtime_folder", lambda: tmp_path)
+    monkeypatch.setattr(lock, "runtime_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -40,9 +40,9 @@ def claimed() -> Iterator[Claim]:
 HOLDS = """
 import os, sys
 from pathlib import Path
-from fanoutfs.coordinator import claim
-claim.runtime_folder = lambda: Path(sys.argv[1])
-taken = claim.Claim.take_nowait("source")
+from fanoutfs.engine import lock
+lock.runtime_folder = lambda: Path(sys.argv[1])
+taken = lock.Claim.take_nowait("source")
 if sys.argv[2] == "forks" and os.fork():
     os._exit(0)
 print(taken is not None, flush=True)

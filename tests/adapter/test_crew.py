@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from fanoutfs.control.messages import Connection
 from fanoutfs.copying.crew import Hand
 from fanoutfs.copying.outcome import Progress
 from fanoutfs.copying.watch import Watch
-from fanoutfs.sharing.wire import Connection
 from fanoutfs.system.pipe import Line, lines
 
 SIZE = 1000

@@ -14,12 +14,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from fanoutfs.coordinator import engine as engine_module
-from fanoutfs.coordinator.door import LONGEST, Door, Visitor, listen
-from fanoutfs.coordinator.engine import Engine
+from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.engine import engine as engine_module
+from fanoutfs.engine.control_server import LONGEST, Door, Visitor, listen
+from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.settings import MIB, PAGE, Settings
-from fanoutfs.sharing.wire import Connection, HungUpError
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, copy_rest, in_thread, producer
 from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched

@@ -4,13 +4,13 @@ import os
 
 import trio
 
-from fanoutfs.consumer import Consumer
+from fanoutfs.fuse.drop_behind import CHUNK, MARGIN, NOTIFICATION, DropBehind
+from fanoutfs.fuse.files import ReaderHandle
+from fanoutfs.fuse.reader import Consumer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB, PAGE
-from fanoutfs.sink.dropbehind import CHUNK, MARGIN, NOTIFICATION, DropBehind
-from fanoutfs.sink.files import ReaderHandle
 
 SIZE = 1024 * MIB
 

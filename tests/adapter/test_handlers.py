@@ -14,10 +14,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import SourceBrokeError
+from fanoutfs.fuse import files
+from fanoutfs.fuse.inodes import CROWD, FIRST_FRESH
+from fanoutfs.fuse.operations import MOST_HANDLES, Filesystem
 from fanoutfs.settings import PAGE
-from fanoutfs.sink import files
-from fanoutfs.sink.filesystem import MOST_HANDLES, Filesystem
-from fanoutfs.sink.inodes import CROWD, FIRST_FRESH
 from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, look_up, make_filesystem, open_image
 
 

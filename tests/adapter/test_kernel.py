@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from fanoutfs.sink import kernel
+from fanoutfs.fuse import kernel
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from fanoutfs.ring.memory import Memory, SeenMemory
 from fanoutfs.settings import PAGE
-from fanoutfs.sharing.sheet import Sheet
+from fanoutfs.shm.grant_table import Sheet
 from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
 
 libc = ctypes.CDLL(None, use_errno=True)

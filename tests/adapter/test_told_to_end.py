@@ -8,9 +8,9 @@ from collections.abc import Callable
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.consumer import Consumer
-from fanoutfs.coordinator.engine import DRAIN_SECONDS, Engine
+from fanoutfs.engine.engine import DRAIN_SECONDS, Engine
 from fanoutfs.errors import ClosingError
+from fanoutfs.fuse.reader import Consumer
 from fanoutfs.settings import PAGE, Settings
 from tests.scratched import Scratched
 

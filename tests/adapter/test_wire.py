@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fanoutfs.control.messages import Connection, HungUpError, packed, with_descriptors
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.sharing.wire import Connection, HungUpError, packed, with_descriptors
 from tests.limits import HANG_SECONDS
 
 

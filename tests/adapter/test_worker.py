@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import pytest
 
+from fanoutfs.control.messages import Connection, HungUpError
 from fanoutfs.copying.worker import RETRIES, Worker
 from fanoutfs.errors import FanoutError, SourceChangedError
 from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import PAGE
-from fanoutfs.sharing.borrower import Image
-from fanoutfs.sharing.wire import Connection, HungUpError
+from fanoutfs.shm.borrower import Image
 from fanoutfs.targets.target import Target
 from tests.adapter.copies import open_target
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, in_thread, producer, wait_for

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.coordinator.engine import DRAIN_SECONDS
+from fanoutfs.engine.engine import DRAIN_SECONDS
 from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory, PatternFactory
 from tests.mount.support.commands import Process, finish, has_ended, run, wait_until
 from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.sink.kernel import MAX_BACKGROUND, READ_AHEAD_KIB
+from fanoutfs.fuse.kernel import MAX_BACKGROUND, READ_AHEAD_KIB
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.mount.support import mountinfo
 from tests.mount.support.commands import run

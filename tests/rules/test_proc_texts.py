@@ -2,7 +2,7 @@
 
 import pytest
 
-from fanoutfs.sink.reaper import told_to_die
+from fanoutfs.fuse.reaper import told_to_die
 from fanoutfs.system.mountinfo import Mount, parse
 
 LINE = (

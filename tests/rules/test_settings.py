@@ -1,8 +1,8 @@
 import pytest
 
 from fanoutfs.errors import UsageError
+from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.settings import MIB, MountSettings, Settings, format_size, parse_size
-from fanoutfs.sink.options import mount_options
 
 
 def settings(**changes: object) -> Settings:

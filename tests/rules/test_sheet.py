@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.digests.digest import DIGEST_SIZE
-from fanoutfs.sharing.sheet import Sheet, Ticket
+from fanoutfs.shm.grant_table import Sheet, Ticket
 
 tickets = st.builds(
     Ticket,

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.sharing.borrower import Borrower
-from fanoutfs.sharing.lender import Lender
-from fanoutfs.sharing.wire import Connection, Message
+from fanoutfs.control.messages import Connection, Message
+from fanoutfs.shm.borrower import Borrower
+from fanoutfs.shm.lender import Lender
 from tests.tasks.rig import Rig
 
 WINDOW = 4

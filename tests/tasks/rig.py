@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from fanoutfs.consumer import Consumer
+from fanoutfs.fuse.reader import Consumer
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.rules import Rules

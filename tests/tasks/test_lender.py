@@ -14,8 +14,8 @@ from fanoutfs.digests import slot_cache as digests_module
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.settings import PAGE
-from fanoutfs.sharing.lender import Lender
-from fanoutfs.sharing.sheet import Sheet
+from fanoutfs.shm.grant_table import Sheet
+from fanoutfs.shm.lender import Lender
 from tests.limits import HANG_SECONDS
 from tests.tasks.borrowing import Copy, borrow, is_empty, lend, only
 from tests.tasks.rig import Rig, make_rig, read, read_all

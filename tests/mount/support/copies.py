@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
-from fanoutfs.coordinator.claim import door_of
-from fanoutfs.coordinator.find import ask_status
+from fanoutfs.engine.find import ask_status
+from fanoutfs.engine.lock import door_of
 from fanoutfs.source.local import identity_of
 from tests.mount.support.commands import (
     FANOUTFS,

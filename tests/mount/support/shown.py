@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
+from fanoutfs.control.messages import Connection
 from fanoutfs.errors import FanoutError
-from fanoutfs.sharing.wire import Connection
 from tests.mount.support.commands import (
     FANOUTFS,
     TIMEOUT,

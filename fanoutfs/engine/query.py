@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fanoutfs.coordinator.find import ask_status
+from fanoutfs.engine.find import ask_status
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.remote.address import ExportAddress, is_url, parse
 from fanoutfs.source.local import identity_of

@@ -13,8 +13,8 @@ import signal
 import attrs
 import trio
 
+from fanoutfs.fuse.operations import Filesystem
 from fanoutfs.ring.ring import Ring
-from fanoutfs.sink.filesystem import Filesystem
 from fanoutfs.system import proc
 
 INTERVAL = 0.25

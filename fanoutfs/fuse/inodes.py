@@ -17,7 +17,7 @@ from collections import Counter
 
 import attrs
 
-from fanoutfs.sink.files import TREE, File, Node
+from fanoutfs.fuse.files import TREE, File, Node
 
 FIRST_FRESH = 1 << 10
 """Below are the constant numbers of folders, and of files as stat shows them."""

@@ -8,9 +8,9 @@ turns, ends with one producer and everybody else at its door, however many come 
 import time
 from typing import Any
 
-from fanoutfs.coordinator.claim import Claim, door_of
+from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.engine.lock import Claim, door_of
 from fanoutfs.errors import UnusableError
-from fanoutfs.sharing.wire import Connection, HungUpError
 
 AGAIN_SECONDS = 0.02
 

@@ -16,13 +16,13 @@ import pyfuse3
 import trio
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.fuse import kernel
+from fanoutfs.fuse.drop_behind import DropBehind
+from fanoutfs.fuse.mount_options import mount_options
+from fanoutfs.fuse.operations import Filesystem
+from fanoutfs.fuse.reaper import Reaper
 from fanoutfs.ring.ring import Ring
 from fanoutfs.settings import MountSettings
-from fanoutfs.sink import kernel
-from fanoutfs.sink.dropbehind import DropBehind
-from fanoutfs.sink.filesystem import Filesystem
-from fanoutfs.sink.options import mount_options
-from fanoutfs.sink.reaper import Reaper
 from fanoutfs.system.mountinfo import detach, mount_at
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Protocol
 import attrs
 import pyfuse3
 
-from fanoutfs.consumer import Consumer
+from fanoutfs.fuse.reader import Consumer
 from fanoutfs.ring.ring import Buffer
 from fanoutfs.settings import MIB
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 
+from fanoutfs.control.messages import Connection, HungUpError, Message
 from fanoutfs.ring.memory import SeenMemory
-from fanoutfs.sharing.sheet import Sheet, Ticket
-from fanoutfs.sharing.wire import Connection, HungUpError, Message
+from fanoutfs.shm.grant_table import Sheet, Ticket
 
 ANSWER_SECONDS = 15.0
 """A producer is given so long for a welcome."""

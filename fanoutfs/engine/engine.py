@@ -17,17 +17,17 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.coordinator.status import Shown, render, snapshot
 from fanoutfs.digests.slot_cache import SaysDigests
+from fanoutfs.engine.snapshot import Shown, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
+from fanoutfs.fuse.session import Session
 from fanoutfs.producer import Producer
 from fanoutfs.remote.opened import Far
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB, MountSettings, Settings
-from fanoutfs.sharing.lender import Lender
-from fanoutfs.sink.session import Session
+from fanoutfs.shm.lender import Lender
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Statistics
 from fanoutfs.source.rate_limit import Rate

@@ -17,14 +17,14 @@ import attrs
 import pyfuse3
 import trio
 
-from fanoutfs.consumer import Consumer
 from fanoutfs.errors import ClosingError, TooManyReadersError
+from fanoutfs.fuse import files
+from fanoutfs.fuse.drop_behind import DropBehind
+from fanoutfs.fuse.files import Handle, Node, ReaderHandle, TextHandle
+from fanoutfs.fuse.guard import guarded
+from fanoutfs.fuse.inodes import Inodes
+from fanoutfs.fuse.reader import Consumer
 from fanoutfs.ring.ring import Buffer, Ring
-from fanoutfs.sink import files
-from fanoutfs.sink.dropbehind import DropBehind
-from fanoutfs.sink.files import Handle, Node, ReaderHandle, TextHandle
-from fanoutfs.sink.guard import guarded
-from fanoutfs.sink.inodes import Inodes
 from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)

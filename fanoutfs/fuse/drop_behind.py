@@ -14,8 +14,8 @@ import struct
 import attrs
 import trio
 
+from fanoutfs.fuse.files import ReaderHandle
 from fanoutfs.settings import MIB
-from fanoutfs.sink.files import ReaderHandle
 
 log = logging.getLogger(__name__)
 

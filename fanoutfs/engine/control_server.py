@@ -17,11 +17,11 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.coordinator.engine import Engine
+from fanoutfs.control.messages import Message, packed, with_descriptors
+from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError, reason
 from fanoutfs.settings import MountSettings
-from fanoutfs.sharing.lender import Lender
-from fanoutfs.sharing.wire import Message, packed, with_descriptors
+from fanoutfs.shm.lender import Lender
 from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)

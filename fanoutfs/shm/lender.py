@@ -27,7 +27,7 @@ from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.digests.slot_cache import SaysDigests
 from fanoutfs.ring.cursor import Point
 from fanoutfs.ring.ring import Ring
-from fanoutfs.sharing.sheet import Sheet
+from fanoutfs.shm.grant_table import Sheet
 
 _NO_DIGEST = bytes(DIGEST_SIZE)
 

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 import trio
 
-from fanoutfs.coordinator import logs
-from fanoutfs.coordinator.claim import Claim, door_of
-from fanoutfs.coordinator.door import Door, listen
-from fanoutfs.coordinator.engine import Engine
+from fanoutfs.engine import logs
+from fanoutfs.engine.control_server import Door, listen
+from fanoutfs.engine.engine import Engine
+from fanoutfs.engine.lock import Claim, door_of
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.remote.opened import Opened
 from fanoutfs.settings import Settings
