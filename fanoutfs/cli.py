@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UsageError
-from fanoutfs.monitor.command import asks, top_command
 from fanoutfs.remote.remote_keys import Keys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
-from fanoutfs.simulate.command import simulate_command
+from fanoutfs.simulate.simulate_command import simulate_command
+from fanoutfs.top.top_command import asks, top_command
 
 
 def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -190,7 +190,7 @@ def copy_command(
     URL is http://HOST:PORT, the service of a mount on another computer, or nbd://HOST/EXPORT. Whoever copies
     the same source now, in whatever shell, is joined: it is read once for all.
     """
-    from fanoutfs.copying.command import Wishes, copy  # noqa: PLC0415 (as above)
+    from fanoutfs.copying.copy_command import Wishes, copy  # noqa: PLC0415 (as above)
 
     wishes = Wishes(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
     keys = Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
@@ -206,7 +206,7 @@ def status_command(word: str, *, token_file: Path | None, tls_ca: Path | None, a
     URL is the service of a mount on another computer, http://HOST:PORT.
     """
     from fanoutfs.engine.query import asking  # noqa: PLC0415 (as above)
-    from fanoutfs.monitor.describe import describe  # noqa: PLC0415
+    from fanoutfs.status.describe import describe  # noqa: PLC0415
 
     document = asking(word, token_file, tls_ca)()
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))

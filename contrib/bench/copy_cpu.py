@@ -71,7 +71,7 @@ def draw(path: Path, found: Found) -> None:
     import matplotlib as mpl  # noqa: PLC0415 (only for who wants a picture)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    from fanoutfs.simulate.picture import STYLE  # noqa: PLC0415
+    from fanoutfs.simulate.plot import STYLE  # noqa: PLC0415
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.0, 3.6), layout="constrained")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fanoutfs.checking import listing, machine
+from fanoutfs.checking import lsblk, machine
 from fanoutfs.checking.safety import Candidate, RefusedError, Target, named_twice, refusals
 from fanoutfs.checking.storage import Machine
 from fanoutfs.errors import UnusableError, UsageError
@@ -25,14 +25,14 @@ def check(source_path: str | None, image_size: int, target_paths: Sequence[str])
     if lines := refusals(source, image_size, found.targets, found.machine):
         raise RefusedError(lines)
     disks = {found.machine.disk_of(target.identity) for target in found.targets if target.kind == "disk"}
-    listed = listing.ask(sorted(f"/dev/{found.machine.devices[disk].name}" for disk in disks))
+    listed = lsblk.ask(sorted(f"/dev/{found.machine.devices[disk].name}" for disk in disks))
     return [
-        _candidate(target, found.machine, listed.get(target.identity, listing.Listed()))
+        _candidate(target, found.machine, listed.get(target.identity, lsblk.Listed()))
         for target in found.targets
     ]
 
 
-def _candidate(target: Target, found: Machine, listed: listing.Listed) -> Candidate:
+def _candidate(target: Target, found: Machine, listed: lsblk.Listed) -> Candidate:
     device = found.devices.get(target.identity)
     return Candidate(
         path=target.path,

@@ -1,163 +1,141 @@
-"""What is seen of copies while they go on: a line for each target, drawn over itself on a terminal.
+"""How far each copy is, and what came of it in the end. Pure: what workers say comes in with its time."""
 
-No thread draws: the command does, between two messages of its workers, for it forks.
-"""
-
-from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+from typing import Literal
 
 import attrs
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.segment import Segment
-from rich.text import Text
 
-from fanoutfs.copying.outcome import Phase, Progress
 from fanoutfs.settings import format_seconds, format_size
-from fanoutfs.words import countdown, fit, printable, shorten
+from fanoutfs.status.rates import Rate
+from fanoutfs.status.text import printable
 
-WIDE = 100
-"""A terminal of so many columns has room for the bytes that are done."""
+Phase = Literal["joins", "copies", "flushes", "verifies", "done", "failed"]
 
-CROWD: dict[Phase, str] = {
-    "joins": "joining",
-    "copies": "copying",
-    "flushes": "flushing",
-    "verifies": "verifying",
-    "done": "done",
-    "failed": "failed",
-}
-"""What several do."""
+MEMORY = 15.0
+"""As ``Rate.memory``, seconds: sticks pause for seconds, and the time left must not jump."""
 
-STYLES = {"failed": "bold red", "done": "green"}
+MOVING: tuple[Phase, ...] = ("copies", "verifies")
+"""The phases in which bytes go by."""
 
 
-@attrs.frozen
-class Bars:
-    """The lines at one time, for rich to draw in any width; never higher than the terminal."""
+@attrs.define(eq=False, kw_only=True)
+class Progress:
+    """One copy, as the command knows it. Times are seconds of one clock that never goes back."""
 
-    copies: Sequence[Progress]
-    title: str = ""
-    """What stands before the first line."""
+    target: str
+    size: int
+    """Bytes of the image."""
+    began: float
+    """When it was begun."""
+    start: int | None = None
+    """The byte of the image where it began; None: not known yet."""
+    waits: str | None = None
+    """What it waits for, as "waits for the source"; None: for nothing."""
+    written: int | None = None
+    """Bytes that a resumed copy has written; None: it is not a resumed one, and writes all."""
+    sha256: str | None = None
+    """Of what is on the target, when it was verified; in hexadecimal digits."""
+    phase: Phase = attrs.field(default="joins", init=False)
+    done: int = attrs.field(default=0, init=False)
+    """Bytes of the image that the phase is done with."""
+    error: str | None = attrs.field(default=None, init=False)
+    """Why it failed: a line."""
+    spent: dict[Phase, float] = attrs.field(factory=dict, init=False)
+    """Seconds that each phase took, once it is over."""
+    _since: float = attrs.field(init=False)
+    _rate: Rate = attrs.field(init=False)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = options.max_width
-        # The first line, and below the last one the line where the cursor stands.
-        shown, rest = _choose(self.copies, options.size.height - 2)
-        yield _line(self._head())
-        names = [printable(copy.target) for copy in shown]
-        longest = min(max(map(len, names)), max(12, width // 5))
-        size = width // 7
-        for copy, name in zip(shown, names, strict=True):
-            style = console.get_style(STYLES.get(copy.phase, ""))
-            before = f"{fit(shorten(name, longest), longest)} {copy.phase:8} {copy.share:4.0%} "
-            after = _after(copy, wide=width >= WIDE)
-            # Without colours rich draws only the part of a bar that is done.
-            bar = Segment.adjust_line_length(list(console.render(ProgressBar(1.0, copy.share, size))), size)
-            room = max(1, width - cell_len(before) - size)
-            after = after if cell_len(after) <= room else fit(after, room)
-            line = [Segment(before, style), *bar, Segment(after, style)]
-            yield from Segment.adjust_line_length(line, width, pad=False)
-            yield Segment.line()
-        if rest:
-            phases = Counter(CROWD[copy.phase] for copy in rest).most_common()
-            yield _line(f"and {len(rest)} more: {', '.join(f'{count} {phase}' for phase, count in phases)}")
+    def __attrs_post_init__(self) -> None:
+        self._since = self.began
+        self._rate = Rate(MEMORY)
 
-    def _head(self) -> str:
-        copies = self.copies
-        said = [f"{self.title}{format_size(copies[0].size)} to {len(copies)} target{'s' * (len(copies) > 1)}"]
-        rates = [copy.rate for copy in copies if copy.rate is not None]
-        if rates:
-            said.append(_per_second(sum(rates)))
-        ended = Counter(copy.phase for copy in copies if copy.ended)
-        said += [f"{count} {phase}" for phase, count in sorted(ended.items())]
-        return ", ".join(said)
+    def enter(self, phase: Phase, now: float) -> None:
+        """Note that a phase is over and the next begins, at its beginning."""
+        if phase != self.phase:
+            self.spent[self.phase] = self.spent.get(self.phase, 0.0) + now - self._since
+            self.phase, self._since = phase, now
+            self.done, self.waits, self._rate = 0, None, Rate(MEMORY)
+            self._rate.sample(now, 0)
 
+    def advance(self, done: int, now: float) -> None:
+        """Note how many bytes of the image the phase is done with."""
+        self.done = done
+        self.tick(now)
 
-@attrs.define(eq=False)
-class Display:
-    """Draws how far copies are; where there is no terminal, or nobody wants it, nothing at all.
+    def tick(self, now: float) -> None:
+        """Let time pass: the rate of one that says nothing must fall."""
+        if self.phase in MOVING:
+            self._rate.sample(now, self.done)
 
-    Enter it when the workers are there, and leave it before anything else is written: it takes its lines
-    away, and gives the cursor back.
-    """
+    def fail(self, error: str, now: float) -> None:
+        """Note that nothing will come of it; the error is a line that names the place."""
+        done = self.done
+        self.enter("failed", now)
+        self.done, self.error = done, error
 
-    copies: Sequence[Progress]
-    """At least one, each updated by its owner."""
-    console: Console
-    """On standard error: the last lines go to standard output."""
-    title: str = ""
-    wanted: bool = True
-    """False for ``--no-progress``."""
-    _live: Live | None = attrs.field(default=None, init=False)
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        return self.phase in ("done", "failed")
 
-    def __enter__(self) -> Self:
-        if self.wanted and self.console.is_terminal and not self.console.is_dumb_terminal:
-            self._live = Live(
-                console=self.console,
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-                vertical_overflow="crop",
-            )
-            self._live.start()
-        return self
+    @property
+    def share(self) -> float:
+        """How much of the phase is done, 0 to 1; what is flushed or done was all copied."""
+        if self.phase in ("flushes", "done"):
+            return 1.0
+        return min(1.0, self.done / self.size)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    @property
+    def rate(self) -> float | None:
+        """Bytes per second of late; None when that is not known, or no bytes go by in this phase."""
+        return self._rate.value if self.phase in MOVING else None
 
-    def refresh(self, now: float) -> None:
-        """Draw what the copies are at, at a time in seconds; to be called some five times a second."""
-        for copy in self.copies:
-            copy.tick(now)
-        if self._live is not None:
-            self._live.update(Bars(self.copies, self.title), refresh=True)
+    @property
+    def time_left(self) -> float | None:
+        """Seconds that the phase still needs at this rate; None when nothing says so."""
+        rate = self.rate
+        return max(0, self.size - self.done) / rate if rate else None
 
-    def say(self, line: str) -> None:
-        """Write a line that stays, above those that are drawn; also where nothing is drawn."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    @property
+    def reason(self) -> str:
+        """Why it failed, for a line that begins with the target: the error need not name it again."""
+        return printable(self.error or "").removeprefix(f"the target {printable(self.target)} ")
+
+    def seconds(self, *phases: Phase) -> float:
+        """Give how long these phases took together; those that are over."""
+        return sum(self.spent.get(phase, 0.0) for phase in phases)
 
 
-def _choose(copies: Sequence[Progress], rows: int) -> tuple[list[Progress], list[Progress]]:
-    """Give those that have a line, and the rest: who failed first, then who is at work."""
-    if len(copies) <= rows:
-        return list(copies), []
-    ranked = sorted(copies, key=lambda copy: (copy.phase != "failed", copy.ended))
-    chosen = set(ranked[: max(1, rows - 1)])
-    return [copy for copy in copies if copy in chosen], [copy for copy in copies if copy not in chosen]
+def tally(copies: Sequence[Progress]) -> str | None:
+    """Say how many of several are good; None when all are, or there is one."""
+    good = sum(copy.phase == "done" for copy in copies)
+    if good == len(copies) or len(copies) == 1:
+        return None
+    failed = sum(copy.phase == "failed" for copy in copies)
+    left = len(copies) - good - failed
+    bad = [f"{failed} failed"] * bool(failed) + [f"{left} not finished"] * bool(left)
+    return f"{good} of {len(copies)} copies are good; {', '.join(bad)}"
 
 
-def _after(copy: Progress, *, wide: bool) -> str:
+def outcome(copy: Progress) -> str:
+    """Write what came of one, the line of its target."""
+    return f"{printable(copy.target)}: {_outcome(copy)}"
+
+
+def _outcome(copy: Progress) -> str:
     if copy.phase == "failed":
-        return f" {copy.reason}"
-    size = f" {format_size(round(copy.share * copy.size)):>9}" if wide else ""
-    rate = "" if copy.rate is None else _per_second(copy.rate)
-    left = "" if copy.time_left is None else countdown(copy.time_left)
-    return f"{size} {rate:>11} {left:>8} {_note(copy)}".rstrip()
-
-
-def _note(copy: Progress) -> str:
-    """Say what is to be known of a copy beside its figures, what matters most first."""
-    if copy.phase == "done":
-        return f"in {format_seconds(copy.seconds(*copy.spent))}"
-    said = [] if copy.waits is None else [printable(copy.waits)]
-    if copy.phase == "copies" and copy.start:
-        said.append(f"began at {copy.start / copy.size:.0%}")
-    return "; ".join(said)
-
-
-def _per_second(rate: float) -> str:
-    return f"{format_size(round(rate))}/s"
-
-
-def _line(text: str) -> Text:
-    return Text(text, no_wrap=True, overflow="ellipsis")
+        return f"FAILED: {copy.reason}"
+    if copy.phase != "done":
+        return f"NOT FINISHED, it {copy.phase}: {format_size(copy.done)} of {format_size(copy.size)}"
+    seconds = copy.seconds("copies", "flushes")
+    said = [f"{format_size(copy.size)} {'copied' if copy.written is None else 'resumed'}"]
+    said[0] += f" in {format_seconds(seconds)}"
+    if copy.written is not None:
+        said.append(f"{format_size(copy.written)} of it written" if copy.written else "nothing was missing")
+    if seconds > 0:
+        said.append(f"{format_size(round(copy.size / seconds))}/s")
+    if "verifies" in copy.spent:
+        said.append(f"verified in {format_seconds(copy.spent['verifies'])}")
+    if copy.sha256 is not None:
+        said.append(f"sha256 {copy.sha256}")
+    return ", ".join(said)

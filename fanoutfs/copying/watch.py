@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import attrs
 
 from fanoutfs.control.messages import Connection
-from fanoutfs.copying import crew
-from fanoutfs.copying.crew import Hand
-from fanoutfs.copying.outcome import Progress
+from fanoutfs.copying import workers
+from fanoutfs.copying.progress import Progress
+from fanoutfs.copying.workers import Hand
 from fanoutfs.errors import FanoutError
 
 HEAR_SECONDS = 0.2
@@ -52,7 +52,7 @@ class Watch:
         try:
             with self._display(drawn=drawn) as display:
                 while live:
-                    for hand, message in crew.hear(live, HEAR_SECONDS):
+                    for hand, message in workers.hear(live, HEAR_SECONDS):
                         if message.pop("ended", False):
                             live.remove(hand)
                         self._heard(hand, message)
@@ -85,7 +85,7 @@ class Watch:
         # rich takes a tenth of a second to import, for what only a terminal shows.
         from rich.console import Console  # noqa: PLC0415
 
-        from fanoutfs.copying.progress import Display  # noqa: PLC0415
+        from fanoutfs.copying.bars import Display  # noqa: PLC0415
 
         with Display(list(self.progress.values()), Console(stderr=True)) as display:
             yield display

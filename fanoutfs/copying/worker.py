@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from fanoutfs.control.messages import Connection, HungUpError
-from fanoutfs.copying.pieces import MOST, Pieces
+from fanoutfs.copying.write_size import MOST, Pieces
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.shm.borrower import Borrower, Image

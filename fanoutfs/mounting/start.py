@@ -17,7 +17,7 @@ from fanoutfs.engine.find import claim_or_find
 from fanoutfs.engine.lock import Claim
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.fuse.mount_options import mount_options
-from fanoutfs.mounting import helper
+from fanoutfs.mounting import readiness
 from fanoutfs.remote.opened import Opened
 from fanoutfs.remote.opening import open_source
 from fanoutfs.remote.remote_keys import Keys
@@ -89,7 +89,7 @@ def mount(
                 found, opened, settings, work.as_daemon, log_path, services=services, kept=kept
             )
         open_to_all = None if network.export is None else network.export.open_to_all
-        return Started(log=helper.see_it_answer(line, point), open_to_all=open_to_all)
+        return Started(log=readiness.see_it_answer(line, point), open_to_all=open_to_all)
 
 
 @contextlib.contextmanager
@@ -102,15 +102,15 @@ def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.Servic
     kept: list[int] = []
     with contextlib.ExitStack() as opened:
         if network.service is not None:
-            from fanoutfs.service.opening import open_service  # noqa: PLC0415 (what it needs is large)
-            from fanoutfs.service.run import serve  # noqa: PLC0415
+            from fanoutfs.web.bind_service import open_service  # noqa: PLC0415 (what it needs is large)
+            from fanoutfs.web.web_task import serve  # noqa: PLC0415
 
             service = opened.enter_context(contextlib.closing(open_service(network.service)))
             services.append(partial(serve, service))
             kept.append(service.fileno())
         if network.export is not None:
-            from fanoutfs.export.beside import export  # noqa: PLC0415
-            from fanoutfs.export.opening import open_export  # noqa: PLC0415
+            from fanoutfs.nbd.bind_export import open_export  # noqa: PLC0415
+            from fanoutfs.nbd.export_task import export  # noqa: PLC0415
 
             exported = opened.enter_context(contextlib.closing(open_export(network.export)))
             services.append(partial(export, exported))
@@ -124,9 +124,9 @@ def _by_the_producer(
     """Have the producer mount its source, too; in the foreground stay until that is unmounted."""
     producer.ask("mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options))
     try:
-        said = helper.what_it_answers(point)
+        said = readiness.what_it_answers(point)
         producer.say("answers", answers=said)
-        helper.complain(point, said)
+        readiness.complain(point, said)
         if foreground:
             producer.hear()
     except KeyboardInterrupt:
@@ -151,7 +151,7 @@ def _in_foreground(
         claim.release()
         server_line.close()
         try:
-            helper.see_it_answer(helper_line, point)
+            readiness.see_it_answer(helper_line, point)
         except FanoutError:
             # The server knows, and says so.
             os._exit(1)
@@ -191,7 +191,7 @@ class _Work:
 
         async def ready() -> None:
             line.tell(mounted=True, log=told)
-            message = await trio.to_thread.run_sync(line.hear, helper.ANSWER_SECONDS + 5)
+            message = await trio.to_thread.run_sync(line.hear, readiness.ANSWER_SECONDS + 5)
             answered()
             said = message.get("answers", "its helper process has ended")
             if said:

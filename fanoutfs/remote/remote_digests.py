@@ -1,7 +1,7 @@
 """The digests that a producer on another computer has made of its blocks, for those here who verify.
 
 A target is held against what went by in the ring *there*, so that what the network, or this computer's
-memory, did to a block is found, too. ``service/digests.py`` says what is sent. The service owes a digest for
+memory, did to a block is found, too. ``web/digest_stream.py`` says what is sent. The service owes a digest for
 whatever is read from there once the stream is open, and goes on hashing for a minute when it breaks; a block
 that was read without that may have none, and who waits for it is told so after a while.
 """

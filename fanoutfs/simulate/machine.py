@@ -30,7 +30,7 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.simulate.clock import Clock
 from fanoutfs.simulate.cohort import Cohort, Member
 from fanoutfs.simulate.grain import Grain
-from fanoutfs.simulate.outcome import Finish, Reading, Recording
+from fanoutfs.simulate.result import Finish, Reading, Recording
 from fanoutfs.simulate.scenario import Scenario
 from fanoutfs.simulate.supply import Supply
 

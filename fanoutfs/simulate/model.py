@@ -6,7 +6,7 @@ One machine (``machine.py``), and time (``clock.py``).
 from fanoutfs.simulate.clock import Clock
 from fanoutfs.simulate.grain import grain
 from fanoutfs.simulate.machine import Machine
-from fanoutfs.simulate.outcome import Outcome, Recording, Track
+from fanoutfs.simulate.result import Outcome, Recording, Track
 from fanoutfs.simulate.scenario import Scenario
 from fanoutfs.simulate.supply import Disk
 

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from fanoutfs.settings import format_seconds, format_size
-from fanoutfs.simulate.outcome import Finish, Outcome
+from fanoutfs.simulate.result import Finish, Outcome
 
 MOST_ROWS = 24
 """More readers than this are summarised."""

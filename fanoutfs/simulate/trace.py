@@ -9,10 +9,8 @@ import yaml
 
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.settings import Pace
-from fanoutfs.simulate.nodes import NETWORK, network
-from fanoutfs.simulate.readers import readers
-from fanoutfs.simulate.scenario import Reader, Scenario
-from fanoutfs.simulate.words import (
+from fanoutfs.simulate.network.nodes import NETWORK, network
+from fanoutfs.simulate.parse import (
     above_zero,
     one_of,
     parse_seconds,
@@ -22,6 +20,8 @@ from fanoutfs.simulate.words import (
     size,
     sizes,
 )
+from fanoutfs.simulate.reader_spec import readers
+from fanoutfs.simulate.scenario import Reader, Scenario
 
 
 def load(path: Path) -> dict[str, Any]:

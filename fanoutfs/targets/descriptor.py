@@ -15,7 +15,6 @@ import attrs
 
 from fanoutfs.errors import TargetError, reason
 from fanoutfs.settings import PAGE
-from fanoutfs.targets.behind import Behind
 from fanoutfs.targets.syscalls import (
     KEEP_SIZE,
     PUNCH_HOLE,
@@ -26,6 +25,7 @@ from fanoutfs.targets.syscalls import (
     fallocate,
     sync_file_range,
 )
+from fanoutfs.targets.write_behind import Behind
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 

@@ -12,13 +12,13 @@ import pytest
 import trio
 
 from fanoutfs.digests.recorder import Recorder
-from fanoutfs.service.access import LOOPBACK, Access
-from fanoutfs.service.app import Service
-from fanoutfs.service.digests import DigestStream
-from fanoutfs.service.feed import Feed
-from fanoutfs.service.opening import Opened, open_service
-from fanoutfs.service.serve import Server
 from fanoutfs.settings import ServiceSettings
+from fanoutfs.web.access import LOOPBACK, Access
+from fanoutfs.web.app import Service
+from fanoutfs.web.bind_service import Opened, open_service
+from fanoutfs.web.digest_stream import DigestStream
+from fanoutfs.web.feed import Feed
+from fanoutfs.web.http_server import Server
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port

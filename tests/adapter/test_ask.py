@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fanoutfs.copying.ask import ask
+from fanoutfs.copying.prompt import ask
 from tests.limits import HANG_SECONDS
 
 POLL = select.poll

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import pytest
 
 from fanoutfs.control.messages import Connection
-from fanoutfs.copying.crew import Hand
-from fanoutfs.copying.outcome import Progress
+from fanoutfs.copying.progress import Progress
 from fanoutfs.copying.watch import Watch
+from fanoutfs.copying.workers import Hand
 from fanoutfs.system.pipe import Line, lines
 
 SIZE = 1000

@@ -6,9 +6,9 @@ from trio.testing import MockClock
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.digests.digest_table import DigestTable, parse_line
-from fanoutfs.service import digests
-from fanoutfs.service.digests import MOST_FOLLOWERS
 from fanoutfs.settings import PAGE
+from fanoutfs.web import digest_stream
+from fanoutfs.web.digest_stream import MOST_FOLLOWERS
 from tests.adapter.service import at_once, receive_until, serving, until
 from tests.tasks.rig import Rig, make_rig, read, read_all
 
@@ -62,7 +62,7 @@ async def test_first_comes_what_is_there_and_then_what_comes() -> None:
 
 async def test_who_comes_later_gets_all_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though none of it may be in the ring any more; in pieces of bounded size."""
-    monkeypatch.setattr(digests, "MOST_LINES", 3)
+    monkeypatch.setattr(digest_stream, "MOST_LINES", 3)
     rig = make_rig(SIZE, 2, seconds=0.0)
     last = expected(rig, 9)[9].hex().encode()
     async with serving(rig=rig) as served, trio.open_nursery() as nursery:
@@ -86,7 +86,7 @@ async def test_while_nothing_comes_the_connection_is_kept_alive(autojump_clock: 
         await stream.aclose()
 
     assert [b"", b""] == dechunked(answer)[1:]
-    assert 2 * digests.ALIVE_SECONDS <= took < 3 * digests.ALIVE_SECONDS
+    assert 2 * digest_stream.ALIVE_SECONDS <= took < 3 * digest_stream.ALIVE_SECONDS
 
 
 async def test_the_head_of_the_digests_follows_nobody() -> None:
@@ -115,7 +115,7 @@ async def test_a_follower_that_takes_nothing_is_hung_up_on(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """What it would have got is kept for nobody."""
-    monkeypatch.setattr(digests, "MOST_LINES", 100_000)
+    monkeypatch.setattr(digest_stream, "MOST_LINES", 100_000)
     async with serving() as served:
         stream = await served.connect()
         recorder = served.service.digests.recorder
@@ -131,7 +131,7 @@ async def test_a_follower_that_takes_nothing_is_hung_up_on(
 
 async def test_an_image_of_too_many_blocks_has_no_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer says what to do; no table is made."""
-    monkeypatch.setattr(digests, "MOST_BLOCKS", 5)
+    monkeypatch.setattr(digest_stream, "MOST_BLOCKS", 5)
     async with serving() as served:
         stream = await served.connect()
         await stream.send_all(GET % b"GET")

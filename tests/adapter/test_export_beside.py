@@ -12,8 +12,8 @@ import pytest
 import trio
 import trio.testing
 
-from fanoutfs.export.beside import export
-from fanoutfs.export.opening import Opened
+from fanoutfs.nbd.bind_export import Opened
+from fanoutfs.nbd.export_task import export
 from fanoutfs.settings import ExportSettings
 from fanoutfs.system.pipe import Line, lines
 from fanoutfs.system.supervisor import Keeper

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.export.opening import Opened, open_export
+from fanoutfs.nbd.bind_export import Opened, open_export
 from fanoutfs.settings import ExportSettings
 from fanoutfs.system.credentials import first_user
 from tests.adapter.producers import wait_for
@@ -32,7 +32,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder in which a certificate is laid out."""
     folder = tmp_path / "runtime"
     folder.mkdir(mode=0o700)
-    monkeypatch.setattr("fanoutfs.export.opening.runtime_folder", lambda: folder)
+    monkeypatch.setattr("fanoutfs.nbd.bind_export.runtime_folder", lambda: folder)
     return folder
 
 

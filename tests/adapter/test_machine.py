@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.checking import listing, machine, sysfs
+from fanoutfs.checking import lsblk, machine, sysfs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all, open_exclusive
 from fanoutfs.checking.machine import System
@@ -310,7 +310,7 @@ def test_a_machine_that_cant_be_looked_at(tmp_path: Path) -> None:
 def test_lsblk_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then nothing is known of models and labels, and nothing fails."""
     monkeypatch.setenv("PATH", "/nowhere")
-    assert {} == listing.ask(["/dev/sda"])
+    assert {} == lsblk.ask(["/dev/sda"])
 
 
 def test_lsblk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +319,7 @@ def test_lsblk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command.write_text("#!/bin/sh\necho unknown column; exit 1\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert {} == listing.ask(["/dev/sda"])
+    assert {} == lsblk.ask(["/dev/sda"])
 
 
 def candidate(path: Path) -> Candidate:

@@ -6,8 +6,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from fanoutfs.copying.outcome import Progress
-from fanoutfs.copying.progress import Bars, Display
+from fanoutfs.copying.bars import Bars, Display
+from fanoutfs.copying.progress import Progress
 from fanoutfs.settings import MIB
 
 SIZE = 1000 * MIB

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fanoutfs.service.page import Page
+from fanoutfs.web.page import Page
 from tests.adapter.service import SHOWN, TOKEN, client_of, make_service
 
 PATHS = ["/", "/status", "/metrics", "/monitor.js", "/monitor.css", "/circle.js", "/icon.svg"]

@@ -14,12 +14,12 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.service.events import MOST_CLIENTS
-from fanoutfs.service.opening import open_service
-from fanoutfs.service.run import serve
-from fanoutfs.service.serve import MOST_CONNECTIONS
 from fanoutfs.settings import ServiceSettings
 from fanoutfs.system.credentials import read_token
+from fanoutfs.web.bind_service import open_service
+from fanoutfs.web.events import MOST_CLIENTS
+from fanoutfs.web.http_server import MOST_CONNECTIONS
+from fanoutfs.web.web_task import serve
 from tests.adapter.service import TOKEN, at_once, opened, receive_until, serving, until
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS

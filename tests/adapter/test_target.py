@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fanoutfs.errors import TargetError
 from fanoutfs.settings import PAGE
-from fanoutfs.targets import behind, descriptor, target
+from fanoutfs.targets import descriptor, target, write_behind
 from fanoutfs.targets.syscalls import WAIT_AFTER, fallocate, sync_file_range
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
 from tests.noise import noise
@@ -464,7 +464,7 @@ def test_a_new_file_has_its_holes_without_punching(path: Path, monkeypatch: pyte
 def test_a_hole_is_no_reason_to_wait_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was written, and a length of 0 would mean everything up to the end (sync_file_range(2))."""
     calls: list[tuple[int, ...]] = []
-    monkeypatch.setattr(behind, "START", 0)
+    monkeypatch.setattr(write_behind, "START", 0)
     monkeypatch.setattr(descriptor, "sync_file_range", lambda *arguments: calls.append(arguments))
     path.write_bytes(noise(SIZE))
     made = open_target(path, SIZE, sparse=True)
@@ -487,8 +487,8 @@ def test_a_sparse_copy_gives_the_room_back(path: Path) -> None:
 def test_buffered_writes_do_not_pile_up(image: memoryview, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies some way behind was waited for, and is no longer in the page cache."""
     path = Path(f"/var/tmp/fanoutfs-target-{os.getpid()}")
-    monkeypatch.setattr(behind, "START", BLOCK)
-    monkeypatch.setattr(behind, "LIMIT", 2 * BLOCK)
+    monkeypatch.setattr(write_behind, "START", BLOCK)
+    monkeypatch.setattr(write_behind, "LIMIT", 2 * BLOCK)
     waits = []
 
     def noting(fd: int, offset: int, length: int, flags: int) -> None:

@@ -16,12 +16,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fanoutfs.errors import NoAnswerError, UnusableError
-from fanoutfs.monitor import top
-from fanoutfs.monitor.page import Layout, Page
-from fanoutfs.monitor.rates import Speeds
-from fanoutfs.monitor.terminal import Event, Keys, Terminal, suspend, terminal
-from fanoutfs.monitor.top import watch
 from fanoutfs.settings import MIB
+from fanoutfs.status.rates import Speeds
+from fanoutfs.top import loop
+from fanoutfs.top.loop import watch
+from fanoutfs.top.screen import Layout, Page
+from fanoutfs.top.terminal import Event, Keys, Terminal, suspend, terminal
 from tests.documents import SIZE, document, reader
 from tests.limits import HANG_SECONDS
 
@@ -32,7 +32,7 @@ ON, OFF, SHOWN = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 @pytest.fixture(autouse=True)
 def _answers_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for each answer: the thread that asks may begin late on a busy machine."""
-    monkeypatch.setattr(top, "ANSWER_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(loop, "ANSWER_SECONDS", HANG_SECONDS)
 
 
 def console(*, width: int = 80, height: int = 24, is_terminal: bool = False, term: str = "xterm") -> Console:
@@ -272,7 +272,7 @@ def test_ctrl_z_gives_the_terminal_back_until_it_is_continued(monkeypatch: pytes
     """Then the page is drawn anew."""
     on = console(is_terminal=True)
     when: list[str] = []
-    monkeypatch.setattr(top, "suspend", lambda: when.append(drawn(on)))
+    monkeypatch.setattr(loop, "suspend", lambda: when.append(drawn(on)))
     watch(answers(document()), on, interval=0.5, keys=Typed(Event.SUSPEND, Event.QUIT))
 
     assert 1 == len(when)
@@ -303,7 +303,7 @@ def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytes
     """What was known before stays in sight, and keys are heard."""
     asked: list[float | None] = []
     first = iter([document()])
-    monkeypatch.setattr(top, "ANSWER_SECONDS", 0.25)
+    monkeypatch.setattr(loop, "ANSWER_SECONDS", 0.25)
 
     class Silent:
         def __init__(self, _read: Callable[[], dict[str, Any]], since: float) -> None:
@@ -313,7 +313,7 @@ def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytes
             asked.append(seconds)
             return next(first, None)
 
-    monkeypatch.setattr(top, "Look", Silent)
+    monkeypatch.setattr(loop, "Look", Silent)
     on, typed = console(is_terminal=True), Typed(Event.TIME, Event.TIME, Event.QUIT)
     watch(answers(document()), on, interval=0.5, clock=Time(step=1.5), keys=typed)
 

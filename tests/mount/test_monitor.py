@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fanoutfs.service.feed import PER_SECOND
+from fanoutfs.web.feed import PER_SECOND
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.mount.support.commands import Process, fanoutfs, finish, run, shell, wait_until
 from tests.mount.support.copies import SMALL, Copies

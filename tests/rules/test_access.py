@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UsageError
-from fanoutfs.service.access import COOKIE_SECONDS, LOOPBACK, Access, host_of
 from fanoutfs.settings import ExportSettings, NetworkSettings, ServiceSettings
+from fanoutfs.web.access import COOKIE_SECONDS, LOOPBACK, Access, host_of
 from tests.letters import LETTERS
 
 TOKEN = "0123456789abcdef"

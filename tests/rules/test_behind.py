@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from fanoutfs.ranges import Range, joined
 from fanoutfs.settings import MIB
-from fanoutfs.targets.behind import LIMIT, START, Behind
+from fanoutfs.targets.write_behind import LIMIT, START, Behind
 
 writes = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 64 * MIB)), max_size=200)
 

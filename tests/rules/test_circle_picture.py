@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.monitor.circle import (
+from fanoutfs.top.image_bar import (
     ASCII,
     LINES,
     head_line,

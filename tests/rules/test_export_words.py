@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.export.words import BackOff, Secured, serving, trial
+from fanoutfs.nbd.nbdkit import BackOff, Secured, serving, trial
 
 IMAGE = Path("/mnt/fanout/image")
 SAID = "fanoutfs disk-8:16"

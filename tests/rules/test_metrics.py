@@ -4,8 +4,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fanoutfs.service.metrics import exposition
 from fanoutfs.settings import MIB
+from fanoutfs.web.metrics import exposition
 from tests.documents import SIZE, document, reader
 
 Samples = dict[tuple[str, str], float]

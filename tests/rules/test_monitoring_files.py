@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.service.metrics import families
+from fanoutfs.web.metrics import families
 from tests.documents import document, reader
 
 TOP = Path(__file__).parents[2]

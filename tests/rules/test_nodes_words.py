@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from fanoutfs.cli import commands
 from fanoutfs.errors import UsageError
 from fanoutfs.settings import MIB
-from fanoutfs.simulate import command
-from fanoutfs.simulate.nodes_report import SHOWN
+from fanoutfs.simulate import simulate_command
+from fanoutfs.simulate.network.network_report import SHOWN
+from fanoutfs.simulate.parse import parse_seconds, rate
 from fanoutfs.simulate.report import MOST_ROWS
 from fanoutfs.simulate.scenario import Nodes, Reader, Wire
 from fanoutfs.simulate.trace import load, scenarios
-from fanoutfs.simulate.words import parse_seconds, rate
 
 LAN = {"size": "1G", "ring": "64M", "link-rate": "10Gbit"}
 
@@ -218,7 +218,7 @@ def test_minutes_are_announced(
     said = ["simulate", "--size", "64M", "--ring", "8M,16M", *words]
     commands(said, standalone_mode=False)
     quick = capsys.readouterr()
-    monkeypatch.setattr(command, "BLOCKS_PER_MINUTE", 2 * blocks / 3)
+    monkeypatch.setattr(simulate_command, "BLOCKS_PER_MINUTE", 2 * blocks / 3)
     commands(said, standalone_mode=False)
     slow = capsys.readouterr()
     assert ("", "simulating; this takes about 3 min\n") == (quick.err, slow.err)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.outcome import Phase, Progress, outcome, tally
+from fanoutfs.copying.progress import Phase, Progress, outcome, tally
 from fanoutfs.settings import MIB
 
 SIZE = 64 * 1024 * MIB

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.pieces import LONGEST, MOST, Pieces
+from fanoutfs.copying.write_size import LONGEST, MOST, Pieces
 from fanoutfs.settings import LARGEST_BLOCK, MIB, PAGE
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.monitor.rates import MEMORY, Rate, Rates, Speeds
+from fanoutfs.status.rates import MEMORY, Rate, Rates, Speeds
 from tests.documents import document, reader
 
 

@@ -1,7 +1,9 @@
 import pytest
 
-from fanoutfs.monitor.rates import Speeds
-from fanoutfs.monitor.readers import (
+from fanoutfs.settings import MIB
+from fanoutfs.status.rates import Speeds
+from fanoutfs.status.text import countdown, fit, printable, shorten
+from fanoutfs.status.wording import (
     choose,
     crowd,
     held_up,
@@ -9,8 +11,6 @@ from fanoutfs.monitor.readers import (
     time_left,
     who,
 )
-from fanoutfs.settings import MIB
-from fanoutfs.words import countdown, fit, printable, shorten
 from tests.documents import SIZE, reader
 
 NAMED = {3: reader(3), 4: reader(4, kind="copy", command="fanoutfs", target="/dev/disk/by-id/usb-Stick_0815")}

@@ -14,8 +14,8 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB, RUN
-from fanoutfs.simulate.groups import Spread
-from fanoutfs.simulate.relay import spread
+from fanoutfs.simulate.network.groups import Spread
+from fanoutfs.simulate.network.relay import spread
 from fanoutfs.simulate.scenario import Nodes, Reader, Scenario, Wire
 
 GIB = 1024 * MIB

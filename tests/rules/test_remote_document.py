@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fanoutfs.monitor.describe import describe
-from fanoutfs.monitor.page import Page
-from fanoutfs.monitor.rates import Speeds
+from fanoutfs.status.describe import describe
 from fanoutfs.status.document import read_document
+from fanoutfs.status.rates import Speeds
+from fanoutfs.top.screen import Page
 from tests.documents import document, reader
 from tests.letters import LETTERS
 

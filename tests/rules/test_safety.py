@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.checking.confirm import confirm
-from fanoutfs.checking.listing import Listed, listed
+from fanoutfs.checking.lsblk import Listed, listed
 from fanoutfs.checking.safety import Candidate, Target, TargetKind, named_twice, refusals
 from fanoutfs.checking.storage import Device, Kind, Machine, Mounted, Piece
 from fanoutfs.settings import MIB

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UsageError
+from fanoutfs.simulate.network.shape import behind, children_of, depths, grouped, one_by_one, totals
 from fanoutfs.simulate.scenario import Nodes
-from fanoutfs.simulate.shape import behind, children_of, depths, grouped, one_by_one, totals
 
 
 @given(count=st.integers(1, 300), children=st.integers(1, 9))

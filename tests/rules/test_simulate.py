@@ -14,8 +14,8 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MIB
 from fanoutfs.simulate.grain import LEAST_BLOCKS, LEAST_SLOTS, grain
 from fanoutfs.simulate.model import simulate
-from fanoutfs.simulate.outcome import Outcome
 from fanoutfs.simulate.report import MOST_ROWS
+from fanoutfs.simulate.result import Outcome
 from fanoutfs.simulate.scenario import Order, Reader, Scenario, Stall
 
 PASS = 400

@@ -6,9 +6,9 @@ import pytest
 
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.settings import MIB
+from fanoutfs.simulate.parse import parse_seconds
 from fanoutfs.simulate.scenario import Reader, Scenario, Stall
 from fanoutfs.simulate.trace import load, scenarios
-from fanoutfs.simulate.words import parse_seconds
 
 GIB = 1024 * MIB
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.service.feed import PER_SECOND, QUIET_SECONDS, Feed, Snapshot, pause
+from fanoutfs.web.feed import PER_SECOND, QUIET_SECONDS, Feed, Snapshot, pause
 
 
 @attrs.define(eq=False)

@@ -1,0 +1,121 @@
+"""Before the mount: the address is taken, keys and certificates are read, nbdkit is tried, its keeper forked.
+
+All that can be wrong with them is an error of the command, with nothing mounted.
+"""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import attrs
+
+from fanoutfs.errors import UnusableError, reason
+from fanoutfs.nbd.export_supervisor import keep
+from fanoutfs.nbd.nbdkit import NAME, Secured, trial
+from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.settings import ExportSettings
+from fanoutfs.system.credentials import first_user, read_certificate, read_token
+from fanoutfs.system.listen import listen
+from fanoutfs.system.runtime_dir import runtime_folder
+from fanoutfs.system.supervisor import Keeper
+
+TRIAL_SECONDS = 10.0
+
+IDLE_SECONDS, PROBE_SECONDS, PROBES = 60, 15, 4
+"""When nothing has come of a client for so long it is asked whether it is there, so often."""
+
+
+@attrs.define(eq=False)
+class Opened:
+    """An export whose clients can knock, and are not let in yet."""
+
+    keeper: Keeper
+    settings: ExportSettings
+
+    @property
+    def shown(self) -> dict[str, str | int]:
+        """What the status shows of it."""
+        settings = self.settings
+        return {"host": settings.host, "port": settings.port, "name": NAME, "tls": settings.tls}
+
+    def fileno(self) -> int:
+        """Give the descriptor of the line to its keeper."""
+        return self.keeper.fileno()
+
+    def close(self) -> None:
+        """Hang up, in this process; the keeper ends with the last that does."""
+        self.keeper.close()
+
+
+def open_export(settings: ExportSettings) -> Opened:
+    """Listen, and have a keeper for nbdkit; raises UnusableError."""
+    if settings.token_file is not None:
+        read_token(settings.token_file)
+    with contextlib.ExitStack() as unless_kept:
+        secured = _secure(settings, unless_kept)
+        _try(secured)
+        listening, _ = listen("--export", settings.host, settings.port)
+        with listening:
+            _notice_who_has_gone(listening)
+            work = partial(keep, listening=listening.fileno(), secured=secured)
+            opened = Opened(Keeper.fork(work, listening.fileno()), settings)
+        unless_kept.pop_all()
+    return opened
+
+
+def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> Secured:
+    """Check keys or certificate, and make them ready for nbdkit.
+
+    The certificate's folder is removed by who has it last. Its files are links, so that a new certificate is
+    found when nbdkit is started again.
+    """
+    cert, key = settings.tls_cert, settings.tls_key
+    if cert is not None and key is not None:
+        read_certificate(cert, key)
+    if settings.tls_psk is not None:
+        first_user(settings.tls_psk)
+        return Secured(keys=settings.tls_psk.absolute())
+    if cert is None or key is None:
+        return Secured()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="tls-", dir=runtime_folder()))
+        undo.callback(shutil.rmtree, folder)
+        # Of clients nothing is asked; but nbdkit wants to know by whom they would be certified.
+        for name, file in ("ca-cert", cert), ("server-cert", cert), ("server-key", key):
+            (folder / f"{name}.pem").symlink_to(file.absolute())
+    except OSError as error:
+        raise UnusableError(f"the folder for {cert} can't be made: {reason(error)}") from error
+    return Secured(certificates=folder)
+
+
+def _try(secured: Secured) -> None:
+    """Have nbdkit read its options, its filters and what secures it: now, while nothing is mounted."""
+    words = trial(Path(__file__), secured, DESCRIBED)
+    if shutil.which(words[0]) is None:
+        raise UnusableError("nbdkit is not installed, which --export needs: apt install nbdkit")
+    try:
+        tried = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnusableError(f"nbdkit does not begin within {TRIAL_SECONDS:g} s: nbdkit --version") from error
+    except OSError as error:
+        raise UnusableError(f"nbdkit can't be started: {reason(error)}") from error
+    if tried.returncode:
+        said = tried.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise UnusableError(f"nbdkit can't export: {said or f'exit code {tried.returncode}'}")
+
+
+def _notice_who_has_gone(listening: socket.socket) -> None:
+    """Have the kernel end the connections of clients that went without a word; accepted sockets have it, too.
+
+    Not so those that are there and take nothing (TCP_USER_TIMEOUT would): a reader may pause.
+    """
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_SECONDS)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)

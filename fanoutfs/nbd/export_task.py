@@ -1,0 +1,74 @@
+"""The export as a task beside an engine: nbdkit's keeper is told when there is a mount, and when no more."""
+
+import logging
+
+import trio
+
+from fanoutfs.engine.engine import Engine
+from fanoutfs.nbd.bind_export import Opened
+from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.system.pipe import Line
+
+log = logging.getLogger(__name__)
+
+END_SECONDS = 5.0
+"""The keeper is given so long to end its nbdkit and itself."""
+
+
+async def export(opened: Opened, engine: Engine) -> None:
+    """Have the image exported from when the engine's mount answers until that ends, or the engine is told to.
+
+    Cancelled it ends the export, too; it returns once the address is free.
+    """
+    line = opened.keeper.line
+    try:
+        await engine.mounted.wait()
+        if engine.session is None:
+            return
+        source = engine.source
+        line.tell(
+            begin=str(engine.session.point / ".fanoutfs" / "direct"),
+            description=DESCRIBED + (source.origin or source.identity),
+        )
+        engine.export = opened.shown
+        log.info("the image is exported at %s over NBD, TLS: %s", opened.settings, opened.settings.tls)
+        if (said := opened.settings.open_to_all) is not None:
+            log.info("%s", said)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_hear, line, nursery.cancel_scope)
+            nursery.start_soon(_end_with, engine.session.ended, nursery.cancel_scope)
+            nursery.start_soon(_end_with, engine.told_to_end, nursery.cancel_scope)
+    finally:
+        engine.export = None
+        with trio.CancelScope(shield=True):
+            await _end(line)
+
+
+async def _hear(line: Line, all_of_it: trio.CancelScope) -> None:
+    """Log what the keeper says."""
+    while message := await _hear_next(line):
+        if "error" in message:
+            break
+        log.warning("nbdkit has ended (%s); it begins again in %g s", message["ended"], message["again"])
+    log.warning("nobody can read over NBD any more: %s", message.get("error", "nbdkit's keeper has ended"))
+    all_of_it.cancel()
+
+
+async def _hear_next(line: Line) -> dict[str, object]:
+    await trio.lowlevel.wait_readable(line.fileno())
+    return line.hear(0)
+
+
+async def _end_with(ended: trio.Event, all_of_it: trio.CancelScope) -> None:
+    await ended.wait()
+    all_of_it.cancel()
+
+
+async def _end(line: Line) -> None:
+    """Tell the keeper to end, and wait until it has."""
+    line.tell(end=True)
+    with trio.move_on_after(END_SECONDS) as waiting:
+        while await _hear_next(line):
+            pass
+    if waiting.cancelled_caught:
+        log.warning("nbdkit's keeper has not ended within %g seconds; leaving it", END_SECONDS)

@@ -1,0 +1,206 @@
+"""Many machines, each with a ring and rules of its own: what is read on one is what another one sends.
+
+Theory of operation
+    Nodes that nothing tells apart (``scenario.Nodes``) are modelled as one machine, which is sent to as
+    often as there are of them. All machines have one clock.
+
+    Each is a *relay*: whether it mounts the image of the machine above or only copies it, it has a producer
+    and a ring. That producer's reads are requests of one reader above, block by block, whose place
+    ``ring/stream.py`` tells as on a mount; when all of a request has come, it is sent. Its head begins where
+    the head above is when it joins, as when the source is named by its service.
+
+    Who dies is heard of no more, and all behind it with it. Its reader above holds the others until
+    ``patience`` has passed.
+
+What is not modelled
+    The switch between the nodes: what a card sends arrives at the rate at which the receiver can receive.
+    Cards are full duplex: what a node receives does not slow down what it sends. Losses, and what TCP makes
+    of them. A request is up to a run of a mount, and a node has one on its way at a time: so a latency
+    is paid, there and back, for each run. A node that died is not replaced, nor are those behind it.
+    Coarse blocks (``grain.py``) are passed on whole, so each link of a deep tree costs the time of a
+    coarse block in place of that of a run; ``Spread.coarse`` records that.
+
+Cost
+    Each entry of the nodes takes each block, at some 0.1 ms of processor time for it and its targets. So a
+    tree, whose nodes are few entries, takes seconds, whatever its size; a chain of 1,000 takes minutes.
+    ``grain.least_work`` estimates it beforehand. Decision 13 explains why there is no second, quicker model.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+
+from fanoutfs.ring.cursor import Ask, Point
+from fanoutfs.ring.stream import Stream
+from fanoutfs.simulate.clock import Clock, Settles
+from fanoutfs.simulate.grain import grain
+from fanoutfs.simulate.machine import Card, Machine
+from fanoutfs.simulate.network.groups import Spread, groups
+from fanoutfs.simulate.scenario import Nodes, Reader, Scenario
+from fanoutfs.simulate.supply import Disk
+
+
+@attrs.define(eq=False)
+class Relay:
+    """The reader that a node's producer is on the machine above; the producer's supply."""
+
+    clock: Clock
+    above: Machine
+    nodes: Nodes
+    point_id: int
+    below: Machine = attrs.field(init=False)
+    _point: Point = attrs.field(init=False)
+    _stream: Stream = attrs.field(factory=Stream, init=False)
+    _ask: Ask | None = attrs.field(default=None, init=False)
+
+    def join(self) -> None:
+        """Open the image above; the first pass begins where the head is there."""
+        self._point = self.above.rules.open(self.point_id)
+        self.below.rules.head = self.above.rules.head
+
+    def read(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Send a request; ``done`` is when its answer has arrived."""
+        self.clock.at(
+            self.clock.now + self.nodes.wire.latency,
+            self.above,
+            partial(self._asked, whom, blocks, size, done),
+        )
+
+    def _asked(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Begin with a request that has arrived above."""
+        if self.above.hushed:
+            return
+        rules, block = self.above.rules, self.above.grain.block
+        fresh = self._stream.begin(blocks.start * block, size, head=rules.head * block)
+        self._move(blocks.start)
+        self._go_on(whom, blocks, blocks.start, done, fresh=fresh)
+
+    def _move(self, block: int) -> None:
+        now, counts = self.clock.now, self._stream.counts
+        self.above.worthwhile(self.above.rules.move(self._point, block, counts=counts, now=now))
+
+    def _go_on(
+        self, whom: Settles, blocks: range, at: int, done: Callable[[], None], *, fresh: bool = False
+    ) -> None:
+        """Take what is there from ``at`` on; wait for what is not; send when all of it was there."""
+        above, rules = self.above, self.above.rules
+        if above.hushed:
+            return
+        while at < blocks.stop and at in rules.residency.slot_of:
+            at += 1
+            self._stream.took((at - 1) * above.grain.block, above.bytes_of(range(at - 1, at)))
+            self._move(at)
+        if at < blocks.stop:
+            if self._ask is None:
+                last = blocks.stop - 1
+                self._ask = rules.ask(self._point, at, last, self.clock.now, fresh=fresh)
+            else:
+                rules.advance(self._ask, at)
+            above.worthwhile(work=True)
+            above.when_there(at, partial(self._go_on, whom, blocks, at, done))
+            return
+        if self._ask is not None:
+            above.worthwhile(rules.answered(self._ask, self.clock.now))
+            self._ask = None
+        self._send(whom, blocks, done)
+
+    def _send(self, whom: Settles, blocks: range, done: Callable[[], None]) -> None:
+        """Send block by block, so that those who ask for less get as much of the card."""
+        wire, above = self.nodes.wire, self.above
+        size = above.bytes_of(blocks[:1])
+        sent = above.card.send(self.clock.now, size, self.nodes.count, wire.rate)
+        if len(blocks) > 1:
+            self.clock.at(sent, above, partial(self._send, whom, blocks[1:], done))
+        else:
+            # A coarse block stands for many runs, each of which is asked for.
+            way_back = wire.latency * (2 * above.grain.scale - 1)
+            self.clock.at(sent + way_back, whom, done)
+
+
+def spread(scenario: Scenario) -> Spread:
+    """Run a scenario with nodes to its end.
+
+    Raises UnusableError when the rules come to a standstill, which they never should.
+    """
+    return _Network(scenario).run()
+
+
+class _Network:
+    """The machines of one run."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.clock = scenario, Clock()
+        self.grain = grain(scenario)
+        self.disk = Disk(self.clock, scenario.source_rate, scenario.seek_time * self.grain.scale)
+        self.children: dict[int | None, list[int]] = {}
+        for number, nodes in enumerate(scenario.nodes):
+            self.children.setdefault(nodes.above, []).append(number)
+        self.slowest = self._slowest()
+        self.root = self._machine(None, scenario.readers, scenario.ring, scenario.card, self.disk)
+        self.machines: list[Machine] = []
+
+    def run(self) -> Spread:
+        scenario = self.scenario
+        for number, nodes in enumerate(scenario.nodes):
+            self._add(number, nodes)
+        self.clock.run()
+        done = [_done(machine) for machine in self.machines]
+        return Spread(
+            scenario=scenario,
+            block=self.grain.block,
+            coarse=self.grain.coarse,
+            source_bytes=self.disk.bytes,
+            sent=self.root.card.sent,
+            groups=groups(scenario, done, [machine.card.sent for machine in self.machines]),
+        )
+
+    def _add(self, number: int, nodes: Nodes) -> None:
+        above = self.root if nodes.above is None else self.machines[nodes.above]
+        relay = Relay(self.clock, above, nodes, point_id=-1 - number)
+        # Entered before its readers come, so that it is there when they do.
+        self.clock.at(nodes.at, above, relay.join)
+        ring = nodes.ring or self.scenario.ring
+        relay.below = self._machine(number, nodes.targets, ring, nodes.card, relay)
+        self.machines.append(relay.below)
+        if nodes.dies is not None:
+            self.clock.at(nodes.dies, relay.below, partial(self._die, number))
+
+    def _machine(
+        self, number: int | None, readers: tuple[Reader, ...], ring: int, card: float, supply: Disk | Relay
+    ) -> Machine:
+        return Machine(
+            attrs.evolve(self.scenario, readers=readers, ring=ring),
+            self.grain.with_ring(ring),
+            self.clock,
+            supply,
+            card=Card(card),
+            slowest=self.slowest[number],
+        )
+
+    def _slowest(self) -> dict[int | None, float]:
+        """Say for each machine how long a reader on another node may need for a run, whatever holds it up."""
+        found: dict[int | None, float] = dict.fromkeys([None, *range(len(self.scenario.nodes))], 0.0)
+        size = self.grain.block * self.grain.run
+        cards = {None: self.scenario.card} | {i: nodes.card for i, nodes in enumerate(self.scenario.nodes)}
+        for number in range(len(self.scenario.nodes) - 1, -1, -1):
+            nodes = self.scenario.nodes[number]
+            children = sum(self.scenario.nodes[i].count for i in self.children[nodes.above])
+            sending = children * size / cards[nodes.above] + size / nodes.wire.rate + 2 * nodes.wire.latency
+            taking = max(
+                (self.grain.seconds(target.rate) * self.grain.run for target in nodes.targets), default=0.0
+            )
+            found[nodes.above] = max(found[nodes.above], sending, taking, found[number])
+        return found
+
+    def _die(self, number: int) -> None:
+        self.machines[number].hush()
+        for child in self.children.get(number, []):
+            self._die(child)
+
+
+def _done(machine: Machine) -> float | None:
+    """Say when the last target of a node had everything."""
+    ends = [math.inf if finish.took is None else finish.came + finish.took for finish in machine.finishes()]
+    return None if math.inf in ends else max(ends)

@@ -1,0 +1,62 @@
+"""Words of readers: who comes when, how fast, in which order, who stops and who leaves."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import attrs
+
+from fanoutfs.errors import UsageError
+from fanoutfs.simulate.parse import (
+    above_zero,
+    count,
+    listed,
+    one_of,
+    parse_seconds,
+    read_entries,
+    size,
+    taking,
+)
+from fanoutfs.simulate.scenario import Order, Reader, Stall
+
+MOST_READERS = 100_000
+
+
+def _stalls(value: object) -> tuple[Stall, ...]:
+    found = []
+    for number, entry in enumerate(listed(value), 1):
+        values = read_entries(f"{number}.", entry, {"at": parse_seconds, "position": size, "for": above_zero})
+        if ("at" in values) == ("position" in values) or "for" not in values:
+            raise UsageError(f"{number} wants for: and one of at: (a time) and position: (a size)")
+        found.append(Stall(seconds=values.pop("for"), **values))
+    return tuple(found)
+
+
+def readers(value: object, usual: Reader = Reader()) -> tuple[Reader, ...]:  # noqa: B008 (it is frozen)
+    """Give the readers of a list of entries; what one does not say is as the usual one has it.
+
+    Raises UsageError.
+    """
+    found: list[Reader] = []
+    for number, entry in enumerate(listed(value), 1):
+        values = read_entries(f"{number}.", entry, _READER)
+        several, every = values.pop("count", 1), values.pop("every", 0.0)
+        first = attrs.evolve(usual, **values)
+        if first.leaves is not None and first.leaves < first.at + (several - 1) * every:
+            raise UsageError(f"{number} leaves before it comes")
+        if len(found) + several > MOST_READERS:
+            raise UsageError(f"more than {MOST_READERS} readers")
+        found += [attrs.evolve(first, at=first.at + i * every) for i in range(several)]
+    if not found:
+        raise UsageError("nobody reads")
+    return tuple(found)
+
+
+_READER: dict[str, Callable[[Any], Any]] = {
+    "at": parse_seconds,
+    "count": count(MOST_READERS, "readers"),
+    "every": parse_seconds,
+    "rate": taking,
+    "order": one_of(get_args(Order)),
+    "stalls": _stalls,
+    "leaves": parse_seconds,
+}

@@ -1,0 +1,142 @@
+"""The page that ``top`` shows: what it is about in words, the picture of the ring, and the readers.
+
+It is laid out anew whenever it is drawn, for the size that the terminal has then.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from fanoutfs.settings import format_seconds, format_size
+from fanoutfs.status.rates import Speeds
+from fanoutfs.status.text import printable, shorten
+from fanoutfs.status.wording import choose, crowd, time_left
+from fanoutfs.top import image_bar
+from fanoutfs.top.image_bar import ASCII, LINES, Glyphs
+from fanoutfs.top.rows import Rows
+
+FIXED = 10
+"""Lines always there: four of words; head, ring, marks and their names; legend; titles of the rows."""
+
+FEW = 20
+"""Where there is no height to be filled, as in a file, up to so many readers have lanes."""
+
+
+@attrs.frozen
+class Layout:
+    """What a page has room for; lines."""
+
+    rows: int
+    """For readers, and for the words on those who have none."""
+    lanes: bool
+    """Each reader has a lane below its words."""
+    scale: bool
+    gaps: int
+    """Empty lines, between the picture and what is above and below it."""
+
+    @classmethod
+    def of(cls, readers: int, height: int | None) -> "Layout":
+        """Lay a page out for so many readers: rows before lanes, lanes before the scale, gaps last."""
+        if height is None:
+            return cls(rows=readers, lanes=readers <= FEW, scale=True, gaps=2)
+        rows = max(0, height - FIXED)
+        spare = max(0, rows - readers)
+        lanes = readers <= spare
+        if lanes:
+            spare -= readers
+        return cls(rows=rows, lanes=lanes, scale=spare > 0, gaps=max(0, min(2, spare - 1)))
+
+
+@attrs.frozen
+class Page:
+    """One status document with the rates at its time, for rich to draw in any size."""
+
+    document: dict[str, Any]
+    speeds: Speeds
+    fills: bool = False
+    """It has the whole terminal, and must not be higher; else it is as high as it comes."""
+    note: str = ""
+    """What is said in the place of the words on the crowd, when there is something to say."""
+    keys: str = ""
+    """What can be typed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the image."""
+        return int(self.document["source"]["size"])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, glyphs = options.max_width, ASCII if options.ascii_only else LINES
+        readers = self.document["readers"]
+        layout = Layout.of(len(readers), options.size.height if self.fills else None)
+        shown, rest = choose(readers, layout.rows)
+        yield from self._words(width)
+        if layout.gaps:
+            yield Text()
+        yield from self._picture(width, glyphs, layout)
+        if layout.gaps > 1:
+            yield Text()
+        if shown:
+            rows = Rows(self.document, self.speeds, width, glyphs, layout.lanes)
+            yield from rows.lines(shown)
+        if rest:
+            places = sorted(reader["position"] / self.size for reader in rest)
+            words = f"and {len(rest)} more, at {places[0]:.1%} to {places[-1]:.1%}"
+            yield _line(f"{words}: {crowd(rest, readers)}")
+
+    def _words(self, width: int) -> Iterator[Text]:
+        source, ring, readers = (self.document[key] for key in ("source", "ring", "readers"))
+        read = source["bytes_read"]
+        told = f", {format_size(self.size)}; read so far {read / self.size:.2f} S ({format_size(read)})"
+        if self.speeds.source is not None:
+            told += f", {_per_second(self.speeds.source)}"
+        path = shorten(printable(source["path"]), max(12, width - 9 - len(told)))
+        yield Text.assemble("source   ", (path, "bold"), told, no_wrap=True, overflow="ellipsis")
+        filled = f"{ring['resident']} of {ring['slots']} slots of {format_size(ring['block_size'])} filled"
+        share = sum(end - begin for begin, end in ring["arcs"]) / self.size
+        bad = f"; {source['errors']} bad places" if source["errors"] else ""
+        yield Text.assemble(
+            f"ring     {filled}, {share:.1%} of the image",
+            (bad, "bold red"),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        yield _line(f"readers  {self._together()}")
+        yield _line(f"         {self.note or crowd(readers, readers)}", "bold red" if self.note else "")
+
+    def _together(self) -> str:
+        readers = self.document["readers"]
+        if not readers:
+            return "none"
+        told = str(len(readers))
+        if self.speeds.together is not None:
+            told += f", {_per_second(self.speeds.together)}{' together' * (len(readers) > 1)}"
+        times = [time_left(reader, self.speeds) for reader in readers]
+        known = [seconds for seconds in times if seconds is not None]
+        if known:
+            last = "ready" if len(readers) == 1 else "the last is ready"
+            told += f"; {last} in about {format_seconds(round(max(known)))}"
+        return told
+
+    def _picture(self, width: int, glyphs: Glyphs, layout: Layout) -> Iterator[Text]:
+        document = self.document
+        yield image_bar.head_line(document["head"], self.size, width, glyphs)
+        yield image_bar.ring_line(document["ring"]["arcs"], self.size, width, glyphs)
+        yield from image_bar.mark_lines(document["readers"], self.size, width, glyphs)
+        if layout.scale:
+            yield image_bar.scale_line(self.size, width)
+        legend = image_bar.legend(glyphs, lanes=layout.lanes and bool(document["readers"]))
+        legend.append(self.keys)
+        legend.rstrip()
+        yield legend
+
+
+def _per_second(rate: float) -> str:
+    return f"{format_size(round(rate))}/s"
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text.rstrip(), style, no_wrap=True, overflow="ellipsis")

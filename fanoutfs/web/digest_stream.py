@@ -1,0 +1,75 @@
+"""The answer to /digests: the digest of every block, as they become known, for who verifies elsewhere.
+
+The first line is ``image SIZE BLOCK_SIZE IDENTITY``: of what the digests are. Each further one is
+``BLOCK HEX``, the first DIGEST_SIZE bytes of the SHA-256 of what is in that block (the last one may be
+short), or ``BLOCK -`` for one that could not be read; the last line of a block counts. An empty line says
+that the connection is alive.
+
+Who has the first line will get one for every block that it reads from here after that, by whatever way.
+"""
+
+import attrs
+import trio
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from fanoutfs.digests.digest_table import BEGIN, MOST_BLOCKS, DigestTable
+from fanoutfs.digests.recorder import Recorder
+from fanoutfs.web.streaming import come_again, hear
+
+MOST_FOLLOWERS = 32
+"""Who comes beyond them is told to come again."""
+
+MOST_LINES = 1000
+"""That are sent in one piece: it takes the engine's thread from its readers for a millisecond at most."""
+
+SENDS_PER_SECOND = 50
+"""Most pieces that are sent in a second, to all followers together."""
+
+ALIVE_SECONDS = 3.0
+"""Where nothing comes, an empty line is sent after so long."""
+
+CONTENT_TYPE = b"text/plain; charset=us-ascii"
+
+
+@attrs.define(eq=False)
+class DigestStream:
+    """One stream for each follower; an ASGI application."""
+
+    recorder: Recorder
+    identity: str
+    """Of the source."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the follower goes; cancelled with its connection."""
+        if self.recorder.ring.rules.blocks > MOST_BLOCKS:
+            said = "the image has too many blocks for this; mount it with a larger --block\n"
+            await PlainTextResponse(said, 501)(scope, receive, send)
+        elif self.recorder.followers >= MOST_FOLLOWERS:
+            await come_again()(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-type", CONTENT_TYPE)]}
+            )
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            # Before the first checkpoint: many come in one instant.
+            with self.recorder.follow() as table:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(hear, receive, nursery.cancel_scope)
+                    await self._send(table, send)
+
+    async def _send(self, table: DigestTable, send: Send) -> None:
+        headers = [(b"content-type", CONTENT_TYPE), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        ring, place = self.recorder.ring, BEGIN
+        text = b"image %d %d %s\n" % (ring.size, ring.block, self.identity.encode())
+        while True:
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+            await trio.sleep(self.recorder.followers / SENDS_PER_SECOND)
+            text, place = table.lines(place, MOST_LINES)
+            if not text:
+                with trio.move_on_after(ALIVE_SECONDS):
+                    await self.recorder.news()
+                text, place = table.lines(place, MOST_LINES)
+            text = text or b"\n"

@@ -1,0 +1,30 @@
+"""The monitor service as a task beside an engine."""
+
+import logging
+
+import trio
+
+from fanoutfs.digests.recorder import Recorder
+from fanoutfs.engine.engine import Engine
+from fanoutfs.web.app import Service
+from fanoutfs.web.bind_service import Opened
+from fanoutfs.web.digest_stream import DigestStream
+from fanoutfs.web.feed import Feed
+from fanoutfs.web.http_server import Server
+
+log = logging.getLogger(__name__)
+
+
+async def serve(opened: Opened, engine: Engine) -> None:
+    """Serve what an engine does, until it ends."""
+    feed = Feed(engine.status)
+    recorder = Recorder(engine.ring, engine.source_changed)
+    digests = DigestStream(recorder, engine.source.identity)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(feed.run)
+            nursery.start_soon(recorder.run)
+            nursery.start_soon(Server(opened, Service(opened.access, feed, digests).app()).run)
+    except* Exception:
+        # Whoever looks must not be able to end what is looked at.
+        log.exception("the monitor service has ended, the mount goes on: this is a bug")
