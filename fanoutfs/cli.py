@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UsageError
-from fanoutfs.remote.remote_keys import Keys
-from fanoutfs.settings import MountSettings, NetworkSettings, Settings, parse_size
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
 from fanoutfs.top.top_command import asks, top_command
+from fanoutfs.units import parse_size
 
 
 def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -65,7 +66,7 @@ def _keys(prefix: str, whose: str) -> Callable[[Callable[..., object]], Callable
         click.option(f"--{prefix}tls-ca", "keys_tls_ca", type=file, metavar="FILE",
                      help=f"Certificate of who has signed {whose}, unless the system knows it."),
         click.option(f"--{prefix}tls-psk", "keys_tls_psk", type=file, metavar="FILE",
-                     help=f"Keys for {whose} export, lines of USER:KEY."),
+                     help=f"RemoteKeys for {whose} export, lines of USER:KEY."),
     ]  # fmt: skip
 
     def add(command: Callable[..., object]) -> Callable[..., object]:
@@ -102,7 +103,7 @@ def _keys(prefix: str, whose: str) -> Callable[[Callable[..., object]], Callable
     "--tls-psk",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Keys of the NBD clients that may read: lines of USER:HEX.",
+    help="RemoteKeys of the NBD clients that may read: lines of USER:HEX.",
 )
 @_keys("upstream-", "the source's")
 def mount_command(
@@ -145,7 +146,7 @@ def mount_command(
             tls_key=tls_key,
             tls_psk=tls_psk,
         ),
-        keys=Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk),
+        keys=RemoteKeys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk),
         log_path=log_path,
         foreground=foreground,
     )
@@ -190,10 +191,10 @@ def copy_command(
     URL is http://HOST:PORT, the service of a mount on another computer, or nbd://HOST/EXPORT. Whoever copies
     the same source now, in whatever shell, is joined: it is read once for all.
     """
-    from fanoutfs.copying.copy_command import Wishes, copy  # noqa: PLC0415 (as above)
+    from fanoutfs.copying.copy_command import CopyOptions, copy  # noqa: PLC0415 (as above)
 
-    wishes = Wishes(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
-    keys = Keys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
+    wishes = CopyOptions(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
+    keys = RemoteKeys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
     return copy(source, keys, targets, Settings(**settings), wishes, log_path)
 
 

@@ -11,8 +11,8 @@ from fanoutfs.ranges import Range, joined
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
-from fanoutfs.source.counters import Statistics
-from fanoutfs.source.rate_limit import Rate
+from fanoutfs.source.counters import Counters
+from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import BadRanges, read_or_salvage
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ class Producer:
 
     source: Source
     ring: Ring
-    statistics: Statistics
-    rate: Rate = attrs.field(factory=Rate)
+    statistics: Counters
+    rate: RateLimit = attrs.field(factory=RateLimit)
 
     async def run(self) -> None:
         """Read what the rules ask for, for ever.

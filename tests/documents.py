@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 SIZE = 1000 * MIB
 

@@ -4,7 +4,7 @@ import errno
 
 import attrs
 
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 
 
 @attrs.define(eq=False)

@@ -19,7 +19,7 @@ from contrib.bench.images import folder
 from contrib.bench.limited import LimitedSource, limited_mount
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import alarm
-from fanoutfs.control.messages import Connection
+from fanoutfs.control.client import ControlConnection
 from fanoutfs.errors import FanoutError
 from tests.mount.support.hosts import Host, hosts, why_not
 
@@ -144,9 +144,9 @@ def begins(host: Host) -> dict[str, int]:
     found = {}
     for door in host.seen(RUNTIME).glob("*.door"):
         with contextlib.suppress(OSError, FanoutError):
-            visitor = Connection.to(door)
+            visitor = ControlConnection.to(door)
             try:
-                readers = visitor.ask("status", BEGINS)["status"]["readers"]
+                readers = visitor.request("status", BEGINS)["status"]["readers"]
             finally:
                 visitor.close()
             found.update({reader["target"]: reader["start"] for reader in readers if "target" in reader})

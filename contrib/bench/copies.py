@@ -16,8 +16,8 @@ from contrib.bench.crew import POLL
 from contrib.bench.readers import alarm
 from fanoutfs.engine.find import ask_status
 from fanoutfs.errors import FanoutError
-from fanoutfs.settings import MIB
 from fanoutfs.source.local import identity_of
+from fanoutfs.units import MIB
 
 BYTECODE = Path(tempfile.gettempdir()) / f"fanoutfs-bench-bytecode-{os.getuid()}"
 LEAVES = 10.0  # seconds that a producer may take to leave after its last consumer

@@ -20,7 +20,7 @@ from contrib.bench.copies import copies, same, written_before
 from contrib.bench.harness import Options, all_of, alternate, at_most, finish, options
 from contrib.bench.images import folder, need_memory, pattern_image
 from contrib.bench.readers import alarm
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 COUNT = 4
 NEEDS = ("dcfldd", "dc3dd", "tee", "gcc")

@@ -15,10 +15,11 @@ from contrib.bench.copies import copies, same, written_before
 from contrib.bench.crew import POLL
 from contrib.bench.harness import Options, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, need_memory, pattern_image
-from fanoutfs.control.messages import Connection, HungUpError
-from fanoutfs.engine.find import knock
-from fanoutfs.settings import MIB, format_size
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError
+from fanoutfs.engine.find import connect
 from fanoutfs.source.local import identity_of
+from fanoutfs.units import MIB, format_size
 
 COUNTS = (1, 2, 4, 8)
 BAR = 0.35  # seconds per GiB
@@ -34,14 +35,14 @@ def seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def keep_producer(source: Path) -> tuple[Connection, int]:
+def keep_producer(source: Path) -> tuple[ControlConnection, int]:
     """Wait for a source's producer, and have it stay until the connection is closed; gives its pid, too."""
     identity = identity_of(source.stat())
     while True:
-        if (found := knock(identity)) is not None:
+        if (found := connect(identity)) is not None:
             try:
-                found.ask("stay")
-                return found, int(found.ask("status")["status"]["pid"])
+                found.request("stay")
+                return found, int(found.request("status")["status"]["pid"])
             except HungUpError:
                 found.close()
         time.sleep(POLL)

@@ -17,7 +17,7 @@ from itertools import product
 import attrs
 
 from contrib.bench.harness import Row, finish
-from fanoutfs.ring.cursor import Ask, Point
+from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 
@@ -46,7 +46,7 @@ class Load:
     seconds: float = SOURCE_SECONDS
     """Of one read."""
     now: float = 0.0
-    waiting: dict[int, Ask] = attrs.field(factory=dict, init=False)
+    waiting: dict[int, Request] = attrs.field(factory=dict, init=False)
     milliseconds: list[float] = attrs.field(factory=list, init=False)
     """What each decision took."""
     steps: int = attrs.field(default=0, init=False)
@@ -61,7 +61,7 @@ class Load:
             if block % self.rules.blocks not in residency.slot_of:
                 residency.add(block % self.rules.blocks, residency.lend_slot(after=-1))
 
-    def step(self, point: Point) -> None:
+    def step(self, point: Cursor) -> None:
         """Let a reader take what is there of a run, or ask for its next block."""
         slots = self.rules.residency.slot_of
         self.steps += 1
@@ -108,10 +108,10 @@ class Load:
             if point.block < point.end:
                 self.ask(point)
 
-    def ask(self, point: Point) -> None:
+    def ask(self, point: Cursor) -> None:
         """Let a reader ask for the block where it stands."""
         block = point.block
-        self.waiting[point.id] = self.rules.ask(point, block, block, self.now, fresh=False)
+        self.waiting[point.id] = self.rules.request(point, block, block, self.now, fresh=False)
 
 
 def make_load(

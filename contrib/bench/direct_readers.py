@@ -10,7 +10,7 @@ from contrib.bench.harness import Row, alternate, finish, options
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import Mount, constant_mount, fanout_mount
 from contrib.bench.readers import dd, seconds_of
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 READERS = 8
 BAR = 0.85

@@ -13,7 +13,7 @@ from contrib.bench.crew import Report, crew
 from contrib.bench.harness import Options, Row, at_most, finish, options
 from contrib.bench.images import folder, loop_device
 from contrib.bench.mounts import fanout_mount
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 READERS = 8
 RATE = 150 * MIB  # bytes per second of each

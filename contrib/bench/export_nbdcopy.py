@@ -13,9 +13,9 @@ from contrib.bench.copies import same
 from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, need_memory, pattern_image
 from contrib.bench.limited import RATE, limited_source
-from fanoutfs.settings import parse_size
 from fanoutfs.simulate.model import simulate
-from fanoutfs.simulate.scenario import Reader, Scenario
+from fanoutfs.simulate.scenario import Scenario, SimulatedReader
+from fanoutfs.units import parse_size
 
 COUNT = 4
 APART = 2.0  # seconds
@@ -35,7 +35,7 @@ class Run:
 
 def modelled(chosen: Options) -> float:
     """Give the passes over the source that four readers in order take."""
-    readers = tuple(Reader(at=number * APART) for number in range(COUNT))
+    readers = tuple(SimulatedReader(at=number * APART) for number in range(COUNT))
     ring = parse_size(chosen.ring)
     return simulate(Scenario(size=chosen.size, ring=ring, readers=readers, source_rate=RATE)).passes
 

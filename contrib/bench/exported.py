@@ -19,9 +19,9 @@ from contrib.bench.harness import Options, Row, all_of, alternate, at_most, fini
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import readers, run_together
-from fanoutfs.settings import MIB, parse_size
 from fanoutfs.simulate.model import simulate
-from fanoutfs.simulate.scenario import Reader, Scenario
+from fanoutfs.simulate.scenario import Scenario, SimulatedReader
+from fanoutfs.units import MIB, parse_size
 from tests.ports import free_port
 
 BAR = 0.5
@@ -106,7 +106,7 @@ def share(port: int, mount: Mount, source: Path, ram: Path, apart: float) -> tup
 
 def modelled(chosen: Options, apart: float) -> float:
     """Give the passes over the source that so many readers in order take."""
-    begun = tuple(Reader(at=number * apart) for number in range(CLIENTS))
+    begun = tuple(SimulatedReader(at=number * apart) for number in range(CLIENTS))
     ring = parse_size(chosen.ring)
     scenario = Scenario(size=chosen.size, ring=ring, readers=begun, source_rate=parse_size(RATE))
     return simulate(scenario).passes

@@ -23,7 +23,7 @@ from contrib.bench.harness import Row, finish, options
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import alarm, dd, readers, run_together
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 STOPPED = 60.0  # seconds
 PATIENCE = 10.0  # seconds; fanoutfs's default, and so what a stopped reader may cost the others

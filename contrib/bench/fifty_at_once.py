@@ -16,7 +16,7 @@ from contrib.bench.copies import Watch, copies, same
 from contrib.bench.crew import POLL
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, loop_device, need_memory, pattern_image
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 COUNT = 50
 RATE = 5 * MIB // 2

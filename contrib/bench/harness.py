@@ -13,7 +13,7 @@ from typing import NoReturn
 import attrs
 
 from fanoutfs.errors import UsageError
-from fanoutfs.settings import parse_size
+from fanoutfs.units import parse_size
 
 QUIET = 0.9  # of the machine's processors, idle before a run begins
 

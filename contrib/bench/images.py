@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.settings import MIB, format_size
+from fanoutfs.units import MIB, format_size
 
 RAM = Path("/dev/shm")  # a tmpfs: no disk is measured
 SPARE = 1024 * MIB  # bytes that programs take, and some

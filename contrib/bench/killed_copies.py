@@ -33,7 +33,7 @@ from contrib.bench.harness import Options, Row, all_of, at_most, finish, options
 from contrib.bench.images import LoopDevice, folder, loop_device, pattern_image
 from contrib.bench.limited import RATE
 from contrib.bench.mounts import Mount, fanout_mount
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 SEED = 20260101
 FIRST, LAST = 0.1, 0.1  # of the rounds; LAST once more around the end

@@ -17,7 +17,7 @@ import attrs
 
 from contrib.bench.images import LoopDevice, loop_device
 from contrib.bench.mounts import Mount, fanout_mount
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 RATE = 100 * MIB  # bytes per second
 BLKIO = Path("/sys/fs/cgroup/blkio")

@@ -17,7 +17,7 @@ from contrib.bench.copies import Copy, same, written_before
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options
 from contrib.bench.images import folder, need_memory, pattern_image
 from contrib.bench.mounts import fanout_mount
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 RATE = 32 * MIB  # bytes per second of the source
 CUT = 5.0  # seconds

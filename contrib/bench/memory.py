@@ -6,7 +6,7 @@ from contrib.bench.harness import Row, finish, options
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import fanout_mount
 from contrib.bench.readers import dd, seconds_of
-from fanoutfs.settings import MIB, parse_size
+from fanoutfs.units import MIB, parse_size
 
 READERS = 8
 BESIDES_THE_RING = 80 * MIB

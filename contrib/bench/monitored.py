@@ -24,7 +24,7 @@ from contrib.bench.harness import Row, alternate, at_most, finish, options
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import dd, readers, seconds_of
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 from tests.ports import free_port
 
 COST = 0.03

@@ -7,7 +7,7 @@ from contrib.bench.harness import Row, alternate, finish, options
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.mounts import Mount, fanout_mount
 from contrib.bench.readers import dd, seconds_of
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 BAR = 0.5
 

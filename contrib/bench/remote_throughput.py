@@ -17,7 +17,7 @@ from contrib.bench.computers import Computers, computers, shown_mount
 from contrib.bench.copies import same, written_before
 from contrib.bench.harness import Options, Row, all_of, alternate, finish, options
 from contrib.bench.images import folder, loop_device, need_memory, pattern_image
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 LEAST = 0.5
 """Of nbdcopy's rate."""

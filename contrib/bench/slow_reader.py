@@ -10,7 +10,7 @@ from pathlib import Path
 from contrib.bench.crew import DD, Report, stage
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, pattern_image
-from fanoutfs.settings import parse_size
+from fanoutfs.units import parse_size
 
 FAST = 3
 PACE = 10_000_000  # bytes per second that the slow one takes

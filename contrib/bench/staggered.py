@@ -21,7 +21,7 @@ from contrib.bench.crew import DD, Crew, crew, stage
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, pattern_image
 from contrib.bench.limited import can_limit, limited_source, memory_group, within
-from fanoutfs.settings import parse_size
+from fanoutfs.units import parse_size
 
 READERS = 4
 APART = 1.25  # seconds

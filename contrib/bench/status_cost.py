@@ -13,10 +13,10 @@ from typing import Any
 from contrib.bench.decision_cost import GAP, make_waiting
 from contrib.bench.harness import Row, finish
 from fanoutfs.engine.snapshot import render, snapshot
-from fanoutfs.fuse.reader import Consumer
+from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 
 READERS = 1000
 BAR = 50.0
@@ -36,7 +36,7 @@ def main() -> None:
     )
     consumers = []
     for number, point in list(rules.points.items()):
-        consumer = Consumer(ring, READERS + number, 1, "dd")
+        consumer = Reader(ring, READERS + number, 1, "dd")
         consumer.point = point
         consumer.stream.begin(number * GAP * PAGE, PAGE)
         consumers.append(consumer)

@@ -25,7 +25,7 @@ from contrib.bench.copies import Copy, same, written_before
 from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from contrib.bench.images import folder, need_memory, pattern_image
 from contrib.bench.mounts import Mount
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 CROWD = 500
 CROWDS = 3  # rounds

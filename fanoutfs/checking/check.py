@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from fanoutfs.checking import lsblk, machine
-from fanoutfs.checking.safety import Candidate, RefusedError, Target, named_twice, refusals
-from fanoutfs.checking.storage import Machine
+from fanoutfs.checking import inspection, lsblk
+from fanoutfs.checking.safety import Candidate, RefusedError, RequestedTarget, named_twice, refusals
+from fanoutfs.checking.storage import StorageGraph
 from fanoutfs.errors import UnusableError, UsageError
 
 
@@ -15,7 +15,7 @@ def check(source_path: str | None, image_size: int, target_paths: Sequence[str])
     opened for writing and nothing is made. Raises UsageError when one is named twice, RefusedError with a
     line for each that may not be written, UnusableError for the source.
     """
-    found = machine.read(source_path, target_paths)
+    found = inspection.read(source_path, target_paths)
     source = found.source
     if source is not None and not (source.identity and source.exists):
         what = source.failure or ("it is neither a disk nor a file" if source.exists else "it is not there")
@@ -32,7 +32,7 @@ def check(source_path: str | None, image_size: int, target_paths: Sequence[str])
     ]
 
 
-def _candidate(target: Target, found: Machine, listed: lsblk.Listed) -> Candidate:
+def _candidate(target: RequestedTarget, found: StorageGraph, listed: lsblk.Listed) -> Candidate:
     device = found.devices.get(target.identity)
     return Candidate(
         path=target.path,

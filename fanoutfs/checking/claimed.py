@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from fanoutfs.checking.machine import disk_identity, file_identity
+from fanoutfs.checking.inspection import disk_identity, file_identity
 from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.errors import UnusableError, reason
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from fanoutfs.checking.safety import Candidate
-from fanoutfs.settings import format_size
+from fanoutfs.units import format_size
 
 ANSWER = "yes"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.settings import format_size
+from fanoutfs.units import format_size
 
 COLUMNS = "PATH,MAJ:MIN,KNAME,PKNAME,SIZE,MODEL,SERIAL,FSTYPE,LABEL,PTTYPE"
 

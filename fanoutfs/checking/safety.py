@@ -3,8 +3,8 @@
 A target is refused, in this order, and with every reason that holds:
 
 1. It is no place for an image: a folder, a terminal, in a fanoutfs mount, in /proc, not writable.
-2. It shares bytes with the source or with another target (``Machine.meeting`` says what that means). Then
-   nothing else is said of it: another one must be named anyway.
+2. It shares bytes with the source or with another target (``StorageGraph.meeting`` says what that means).
+   Then nothing else is said of it: another one must be named anyway.
 3. It is in use: something that shares bytes with it is mounted, or swap; or a volume of md, LVM or dm stands
    on it or on a part of it; or a loop device shows it. Files in a mounted file system are no use of the
    device by themselves: its mount is.
@@ -19,9 +19,9 @@ from typing import Literal
 
 import attrs
 
-from fanoutfs.checking.storage import STACKED, Device, Kind, Machine, Meeting
+from fanoutfs.checking.storage import STACKED, Device, Kind, Meeting, StorageGraph
 from fanoutfs.errors import UnusableError
-from fanoutfs.settings import format_size
+from fanoutfs.units import format_size
 
 SHOWN = 4
 """Of a disk that is in use in many ways, so many are named: one line is to be read."""
@@ -36,7 +36,7 @@ _WORDS: dict[Kind, str] = {
 
 
 @attrs.frozen(kw_only=True)
-class Target:
+class RequestedTarget:
     """One target, or the source, as it was found; bytes."""
 
     named: str
@@ -89,7 +89,7 @@ class RefusedError(UnusableError):
         self.lines = tuple(lines)
 
 
-def named_twice(targets: Sequence[Target]) -> str | None:
+def named_twice(targets: Sequence[RequestedTarget]) -> str | None:
     """Say which target was named twice, by whatever path or link; None when none was."""
     for first, second in itertools.combinations(targets, 2):
         if first.identity and first.identity == second.identity:
@@ -99,7 +99,7 @@ def named_twice(targets: Sequence[Target]) -> str | None:
 
 
 def refusals(
-    source: Target | None, image_size: int, targets: Sequence[Target], machine: Machine
+    source: RequestedTarget | None, image_size: int, targets: Sequence[RequestedTarget], machine: StorageGraph
 ) -> list[str]:
     """Give a line for each target that may not be written: which, why, and what to do.
 
@@ -117,7 +117,7 @@ def refusals(
     return lines
 
 
-def _unfit(target: Target, machine: Machine) -> Iterator[str]:
+def _unfit(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
     """Say why it is no place for an image at all."""
     match target.kind:
         case "unseen":
@@ -141,7 +141,7 @@ def _unfit(target: Target, machine: Machine) -> Iterator[str]:
             yield "may not be written; check its rights, or work as root"
 
 
-def _unmakeable(target: Target) -> Iterator[str]:
+def _unmakeable(target: RequestedTarget) -> Iterator[str]:
     """Say why a file that is not there can't be made."""
     if target.parent == "missing":
         yield "can't be made: there is no such folder; make the folder first"
@@ -149,7 +149,12 @@ def _unmakeable(target: Target) -> Iterator[str]:
         yield "can't be made: its folder may not be written; name a file in a folder of your own"
 
 
-def _clash(target: Target, source: Target | None, others: Sequence[Target], machine: Machine) -> str | None:
+def _clash(
+    target: RequestedTarget,
+    source: RequestedTarget | None,
+    others: Sequence[RequestedTarget],
+    machine: StorageGraph,
+) -> str | None:
     """Say with whom it shares bytes: the source, or a target named before it."""
     for other, role in ((source, "source"), *((other, "target") for other in others)):
         if other is None or not other.identity:
@@ -171,12 +176,12 @@ def _clash(target: Target, source: Target | None, others: Sequence[Target], mach
     return None
 
 
-def _way(way: Sequence[str], machine: Machine) -> str:
+def _way(way: Sequence[str], machine: StorageGraph) -> str:
     """Name what lies between, when there is something."""
     return f" ({' on '.join(machine.name(storage) for storage in way)})" if len(way) > 2 else ""  # noqa: PLR2004 (both ends)
 
 
-def _in_use(target: Target, machine: Machine) -> Iterator[str]:
+def _in_use(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
     """Say what uses it, all in one reason, with the commands that end that."""
     uses = [*_mounts(target, machine), *_swaps(target, machine), *_stacks(target, machine)]
     uses = uses or list(_loops(target, machine))
@@ -190,7 +195,7 @@ def _in_use(target: Target, machine: Machine) -> Iterator[str]:
     yield f"is in use: {', '.join(facts)}; {remedy}"
 
 
-def _mounts(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+def _mounts(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     points: dict[tuple[str, bool], list[str]] = {}
     for mounted in machine.mounted:
         points.setdefault((mounted.storage, mounted.kind == "fuse.fanoutfs"), []).append(mounted.point)
@@ -210,13 +215,13 @@ def _mounts(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
             yield f"{whose} is mounted on {first}{more}", f"umount {all_targets}{shlex.quote(first)}"
 
 
-def _swaps(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+def _swaps(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     for storage in machine.swaps:
         if meeting := machine.meeting(target.identity, storage, files=False):
             yield f"{_whose(meeting, machine)} is swap", f"swapoff {shlex.quote(machine.name(storage))}"
 
 
-def _stacks(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+def _stacks(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     """Name the volumes that stand on it; of those that stand on one another, only the lowest."""
     beneath = machine.below(target.identity)
     for storage, device in machine.devices.items():
@@ -230,7 +235,7 @@ def _stacks(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
         yield f"{_whose(member, machine)} is a part of the {what}", _taken_down(device)
 
 
-def _kinds(storages: Sequence[str], machine: Machine) -> set[Kind]:
+def _kinds(storages: Sequence[str], machine: StorageGraph) -> set[Kind]:
     return {machine.devices[storage].kind for storage in storages if storage in machine.devices}
 
 
@@ -252,7 +257,7 @@ def _taken_down(device: Device) -> str:
             return f"dmsetup remove {name}" if device.mapped else ""
 
 
-def _loops(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
+def _loops(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     """Name the loop devices that show it; those that it lies on itself, or stands beside, don't use it."""
     for storage, device in machine.devices.items():
         if device.kind == "loop" and storage != target.identity:
@@ -263,7 +268,7 @@ def _loops(target: Target, machine: Machine) -> Iterator[tuple[str, str]]:
                 yield f"{whose} is shown by {machine.name(storage)}", f"losetup --detach /dev/{device.name}"
 
 
-def _whose(meeting: Meeting, machine: Machine) -> str:
+def _whose(meeting: Meeting, machine: StorageGraph) -> str:
     """Name the second of a meeting as seen from the first, the target."""
     target, other = meeting.first[0], meeting.second[0]
     if target == other:
@@ -276,7 +281,7 @@ def _whose(meeting: Meeting, machine: Machine) -> str:
     return f"{name}, which lies on it," if len(meeting.first) == 1 else f"{name}, with bytes of its,"
 
 
-def _lacking(target: Target, image_size: int, machine: Machine) -> Iterator[str]:
+def _lacking(target: RequestedTarget, image_size: int, machine: StorageGraph) -> Iterator[str]:
     """Say what a disk lacks."""
     device = machine.devices.get(target.identity)
     if device is None:

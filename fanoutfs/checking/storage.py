@@ -89,7 +89,7 @@ class _Extent:
 
 
 @attrs.frozen(kw_only=True)
-class Machine:
+class StorageGraph:
     """All storages that matter at one moment."""
 
     devices: Mapping[str, Device]

@@ -17,8 +17,8 @@ from rich.segment import Segment
 from rich.text import Text
 
 from fanoutfs.copying.progress import Phase, Progress
-from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.status.text import countdown, fit, printable, shorten
+from fanoutfs.units import format_seconds, format_size
 
 WIDE = 100
 """A terminal of so many columns has room for the bytes that are done."""

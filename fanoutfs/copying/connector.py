@@ -4,22 +4,22 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.control.messages import Connection
-from fanoutfs.engine.find import claim_or_find, knock
-from fanoutfs.engine.lock import Claim
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.engine.find import claim_or_find, connect
+from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.engine.query import read_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.address import is_url
-from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.opened import OpenSource
 from fanoutfs.remote.opening import open_source
-from fanoutfs.remote.remote_keys import Keys
+from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
 from fanoutfs.system import mountpoint
 from fanoutfs.system.mountinfo import FANOUTFS, mounts
 
 
 @attrs.frozen
-class Named:
+class NamedSource:
     """The source that the user named."""
 
     path: str
@@ -38,7 +38,7 @@ class Named:
         return None if is_url(self.path) else self.path
 
 
-def named(word: str, keys: Keys) -> tuple[Named, Opened | None]:
+def named(word: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSource | None]:
     """Say which source a word means; raises UsageError or UnusableError when it can't be one.
 
     One on another computer is open still, for the producer that may have to be started.
@@ -46,10 +46,10 @@ def named(word: str, keys: Keys) -> tuple[Named, Opened | None]:
     point = None if is_url(word) else _mount_of(Path(word))
     if point is not None:
         found = read_status(point)["source"]
-        return Named(found["path"], found["identity"], None, found["size"], mounted=point), None
+        return NamedSource(found["path"], found["identity"], None, found["size"], mounted=point), None
     opened = open_source(word, keys)
     source = opened.source
-    name = Named(source.path, source.identity, source.origin, source.size)
+    name = NamedSource(source.path, source.identity, source.origin, source.size)
     if name.here is None:
         return name, opened
     source.close()
@@ -64,35 +64,37 @@ def _mount_of(path: Path) -> Path | None:
 
 
 @attrs.frozen
-class Way:
+class ProducerConnector:
     """How to come to the producer of a source."""
 
-    source: Named
-    keys: Keys
+    source: NamedSource
+    keys: RemoteKeys
     settings: Settings
     """For the producer, if it has to be started."""
     log_path: Path | None
 
-    def connect(self, opened: Opened | None = None) -> Connection:
+    def connect(self, opened: OpenSource | None = None) -> ControlConnection:
         """Connect to the live producer, or start one; raises UnusableError.
 
         ``opened`` is for the one to start; it is closed here.
         """
         if self.source.mounted is not None:
-            producer = knock(self.source.identity)
+            producer = connect(self.source.identity)
             if producer is None:
                 raise UnusableError(
                     f"the mount on {self.source.mounted} is another user's, or has just ended"
                 )
             return producer
-        while not isinstance(found := claim_or_find(self.source.identity, self.source.path), Connection):
+        while not isinstance(
+            found := claim_or_find(self.source.identity, self.source.path), ControlConnection
+        ):
             self._start(found, opened)
             opened = None
         if opened is not None:
             opened.source.close()
         return found
 
-    def _start(self, claim: Claim, opened: Opened | None) -> None:
+    def _start(self, claim: ProducerLock, opened: OpenSource | None) -> None:
         """Start a producer; both are its from now on."""
         # Only who starts a producer needs what that needs: trio, pyfuse3.
         from fanoutfs.engine import daemon  # noqa: PLC0415

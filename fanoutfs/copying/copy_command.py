@@ -11,16 +11,17 @@ import attrs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm
-from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError
 from fanoutfs.copying import workers
-from fanoutfs.copying.connector import Named, Way, named
+from fanoutfs.copying.connector import NamedSource, ProducerConnector, named
 from fanoutfs.copying.progress import Progress, outcome, tally
 from fanoutfs.copying.prompt import ask
 from fanoutfs.copying.watch import Watch, all_good
-from fanoutfs.copying.workers import Orders
+from fanoutfs.copying.workers import CopyJob
 from fanoutfs.errors import SourceChangedError, UnusableError
-from fanoutfs.remote.opened import Opened
-from fanoutfs.remote.remote_keys import Keys
+from fanoutfs.remote.opened import OpenSource
+from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import ANSWER_SECONDS, Image
 
@@ -29,7 +30,7 @@ INTERRUPTED = 130
 
 
 @attrs.frozen(kw_only=True)
-class Wishes:
+class CopyOptions:
     """What the user wants of a copy."""
 
     yes: bool
@@ -41,10 +42,10 @@ class Wishes:
 
 def copy(
     source_word: str,
-    keys: Keys,
+    keys: RemoteKeys,
     target_words: Sequence[str],
     settings: Settings,
-    wishes: Wishes,
+    wishes: CopyOptions,
     log_path: Path | None,
 ) -> int:
     """Copy; gives the exit code, 0 when every target is good.
@@ -56,13 +57,13 @@ def copy(
     asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()
     if asks and not confirm(candidates, source.size, ask, lambda line: print(line, file=sys.stderr)):
         raise UnusableError("nothing was written; to go without the question say --yes")
-    way = Way(source, keys.absolute(), settings, log_path)
+    way = ProducerConnector(source, keys.absolute(), settings, log_path)
     producer, image, head = _stay(way, source, opened)
     # A producer that has to take this one's place must cut the image as this one does.
     way = attrs.evolve(way, settings=settings.with_block(image.block))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     claimed = claim_all(candidates, direct=True)
-    hands = workers.fork(Orders(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
+    hands = workers.fork(CopyJob(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
     now = time.monotonic()
     copies = {hand: Progress(target=hand.path, size=image.size, began=now) for hand in hands}
     code = 0
@@ -76,12 +77,14 @@ def copy(
     return code or (0 if all_good(list(copies.values())) else 1)
 
 
-def _stay(way: Way, source: Named, opened: Opened | None) -> tuple[Connection, Image, int]:
+def _stay(
+    way: ProducerConnector, source: NamedSource, opened: OpenSource | None
+) -> tuple[ControlConnection, Image, int]:
     """Come to the producer, and keep it as long as the connection is there; gives the head's block, too."""
     while True:
         producer, opened = way.connect(opened), None
         try:
-            answer = producer.ask("stay", ANSWER_SECONDS)
+            answer = producer.request("stay", ANSWER_SECONDS)
         except HungUpError:
             # It was about to leave.
             producer.close()

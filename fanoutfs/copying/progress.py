@@ -5,9 +5,9 @@ from typing import Literal
 
 import attrs
 
-from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.status.rates import Rate
 from fanoutfs.status.text import printable
+from fanoutfs.units import format_seconds, format_size
 
 Phase = Literal["joins", "copies", "flushes", "verifies", "done", "failed"]
 

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import attrs
 
-from fanoutfs.control.messages import Connection
+from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying import workers
 from fanoutfs.copying.progress import Progress
-from fanoutfs.copying.workers import Hand
+from fanoutfs.copying.workers import WorkerHandle
 from fanoutfs.errors import FanoutError
 
 HEAR_SECONDS = 0.2
@@ -35,10 +35,10 @@ class Drawn(Protocol):
 class Watch:
     """The workers of one command, until all have ended."""
 
-    producer: Connection
-    progress: dict[Hand, Progress]
+    producer: ControlConnection
+    progress: dict[WorkerHandle, Progress]
     resume: bool
-    _ids: dict[Hand, int] = attrs.field(factory=dict, init=False)
+    _ids: dict[WorkerHandle, int] = attrs.field(factory=dict, init=False)
     """What number each has at the producer."""
     _asked: float = attrs.field(default=0.0, init=False)
 
@@ -65,7 +65,7 @@ class Watch:
             self._end(live)
             raise
 
-    def _end(self, live: Sequence[Hand]) -> None:
+    def _end(self, live: Sequence[WorkerHandle]) -> None:
         """End the workers, and hear what they said before: a target that is done stays done."""
         for hand in live:
             hand.end()
@@ -90,7 +90,7 @@ class Watch:
         with Display(list(self.progress.values()), Console(stderr=True)) as display:
             yield display
 
-    def _heard(self, hand: Hand, message: dict[str, Any]) -> None:
+    def _heard(self, hand: WorkerHandle, message: dict[str, Any]) -> None:
         """Enter what a worker has said."""
         progress, now = self.progress[hand], time.monotonic()
         if progress.phase == "failed":
@@ -116,7 +116,7 @@ class Watch:
         # Where it has ended the workers find another one, and say it if they can't.
         readers: dict[int, dict[str, Any]] = {}
         with contextlib.suppress(FanoutError):
-            status = self.producer.ask("status", ASK_SECONDS)["status"]
+            status = self.producer.request("status", ASK_SECONDS)["status"]
             readers = {reader["id"]: reader for reader in status["readers"]}
         for hand, number in self._ids.items():
             self.progress[hand].waits = waits(readers.get(number), readers)

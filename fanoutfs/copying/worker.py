@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from fanoutfs.control.messages import Connection, HungUpError
-from fanoutfs.copying.write_size import MOST, Pieces
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError
+from fanoutfs.copying.write_size import MOST, WriteSize
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.shm.borrower import Borrower, Image
-from fanoutfs.shm.grant_table import Ticket
+from fanoutfs.shm.grant_table import Grant
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
 from fanoutfs.targets.zeros import is_zero
@@ -38,7 +39,7 @@ class Worker:
 
     target: Target
     image: Image
-    connect: Callable[[], Connection]
+    connect: Callable[[], ControlConnection]
     """Finds or starts the producer."""
     report: Callable[..., object]
     """Tells the command: phase, done, and the like."""
@@ -48,7 +49,7 @@ class Worker:
     """The block where the head was when the command came: all of its targets begin there if that can be."""
     resume: bool
     verify: bool
-    _pieces: Pieces = attrs.field(init=False)
+    _pieces: WriteSize = attrs.field(init=False)
     _digests: bytearray = attrs.field(init=False)
     _first: bytes = attrs.field(default=b"", init=False)
     """Block 0, once it has come by."""
@@ -59,7 +60,7 @@ class Worker:
     _reported: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._pieces = Pieces(self.image.block)
+        self._pieces = WriteSize(self.image.block)
         self._digests = bytearray(self.image.blocks * DIGEST_SIZE if self.verify else 0)
 
     def run(self) -> str | None:
@@ -188,7 +189,7 @@ class Worker:
             else:
                 self.target.write(offset, [view])
 
-    def _note(self, places: range, tickets: list[Ticket]) -> None:
+    def _note(self, places: range, tickets: list[Grant]) -> None:
         """Keep the digests of what was copied."""
         if self.verify:
             for place, ticket in zip(places, tickets, strict=True):

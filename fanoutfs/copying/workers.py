@@ -16,12 +16,12 @@ from typing import Any, NoReturn
 import attrs
 
 from fanoutfs.checking.claimed import Claimed
-from fanoutfs.copying.connector import Way
+from fanoutfs.copying.connector import ProducerConnector
 from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError
 from fanoutfs.shm.borrower import Image
 from fanoutfs.system.fork import close_all_but, die_with_parent
-from fanoutfs.system.pipe import Line, lines
+from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.targets.target import Target
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ LOOK_SECONDS = 0.01
 
 
 @attrs.frozen
-class Orders:
+class CopyJob:
     """What all workers of a command are told."""
 
     image: Image
-    way: Way
+    way: ProducerConnector
     near: int
     """The block where the head was when the command came."""
     verify: bool
@@ -49,13 +49,13 @@ class Orders:
 
 
 @attrs.define(eq=False)
-class Hand:
+class WorkerHandle:
     """One worker, as its command sees it."""
 
     path: str
     """Of its target."""
     pid: int
-    line: Line
+    line: MessagePipe
     joined: bool = attrs.field(default=False, init=False)
     begun: bool = attrs.field(default=False, init=False)
     """It was told that all have joined."""
@@ -76,7 +76,7 @@ class Hand:
 
     def last_words(self) -> Iterator[dict[str, Any]]:
         """Return what it said that nobody has heard yet; does not wait for more."""
-        while message := self.line.hear(0):
+        while message := self.line.receive(0):
             yield message
 
     def wait(self) -> str | None:
@@ -92,26 +92,26 @@ class Hand:
         return None
 
 
-def fork(orders: Orders, claimed: list[Claimed]) -> list[Hand]:
+def fork(orders: CopyJob, claimed: list[Claimed]) -> list[WorkerHandle]:
     """Start a worker for each target; the targets are the workers' from now on.
 
     SIGINT has to be blocked: it would unwind the command's stack in a worker that is only just forked.
     """
-    hands: list[Hand] = []
+    hands: list[WorkerHandle] = []
     command = os.getpid()
     for one in claimed:
-        worker_line, line = lines()
+        worker_line, line = message_pipes()
         pid = os.fork()
         if pid == 0:
             _be_worker(orders, one, worker_line, command)
         worker_line.close()
-        hands.append(Hand(one.candidate.path, pid, line))
+        hands.append(WorkerHandle(one.candidate.path, pid, line))
     for one in claimed:
         one.close()
     return hands
 
 
-def hear(hands: list[Hand], seconds: float) -> Iterator[tuple[Hand, dict[str, Any]]]:
+def hear(hands: list[WorkerHandle], seconds: float) -> Iterator[tuple[WorkerHandle, dict[str, Any]]]:
     """Give what the workers say within so many seconds; the last word of each has "ended" in it.
 
     An error that it ended with is in that word, also when it was killed and could not say so.
@@ -122,7 +122,7 @@ def hear(hands: list[Hand], seconds: float) -> Iterator[tuple[Hand, dict[str, An
     ready = _wait(hands, seconds)
     for hand in hands:
         if hand.line.fileno() in ready:
-            message = hand.line.hear()
+            message = hand.line.receive()
             hand.joined = True
             yield hand, message or {"ended": True, "error": hand.wait()}
     if all(hand.joined for hand in hands):
@@ -130,11 +130,11 @@ def hear(hands: list[Hand], seconds: float) -> Iterator[tuple[Hand, dict[str, An
             # Once: what is unread when a worker ends would take its last words along.
             if not hand.begun:
                 hand.begun = True
-                hand.line.tell(all_joined=True)
+                hand.line.send(all_joined=True)
 
 
-def _wait(hands: list[Hand], seconds: float) -> list[int]:
-    """Return the descriptors of the lines that can be heard; SIGINT is unblocked here, and only here."""
+def _wait(hands: list[WorkerHandle], seconds: float) -> list[int]:
+    """Return the descriptors of the message pipes that have a message; SIGINT is unblocked here alone."""
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return select.select([hand.line.fileno() for hand in hands], [], [], seconds)[0]
@@ -142,7 +142,7 @@ def _wait(hands: list[Hand], seconds: float) -> list[int]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _be_worker(orders: Orders, claimed: Claimed, line: Line, command: int) -> NoReturn:
+def _be_worker(orders: CopyJob, claimed: Claimed, line: MessagePipe, command: int) -> NoReturn:
     """Copy to one target; never returns."""
     code = 1
     try:
@@ -166,20 +166,20 @@ def _be_worker(orders: Orders, claimed: Claimed, line: Line, command: int) -> No
             target=target,
             image=image,
             connect=orders.way.connect,
-            report=line.tell,
-            others=lambda: line.hear(TOGETHER_SECONDS),
+            report=line.send,
+            others=lambda: line.receive(TOGETHER_SECONDS),
             near=orders.near,
             resume=orders.resume,
             verify=orders.verify,
         )
         sha256 = worker.run()
-        line.tell(phase="done", done=image.size, written=target.written, sha256=sha256)
+        line.send(phase="done", done=image.size, written=target.written, sha256=sha256)
         code = 0
     except FanoutError as error:
-        line.tell(phase="failed", error=str(error))
+        line.send(phase="failed", error=str(error))
         code = 0
     except BaseException as error:
-        line.tell(phase="failed", error=f"the copy to {claimed.candidate.path} broke: {error!r}")
+        line.send(phase="failed", error=f"the copy to {claimed.candidate.path} broke: {error!r}")
         raise
     finally:
         os._exit(code)

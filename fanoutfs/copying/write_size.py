@@ -7,7 +7,7 @@ and goes back to what would have taken LONGEST when one was slow.
 
 import attrs
 
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 LONGEST = 0.5
 """Seconds that a write should last at most."""
@@ -17,7 +17,7 @@ MOST = 8 * MIB
 
 
 @attrs.define(eq=False)
-class Pieces:
+class WriteSize:
     """Says how many blocks of ``block`` bytes the next write should have."""
 
     block: int

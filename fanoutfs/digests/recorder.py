@@ -26,7 +26,7 @@ import trio
 from fanoutfs.digests.digest_table import DigestTable, Entered
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.ring import Ring
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 LINGER_SECONDS = 60.0
 """It is recorded for so long when nobody follows any more."""

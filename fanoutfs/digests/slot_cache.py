@@ -14,7 +14,7 @@ from fanoutfs.digests.digest import digest
 from fanoutfs.ring.memory import Memory
 
 
-class SaysDigests(Protocol):
+class DigestSource(Protocol):
     """Gives the digests of blocks, wherever from."""
 
     async def ready(self) -> None:
@@ -31,7 +31,7 @@ class SaysDigests(Protocol):
 
 
 @attrs.define(eq=False)
-class Digests:
+class SlotDigests:
     """The digests of what is in the slots."""
 
     memory: Memory

@@ -50,7 +50,7 @@ def listen(path: Path) -> socket.socket:
 
 
 @attrs.define(eq=False)
-class Visitor:
+class ControlSession:
     """The engine's end of one connection."""
 
     socket: trio.socket.SocketType
@@ -59,12 +59,12 @@ class Visitor:
     _begun: bytes = attrs.field(default=b"", init=False)
 
     @classmethod
-    def of(cls, connected: trio.socket.SocketType) -> "Visitor":
+    def of(cls, connected: trio.socket.SocketType) -> "ControlSession":
         """See who has come."""
         pid, uid, _ = _UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         return cls(connected, pid, uid)
 
-    async def hear(self) -> Message | None:
+    async def receive(self) -> Message | None:
         """Wait for a message; None when it has hung up. Raises ValueError for what is none."""
         while b"\n" not in self._begun:
             try:
@@ -80,7 +80,7 @@ class Visitor:
         message: Message = json.loads(line)
         return message
 
-    async def say(self, word: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
+    async def send(self, word: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
         """Send a message; one to a visitor that has left goes nowhere."""
         left = packed({"word": word, **message})
         ancillary = with_descriptors(fds)
@@ -97,7 +97,7 @@ class _HangUpError(Exception):
 
 
 @attrs.define(eq=False)
-class Door:
+class ControlServer:
     """Serves an engine's visitors."""
 
     engine: Engine
@@ -129,12 +129,12 @@ class Door:
                     log.warning("who knocks has to wait: %s", reason(error))
                     await trio.sleep(NO_ROOM_SECONDS)
                     continue
-                nursery.start_soon(self._visit, Visitor.of(connected))
+                nursery.start_soon(self._visit, ControlSession.of(connected))
 
-    async def _visit(self, visitor: Visitor) -> None:
+    async def _visit(self, visitor: ControlSession) -> None:
         with visitor.socket:
             if visitor.uid not in (0, os.getuid()):
-                await visitor.say("refused", error="this producer is another user's")
+                await visitor.send("refused", error="this producer is another user's")
                 return
             try:
                 await self._converse(visitor)
@@ -146,22 +146,22 @@ class Door:
                 # A bug of ours costs this visitor its connection, and nobody else anything.
                 log.exception("process %d at the door is let go: this is a bug", visitor.pid)
 
-    async def _converse(self, visitor: Visitor) -> None:
+    async def _converse(self, visitor: ControlSession) -> None:
         """Answer a visitor until it hangs up."""
-        while (message := await visitor.hear()) is not None:
+        while (message := await visitor.receive()) is not None:
             await self._answer(visitor, message)
 
-    async def _answer(self, visitor: Visitor, message: Message) -> None:
+    async def _answer(self, visitor: ControlSession, message: Message) -> None:
         match message["word"]:
             case "status":
-                await visitor.say("status", status=self.engine.status())
+                await visitor.send("status", status=self.engine.status())
             case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
                 raise _HangUpError
             case "stay":
                 await self.engine.begin_at_head()
                 others = self.engine.users
                 with self.engine.in_use():
-                    await visitor.say(
+                    await visitor.send(
                         "staying", **self._image(), head=self.engine.ring.rules.head, others=others
                     )
                     await self._converse(visitor)
@@ -169,7 +169,7 @@ class Door:
                 try:
                     await self._join(visitor, message)
                 except UnusableError as error:
-                    await visitor.say("refused", error=str(error))
+                    await visitor.send("refused", error=str(error))
             case "mount":
                 await self._mount(visitor, message)
             case word:
@@ -177,7 +177,7 @@ class Door:
 
     # Consumers
 
-    async def _join(self, visitor: Visitor, message: Message) -> None:
+    async def _join(self, visitor: ControlSession, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
         goes_on, near, verify = message["goes_on"], message["near"], bool(message["digests"])
         if verify:
@@ -191,7 +191,7 @@ class Door:
             near=None if near is None else _block(near, blocks),
             verify=verify,
         ) as lender:
-            await visitor.say(
+            await visitor.send(
                 "welcome",
                 fds=(engine.ring.memory.fd, lender.sheet.fd, lender.filled, lender.freed),
                 id=lender.id,
@@ -211,7 +211,7 @@ class Door:
             except* FanoutError as group:
                 error = _first(group)
                 log.warning("the copy to %s ends: %s", lender.target, error)
-                await visitor.say("failed", error=str(error))
+                await visitor.send("failed", error=str(error))
 
     def _image(self) -> dict[str, Any]:
         """Give what a consumer has to know of the image: ``borrower.Image``."""
@@ -224,23 +224,23 @@ class Door:
             "block": ring.block,
         }
 
-    async def _listen(self, visitor: Visitor, lender: Lender) -> None:
+    async def _listen(self, visitor: ControlSession, lender: Lender) -> None:
         """Hear a consumer until it hangs up."""
-        while (message := await visitor.hear()) is not None:
+        while (message := await visitor.receive()) is not None:
             if message["word"] != "resume":
                 raise ValueError(f"{message['word']!r} is no word of a consumer")
             lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
-            await visitor.say("resumed", term=lender.sheet.term)
+            await visitor.send("resumed", term=lender.sheet.term)
 
     # Mounts
 
-    async def _mount(self, visitor: Visitor, message: Message) -> None:
+    async def _mount(self, visitor: ControlSession, message: Message) -> None:
         """Mount for the command that asks; its connection lasts as long as the mount."""
         settings = MountSettings(allow_other=bool(message["allow_other"]), options=tuple(message["options"]))
 
         async def ready() -> None:
-            await visitor.say("mounted")
-            said = (await visitor.hear() or {"answers": "its command has ended"})["answers"]
+            await visitor.send("mounted")
+            said = (await visitor.receive() or {"answers": "its command has ended"})["answers"]
             if said:
                 raise UnusableError(f"{message['point']} does not answer: {said}")
             log.info("%s is mounted on %s", self.engine.source.path, message["point"])
@@ -249,9 +249,9 @@ class Door:
             await self.engine.mount(Path(message["point"]), settings, ready)
         except (UnusableError, UsageError) as error:
             log.info("a mount was refused: %s", error)
-            await visitor.say("refused", error=str(error))
+            await visitor.send("refused", error=str(error))
         else:
-            await visitor.say("unmounted")
+            await visitor.send("unmounted")
 
 
 def _block(value: object, end: int) -> int:

@@ -12,14 +12,14 @@ from typing import Any, NoReturn
 import trio
 
 from fanoutfs.engine import logs
-from fanoutfs.engine.control_server import Door, listen
+from fanoutfs.engine.control_server import ControlServer, listen
 from fanoutfs.engine.engine import Engine
-from fanoutfs.engine.lock import Claim, door_of
+from fanoutfs.engine.lock import ProducerLock, socket_path
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.opened import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.fork import close_all_but
-from fanoutfs.system.pipe import Line, lines
+from fanoutfs.system.pipe import MessagePipe, message_pipes
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +27,29 @@ SWITCH_SECONDS = 0.0005
 """How long the producer's thread waits for the interpreter before it insists. With Python's 5 ms it spent
 most of a fast source's time waiting; the event loop gives the interpreter up for microseconds only."""
 
-Service = Callable[[Engine], Awaitable[None]]
+BackgroundTask = Callable[[Engine], Awaitable[None]]
 """What is served beside an engine, until it ends."""
 
-Work = Callable[[Engine, Line, str | None], Awaitable[None]]
+Work = Callable[[Engine, MessagePipe, str | None], Awaitable[None]]
 """What an engine is started for: gets the line to its starter, and the log's name if that should be told."""
 
 
 def start(
-    claim: Claim,
-    opened: Opened,
+    claim: ProducerLock,
+    opened: OpenSource,
     settings: Settings,
     work: Work,
     log_path: Path | None,
     *,
-    services: Sequence[Service] = (),
+    services: Sequence[BackgroundTask] = (),
     kept: Sequence[int] = (),
-) -> Line:
+) -> MessagePipe:
     """Fork a daemon that is the source's producer from now on; gives the line to it.
 
-    Claim and source are the daemon's: they are closed here. What it says first is for ``hear_of_start``.
+    Lock and source are the daemon's: they are closed here. What it says first is for ``hear_of_start``.
     ``kept`` are the descriptors that ``services`` need.
     """
-    server_line, line = lines()
+    server_line, line = message_pipes()
     if os.fork() == 0:
         line.close()
         _be_daemon(claim, opened, settings, work, log_path, server_line, services, kept)
@@ -59,20 +59,20 @@ def start(
     return line
 
 
-async def wait_for_users(engine: Engine, line: Line, told: str | None) -> None:
+async def wait_for_users(engine: Engine, line: MessagePipe, told: str | None) -> None:
     """Work: be there for those who come through the door."""
     ring = engine.ring
     log.info(
         "%s has a producer: %d bytes, ring of %d blocks of %d bytes",
         engine.source.path, ring.size, ring.rules.slots, ring.block)  # fmt: skip
-    line.tell(ready=True, log=told)
+    line.send(ready=True, log=told)
     deaf()
     await engine.first_user()
 
 
-def hear_of_start(line: Line, what: str) -> dict[str, Any]:
+def hear_of_start(line: MessagePipe, what: str) -> dict[str, Any]:
     """Wait until the daemon says that it is ready; raises what ended it: UnusableError or UsageError."""
-    message = line.hear()
+    message = line.receive()
     if "error" in message:
         error = FanoutError(message["error"])
         error.exit_code = message["exit_code"]  # type: ignore[misc]  # this one's own
@@ -83,21 +83,21 @@ def hear_of_start(line: Line, what: str) -> dict[str, Any]:
 
 
 def serve(
-    claim: Claim,
-    opened: Opened,
+    claim: ProducerLock,
+    opened: OpenSource,
     settings: Settings,
     work: Callable[[Engine], Awaitable[None]],
-    services: Sequence[Service] = (),
+    services: Sequence[BackgroundTask] = (),
 ) -> None:
     """Be the source's producer, in this process, until nobody needs it."""
     sys.setswitchinterval(SWITCH_SECONDS)
     _allow_all_descriptors()
-    path = door_of(claim.identity)
+    path = socket_path(claim.identity)
     listener = listen(path)
     try:
         engine = Engine(settings, opened.source, opened.far)
         beside = [partial(service, engine) for service in services]
-        trio.run(engine.run, lambda: work(engine), Door(engine, listener).serve, *beside)
+        trio.run(engine.run, lambda: work(engine), ControlServer(engine, listener).serve, *beside)
     finally:
         path.unlink(missing_ok=True)
         listener.close()
@@ -106,13 +106,13 @@ def serve(
 
 
 def _be_daemon(
-    claim: Claim,
-    opened: Opened,
+    claim: ProducerLock,
+    opened: OpenSource,
     settings: Settings,
     work: Work,
     log_path: Path | None,
-    line: Line,
-    services: Sequence[Service],
+    line: MessagePipe,
+    services: Sequence[BackgroundTask],
     kept: Sequence[int],
 ) -> NoReturn:
     """Serve as a daemon; never returns."""
@@ -131,11 +131,11 @@ def _be_daemon(
         code = 0
     except FanoutError as error:
         # Until the engine is ready the user listens; after that only the log does.
-        if not line.tell(error=str(error), exit_code=error.exit_code):
+        if not line.send(error=str(error), exit_code=error.exit_code):
             log.error("%s", error)  # noqa: TRY400 (one line says it all)
     except BaseException as error:
         log.exception("the daemon ended")
-        line.tell(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
+        line.send(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
         raise
     finally:
         logging.shutdown()

@@ -17,20 +17,21 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.digests.slot_cache import SaysDigests
-from fanoutfs.engine.snapshot import Shown, render, snapshot
+from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
 from fanoutfs.producer import Producer
-from fanoutfs.remote.opened import Far
+from fanoutfs.remote.opened import RemoteInfo
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import MIB, MountSettings, Settings
+from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.source.contract import Source
-from fanoutfs.source.counters import Statistics
-from fanoutfs.source.rate_limit import Rate
+from fanoutfs.source.counters import Counters
+from fanoutfs.source.rate_limit import RateLimit
+from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,10 @@ class Engine:
 
     settings: Settings
     source: Source
-    far: Far | None = None
+    far: RemoteInfo | None = None
     """What is said of the source where it comes from."""
     ring: Ring = attrs.field(init=False)
-    statistics: Statistics = attrs.field(factory=Statistics, init=False)
+    statistics: Counters = attrs.field(factory=Counters, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     """Gives each consumer its number."""
     session: Session | None = attrs.field(default=None, init=False)
@@ -103,7 +104,7 @@ class Engine:
             far.digests.attach(self.ring)
 
     @property
-    def digests(self) -> SaysDigests:
+    def digests(self) -> DigestSource:
         """Give what those who verify hold their targets against."""
         return self.ring.digests if self.far is None else self.far.digests
 
@@ -278,7 +279,7 @@ class Engine:
         """Give the status document."""
         session = self.session
         files = [] if session is None else [handle.consumer for handle in session.filesystem.readers]
-        consumers: list[Shown] = [*files, *self.lenders.values()]
+        consumers: list[ReaderStatus] = [*files, *self.lenders.values()]
         gauges = {
             "handles": len(consumers),
             "waiting": len(self.ring.waiting()),
@@ -331,6 +332,6 @@ class Engine:
         assert self._nursery is not None
         self._nursery.cancel_scope.cancel()
 
-    def _rate(self) -> Rate:
+    def _rate(self) -> RateLimit:
         limit = self.settings.read_rate
-        return Rate() if limit is None else Rate(limit)
+        return RateLimit() if limit is None else RateLimit(limit)

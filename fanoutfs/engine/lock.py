@@ -16,21 +16,21 @@ import attrs
 from fanoutfs.system.runtime_dir import runtime_folder
 
 
-def door_of(identity: str) -> Path:
+def socket_path(identity: str) -> Path:
     """Give the path of the socket at which the producer of a source is asked."""
     return runtime_folder() / f"{identity}.door"
 
 
 @attrs.define(eq=False)
-class Claim:
+class ProducerLock:
     """The right to be the producer of a source; ends with ``release``, or with the processes that hold it."""
 
     identity: str
     _fd: int
 
     @classmethod
-    def take_nowait(cls, identity: str) -> "Claim | None":
-        """Claim a source; None when another process has it."""
+    def take_nowait(cls, identity: str) -> "ProducerLock | None":
+        """Lock a source; None when another process has it."""
         path = runtime_folder() / f"{identity}.lock"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

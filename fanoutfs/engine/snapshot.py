@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
-from fanoutfs.source.counters import Statistics
+from fanoutfs.source.counters import Counters
 
 
-class Shown(Protocol):
+class ReaderStatus(Protocol):
     """What the status shows of a consumer of any kind."""
 
     @property
@@ -45,7 +45,7 @@ class Shown(Protocol):
         """What it writes to, when that is known."""
 
     @property
-    def point(self) -> Point:
+    def point(self) -> Cursor:
         """What the rules know of it."""
 
     @property
@@ -71,9 +71,9 @@ class Shown(Protocol):
 
 def snapshot(
     source: Source,
-    statistics: Statistics,
+    statistics: Counters,
     ring: Ring,
-    consumers: Iterable[Shown],
+    consumers: Iterable[ReaderStatus],
     gauges: dict[str, int],
     mountpoint: Path | None,
     delivered_before: int,
@@ -111,7 +111,7 @@ def snapshot(
     }
 
 
-def _reader(ring: Ring, consumer: Shown, waits: Mapping[int, int], rate: float) -> dict[str, Any]:
+def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: float) -> dict[str, Any]:
     point = consumer.point
     waiting: str | int | None = None
     sweep_in: float | None = None

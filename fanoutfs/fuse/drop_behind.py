@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from fanoutfs.fuse.files import ReaderHandle
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
 

@@ -8,16 +8,16 @@ from typing import Protocol
 import attrs
 import pyfuse3
 
-from fanoutfs.fuse.reader import Consumer
+from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.ring import Buffer
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 BEST_READ = MIB
 """st_blksize: what cp and cat read at a time, and the most that one FUSE request carries."""
 
 
 @attrs.frozen
-class File:
+class VirtualFile:
     """A name in the mount. ``number`` is the st_ino that everybody sees."""
 
     name: bytes
@@ -25,13 +25,13 @@ class File:
     mode: int
 
 
-ROOT = File(b"/", pyfuse3.ROOT_INODE, stat.S_IFDIR | 0o755)
-FOLDER = File(b".fanoutfs", 2, stat.S_IFDIR | 0o755)
-IMAGE = File(b"image", 3, stat.S_IFREG | 0o400)
-STATUS = File(b"status", 4, stat.S_IFREG | 0o444)
-HEAD = File(b"head", 5, stat.S_IFREG | 0o444)
-CAROUSEL = File(b"carousel", 6, stat.S_IFREG | 0o400)
-DIRECT = File(b"direct", 7, stat.S_IFREG | 0o400)
+ROOT = VirtualFile(b"/", pyfuse3.ROOT_INODE, stat.S_IFDIR | 0o755)
+FOLDER = VirtualFile(b".fanoutfs", 2, stat.S_IFDIR | 0o755)
+IMAGE = VirtualFile(b"image", 3, stat.S_IFREG | 0o400)
+STATUS = VirtualFile(b"status", 4, stat.S_IFREG | 0o444)
+HEAD = VirtualFile(b"head", 5, stat.S_IFREG | 0o444)
+CAROUSEL = VirtualFile(b"carousel", 6, stat.S_IFREG | 0o400)
+DIRECT = VirtualFile(b"direct", 7, stat.S_IFREG | 0o400)
 """The image for who can't say O_DIRECT, and has to have each byte from the ring: an export, whose clients
 verify what went by there."""
 
@@ -93,7 +93,7 @@ class ReaderHandle:
     perhaps with the very page in hand for which it waits in the kernel.
     """
 
-    consumer: Consumer
+    consumer: Reader
     inode: pyfuse3.InodeT
     cached: bool
     size: int = attrs.field(init=False)
@@ -109,7 +109,7 @@ class ReaderHandle:
         self.read_nowait = self.consumer.read_nowait
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """See ``Consumer.read``."""
+        """See ``Reader.read``."""
         begins = not self.consumer.stream.begun
         found = await self.consumer.read(offset, size)
         if begins:
@@ -142,7 +142,7 @@ class Node:
     one set of attributes, so that a second open of it, through /proc/self/fd, say, has to be the same turn.
     """
 
-    file: File
+    file: VirtualFile
     text: bytes = b""
     turn_from: int | None = None
     told: int = 1
@@ -160,7 +160,7 @@ class Owner:
     time_ns: int
 
 
-def attributes(file: File, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
+def attributes(file: VirtualFile, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
     """Give what GETATTR answers: the constant number, and all of it good for long."""
     entry = pyfuse3.EntryAttributes()
     entry.st_ino = pyfuse3.InodeT(file.number)
@@ -176,7 +176,7 @@ def attributes(file: File, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
     return entry
 
 
-def find(folder: int, name: bytes) -> File:
+def find(folder: int, name: bytes) -> VirtualFile:
     """Give the file of this name in the folder with this number, else FUSEError(ENOENT)."""
     for file in TREE.get(FOLDERS[folder], ()) if folder in FOLDERS else ():
         if file.name == name:

@@ -21,13 +21,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Counts(Protocol):
+class CallCounts(Protocol):
     """Whoever has handlers counts their bugs."""
 
     handler_bugs: int
 
 
-Owner = TypeVar("Owner", bound=Counts)
+Owner = TypeVar("Owner", bound=CallCounts)
 
 
 def guarded(

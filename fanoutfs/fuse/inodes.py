@@ -17,7 +17,7 @@ from collections import Counter
 
 import attrs
 
-from fanoutfs.fuse.files import TREE, File, Node
+from fanoutfs.fuse.files import TREE, Node, VirtualFile
 
 FIRST_FRESH = 1 << 10
 """Below are the constant numbers of folders, and of files as stat shows them."""
@@ -33,14 +33,14 @@ class Inodes:
 
     nodes: dict[int, Node] = attrs.field(init=False)
     _fresh: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(FIRST_FRESH), init=False)
-    _last: dict[File, int] = attrs.field(factory=dict, init=False)
-    _looked_up: Counter[File] = attrs.field(factory=Counter, init=False)
+    _last: dict[VirtualFile, int] = attrs.field(factory=dict, init=False)
+    _looked_up: Counter[VirtualFile] = attrs.field(factory=Counter, init=False)
     """How often since the last open."""
 
     def __attrs_post_init__(self) -> None:
         self.nodes = {file.number: Node(file) for file in TREE}
 
-    def crowded(self, file: File) -> int | None:
+    def crowded(self, file: VirtualFile) -> int | None:
         """Count a look-up; give the number that all find while there is a crowd, told once more."""
         self._looked_up[file] += 1
         inode = self._last.get(file)

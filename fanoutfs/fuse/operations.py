@@ -23,7 +23,7 @@ from fanoutfs.fuse.drop_behind import DropBehind
 from fanoutfs.fuse.files import Handle, Node, ReaderHandle, TextHandle
 from fanoutfs.fuse.guard import guarded
 from fanoutfs.fuse.inodes import Inodes
-from fanoutfs.fuse.reader import Consumer
+from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.system import proc
 
@@ -157,7 +157,7 @@ class Filesystem(pyfuse3.Operations):
             if node.file is files.CAROUSEL and node.turn_from is None:
                 node.turn_from = self.ring.head
             command = proc.read(ctx.pid, "comm").rstrip("\n")
-            consumer = Consumer(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
+            consumer = Reader(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
             handle = self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
             if handle.cached:
                 handle.sharing = node.cached
@@ -221,7 +221,7 @@ class Filesystem(pyfuse3.Operations):
     def _size(self, node: Node) -> int:
         return self.ring.size if node.file in files.VIEWS else len(node.text)
 
-    def _entry(self, file: files.File) -> pyfuse3.EntryAttributes:
+    def _entry(self, file: files.VirtualFile) -> pyfuse3.EntryAttributes:
         """Give what LOOKUP answers, with an inode of its own for a file."""
         if file in files.TREE:
             return files.attributes(file, 0, self.owner)
@@ -233,7 +233,7 @@ class Filesystem(pyfuse3.Operations):
         entry.entry_timeout = entry.attr_timeout = 0
         return entry
 
-    def _text(self, file: files.File) -> bytes:
+    def _text(self, file: files.VirtualFile) -> bytes:
         """Make the snapshot that status or head shows; nothing for another file."""
         if file is files.STATUS:
             return self.status()

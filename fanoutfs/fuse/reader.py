@@ -8,13 +8,13 @@ counting on past the image's end.
 import attrs
 
 from fanoutfs.errors import FanoutError
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.stream import Stream
 
 
 @attrs.define(eq=False)
-class Consumer:
+class Reader:
     """Reads the image through the ring, in any order, size and concurrency."""
 
     ring: Ring
@@ -28,7 +28,7 @@ class Consumer:
     delivered: int = attrs.field(default=0, init=False)
     """Bytes handed out, re-reads included."""
     stream: Stream = attrs.field(init=False)
-    point: Point = attrs.field(init=False)
+    point: Cursor = attrs.field(init=False)
     start: int | None = attrs.field(init=False)
     """The byte of the image at which it began; None before an in-order reader's first read."""
     _origin: int = attrs.field(init=False)
@@ -127,7 +127,7 @@ class Consumer:
             self.stream.took(offset, size)
             self._move()
 
-    def joins(self, other: "Consumer") -> None:
+    def joins(self, other: "Reader") -> None:
         """Record what lies in the page cache already, which another reader has filled."""
         if self.stream.begun and other.stream.begun:
             self.stream.share(other.stream)

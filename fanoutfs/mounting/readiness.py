@@ -13,13 +13,13 @@ from pathlib import Path
 
 from fanoutfs.engine.daemon import hear_of_start
 from fanoutfs.errors import UnusableError
-from fanoutfs.system.pipe import Line
+from fanoutfs.system.pipe import MessagePipe
 
 ANSWER_SECONDS = 15.0
 """The mount is given so long to answer its first statvfs."""
 
 
-def see_it_answer(line: Line, mountpoint: Path) -> str | None:
+def see_it_answer(line: MessagePipe, mountpoint: Path) -> str | None:
     """Be the helper: wait until the server is mounted, see whether it answers, and tell it so.
 
     Gives where the log is when the user should know, else None. Raises what ended the server: UnusableError
@@ -27,7 +27,7 @@ def see_it_answer(line: Line, mountpoint: Path) -> str | None:
     """
     message = hear_of_start(line, f"{mountpoint} was mounted")
     said = what_it_answers(mountpoint)
-    line.tell(answers=said)
+    line.send(answers=said)
     complain(mountpoint, said)
     return message.get("log")
 

@@ -10,20 +10,21 @@ from pathlib import Path
 import attrs
 import trio
 
-from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine import daemon, logs
 from fanoutfs.engine.engine import Engine
 from fanoutfs.engine.find import claim_or_find
-from fanoutfs.engine.lock import Claim
+from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
-from fanoutfs.remote.opened import Opened
+from fanoutfs.remote.opened import OpenSource
 from fanoutfs.remote.opening import open_source
-from fanoutfs.remote.remote_keys import Keys
+from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import mountinfo, mountpoint
-from fanoutfs.system.pipe import Line, lines
+from fanoutfs.system.pipe import MessagePipe, message_pipes
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def mount(
     mount_settings: MountSettings,
     network: NetworkSettings,
     *,
-    keys: Keys,
+    keys: RemoteKeys,
     log_path: Path | None,
     foreground: bool,
 ) -> Started:
@@ -68,7 +69,7 @@ def mount(
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     while True:
         found = claim_or_find(source.identity, source_path)
-        if isinstance(found, Connection):
+        if isinstance(found, ControlConnection):
             if network.options:
                 found.close()
                 raise UnusableError(
@@ -93,12 +94,12 @@ def mount(
 
 
 @contextlib.contextmanager
-def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.Service], Sequence[int]]]:
+def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.BackgroundTask], Sequence[int]]]:
     """Open what shall be served over the network; gives it, with what its process has to keep open.
 
     It is closed here, where another process serves it.
     """
-    services: list[daemon.Service] = []
+    services: list[daemon.BackgroundTask] = []
     kept: list[int] = []
     with contextlib.ExitStack() as opened:
         if network.service is not None:
@@ -109,26 +110,28 @@ def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.Servic
             services.append(partial(serve, service))
             kept.append(service.fileno())
         if network.export is not None:
-            from fanoutfs.nbd.bind_export import open_export  # noqa: PLC0415
+            from fanoutfs.nbd.bind_export import bind_export  # noqa: PLC0415
             from fanoutfs.nbd.export_task import export  # noqa: PLC0415
 
-            exported = opened.enter_context(contextlib.closing(open_export(network.export)))
+            exported = opened.enter_context(contextlib.closing(bind_export(network.export)))
             services.append(partial(export, exported))
             kept.append(exported.fileno())
         yield services, kept
 
 
 def _by_the_producer(
-    producer: Connection, point: Path, settings: MountSettings, *, foreground: bool
+    producer: ControlConnection, point: Path, settings: MountSettings, *, foreground: bool
 ) -> Started:
     """Have the producer mount its source, too; in the foreground stay until that is unmounted."""
-    producer.ask("mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options))
+    producer.request(
+        "mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options)
+    )
     try:
         said = readiness.what_it_answers(point)
-        producer.say("answers", answers=said)
+        producer.send("answers", answers=said)
         readiness.complain(point, said)
         if foreground:
-            producer.hear()
+            producer.receive()
     except KeyboardInterrupt:
         mountinfo.detach(point, lazy=False)
         if not foreground:
@@ -137,15 +140,15 @@ def _by_the_producer(
 
 
 def _in_foreground(
-    claim: Claim,
-    opened: Opened,
+    claim: ProducerLock,
+    opened: OpenSource,
     settings: Settings,
     point: Path,
     mount_settings: MountSettings,
     log_path: Path | None,
-    services: Sequence[daemon.Service],
+    services: Sequence[daemon.BackgroundTask],
 ) -> None:
-    server_line, helper_line = lines()
+    server_line, helper_line = message_pipes()
     child = os.fork()
     if child == 0:
         claim.release()
@@ -180,18 +183,18 @@ class _Work:
     point: Path
     settings: MountSettings
 
-    async def as_daemon(self, engine: Engine, line: Line, told: str | None) -> None:
+    async def as_daemon(self, engine: Engine, line: MessagePipe, told: str | None) -> None:
         """Mount; the user listens until the mount answers."""
         await self.mount(engine, line, told, daemon.deaf)
 
     async def mount(
-        self, engine: Engine, line: Line, told: str | None, answered: Callable[[], object]
+        self, engine: Engine, line: MessagePipe, told: str | None, answered: Callable[[], object]
     ) -> None:
         """Serve the mount until it ends; ``answered`` is called once the helper has seen it answer."""
 
         async def ready() -> None:
-            line.tell(mounted=True, log=told)
-            message = await trio.to_thread.run_sync(line.hear, readiness.ANSWER_SECONDS + 5)
+            line.send(mounted=True, log=told)
+            message = await trio.to_thread.run_sync(line.receive, readiness.ANSWER_SECONDS + 5)
             answered()
             said = message.get("answers", "its helper process has ended")
             if said:

@@ -15,13 +15,13 @@ import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.nbd.export_supervisor import keep
-from fanoutfs.nbd.nbdkit import NAME, Secured, trial
+from fanoutfs.nbd.nbdkit import NAME, TlsOptions, trial
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.settings import ExportSettings
 from fanoutfs.system.credentials import first_user, read_certificate, read_token
 from fanoutfs.system.listen import listen
 from fanoutfs.system.runtime_dir import runtime_folder
-from fanoutfs.system.supervisor import Keeper
+from fanoutfs.system.supervisor import Supervisor
 
 TRIAL_SECONDS = 10.0
 
@@ -30,10 +30,10 @@ IDLE_SECONDS, PROBE_SECONDS, PROBES = 60, 15, 4
 
 
 @attrs.define(eq=False)
-class Opened:
+class BoundExport:
     """An export whose clients can knock, and are not let in yet."""
 
-    keeper: Keeper
+    keeper: Supervisor
     settings: ExportSettings
 
     @property
@@ -51,7 +51,7 @@ class Opened:
         self.keeper.close()
 
 
-def open_export(settings: ExportSettings) -> Opened:
+def bind_export(settings: ExportSettings) -> BoundExport:
     """Listen, and have a keeper for nbdkit; raises UnusableError."""
     if settings.token_file is not None:
         read_token(settings.token_file)
@@ -62,12 +62,12 @@ def open_export(settings: ExportSettings) -> Opened:
         with listening:
             _notice_who_has_gone(listening)
             work = partial(keep, listening=listening.fileno(), secured=secured)
-            opened = Opened(Keeper.fork(work, listening.fileno()), settings)
+            opened = BoundExport(Supervisor.fork(work, listening.fileno()), settings)
         unless_kept.pop_all()
     return opened
 
 
-def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> Secured:
+def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
     """Check keys or certificate, and make them ready for nbdkit.
 
     The certificate's folder is removed by who has it last. Its files are links, so that a new certificate is
@@ -78,9 +78,9 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> Secured:
         read_certificate(cert, key)
     if settings.tls_psk is not None:
         first_user(settings.tls_psk)
-        return Secured(keys=settings.tls_psk.absolute())
+        return TlsOptions(keys=settings.tls_psk.absolute())
     if cert is None or key is None:
-        return Secured()
+        return TlsOptions()
     try:
         folder = Path(tempfile.mkdtemp(prefix="tls-", dir=runtime_folder()))
         undo.callback(shutil.rmtree, folder)
@@ -89,10 +89,10 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> Secured:
             (folder / f"{name}.pem").symlink_to(file.absolute())
     except OSError as error:
         raise UnusableError(f"the folder for {cert} can't be made: {reason(error)}") from error
-    return Secured(certificates=folder)
+    return TlsOptions(certificates=folder)
 
 
-def _try(secured: Secured) -> None:
+def _try(secured: TlsOptions) -> None:
     """Have nbdkit read its options, its filters and what secures it: now, while nothing is mounted."""
     words = trial(Path(__file__), secured, DESCRIBED)
     if shutil.which(words[0]) is None:

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.nbd.nbdkit import BackOff, Secured, serving
-from fanoutfs.system.child import Program
-from fanoutfs.system.pipe import Line
+from fanoutfs.nbd.nbdkit import BackOff, TlsOptions, serving
+from fanoutfs.system.child import Child
+from fanoutfs.system.pipe import MessagePipe
 
 FIRST = 3
 """Where a program finds the socket that it is handed: sd_listen_fds(3)."""
@@ -24,7 +24,7 @@ END_SECONDS = 1.0
 """nbdkit is given so long to end; it has nothing to lose, and waits for clients that take nothing."""
 
 
-def keep(line: Line, *, listening: int, secured: Secured) -> None:
+def keep(line: MessagePipe, *, listening: int, secured: TlsOptions) -> None:
     """Work of a keeper: nbdkit serves the image on a socket that listens, until told to end or hung up on."""
     if line.fileno() == FIRST:
         line.move()
@@ -33,7 +33,7 @@ def keep(line: Line, *, listening: int, secured: Secured) -> None:
     if listening != FIRST:
         os.close(listening)
     try:
-        message = line.hear()
+        message = line.receive()
         if "begin" in message:
             _supervise(line, serving(Path(message["begin"]), secured, message["description"]))
     finally:
@@ -42,7 +42,7 @@ def keep(line: Line, *, listening: int, secured: Secured) -> None:
             shutil.rmtree(secured.certificates, ignore_errors=True)
 
 
-def _supervise(line: Line, words: list[str]) -> None:
+def _supervise(line: MessagePipe, words: list[str]) -> None:
     back_off = BackOff()
     while True:
         began = time.monotonic()
@@ -50,15 +50,15 @@ def _supervise(line: Line, words: list[str]) -> None:
         if said is None:
             return
         again = back_off.after(time.monotonic() - began)
-        line.tell(ended=said, again=again)
+        line.send(ended=said, again=again)
         if select.select([line], [], [], again)[0]:
             return
 
 
-def _run(line: Line, words: list[str]) -> str | None:
+def _run(line: MessagePipe, words: list[str]) -> str | None:
     """Run nbdkit until it ends, and give how that was; None when it was told to."""
     try:
-        program = Program.start(words, kept=(FIRST,), first=_hand_over)
+        program = Child.start(words, kept=(FIRST,), first=_hand_over)
     except UnusableError as error:
         return str(error)
     try:

@@ -5,9 +5,9 @@ import logging
 import trio
 
 from fanoutfs.engine.engine import Engine
-from fanoutfs.nbd.bind_export import Opened
+from fanoutfs.nbd.bind_export import BoundExport
 from fanoutfs.remote.announcement import DESCRIBED
-from fanoutfs.system.pipe import Line
+from fanoutfs.system.pipe import MessagePipe
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ END_SECONDS = 5.0
 """The keeper is given so long to end its nbdkit and itself."""
 
 
-async def export(opened: Opened, engine: Engine) -> None:
+async def export(opened: BoundExport, engine: Engine) -> None:
     """Have the image exported from when the engine's mount answers until that ends, or the engine is told to.
 
     Cancelled it ends the export, too; it returns once the address is free.
@@ -26,7 +26,7 @@ async def export(opened: Opened, engine: Engine) -> None:
         if engine.session is None:
             return
         source = engine.source
-        line.tell(
+        line.send(
             begin=str(engine.session.point / ".fanoutfs" / "direct"),
             description=DESCRIBED + (source.origin or source.identity),
         )
@@ -44,7 +44,7 @@ async def export(opened: Opened, engine: Engine) -> None:
             await _end(line)
 
 
-async def _hear(line: Line, all_of_it: trio.CancelScope) -> None:
+async def _hear(line: MessagePipe, all_of_it: trio.CancelScope) -> None:
     """Log what the keeper says."""
     while message := await _hear_next(line):
         if "error" in message:
@@ -54,9 +54,9 @@ async def _hear(line: Line, all_of_it: trio.CancelScope) -> None:
     all_of_it.cancel()
 
 
-async def _hear_next(line: Line) -> dict[str, object]:
+async def _hear_next(line: MessagePipe) -> dict[str, object]:
     await trio.lowlevel.wait_readable(line.fileno())
-    return line.hear(0)
+    return line.receive(0)
 
 
 async def _end_with(ended: trio.Event, all_of_it: trio.CancelScope) -> None:
@@ -64,9 +64,9 @@ async def _end_with(ended: trio.Event, all_of_it: trio.CancelScope) -> None:
     all_of_it.cancel()
 
 
-async def _end(line: Line) -> None:
+async def _end(line: MessagePipe) -> None:
     """Tell the keeper to end, and wait until it has."""
-    line.tell(end=True)
+    line.send(end=True)
     with trio.move_on_after(END_SECONDS) as waiting:
         while await _hear_next(line):
             pass

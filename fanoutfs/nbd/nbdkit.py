@@ -13,7 +13,7 @@ WELL_SECONDS = 60.0
 
 
 @attrs.frozen
-class Secured:
+class TlsOptions:
     """How clients are spoken to: with a key that both know, a certificate, or in plain words."""
 
     keys: Path | None = None
@@ -29,7 +29,7 @@ class Secured:
         return ["--tls=off"]
 
 
-def serving(image: Path, secured: Secured, description: str) -> list[str]:
+def serving(image: Path, secured: TlsOptions, description: str) -> list[str]:
     """Give the command that exports an image on the socket that it is handed.
 
     Clients that connect again see by the ``description`` whether it is the same still.
@@ -37,12 +37,12 @@ def serving(image: Path, secured: Secured, description: str) -> list[str]:
     return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, secured, description)]
 
 
-def trial(file: Path, secured: Secured, description: str) -> list[str]:
+def trial(file: Path, secured: TlsOptions, description: str) -> list[str]:
     """Give a command that only tries whether nbdkit would do that, with any file."""
     return ["nbdkit", "--unix=-", *_export(file, secured, description), "--run", ":"]
 
 
-def _export(file: Path, secured: Secured, description: str) -> list[str]:
+def _export(file: Path, secured: TlsOptions, description: str) -> list[str]:
     return [
         "--readonly",
         # With more, nbdkit aborts for all when one client is gone while it is sent several answers.

@@ -13,7 +13,7 @@ DESCRIBED = "fanoutfs "
 
 
 @attrs.frozen(kw_only=True)
-class Announced:
+class Announcement:
     """A source on another computer. Bytes throughout."""
 
     address: ExportAddress

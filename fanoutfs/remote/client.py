@@ -40,7 +40,7 @@ _NAME_ERRORS = (62, 64)
 
 
 @attrs.define(eq=False)
-class Service:
+class ServiceClient:
     """One service, and what it takes to be let in."""
 
     address: ServiceAddress

@@ -26,10 +26,10 @@ import attrs
 
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.remote.address import ExportAddress
-from fanoutfs.remote.remote_keys import Keys
-from fanoutfs.system.child import Program
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.system.child import Child
 from fanoutfs.system.mountinfo import detach, mount_at
-from fanoutfs.system.pipe import Line
+from fanoutfs.system.pipe import MessagePipe
 from fanoutfs.system.runtime_dir import runtime_folder
 
 CONNECT_SECONDS = 10.0
@@ -42,7 +42,7 @@ LOOK_AT_READER_SECONDS = 1.0
 FILE = "image"
 
 
-def command(address: ExportAddress, keys: Keys, point: Path, certificates: Path) -> list[str]:
+def command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates: Path) -> list[str]:
     """Give the words that mount an export on ``point``. ``certificates``: a folder with ca-cert.pem.
 
     Raises UnusableError for a file of keys that is none.
@@ -60,7 +60,7 @@ def command(address: ExportAddress, keys: Keys, point: Path, certificates: Path)
     return [*words, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
 
 
-def describing(address: ExportAddress, keys: Keys, certificates: Path) -> list[str]:
+def describing(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> list[str]:
     """Give the words that ask an export what it is; the same arguments as for ``command``."""
     query = ""
     if address.tls and keys.tls_psk is not None:
@@ -72,15 +72,15 @@ def describing(address: ExportAddress, keys: Keys, certificates: Path) -> list[s
 
 
 @attrs.define(eq=False)
-class LinkKeeper:
+class LinkSupervisor:
     """What the keeper of a link does: the work of ``Keeper.fork``."""
 
     address: ExportAddress
-    keys: Keys
+    keys: RemoteKeys
     described: bool
     """Ask what the export says of itself; it takes a fifth of a second, and a service says more."""
 
-    def __call__(self, line: Line) -> None:
+    def __call__(self, line: MessagePipe) -> None:
         """Connect whenever that is asked, until nobody asks any more.
 
         Words: ``connect`` is answered with ``path``, the file to read, and ``description``, what the export
@@ -97,7 +97,7 @@ class LinkKeeper:
                 elif "reader" in message:
                     link.reader = message["reader"]
                 else:
-                    line.tell(**link.connect())
+                    line.send(**link.connect())
         finally:
             link.cut()
             shutil.rmtree(folder)
@@ -106,23 +106,23 @@ class LinkKeeper:
 @attrs.define(eq=False)
 class _Link:
     address: ExportAddress
-    keys: Keys
+    keys: RemoteKeys
     folder: Path
     described: bool
     reader: int | None = attrs.field(default=None, init=False)
     """The process that reads."""
-    _program: Program | None = attrs.field(default=None, init=False)
+    _program: Child | None = attrs.field(default=None, init=False)
     _point: Path | None = attrs.field(default=None, init=False)
     _count: int = attrs.field(default=0, init=False)
 
-    def next(self, line: Line) -> dict[str, Any]:
+    def next(self, line: MessagePipe) -> dict[str, Any]:
         """Wait for what is asked next, and listen to the program meanwhile; nothing: it is all over."""
         while self._program is not None and self._program.ended is None:
             if self._program.wait(line.fileno(), seconds=LOOK_AT_READER_SECONDS):
                 break
             if self.reader is not None and is_dying(self.reader):
                 return {}
-        return line.hear()
+        return line.receive()
 
     def connect(self) -> dict[str, Any]:
         """Connect anew; gives the answer."""
@@ -131,12 +131,12 @@ class _Link:
         self._point = self.folder / str(self._count)
         self._point.mkdir()
         try:
-            self._program = Program.start(command(self.address, self.keys, self._point, self._certificates()))
+            self._program = Child.start(command(self.address, self.keys, self._point, self._certificates()))
             return self._wait_for(self._program, self._point / FILE)
         except UnusableError as error:
             return {"error": str(error)}
 
-    def _wait_for(self, program: Program, file: Path) -> dict[str, Any]:
+    def _wait_for(self, program: Child, file: Path) -> dict[str, Any]:
         until = time.monotonic() + CONNECT_SECONDS
         while not file.exists():
             if program.ended is not None:

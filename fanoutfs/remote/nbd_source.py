@@ -27,12 +27,12 @@ import attrs
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.announcement import DESCRIBED
-from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkKeeper
-from fanoutfs.remote.remote_keys import Keys
-from fanoutfs.settings import KIB, PAGE, format_seconds
+from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkSupervisor
+from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.local import PositionedSource, cut
-from fanoutfs.system.supervisor import Keeper
+from fanoutfs.system.supervisor import Supervisor
+from fanoutfs.units import KIB, PAGE, format_seconds
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class ExportedSource:
     UnusableError when it can't be asked. None: it has none."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
-    _keeper: Keeper
+    _keeper: Supervisor
     _file: PositionedSource | None
     _seen: tuple[int, bytes] | None = attrs.field(default=None, init=False)
     """A page of it, and at what byte that is."""
@@ -84,7 +84,7 @@ class ExportedSource:
     def open(
         cls,
         address: ExportAddress,
-        keys: Keys,
+        keys: RemoteKeys,
         *,
         path: str | None = None,
         size: int | None = None,
@@ -95,7 +95,7 @@ class ExportedSource:
 
         ``path``: what the user has named, if not this address; ``size``: what it has to be.
         """
-        keeper = Keeper.fork(LinkKeeper(address, keys.absolute(), described=ask is None))
+        keeper = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=ask is None))
         try:
             file, description = _connect(keeper, path or address.text)
         except BaseException:
@@ -125,7 +125,7 @@ class ExportedSource:
             raise LostError(errno.EIO, self._changed)
         if self._reader != os.getpid():
             self._reader = os.getpid()
-            self._keeper.line.tell(reader=self._reader)
+            self._keeper.line.send(reader=self._reader)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
@@ -185,7 +185,7 @@ class ExportedSource:
     ) -> None:
         """Read, or have the connection cut when nothing comes."""
         # It must not be waited for in this thread, which may hang in the read.
-        hangs = threading.Timer(self.hang_seconds, self._keeper.line.tell, kwargs={"cut": True})
+        hangs = threading.Timer(self.hang_seconds, self._keeper.line.send, kwargs={"cut": True})
         hangs.daemon = True
         hangs.start()
         try:
@@ -243,10 +243,10 @@ class ExportedSource:
         self._keeper.close()
 
 
-def _connect(keeper: Keeper, path: str) -> tuple[PositionedSource, str]:
+def _connect(keeper: Supervisor, path: str) -> tuple[PositionedSource, str]:
     """Have the keeper connect; gives what the export says of itself, too. Raises UnusableError."""
-    keeper.line.tell(connect=True)
-    answer = keeper.line.hear(CONNECT_SECONDS + 10)
+    keeper.line.send(connect=True)
+    answer = keeper.line.receive(CONNECT_SECONDS + 10)
     if "path" not in answer:
         raise UnusableError(
             f"the source {path} can't be reached: {answer.get('error', 'its keeper has ended')}"

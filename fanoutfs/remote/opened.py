@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class Far:
+class RemoteInfo:
     """What the service of a source's producer, on another computer, says."""
 
     block: int
@@ -25,8 +25,8 @@ class Far:
 
 
 @attrs.frozen
-class Opened:
+class OpenSource:
     """A source to be replicated."""
 
     source: Source
-    far: Far | None = None
+    far: RemoteInfo | None = None

@@ -1,7 +1,7 @@
 """The digests that a producer on another computer has made of its blocks, for those here who verify.
 
 A target is held against what went by in the ring *there*, so that what the network, or this computer's
-memory, did to a block is found, too. ``web/digest_stream.py`` says what is sent. The service owes a digest for
+memory, did to a block is found, too. ``web/digest_stream.py`` says what is sent. The service owes a digest of
 whatever is read from there once the stream is open, and goes on hashing for a minute when it breaks; a block
 that was read without that may have none, and who waits for it is told so after a while.
 """
@@ -15,8 +15,8 @@ import trio
 
 from fanoutfs.digests.digest_table import MOST_BLOCKS, DigestTable, parse_line
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
-from fanoutfs.remote.client import CONNECT_SECONDS, Service
-from fanoutfs.settings import format_seconds
+from fanoutfs.remote.client import CONNECT_SECONDS, ServiceClient
+from fanoutfs.units import format_seconds
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class _Lines:
 class RemoteDigests:
     """The digests of the blocks of one source, as its service sends them."""
 
-    service: Service
+    service: ServiceClient
     identity: str
     """Of the source, as the service calls it."""
     size: int

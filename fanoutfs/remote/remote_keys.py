@@ -8,7 +8,7 @@ from fanoutfs.system.credentials import first_user
 
 
 @attrs.frozen(kw_only=True)
-class Keys:
+class RemoteKeys:
     """Files that the user has named."""
 
     token_file: Path | None = None
@@ -18,9 +18,9 @@ class Keys:
     tls_psk: Path | None = None
     """Keys that both sides have, for an export: ``USER:KEY`` lines as psktool makes them."""
 
-    def absolute(self) -> "Keys":
+    def absolute(self) -> "RemoteKeys":
         """Give the same for a process in another folder."""
-        return Keys(
+        return RemoteKeys(
             token_file=self.token_file and self.token_file.absolute(),
             tls_ca=self.tls_ca and self.tls_ca.absolute(),
             tls_psk=self.tls_psk and self.tls_psk.absolute(),

@@ -14,28 +14,28 @@ from heapq import merge
 
 import attrs
 
-from fanoutfs.ring.cursor import Ask, Asks, Spot
-from fanoutfs.ring.cursors import Order
-from fanoutfs.ring.decision import Want
+from fanoutfs.ring.cursor import Position, Request, Requests
+from fanoutfs.ring.cursors import Cursors
+from fanoutfs.ring.decision import ReadCandidate
 from fanoutfs.ring.look_ahead import LookAhead
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.residency import Residency
 
 
 @attrs.define(eq=False, kw_only=True)
-class Wanted:
+class Candidates:
     """What is wanted, for one decision."""
 
     head: int
     run: int
     """Most blocks in one read."""
-    order: Order
+    order: Cursors
     residency: Residency
     ahead: LookAhead
-    asks: Asks
+    asks: Requests
     pace: Pace
 
-    def in_turn(self, overdue: list[Ask], *, detours_first: bool) -> Iterator[Want]:
+    def in_turn(self, overdue: list[Request], *, detours_first: bool) -> Iterator[ReadCandidate]:
         """R1a: yield detours first, unless they have had more of the source's time than the sweep."""
         sweep = self._sweep()
         if not detours_first:
@@ -51,15 +51,15 @@ class Wanted:
             yield nearest
             yield from sweep
 
-    def _ahead_of_head(self, want: Want) -> int:
+    def _ahead_of_head(self, want: ReadCandidate) -> int:
         return (want.block - self.head) % self.order.blocks
 
-    def _sweep(self) -> Iterator[Want]:
+    def _sweep(self) -> Iterator[ReadCandidate]:
         """R1: yield what is wanted, nearest ahead of the head first."""
         asked = sorted(self._asked_for(), key=self._ahead_of_head)
         return merge(self._looked_ahead_for(), asked, key=self._ahead_of_head)
 
-    def _looked_ahead_for(self) -> Iterator[Want]:
+    def _looked_ahead_for(self) -> Iterator[ReadCandidate]:
         """Yield the first absent block of each look-ahead; of one that the head is in, on both its sides."""
         straddling = [
             want
@@ -80,7 +80,7 @@ class Wanted:
             nearest = nearest and not wants
             yield from wants
 
-    def _asked_for(self) -> Iterator[Want]:
+    def _asked_for(self) -> Iterator[ReadCandidate]:
         """Yield what counting consumers have asked for beyond the block where they stand."""
         slot_of = self.residency.slot_of
         for ask in self.asks.beyond:
@@ -93,17 +93,17 @@ class Wanted:
                 yield from self._want(spot, ask.at, ask.last + 1, asked=True)
 
     def _want(
-        self, spot: Spot | None, begin: int, end: int, *, asked: bool = False, detour: bool = False
-    ) -> Iterator[Want]:
+        self, spot: Position | None, begin: int, end: int, *, asked: bool = False, detour: bool = False
+    ) -> Iterator[ReadCandidate]:
         """Yield the first absent block from ``begin`` to before ``end``, unrolled, if there is one."""
         block = self.residency.absent(begin, end) if begin < end else None
         if block is not None:
             most = end - begin - (block - begin) % self.order.blocks
-            yield Want(block, most, spot, asked or block in self.asks.at, detour)
+            yield ReadCandidate(block, most, spot, asked or block in self.asks.at, detour)
 
-    def _detours(self, overdue: list[Ask]) -> Iterator[Want]:
+    def _detours(self, overdue: list[Request]) -> Iterator[ReadCandidate]:
         """R1a: what was asked for and is past its time, in the order of the requests."""
-        tried: set[tuple[int, Spot | None]] = set()
+        tried: set[tuple[int, Position | None]] = set()
         for ask in overdue:
             spot = ask.point.spot
             if spot is not None and ask.at == ask.point.block and self._is_stopped(spot):
@@ -113,7 +113,7 @@ class Wanted:
                     tried.add((want.block, spot))
                     yield want
 
-    def _is_among(self, block: int, asks: list[Ask]) -> bool:
+    def _is_among(self, block: int, asks: list[Request]) -> bool:
         """Return whether an absent block is the first that one of these requests lacks."""
         slot_of = self.residency.slot_of
         for ask in asks:
@@ -122,7 +122,7 @@ class Wanted:
                 return True
         return False
 
-    def _is_stopped(self, spot: Spot) -> bool:
+    def _is_stopped(self, spot: Position) -> bool:
         """Return whether those at a spot ask for the block there, which is absent, and may not have it."""
         block = spot.block
         if block in self.residency.slot_of or block not in self.asks.at:

@@ -11,10 +11,10 @@ import attrs
 
 
 @attrs.define(eq=False)
-class Ask:
+class Request:
     """A request that waits: the blocks from ``at`` to ``last`` (inclusive, unrolled) are still to come."""
 
-    point: "Point"
+    point: "Cursor"
     at: int
     last: int
     since: float
@@ -22,7 +22,7 @@ class Ask:
 
 
 @attrs.define(eq=False)
-class Point:
+class Cursor:
     """A consumer as the rules see it; unrolled blocks, and seconds."""
 
     id: int
@@ -33,25 +33,25 @@ class Point:
     counts: bool = False
     """It reads straight on: it may be waited for, looked ahead for, and paces."""
     taken_at: float = -math.inf
-    asks: list[Ask] = attrs.field(factory=list, init=False)
-    spot: "Spot | None" = attrs.field(default=None, init=False)
+    asks: list[Request] = attrs.field(factory=list, init=False)
+    spot: "Position | None" = attrs.field(default=None, init=False)
     """Where it was when the order was last settled; None: nowhere."""
     queued: bool = attrs.field(default=False, init=False)
     """It is in the queue of those who may become dormant."""
 
 
 @attrs.define(eq=False)
-class Spot:
+class Position:
     """A real block where live counting consumers stand; never empty."""
 
     block: int
-    points: set[Point] = attrs.field(factory=set, init=False)
+    points: set[Cursor] = attrs.field(factory=set, init=False)
     need: int = attrs.field(default=0, init=False)
     """How many blocks, from its own on, the one who goes farthest still needs."""
 
 
 @attrs.define(eq=False)
-class Asks:
+class Requests:
     """The book of all requests that wait; the longest waiting first."""
 
     blocks: int
@@ -60,12 +60,12 @@ class Asks:
     """Seconds after which one that can wait is overdue."""
     at: Counter[int] = attrs.field(factory=Counter, init=False)
     """The real blocks at which requests are, with how many."""
-    beyond: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    beyond: dict[Request, None] = attrs.field(factory=dict, init=False)
     """Those of counting consumers for more than the block where they stand."""
-    _urgent: dict[Ask, None] = attrs.field(factory=dict, init=False)
-    _patient: dict[Ask, None] = attrs.field(factory=dict, init=False)
+    _urgent: dict[Request, None] = attrs.field(factory=dict, init=False)
+    _patient: dict[Request, None] = attrs.field(factory=dict, init=False)
 
-    def enter(self, ask: Ask) -> None:
+    def enter(self, ask: Request) -> None:
         """Enter a request that has to wait."""
         point = ask.point
         point.asks.append(ask)
@@ -74,13 +74,13 @@ class Asks:
             self.beyond[ask] = None
         self.at[ask.at % self.blocks] += 1
 
-    def advance(self, ask: Ask, at: int) -> None:
+    def advance(self, ask: Request, at: int) -> None:
         """Note that a request was given its blocks before ``at``."""
         self._leave(ask.at)
         ask.at = at
         self.at[at % self.blocks] += 1
 
-    def remove(self, ask: Ask) -> None:
+    def remove(self, ask: Request) -> None:
         """Take out a request that was answered or given up."""
         ask.point.asks.remove(ask)
         for asks in (self._urgent, self._patient, self.beyond):
@@ -93,7 +93,7 @@ class Asks:
         if not self.at[block]:
             del self.at[block]
 
-    def overdue(self, now: float) -> tuple[list[Ask], float]:
+    def overdue(self, now: float) -> tuple[list[Request], float]:
         """R1a: give those that are past their time, and when (seconds) the next one will be."""
         found, until = list(self._urgent), math.inf
         for ask in self._patient:

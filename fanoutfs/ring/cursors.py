@@ -20,11 +20,11 @@ from operator import sub
 
 import attrs
 
-from fanoutfs.ring.cursor import Point, Spot
+from fanoutfs.ring.cursor import Cursor, Position
 
 
 @attrs.define(eq=False)
-class Order:
+class Cursors:
     """The spots round the circle."""
 
     blocks: int
@@ -33,32 +33,32 @@ class Order:
     """Seconds."""
     places: list[int] = attrs.field(factory=list, init=False)
     """The blocks of the spots, sorted."""
-    at: dict[int, Spot] = attrs.field(factory=dict, init=False)
+    at: dict[int, Position] = attrs.field(factory=dict, init=False)
     """The spot at a block."""
     hungry: list[int] = attrs.field(factory=list, init=False)
     """The blocks, sorted, of the spots that may have an absent block in their look-ahead."""
-    uneven: set[Spot] = attrs.field(factory=set, init=False)
+    uneven: set[Position] = attrs.field(factory=set, init=False)
     """The spots whose farthest way does not end where the image does, but before that or beyond."""
-    _changed: dict[Point, None] = attrs.field(factory=dict, init=False)
-    _queue: list[tuple[float, int, Point]] = attrs.field(factory=list, init=False)
+    _changed: dict[Cursor, None] = attrs.field(factory=dict, init=False)
+    _queue: list[tuple[float, int, Cursor]] = attrs.field(factory=list, init=False)
 
-    def changed(self, point: Point) -> None:
+    def changed(self, point: Cursor) -> None:
         """Note that a consumer moved, took, asked, or began or ceased to count."""
         self._changed[point] = None
 
-    def close(self, point: Point) -> None:
+    def close(self, point: Cursor) -> None:
         """Take a consumer out for good."""
         point.end = point.block
         self._changed[point] = None
 
-    def dormant(self, point: Point, now: float) -> bool:
+    def dormant(self, point: Cursor, now: float) -> bool:
         """R5: it has taken nothing for too long, and not because of us."""
         return not point.asks and now >= point.taken_at + self.patience
 
     def settle(self, now: float) -> None:
         """Put everybody in their place, as of ``now``."""
         self._find_dormant(now)
-        touched: set[Spot] = set()
+        touched: set[Position] = set()
         for point in self._changed:
             live = point.counts and point.block < point.end and not self.dormant(point, now)
             block = point.block % self.blocks if live else None
@@ -70,7 +70,7 @@ class Order:
             if block is not None:
                 spot = self.at.get(block)
                 if spot is None:
-                    spot = self.at[block] = Spot(block)
+                    spot = self.at[block] = Position(block)
                     insort(self.places, block)
                 spot.points.add(point)
                 point.spot = spot
@@ -91,13 +91,13 @@ class Order:
                 del self.at[spot.block]
                 del self.places[bisect_left(self.places, spot.block)]
 
-    def sated(self, spot: Spot) -> None:
+    def sated(self, spot: Position) -> None:
         """Note that a spot's look-ahead is all resident: it stays so until somebody comes, goes or asks."""
         i = bisect_left(self.hungry, spot.block)
         if i < len(self.hungry) and self.hungry[i] == spot.block:
             del self.hungry[i]
 
-    def starve(self, spot: Spot) -> None:
+    def starve(self, spot: Position) -> None:
         """Note that something of a spot's look-ahead may have gone."""
         self.sated(spot)
         insort(self.hungry, spot.block)
@@ -119,17 +119,17 @@ class Order:
                 earliest = now if point.asks else point.taken_at
                 heappush(self._queue, (earliest + self.patience, point.id, point))
 
-    def wakes_at(self, spot: Spot) -> float:
+    def wakes_at(self, spot: Position) -> float:
         """Say when, in seconds, the first of those here will be dormant if it takes nothing."""
         return min((p.taken_at + self.patience for p in spot.points if not p.asks), default=math.inf)
 
-    def hungry_from(self, head: int) -> Iterator[Spot]:
+    def hungry_from(self, head: int) -> Iterator[Position]:
         """Give the hungry spots going round from ``head``; they may be sated meanwhile."""
         first = bisect_left(self.hungry, head)
         for place in self.hungry[first:] + self.hungry[:first]:
             yield self.at[place]
 
-    def behind(self, block: int, most: int) -> Iterator[tuple[Spot, int]]:
+    def behind(self, block: int, most: int) -> Iterator[tuple[Position, int]]:
         """Give the spots less than ``most`` blocks behind ``block``, the nearest first, with the distance."""
         first = bisect_left(self.places, block) - 1
         for i in range(first, first - len(self.places), -1):
@@ -144,7 +144,7 @@ class Order:
         i = bisect_left(self.places, place) + 1
         return (self.places[i % len(self.places)] - place) % self.blocks or self.blocks
 
-    def is_behind(self, one: Spot, other: Spot, reach: int) -> bool:
+    def is_behind(self, one: Position, other: Position, reach: int) -> bool:
         """Say whether one spot is at most ``reach`` blocks behind the other.
 
         Round the circle each is behind the other. What tells is the way: one is behind when its own leads to
@@ -154,7 +154,7 @@ class Order:
         leads = one.need > distance or other.need <= self.blocks - distance
         return 0 < distance <= reach and leads
 
-    def farthest_behind(self, spot: Spot, reach: int) -> Spot | None:
+    def farthest_behind(self, spot: Position, reach: int) -> Position | None:
         """Return the farthest of the spots at most ``reach`` blocks behind this one, wherever it goes.
 
         ``reach`` is less than the length of the circle.
@@ -164,7 +164,7 @@ class Order:
         ]
         return None if other is spot else other
 
-    def hindmosts(self, reach: int) -> dict[Spot, Spot]:
+    def hindmosts(self, reach: int) -> dict[Position, Position]:
         """Return for each spot the last of those that are behind it by at most ``reach`` blocks, if any.
 
         ``reach`` is less than the length of the circle. Costs O(spots): going on along the line, a spot that
@@ -172,7 +172,7 @@ class Order:
         """
         line = [place - self.blocks for place in self.places] + self.places
         spots = [self.at[place] for place in self.places] * 2
-        found: dict[Spot, Spot] = {}
+        found: dict[Position, Position] = {}
         first = leads = 0
         for here in range(len(self.places), len(line)):
             place, spot = line[here], spots[here]

@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from fanoutfs.ring.cursor import Spot
+from fanoutfs.ring.cursor import Position
 
 
 @attrs.frozen
@@ -29,7 +29,7 @@ class Rest:
 
 
 @attrs.frozen
-class Want:
+class ReadCandidate:
     """``most`` blocks from the real block ``block`` on, which is absent, are wanted for those at ``spot``.
 
     ``spot`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead for.
@@ -37,6 +37,6 @@ class Want:
 
     block: int
     most: int
-    spot: Spot | None
+    spot: Position | None
     asked: bool = False
     detour: bool = False

@@ -31,8 +31,8 @@ from operator import add, attrgetter, lt, sub
 
 import attrs
 
-from fanoutfs.ring.cursor import Spot
-from fanoutfs.ring.cursors import Order
+from fanoutfs.ring.cursor import Position
+from fanoutfs.ring.cursors import Cursors
 from fanoutfs.ring.residency import Residency
 
 _need = attrgetter("need")
@@ -43,17 +43,17 @@ class Victim:
     """A block that may go, and the spot that uses it next, ``next_use`` blocks on; None: nobody does."""
 
     block: int
-    needer: Spot | None
+    needer: Position | None
     next_use: float
 
 
 @attrs.define(eq=False)
-class Farthest:
+class EvictionOrder:
     """The resident blocks that may go, farthest next use first; made for one decision."""
 
-    order: Order
+    order: Cursors
     residency: Residency
-    window: Callable[[Spot], int]
+    window: Callable[[Position], int]
     """How many blocks of look-ahead a spot has."""
     asked: Container[int]
     """Blocks about to be given."""
@@ -128,7 +128,7 @@ class Farthest:
         elif block - begin >= self.window(needer):
             heappush(self._found, (begin - block, -block, gap))
 
-    def _needer(self, block: int, gap: int) -> tuple[Spot | None, int]:
+    def _needer(self, block: int, gap: int) -> tuple[Position | None, int]:
         """Give the spot that uses a block of the gap next, and where that stands on the line."""
         places, at = self.order.places, self.order.at
         if gap >= 0 and places[gap] + at[places[gap]].need > block:

@@ -12,8 +12,8 @@ from collections.abc import Container
 
 import attrs
 
-from fanoutfs.ring.cursor import Spot
-from fanoutfs.ring.cursors import Order
+from fanoutfs.ring.cursor import Position
+from fanoutfs.ring.cursors import Cursors
 from fanoutfs.ring.residency import Residency
 
 RUNS = 4
@@ -24,7 +24,7 @@ RUNS = 4
 class LookAhead:
     """The look-ahead of all consumers, in blocks."""
 
-    order: Order
+    order: Cursors
     residency: Residency
     asked: Container[int]
     """The real blocks at which requests are."""
@@ -46,11 +46,11 @@ class LookAhead:
             self.granule = max(1, min(self.run, blocks // 2))
             self.order.look_again()
 
-    def of(self, spot: Spot) -> int:
+    def of(self, spot: Position) -> int:
         """Say how many blocks from its own on are looked ahead for at a spot."""
         return self._window(spot, self.blocks)
 
-    def guarded_of(self, spot: Spot) -> int:
+    def guarded_of(self, spot: Position) -> int:
         """Say how many blocks from its own on never go."""
         return self._window(spot, self.guarded)
 
@@ -63,7 +63,7 @@ class LookAhead:
         lap = ahead // self.order.blocks * self.order.blocks
         return min(end, lap + (ahead - lap) // self.granule * self.granule)
 
-    def _window(self, spot: Spot, length: int) -> int:
+    def _window(self, spot: Position, length: int) -> int:
         """Say how long a look-ahead of so many blocks is at a spot.
 
         Who has waited at the front for what came just now is about to take it: the look-ahead begins

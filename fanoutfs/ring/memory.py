@@ -18,7 +18,7 @@ import os
 
 import attrs
 
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Memory:
 
 
 @attrs.define(eq=False)
-class SeenMemory:
+class ReadOnlyMemory:
     """The slots as a consumer in another process sees them: it can't write there."""
 
     fd: int

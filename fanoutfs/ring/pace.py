@@ -1,7 +1,7 @@
 """R3 and R4: who waits for whom. Pure.
 
 A consumer is *in reach* of one in front when it is at most K blocks behind it, K being the slots; which of
-two is behind, ``Order.is_behind`` says. The one in front has to wait where going on would give up what one
+two is behind, ``Cursors.is_behind`` says. The one in front has to wait where going on would give up what one
 in reach behind it still needs, and where its own next block and that one's can't both be in the ring.
 
 On a line somebody is the hindmost and waits for nobody. On the circle each may have one behind it: a *ring of
@@ -18,9 +18,9 @@ from functools import cached_property
 
 import attrs
 
-from fanoutfs.ring.cursor import Spot
-from fanoutfs.ring.cursors import Order
-from fanoutfs.ring.eviction import Farthest, Victim
+from fanoutfs.ring.cursor import Position
+from fanoutfs.ring.cursors import Cursors
+from fanoutfs.ring.eviction import EvictionOrder, Victim
 from fanoutfs.ring.residency import Residency
 
 FEW = 16
@@ -34,9 +34,9 @@ WHOLE_SHARE = 8
 class Pace:
     """Who has to wait, for one decision."""
 
-    order: Order
+    order: Cursors
     residency: Residency
-    victims: Farthest
+    victims: EvictionOrder
     slots: int
     reserve: int
     """Slots that the sweep leaves free."""
@@ -45,11 +45,11 @@ class Pace:
     look: int
     """Blocks of look-ahead of each consumer."""
     strict: bool
-    stops: dict[Spot, Spot | None] = attrs.field(factory=dict, init=False)
+    stops: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
     """What ``stopped_by`` has found."""
-    _reaches: dict[Spot, tuple[int, Spot | None]] = attrs.field(factory=dict, init=False)
-    _holders: dict[Spot, Spot | None] = attrs.field(factory=dict, init=False)
-    _in_rings: dict[Spot, bool] = attrs.field(factory=dict, init=False)
+    _reaches: dict[Position, tuple[int, Position | None]] = attrs.field(factory=dict, init=False)
+    _holders: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
+    _in_rings: dict[Position, bool] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def packs(self) -> int:
@@ -68,11 +68,11 @@ class Pace:
         return max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
 
     @cached_property
-    def _hindmosts(self) -> dict[Spot, Spot]:
+    def _hindmosts(self) -> dict[Position, Position]:
         return self.order.hindmosts(self.slots) if self.strict else {}
 
     @cached_property
-    def _outran(self) -> dict[Spot, Spot]:
+    def _outran(self) -> dict[Position, Position]:
         """The spots that may not even have their own block but for R4, with those for whose sake."""
         blocks, room, at = self.order.blocks, self._room, self._hindmosts.items()
         if self.together:
@@ -88,14 +88,14 @@ class Pace:
         """
         return bool(self.order.uneven) and self.order.blocks - self.order.spread() <= self.slots
 
-    def reach(self, spot: Spot) -> tuple[int, Spot | None]:
+    def reach(self, spot: Position) -> tuple[int, Position | None]:
         """Return how many blocks from its own on a spot may have, and for whose sake no more."""
         found = self._reaches.get(spot)
         if found is None:
             found = self._reaches[spot] = self._find_reach(spot)
         return found
 
-    def _find_reach(self, spot: Spot) -> tuple[int, Spot | None]:
+    def _find_reach(self, spot: Position) -> tuple[int, Position | None]:
         blocks, order = self.order.blocks, self.order
         hindmost = order.farthest_behind(spot, self.slots) if self.strict else None
         if hindmost is None:
@@ -106,14 +106,14 @@ class Pace:
                 return blocks, None
         return self._room_before(hindmost) - (spot.block - hindmost.block) % blocks, hindmost
 
-    def _room_before(self, hindmost: Spot) -> int:
+    def _room_before(self, hindmost: Position) -> int:
         """Return how many blocks from the hindmost's own on its pack may have."""
         if not self.together:
             return self._room
         # Where there are others the head would leave for them meanwhile, and come back a turn later.
         return self._border(hindmost.block + self._room) - hindmost.block
 
-    def stopped_by(self, spot: Spot) -> Spot | None:
+    def stopped_by(self, spot: Position) -> Position | None:
         """Return for whose sake those at a spot may not even have the block where they stand.
 
         That block is absent and asked for. None: they may have it, or R4 lets them go on all the same.
@@ -126,7 +126,7 @@ class Pace:
         self.stops[spot] = found
         return found
 
-    def _ahead_of(self, spot: Spot) -> Spot | None:
+    def _ahead_of(self, spot: Position) -> Position | None:
         """Return the hindmost when those at a spot are so far ahead of it that they may have nothing more."""
         if len(self._reaches) >= FEW:
             return self._outran.get(spot)
@@ -151,7 +151,7 @@ class Pace:
         room = max(1, self.slots - self.reserve)
         return self._border(before + room) != self._border(block + room)
 
-    def holder_of(self, victim: Victim, sake: Spot | None) -> Spot | None:
+    def holder_of(self, victim: Victim, sake: Position | None) -> Position | None:
         """Give who needs the victim so that ``sake`` has to wait, or None.
 
         A reader that counts for nobody (None) has the reserve, and waits for anybody in reach of the block.
@@ -169,13 +169,13 @@ class Pace:
             holds = between and (needer.need > distance or had_it)
         return needer if holds else None
 
-    def holder(self, spot: Spot) -> Spot | None:
+    def holder(self, spot: Position) -> Position | None:
         """Return for whose sake those at a spot wait; None: for the source, or nobody waits there."""
         if spot not in self._holders:
             self._holders[spot] = self._find_holder(spot)
         return self._holders[spot]
 
-    def _find_holder(self, spot: Spot) -> Spot | None:
+    def _find_holder(self, spot: Position) -> Position | None:
         blocks, slot_of = self.order.blocks, self.residency.slot_of
         waited_for = [
             ask.at - point.block
@@ -196,13 +196,13 @@ class Pace:
         victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
         return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
 
-    def in_ring_of_waits(self, spot: Spot) -> bool:
+    def in_ring_of_waits(self, spot: Position) -> bool:
         """R4: return whether, from one to the other whom it waits for, the way leads back to this spot."""
         if not self._can_be_ring:
             return False
         known = self._in_rings
-        way: dict[Spot, None] = {}
-        at: Spot | None = spot
+        way: dict[Position, None] = {}
+        at: Position | None = spot
         while at is not None and at not in known and at not in way:
             way[at] = None
             at = self.holder(at)

@@ -15,9 +15,9 @@ from typing import Protocol
 import attrs
 import trio
 
-from fanoutfs.digests.slot_cache import Digests
+from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
-from fanoutfs.ring.cursor import Ask, Point
+from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.rules import Rules
@@ -29,7 +29,7 @@ Buffer = bytes | bytearray | memoryview
 class Waiting:
     """A reader's request that is parked: what it waits for and how it will be woken."""
 
-    ask: Ask
+    ask: Request
     woken: trio.Event
     error: FanoutError | None = None
 
@@ -54,7 +54,7 @@ class Ring:
     rules: Rules
     memory: Memory
     clock: Callable[[], float] = time.monotonic
-    digests: Digests = attrs.field(init=False)
+    digests: SlotDigests = attrs.field(init=False)
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None when the source is left alone."""
     trouble: str = attrs.field(default="", init=False)
@@ -69,7 +69,7 @@ class Ring:
     _closing: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.digests = Digests(self.memory)
+        self.digests = SlotDigests(self.memory)
 
     @property
     def head(self) -> int:
@@ -78,11 +78,11 @@ class Ring:
 
     # Consumers
 
-    def open(self, point_id: int, start: int | None = None) -> Point:
+    def open(self, point_id: int, start: int | None = None) -> Cursor:
         """Enter a consumer: in-order, or wrapping from byte ``start``, a multiple of the block's size."""
         return self.rules.open(point_id, None if start is None else start // self.block)
 
-    def close(self, point: Point) -> None:
+    def close(self, point: Cursor) -> None:
         """Take a consumer out, with nothing granted to it any more.
 
         Those of its requests that still wait end with ReaderGoneError first.
@@ -95,7 +95,7 @@ class Ring:
         self.rules.close(point)
         self._work.set()
 
-    def move(self, point: Point, place: int, *, counts: bool) -> None:
+    def move(self, point: Cursor, place: int, *, counts: bool) -> None:
         """Tell where a consumer's next byte lies; wakes the producer when that gives it work.
 
         A *place* is a byte of the consumer's way: it counts on past ``size`` when the way goes round.
@@ -125,7 +125,7 @@ class Ring:
             return self.memory.view[start : start + size]
         return self._span(first, slot, begin, size)
 
-    async def read(self, point: Point, place: int, size: int, *, fresh: bool) -> Buffer:
+    async def read(self, point: Cursor, place: int, size: int, *, fresh: bool) -> Buffer:
         """Give the bytes, waiting for what is not there yet; a checkpoint only when it has to wait.
 
         ``place`` is where on the consumer's way they begin; they don't go over the end of the image.
@@ -140,10 +140,10 @@ class Ring:
             raise ClosingError("the mount is being taken down")
         for block in self._bad_in(offset, size):
             # What could not be read before this request came is tried again for it.
-            self.rules.forget(block)
+            self.rules.drop_bad(block)
             del self._bad[block]
         first, last = self._block_of(place), self._block_of(place + size - 1)
-        ask = self.rules.ask(point, first, last, self.clock(), fresh=fresh)
+        ask = self.rules.request(point, first, last, self.clock(), fresh=fresh)
         try:
             await self._resident(ask)
             found = self._take(offset, size)
@@ -154,7 +154,7 @@ class Ring:
             if ask in point.asks and self.rules.answered(ask, self.clock()):
                 self._work.set()
 
-    async def _gather(self, ask: Ask, place: int, size: int) -> bytearray:
+    async def _gather(self, ask: Request, place: int, size: int) -> bytearray:
         """Copy block by block, as they come: for a request over blocks that are never there together."""
         gathered = bytearray(size)
         offset = place % self.size
@@ -176,7 +176,7 @@ class Ring:
 
     # Consumers that copy blocks out of the ring themselves: unrolled blocks in, slots out
 
-    def grant_nowait(self, point: Point, first: int, most: int) -> list[int]:
+    def grant_nowait(self, point: Cursor, first: int, most: int) -> list[int]:
         """Grant the blocks from ``first`` on that are resident and good, ``most`` at most: give their slots.
 
         They stay in their slots until ``took`` or ``revoke``.
@@ -191,7 +191,7 @@ class Ring:
         self.rules.grant(range(first, first + len(slots)))
         return slots
 
-    async def grant(self, point: Point, first: int, most: int, *, fresh: bool) -> list[int]:
+    async def grant(self, point: Cursor, first: int, most: int, *, fresh: bool) -> list[int]:
         """Do as grant_nowait, but wait until there is at least one; a checkpoint only when it has to wait.
 
         For a consumer that has nothing in hand: what it waits for here, nobody waits for it meanwhile.
@@ -203,9 +203,9 @@ class Ring:
             raise ClosingError("the producer is being ended")
         block = first % self.rules.blocks
         if block in self._bad:
-            self.rules.forget(block)
+            self.rules.drop_bad(block)
             del self._bad[block]
-        ask = self.rules.ask(point, first, first, self.clock(), fresh=fresh)
+        ask = self.rules.request(point, first, first, self.clock(), fresh=fresh)
         try:
             await self._resident(ask)
             if bad := self._bad.get(block):
@@ -217,9 +217,9 @@ class Ring:
             if self.rules.answered(ask, self.clock()):
                 self._work.set()
 
-    def took(self, point: Point, blocks: range) -> None:
+    def release(self, point: Cursor, blocks: range) -> None:
         """Take granted blocks back that their consumer has copied; the first of what it has in hand."""
-        made_room = self.rules.returned(blocks)
+        made_room = self.rules.release(blocks)
         if self.rules.move(point, blocks.stop, counts=True, now=self.clock()) or made_room:
             self._work.set()
 
@@ -228,15 +228,15 @@ class Ring:
 
         Whoever was held up may go on now, also when it was for another's sake.
         """
-        self.rules.returned(blocks)
+        self.rules.release(blocks)
         self._work.set()
 
-    def place_at(self, point: Point, block: int) -> None:
+    def place_at(self, point: Cursor, block: int) -> None:
         """Set where a consumer with nothing in hand stands, an unrolled block; it is live from now on."""
         self.rules.move(point, block, counts=True, now=self.clock())
         self._work.set()
 
-    async def _resident(self, ask: Ask) -> None:
+    async def _resident(self, ask: Request) -> None:
         """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
         while not self._is_resident(ask):
             waiting = Waiting(ask, trio.Event())
@@ -251,7 +251,7 @@ class Ring:
             if waiting.error is not None:
                 raise waiting.error
 
-    def _is_resident(self, ask: Ask) -> bool:
+    def _is_resident(self, ask: Request) -> bool:
         return ask.at % self.rules.blocks in self.rules.residency.slot_of
 
     def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:

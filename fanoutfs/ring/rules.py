@@ -18,7 +18,7 @@ Theory of operation
     nearest point behind it that still needs it, and infinite when there is none.
 
 The rules
-    R1  Sweep. Wanted are the absent blocks of each counting consumer's look-ahead and of what it has asked
+    R1  Sweep. Wants are the absent blocks of each counting consumer's look-ahead and of what it has asked
         for. The wanted block nearest ahead of the head, going round, is read next, in a run of several
         blocks; ``room.py`` says how far that goes. No preference for who waited longest: that makes the head
         jump past others, who then wait a whole turn (PostgreSQL's syncscan.c stands on the same ground).
@@ -68,15 +68,15 @@ from collections import Counter
 
 import attrs
 
-from fanoutfs.ring.candidates import Wanted
-from fanoutfs.ring.cursor import Ask, Asks, Point, Spot
-from fanoutfs.ring.cursors import Order
-from fanoutfs.ring.decision import Read, Rest, Want
-from fanoutfs.ring.eviction import Farthest
+from fanoutfs.ring.candidates import Candidates
+from fanoutfs.ring.cursor import Cursor, Position, Request, Requests
+from fanoutfs.ring.cursors import Cursors
+from fanoutfs.ring.decision import Read, ReadCandidate, Rest
+from fanoutfs.ring.eviction import EvictionOrder
 from fanoutfs.ring.look_ahead import RUNS, LookAhead
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.residency import Residency
-from fanoutfs.ring.slot_allocator import Room
+from fanoutfs.ring.slot_allocator import SlotAllocator
 
 RESERVE_SHARE = 32
 """One slot in so many is kept for detours; a ring of fewer than RESERVE_LEAST slots spares none."""
@@ -101,35 +101,35 @@ class Rules:
     thrifty: bool = attrs.field(default=False, init=False)
     """Memory that the ring has not had yet costs more than to read a block again."""
     head: int = attrs.field(default=0, init=False)
-    points: dict[int, Point] = attrs.field(factory=dict, init=False)
+    points: dict[int, Cursor] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
-    order: Order = attrs.field(init=False)
+    order: Cursors = attrs.field(init=False)
     ahead: LookAhead = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
     granted: Counter[int] = attrs.field(factory=Counter, init=False)
     """The real blocks that consumers are copying out of the ring, with how many do so."""
     _paces: bool = attrs.field(init=False)
-    _asks: Asks = attrs.field(init=False)
+    _asks: Requests = attrs.field(init=False)
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
     # Set by a decision, for the events until the next.
     _pace: Pace = attrs.field(init=False)
-    _room: Room = attrs.field(init=False)
+    _room: SlotAllocator = attrs.field(init=False)
     _held_up: bool = attrs.field(default=False, init=False)
     """R3 made somebody wait: whoever moves may end that."""
-    _held_by: set[Point] = attrs.field(factory=set, init=False)
+    _held_by: set[Cursor] = attrs.field(factory=set, init=False)
     """R3 made somebody wait for one of these to move on, and nobody else can end that."""
     _held: set[int] = attrs.field(factory=set, init=False)
     """The blocks that are not read before one of those has moved on."""
     _starved: bool = attrs.field(default=False, init=False)
     """There was no slot at all to take: all are about to be given, or looked ahead for."""
-    _waits: list[tuple[int, Spot, bool]] = attrs.field(factory=list, init=False)
+    _waits: list[tuple[int, Position, bool]] = attrs.field(factory=list, init=False)
     """What R3 did not let be read, for whose sake, and whether for being out of reach."""
 
     def __attrs_post_init__(self) -> None:
         self.residency = Residency(self.slots, self.blocks)
-        self.order = Order(self.blocks, self.patience)
-        self._asks = Asks(self.blocks, self.turn)
+        self.order = Cursors(self.blocks, self.patience)
+        self._asks = Requests(self.blocks, self.turn)
         most = self.look_ahead_runs * self.run
         self.ahead = LookAhead(self.order, self.residency, self._asks.at, self.run, most)
         # In a ring that holds all of the image nobody has to wait for another.
@@ -139,32 +139,32 @@ class Rules:
 
     # Events. Those that may change the decision answer True: the producer should be woken.
 
-    def open(self, point_id: int, start: int | None = None) -> Point:
+    def open(self, point_id: int, start: int | None = None) -> Cursor:
         """Enter a consumer: in-order, or wrapping from block ``start``. It holds nothing until it reads."""
         first, end = (0, self.blocks) if start is None else (start, start + self.blocks)
-        point = self.points[point_id] = Point(point_id, first, end)
+        point = self.points[point_id] = Cursor(point_id, first, end)
         return point
 
-    def close(self, point: Point) -> bool:
+    def close(self, point: Cursor) -> bool:
         """Take a consumer out; what only it needed is free."""
         assert not point.asks
         del self.points[point.id]
         self.order.close(point)
         return point.counts
 
-    def ask(self, point: Point, first: int, last: int, now: float, *, fresh: bool) -> Ask:
+    def request(self, point: Cursor, first: int, last: int, now: float, *, fresh: bool) -> Request:
         """Enter a request that has to wait for a block; ``fresh``: the first since an open or a jump."""
         urgent = fresh or not point.counts or first < point.block
-        ask = Ask(point, first, last, now, urgent)
+        ask = Request(point, first, last, now, urgent)
         self._asks.enter(ask)
         self.order.changed(point)
         return ask
 
-    def advance(self, ask: Ask, at: int) -> None:
+    def advance(self, ask: Request, at: int) -> None:
         """Note that a request was given its blocks before ``at``."""
         self._asks.advance(ask, at)
 
-    def answered(self, ask: Ask, now: float) -> bool:
+    def answered(self, ask: Request, now: float) -> bool:
         """Take out a request that was answered or given up; True when its block's slot was waited for."""
         self._asks.remove(ask)
         ask.point.taken_at = now
@@ -175,7 +175,7 @@ class Rules:
         """Note that a consumer copies these resident blocks, unrolled, out of the ring: they stay."""
         self.granted.update(block % self.blocks for block in blocks)
 
-    def returned(self, blocks: range) -> bool:
+    def release(self, blocks: range) -> bool:
         """Take back what ``grant`` noted; True when a slot was waited for."""
         for unrolled in blocks:
             block = unrolled % self.blocks
@@ -184,7 +184,7 @@ class Rules:
                 del self.granted[block]
         return self._starved
 
-    def move(self, point: Point, block: int, *, counts: bool, now: float) -> bool:
+    def move(self, point: Cursor, block: int, *, counts: bool, now: float) -> bool:
         """Set where a consumer is and whether it counts; it has just taken something.
 
         Answers True when a run that is absent comes into its look-ahead, or somebody is held up for whom
@@ -215,14 +215,14 @@ class Rules:
             self._detour_debt = max(0.0, self._detour_debt - seconds)
             self.head = read.blocks.stop % self.blocks
 
-    def forget(self, block: int) -> None:
+    def drop_bad(self, block: int) -> None:
         """Take a resident block out that is not good: who wants it waits until it was read anew."""
         self.residency.remove(block)
         self.order.look_again()
 
     # Questions
 
-    def dormant(self, point: Point, now: float) -> bool:
+    def dormant(self, point: Cursor, now: float) -> bool:
         """R5: it has taken nothing for too long, and not because of us."""
         return self.order.dormant(point, now)
 
@@ -255,7 +255,7 @@ class Rules:
         Those that wait for the source are not among them. Costs as much as one decision.
         """
         self._begin(now)
-        ids: dict[Spot, int] = {}
+        ids: dict[Position, int] = {}
         found: dict[int, int] = {}
         for point in self.points.values():
             if point.asks and point.spot is not None and (holder := self._pace.holder(point.spot)):
@@ -272,7 +272,7 @@ class Rules:
         self._starved = False
         self._waits.clear()
         overdue, until = self._asks.overdue(now)
-        wanted = Wanted(
+        wanted = Candidates(
             head=self.head,
             run=self.run,
             order=self.order,
@@ -308,14 +308,16 @@ class Rules:
         self._pace = Pace(
             order=self.order,
             residency=self.residency,
-            victims=Farthest(self.order, self.residency, self.ahead.guarded_of, self._asks.at, self.granted),
+            victims=EvictionOrder(
+                self.order, self.residency, self.ahead.guarded_of, self._asks.at, self.granted
+            ),
             slots=self.slots,
             reserve=self.reserve,
             run=self.run,
             look=self.ahead.guarded,
             strict=self._paces,
         )
-        self._room = Room(
+        self._room = SlotAllocator(
             order=self.order,
             residency=self.residency,
             ahead=self.ahead,
@@ -326,7 +328,7 @@ class Rules:
 
     # What goes for it, and who waits: R2 to R4
 
-    def _read(self, want: Want, *, forced: bool = False) -> Read | None:
+    def _read(self, want: ReadCandidate, *, forced: bool = False) -> Read | None:
         """Make room for a run that begins with the wanted block; None when that has to wait."""
         most = self.blocks
         if want.spot is not None and not forced:
@@ -343,7 +345,7 @@ class Rules:
             return Read(want.block, tuple(slots), want.detour)
         return None if holder is None else self._wait(want, holder)
 
-    def _wait(self, want: Want, holder: Spot, *, in_reach: bool = False) -> Read | None:
+    def _wait(self, want: ReadCandidate, holder: Position, *, in_reach: bool = False) -> Read | None:
         """Hold up those who want this, unless R4 says that they go on all the same."""
         if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
             return self._read(want, forced=True)

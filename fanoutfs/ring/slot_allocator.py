@@ -9,19 +9,19 @@ others may want those slots, and what was read ahead might go before it is used.
 
 import attrs
 
-from fanoutfs.ring.cursor import Spot
-from fanoutfs.ring.cursors import Order
-from fanoutfs.ring.decision import Want
+from fanoutfs.ring.cursor import Position
+from fanoutfs.ring.cursors import Cursors
+from fanoutfs.ring.decision import ReadCandidate
 from fanoutfs.ring.look_ahead import LookAhead
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.residency import Residency
 
 
 @attrs.define(eq=False, kw_only=True)
-class Room:
+class SlotAllocator:
     """Makes room, for one decision."""
 
-    order: Order
+    order: Cursors
     residency: Residency
     ahead: LookAhead
     pace: Pace
@@ -32,7 +32,9 @@ class Room:
     starved: bool = attrs.field(default=False, init=False)
     """There was no slot at all to take: all are about to be given, or looked ahead for."""
 
-    def take(self, want: Want, most: int, *, forced: bool = False) -> tuple[list[int], Spot | None]:
+    def take(
+        self, want: ReadCandidate, most: int, *, forced: bool = False
+    ) -> tuple[list[int], Position | None]:
         """Lend slots for ``most`` blocks from the wanted one on; what must go for it has gone.
 
         None at all: who it is for has to wait for the one that is given, or, when there is none, for a slot.
@@ -65,7 +67,7 @@ class Room:
             slots.append(slot)
         return slots, None
 
-    def _ends(self, want: Want, most: int, *, forced: bool) -> tuple[int, int]:
+    def _ends(self, want: ReadCandidate, most: int, *, forced: bool) -> tuple[int, int]:
         """Say where the run ends, and how far it goes on in slots that nobody needs."""
         first, blocks, granule = want.block, self.order.blocks, self.ahead.granule
         stop = min(first + want.most, first + most, (first // granule + 1) * granule, blocks)
@@ -100,7 +102,7 @@ class Room:
         victims.give_up()
         return True
 
-    def _harms(self, want: Want, block: int, count: int) -> bool:
+    def _harms(self, want: ReadCandidate, block: int, count: int) -> bool:
         """Say whether a block of a look-ahead would be used later than one of those that would go for it."""
         if want.asked or want.spot is None:
             return False

@@ -13,7 +13,7 @@ from bisect import insort
 
 import attrs
 
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 AHEAD = 16 * MIB
 """A request up to so far ahead of the position is still the same stream: eight requests of 2 MiB at once

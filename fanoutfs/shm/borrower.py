@@ -11,9 +11,10 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.control.messages import Connection, HungUpError, Message
-from fanoutfs.ring.memory import SeenMemory
-from fanoutfs.shm.grant_table import Sheet, Ticket
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError, Message
+from fanoutfs.ring.memory import ReadOnlyMemory
+from fanoutfs.shm.grant_table import Grant, GrantTable
 
 ANSWER_SECONDS = 15.0
 """A producer is given so long for a welcome."""
@@ -50,9 +51,9 @@ class Borrower:
     """The block where its turn began."""
     place: int
     """The block that it has to copy next."""
-    _connection: Connection
-    _memory: SeenMemory
-    _sheet: Sheet
+    _connection: ControlConnection
+    _memory: ReadOnlyMemory
+    _sheet: GrantTable
     _filled: int
     _freed: int
     _term: int
@@ -68,7 +69,7 @@ class Borrower:
     @classmethod
     def join(
         cls,
-        connection: Connection,
+        connection: ControlConnection,
         target: str,
         *,
         digests: bool,
@@ -84,7 +85,7 @@ class Borrower:
         """
         request: dict[str, Any] = {"target": target, "digests": digests, "near": near, "goes_on": goes_on}
         try:
-            welcome = connection.ask("join", ANSWER_SECONDS, **request)
+            welcome = connection.request("join", ANSWER_SECONDS, **request)
         except BaseException:
             connection.close()
             raise
@@ -97,8 +98,8 @@ class Borrower:
             start,
             start if goes_on is None else goes_on[1],
             connection,
-            SeenMemory(memory, welcome["slots"], image.block),
-            Sheet.see(sheet, welcome["tickets"]),
+            ReadOnlyMemory(memory, welcome["slots"], image.block),
+            GrantTable.see(sheet, welcome["tickets"]),
             filled,
             freed,
             welcome["term"],
@@ -118,7 +119,7 @@ class Borrower:
         """
         ready = self._poll.poll(None if seconds is None else seconds * 1000)
         if any(fd == self._connection.socket.fileno() for fd, _ in ready):
-            message = self._connection.hear(ANSWER_SECONDS)
+            message = self._connection.receive(ANSWER_SECONDS)
             raise HungUpError(f"the producer says {message['word']!r} unasked")
         count = 0
         while count < most:
@@ -132,12 +133,12 @@ class Borrower:
             return 0
         return count
 
-    def tickets(self, count: int) -> list[Ticket]:
+    def tickets(self, count: int) -> list[Grant]:
         """Give the tickets of the next ``count`` blocks, which ``wait`` has taken."""
         first = self.place - self._term_began
         return [self._sheet.read(number) for number in range(first, first + count)]
 
-    def block(self, ticket: Ticket, place: int) -> memoryview:
+    def block(self, ticket: Grant, place: int) -> memoryview:
         """Give a block where it lies; it is read-only, and page-aligned."""
         begin = place % self.image.blocks * self.image.block
         return self._memory.slot(ticket.slot)[: self.image.size - begin]
@@ -161,7 +162,7 @@ class Borrower:
                 os.eventfd_read(self._filled)
             except BlockingIOError:
                 break
-        self._term = self._connection.ask("resume", block=self.place)["term"]
+        self._term = self._connection.request("resume", block=self.place)["term"]
         self._term_began = self.place
 
     def close(self) -> None:

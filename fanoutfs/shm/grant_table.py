@@ -22,7 +22,7 @@ import attrs
 
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.ring.memory import seal
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 
 _TERM = struct.Struct("@Q")
 _TICKET = struct.Struct(f"@I12x{DIGEST_SIZE}s")
@@ -31,7 +31,7 @@ _FIRST = PAGE
 
 
 @attrs.frozen
-class Ticket:
+class Grant:
     """Where a granted block lies."""
 
     slot: int
@@ -40,7 +40,7 @@ class Ticket:
 
 
 @attrs.define(eq=False)
-class Sheet:
+class GrantTable:
     """Tickets for ``tickets`` blocks at a time; made by the producer or seen by the consumer."""
 
     fd: int
@@ -48,7 +48,7 @@ class Sheet:
     _map: mmap.mmap
 
     @classmethod
-    def make(cls, tickets: int) -> "Sheet":
+    def make(cls, tickets: int) -> "GrantTable":
         """Make one, of the first term, that only this process can write."""
         size = _FIRST + tickets * _TICKET.size
         fd = os.memfd_create("fanoutfs-sheet", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -63,7 +63,7 @@ class Sheet:
         return sheet
 
     @classmethod
-    def see(cls, fd: int, tickets: int) -> "Sheet":
+    def see(cls, fd: int, tickets: int) -> "GrantTable":
         """See one that the producer has made; the descriptor is this object's from now on."""
         return cls(fd, tickets, mmap.mmap(fd, _FIRST + tickets * _TICKET.size, prot=mmap.PROT_READ))
 
@@ -81,9 +81,9 @@ class Sheet:
         """Write the ticket for the ``number``-th block of the term."""
         _TICKET.pack_into(self._map, self._at(number), slot, digest)
 
-    def read(self, number: int) -> Ticket:
+    def read(self, number: int) -> Grant:
         """Read it."""
-        return Ticket(*_TICKET.unpack_from(self._map, self._at(number)))
+        return Grant(*_TICKET.unpack_from(self._map, self._at(number)))
 
     def _at(self, number: int) -> int:
         return _FIRST + number % self.tickets * _TICKET.size

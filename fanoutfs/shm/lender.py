@@ -24,10 +24,10 @@ import attrs
 import trio
 
 from fanoutfs.digests.digest import DIGEST_SIZE
-from fanoutfs.digests.slot_cache import SaysDigests
-from fanoutfs.ring.cursor import Point
+from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
-from fanoutfs.shm.grant_table import Sheet
+from fanoutfs.shm.grant_table import GrantTable
 
 _NO_DIGEST = bytes(DIGEST_SIZE)
 
@@ -55,14 +55,14 @@ class Lender:
     """Most blocks that it may have in hand."""
     window: Callable[[int], int]
     """Gives how many it may have in hand now that it has so many."""
-    digests: SaysDigests | None = None
+    digests: DigestSource | None = None
     """Where the digests come from, if it verifies."""
-    sheet: Sheet = attrs.field(init=False)
+    sheet: GrantTable = attrs.field(init=False)
     filled: int = attrs.field(init=False)
     """The eventfd that is posted for each block that it may copy."""
     freed: int = attrs.field(init=False)
     """The one that it posts for each that it has copied."""
-    point: Point = attrs.field(init=False)
+    point: Cursor = attrs.field(init=False)
     delivered: int = attrs.field(default=0, init=False)
     """Bytes that it has copied, those copied again included."""
     kind: str = attrs.field(default="copy", init=False)
@@ -78,7 +78,7 @@ class Lender:
     def __attrs_post_init__(self) -> None:
         flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
         with contextlib.ExitStack() as undo:
-            self.sheet = Sheet.make(self.tickets)
+            self.sheet = GrantTable.make(self.tickets)
             undo.callback(self.sheet.close)
             self.filled = os.eventfd(0, flags)
             undo.callback(os.close, self.filled)
@@ -195,7 +195,7 @@ class Lender:
             else:
                 await self._hand_out_verified(slots, self.digests)
 
-    async def _hand_out_verified(self, slots: list[int], digests: SaysDigests) -> None:
+    async def _hand_out_verified(self, slots: list[int], digests: DigestSource) -> None:
         """Hand out blocks that were just granted, once they have been digested."""
         first, term = self._granted, self.sheet.term
         # They are in its hand from the grant on, so that a term that ends meanwhile takes them back.
@@ -230,7 +230,7 @@ class Lender:
             blocks = range(self._freed, self._freed + count)
             self._freed += count
             self.delivered += self._bytes(blocks)
-            self.ring.took(self.point, blocks)
+            self.ring.release(self.point, blocks)
             self._give_nowait()
 
     async def _watch(self) -> None:

@@ -12,15 +12,15 @@ from heapq import heappop, heappush
 
 import attrs
 
-from fanoutfs.ring.cursor import Ask, Point
-from fanoutfs.simulate.scenario import Reader, Stall
+from fanoutfs.ring.cursor import Cursor, Request
+from fanoutfs.simulate.scenario import SimulatedReader, Stall
 
 
 @attrs.define(eq=False)
 class Member:
     """One reader in the model; ``waited`` and ``longest`` are what it brought along into its cohort."""
 
-    reader: Reader
+    reader: SimulatedReader
     number: int
     start: int = 0
     """Block that it began with."""
@@ -66,8 +66,8 @@ class Waits:
 class Cohort:
     """Readers at one place, and the point of the one that goes farthest."""
 
-    point: Point
-    first: Reader
+    point: Cursor
+    first: SimulatedReader
     """The reader that it began with; none of the others differs from it in what is still to come."""
     seconds: float
     """What a whole block takes it."""
@@ -75,7 +75,7 @@ class Cohort:
     """Blocks, since this cohort was made."""
     since: float = 0.0
     """From when on it waits, if it does."""
-    ask: Ask | None = None
+    ask: Request | None = None
     """What it waits for; None also when it stands beside another one whose point and ask are its own."""
     beside: list["Cohort"] = attrs.field(factory=list)
     """Those who came to where this one waits, need no more than it, and will go on with it."""
@@ -134,7 +134,7 @@ class Cohort:
                 return stall
         return None
 
-    def absorb(self, other: "Cohort") -> Point:
+    def absorb(self, other: "Cohort") -> Cursor:
         """Take in all of ``other``, which is gone then; gives the point that is needed no longer."""
         for member in other.members():
             other.settle(member)

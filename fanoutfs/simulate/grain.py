@@ -17,8 +17,9 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import UsageError
-from fanoutfs.settings import LARGEST_BLOCK, MIB, format_size
+from fanoutfs.settings import LARGEST_BLOCK
 from fanoutfs.simulate.scenario import Scenario
+from fanoutfs.units import MIB, format_size
 
 WORK = 100_000
 """Blocks that all readers together take in one run of the model: some seconds."""

@@ -24,7 +24,7 @@ from functools import partial, reduce
 
 import attrs
 
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 from fanoutfs.simulate.clock import Clock
@@ -54,7 +54,7 @@ class Card:
         return max(self._free_at, now + size / rate)
 
 
-class Machine:
+class SimulatedMachine:
     """One run of one machine; what is in it is in blocks where its name does not say bytes."""
 
     def __init__(
@@ -161,7 +161,7 @@ class Machine:
         cohort.gone = True
         self._drop(cohort.point)
 
-    def _drop(self, point: Point) -> None:
+    def _drop(self, point: Cursor) -> None:
         for ask in list(point.asks):
             self._work |= self.rules.answered(ask, self.clock.now)
         self._work |= self.rules.close(point)
@@ -204,7 +204,7 @@ class Machine:
             cohort.point = there[-1].point
             there[-1].beside.append(cohort)
             return
-        cohort.ask = self.rules.ask(cohort.point, block, block, self.clock.now, fresh=fresh)
+        cohort.ask = self.rules.request(cohort.point, block, block, self.clock.now, fresh=fresh)
         there.append(cohort)
         self._work = True
 

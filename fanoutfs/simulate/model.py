@@ -5,7 +5,7 @@ One machine (``machine.py``), and time (``clock.py``).
 
 from fanoutfs.simulate.clock import Clock
 from fanoutfs.simulate.grain import grain
-from fanoutfs.simulate.machine import Machine
+from fanoutfs.simulate.machine import SimulatedMachine
 from fanoutfs.simulate.result import Outcome, Recording, Track
 from fanoutfs.simulate.scenario import Scenario
 from fanoutfs.simulate.supply import Disk
@@ -19,7 +19,7 @@ def simulate(scenario: Scenario, *, record: bool = False) -> Outcome:
     measures, clock = grain(scenario), Clock()
     recording = Recording([Track() for _ in scenario.readers]) if record else None
     disk = Disk(clock, scenario.source_rate, scenario.seek_time * measures.scale)
-    machine = Machine(scenario, measures, clock, disk, recording=recording)
+    machine = SimulatedMachine(scenario, measures, clock, disk, recording=recording)
     clock.run()
     return Outcome(
         scenario=scenario,

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanoutfs.errors import UnusableError, UsageError, reason
-from fanoutfs.settings import KIB, format_size
 from fanoutfs.simulate.result import Outcome, Recording, Track
+from fanoutfs.units import KIB, format_size
 
 try:
     import matplotlib as mpl

@@ -16,7 +16,7 @@ from fanoutfs.simulate.parse import (
     size,
     taking,
 )
-from fanoutfs.simulate.scenario import Order, Reader, Stall
+from fanoutfs.simulate.scenario import Order, SimulatedReader, Stall
 
 MOST_READERS = 100_000
 
@@ -31,12 +31,12 @@ def _stalls(value: object) -> tuple[Stall, ...]:
     return tuple(found)
 
 
-def readers(value: object, usual: Reader = Reader()) -> tuple[Reader, ...]:  # noqa: B008 (it is frozen)
+def readers(value: object, usual: SimulatedReader = SimulatedReader()) -> tuple[SimulatedReader, ...]:  # noqa: B008 (it is frozen)
     """Give the readers of a list of entries; what one does not say is as the usual one has it.
 
     Raises UsageError.
     """
-    found: list[Reader] = []
+    found: list[SimulatedReader] = []
     for number, entry in enumerate(listed(value), 1):
         values = read_entries(f"{number}.", entry, _READER)
         several, every = values.pop("count", 1), values.pop("every", 0.0)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.simulate.result import Finish, Outcome
+from fanoutfs.units import format_seconds, format_size
 
 MOST_ROWS = 24
 """More readers than this are summarised."""

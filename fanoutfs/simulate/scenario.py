@@ -6,7 +6,8 @@ from typing import Literal
 import attrs
 
 from fanoutfs.ring.look_ahead import RUNS
-from fanoutfs.settings import MIB, RUN, Pace
+from fanoutfs.settings import RUN, Pace
+from fanoutfs.units import MIB
 
 Order = Literal["image", "carousel"]
 
@@ -33,7 +34,7 @@ class Wire:
 
 
 @attrs.frozen(kw_only=True)
-class Reader:
+class SimulatedReader:
     """One reader; seconds since the scenario began, bytes per second."""
 
     at: float = 0.0
@@ -63,7 +64,7 @@ class Nodes:
     """Bytes per second that each sends at most, to all behind it together."""
     ring: int | None = None
     """None: as the machine with the source."""
-    targets: tuple[Reader, ...] = (Reader(order="carousel"),)
+    targets: tuple[SimulatedReader, ...] = (SimulatedReader(order="carousel"),)
     """What is written on each node. A time is since the scenario began."""
 
 
@@ -73,7 +74,7 @@ class Scenario:
 
     size: int
     ring: int
-    readers: tuple[Reader, ...]
+    readers: tuple[SimulatedReader, ...]
     block: int | None = None
     """None: chosen by ``grain.py``."""
     run: int = RUN

@@ -21,7 +21,7 @@ from fanoutfs.simulate.parse import (
     sizes,
 )
 from fanoutfs.simulate.reader_spec import readers
-from fanoutfs.simulate.scenario import Reader, Scenario
+from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def scenarios(entries: Mapping[str, Any]) -> list[Scenario]:
             raise UsageError(f"say {needed}, as {needed}: 64G in the trace or --{needed} 64G")
     rings = values.pop("ring")
     if not about_nodes:
-        values.setdefault("readers", (Reader(),))
+        values.setdefault("readers", (SimulatedReader(),))
         return [Scenario(ring=ring, **values) for ring in rings]
     values.setdefault("readers", ())
     shapes = several(about_nodes.pop("shape", None) or [None])

@@ -4,7 +4,7 @@ import attrs
 
 
 @attrs.define(eq=False)
-class Statistics:
+class Counters:
     """Counters of the source, written by the producer, one read at a time; the engine counts who left."""
 
     bytes_read: int = 0

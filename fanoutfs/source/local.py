@@ -10,7 +10,7 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 
 
 @attrs.define(eq=False)

@@ -6,7 +6,7 @@ import attrs
 
 
 @attrs.define(eq=False)
-class Rate:
+class RateLimit:
     """A leaky bucket that holds nothing: a rest gives no credit for a burst (GCRA, ITU-T I.371)."""
 
     limit: float = math.inf

@@ -8,9 +8,9 @@ search ends after SEARCH_SECONDS, and what was not proven good by then counts as
 import time
 
 from fanoutfs.errors import reason
-from fanoutfs.settings import PAGE
 from fanoutfs.source.contract import LostError, Source
-from fanoutfs.source.counters import Statistics
+from fanoutfs.source.counters import Counters
+from fanoutfs.units import PAGE
 
 SEARCH_SECONDS = 10.0
 
@@ -19,7 +19,7 @@ BadRanges = dict[int, list[tuple[int, int]]]
 
 
 def read_or_salvage(
-    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Statistics
+    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters
 ) -> BadRanges:
     """Fill the slots from ``offset`` on and say what could not be read; never raises OSError.
 
@@ -45,7 +45,7 @@ def _all_of(offset: int, length: int, block: int) -> BadRanges:
 
 
 def _salvage(
-    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Statistics
+    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters
 ) -> BadRanges:
     block = len(slots[0])
     give_up_at = time.monotonic() + SEARCH_SECONDS
@@ -60,7 +60,7 @@ def _salvage(
 
 
 def _search(
-    source: Source, offset: int, length: int, slot: memoryview, give_up_at: float, statistics: Statistics
+    source: Source, offset: int, length: int, slot: memoryview, give_up_at: float, statistics: Counters
 ) -> list[tuple[int, int]]:
     """Give the bad (begin, end) ranges of the source within [offset, offset + length), joined."""
     if time.monotonic() >= give_up_at:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from fanoutfs.settings import format_size
 from fanoutfs.status.text import printable, shorten
+from fanoutfs.units import format_size
 
 
 def describe(document: dict[str, Any]) -> str:

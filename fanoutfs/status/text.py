@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from fanoutfs.settings import format_seconds
+from fanoutfs.units import format_seconds
 
 DAY = 86400.0
 

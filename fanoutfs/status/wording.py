@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from fanoutfs.settings import format_seconds
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import printable, shorten
+from fanoutfs.units import format_seconds
 
 Reader = dict[str, Any]
 

@@ -26,7 +26,7 @@ END_SECONDS = 3.0
 
 
 @attrs.define(eq=False)
-class Program:
+class Child:
     """A program under a keeper. What it writes to stderr is kept; it ends, by SIGTERM, with its keeper."""
 
     process: subprocess.Popen[bytes]

@@ -8,12 +8,12 @@ import attrs
 
 
 @attrs.define(eq=False)
-class Line:
+class MessagePipe:
     """One end of the pair."""
 
     _socket: socket.socket
 
-    def tell(self, **message: Any) -> bool:
+    def send(self, **message: Any) -> bool:
         """Send; says whether somebody was there to hear it."""
         try:
             self._socket.send(json.dumps(message).encode())
@@ -21,7 +21,7 @@ class Line:
             return False
         return True
 
-    def hear(self, timeout: float | None = None) -> dict[str, Any]:
+    def receive(self, timeout: float | None = None) -> dict[str, Any]:
         """Wait for a message; an empty one when the other side has ended or the time (seconds) is over.
 
         A timeout of 0 takes only what is there already.
@@ -55,7 +55,7 @@ class Line:
         self._socket.close()
 
 
-def lines() -> tuple[Line, Line]:
+def message_pipes() -> tuple[MessagePipe, MessagePipe]:
     """Give both ends: the server's and the other's."""
     server, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Line(server), Line(other)
+    return MessagePipe(server), MessagePipe(other)

@@ -15,19 +15,19 @@ from typing import NoReturn, Self
 import attrs
 
 from fanoutfs.system.fork import close_all_but
-from fanoutfs.system.pipe import Line, lines
+from fanoutfs.system.pipe import MessagePipe, message_pipes
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[Line], None]
+Work = Callable[[MessagePipe], None]
 """What a keeper does until nobody holds the other end of its line."""
 
 
 @attrs.define(eq=False)
-class Keeper:
+class Supervisor:
     """The other side's end of the line to a keeper."""
 
-    line: Line
+    line: MessagePipe
     pid: int
 
     @classmethod
@@ -37,7 +37,7 @@ class Keeper:
         It is in a session of its own: Ctrl-C is not for it, and it outlives its starter if somebody else
         has the line by then.
         """
-        keepers_line, line = lines()
+        keepers_line, line = message_pipes()
         pid = os.fork()
         if pid == 0:
             _be_keeper(work, keepers_line, kept)
@@ -56,7 +56,7 @@ class Keeper:
         self.line.close()
 
 
-def _be_keeper(work: Work, line: Line, kept: tuple[int, ...]) -> NoReturn:
+def _be_keeper(work: Work, line: MessagePipe, kept: tuple[int, ...]) -> NoReturn:
     code = 1
     try:
         os.setsid()
@@ -72,7 +72,7 @@ def _be_keeper(work: Work, line: Line, kept: tuple[int, ...]) -> NoReturn:
         work(line)
         code = 0
     except BaseException as error:
-        line.tell(error=f"its keeper broke: {error!r}")
+        line.send(error=f"its keeper broke: {error!r}")
         raise
     finally:
         os._exit(code)

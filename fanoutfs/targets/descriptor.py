@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import attrs
 
 from fanoutfs.errors import TargetError, reason
-from fanoutfs.settings import PAGE
 from fanoutfs.targets.syscalls import (
     KEEP_SIZE,
     PUNCH_HOLE,
@@ -26,6 +25,7 @@ from fanoutfs.targets.syscalls import (
     sync_file_range,
 )
 from fanoutfs.targets.write_behind import Behind
+from fanoutfs.units import PAGE
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 

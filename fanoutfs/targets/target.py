@@ -19,10 +19,10 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.errors import TargetError
-from fanoutfs.settings import PAGE
 from fanoutfs.targets.descriptor import Descriptor, UnreadableError, failed
 from fanoutfs.targets.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.zeros import equal, is_zero, zeros
+from fanoutfs.units import PAGE
 
 
 @attrs.define(eq=False)

@@ -9,8 +9,8 @@ import attrs
 
 from fanoutfs.digests.digest import DIGEST_SIZE, digest
 from fanoutfs.ranges import Range, joined
-from fanoutfs.settings import MIB
 from fanoutfs.targets.target import Target
+from fanoutfs.units import MIB
 
 CHUNK = 8 * MIB
 """Read at a time, unless a block is larger: a disk's full rate, and little to wait for at either end."""
@@ -37,7 +37,7 @@ def verify(
 ) -> Verified:
     """Read the target back past the page cache, all ``size`` bytes in order, and compare it block by block.
 
-    ``digests`` has DIGEST_SIZE bytes for each block of the image (``fanoutfs.digests.digest``). ``progress`` is
+    ``digests`` has DIGEST_SIZE bytes for each block of the image (``digests.digest``). ``progress`` is
     told how many bytes are done. Raises TargetError when a place can't be read.
 
     One thread reads a chunk ahead, one takes the SHA-256 of all, this one the blocks' digests: reading and

@@ -12,7 +12,7 @@ from collections import deque
 import attrs
 
 from fanoutfs.ranges import Range, joined
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 START = 8 * MIB
 """Enough in one go for any disk's full rate."""

@@ -2,7 +2,7 @@
 
 import mmap
 
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 _STEP = MIB
 

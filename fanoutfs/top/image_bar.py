@@ -21,8 +21,8 @@ from typing import Any
 import attrs
 from rich.text import Text
 
-from fanoutfs.settings import format_size
 from fanoutfs.status.wording import Reader, has_all
+from fanoutfs.units import format_size
 
 RING, HEAD, READER, HAD, FAINT = "green", "bold red", "bold", "cyan", "dim"
 """Styles; yellow and the bright colours can't be read on white."""

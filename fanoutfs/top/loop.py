@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from fanoutfs.errors import FanoutError, NoAnswerError
-from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.status.rates import Rates, Speeds
 from fanoutfs.status.text import printable
-from fanoutfs.top.screen import Page
-from fanoutfs.top.terminal import Event, Keys, suspend, terminal
+from fanoutfs.top.screen import Screen
+from fanoutfs.top.terminal import Event, Keyboard, suspend, terminal
+from fanoutfs.units import format_seconds, format_size
 
 Document = dict[str, Any]
 Clock = Callable[[], float]
@@ -60,7 +60,7 @@ class Look:
 
 
 @attrs.define(eq=False)
-class Watch:
+class TopLoop:
     """What is known of a producer, from look to look."""
 
     read: Callable[[], Document]
@@ -99,14 +99,14 @@ class Watch:
         self.speeds = self._rates.update(found, self.clock())
         return True
 
-    def page(self, *, fills: bool) -> Page:
+    def page(self, *, fills: bool) -> Screen:
         """Give the page of the last answer."""
         note = ""
         if self._away is not None:
             note = f"away for {format_seconds(round(self.clock() - self._away_since))}: {self._away}"
         elif self._look is not None and (silent := self.clock() - self._look.since) >= SILENT_SECONDS:
             note = f"no answer for {format_seconds(round(silent))}; this is what was known before"
-        return Page(self.document, self.speeds, fills=fills, note=note, keys="q quits" if fills else "")
+        return Screen(self.document, self.speeds, fills=fills, note=note, keys="q quits" if fills else "")
 
     def ended(self, error: FanoutError) -> str:
         """Say in a line that there is nothing to watch any more."""
@@ -126,7 +126,7 @@ def watch(
     count: int | None = None,
     clock: Clock = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-    keys: Callable[[], AbstractContextManager[Keys]] = terminal,
+    keys: Callable[[], AbstractContextManager[Keyboard]] = terminal,
 ) -> None:
     """Draw what ``read`` gives every ``interval`` seconds, until Ctrl-C, "q", or there is nothing more.
 
@@ -135,7 +135,7 @@ def watch(
     when a later one fails with FanoutError, that is the end and said in a line.
     """
     try:
-        watched = Watch(read, clock)
+        watched = TopLoop(read, clock)
         try:
             if count is None and console.is_terminal and not console.is_dumb_terminal:
                 while _draw(watched, console, interval, keys):
@@ -150,7 +150,7 @@ def watch(
 
 
 def _draw(
-    watched: Watch, console: Console, interval: float, keys: Callable[[], AbstractContextManager[Keys]]
+    watched: TopLoop, console: Console, interval: float, keys: Callable[[], AbstractContextManager[Keyboard]]
 ) -> bool:
     """Draw in place; says whether it is to be gone on with after a suspension."""
     with keys() as typed, Live(
@@ -166,7 +166,7 @@ def _draw(
 
 
 def _print(
-    watched: Watch, console: Console, interval: float, count: int, pause: Callable[[float], None]
+    watched: TopLoop, console: Console, interval: float, count: int, pause: Callable[[float], None]
 ) -> None:
     for number in range(count):
         pause(interval)

@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 from rich.text import Text
 
-from fanoutfs.settings import format_size
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, fit, shorten
 from fanoutfs.status.wording import Reader, has_all, held_up, state, time_left, who
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import Glyphs
+from fanoutfs.units import format_size
 
 BRIEF = 120
 """In a narrower terminal, in columns, a reader's state is said in short."""

@@ -10,13 +10,13 @@ import attrs
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from fanoutfs.settings import format_seconds, format_size
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import printable, shorten
 from fanoutfs.status.wording import choose, crowd, time_left
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import ASCII, LINES, Glyphs
 from fanoutfs.top.rows import Rows
+from fanoutfs.units import format_seconds, format_size
 
 FIXED = 10
 """Lines always there: four of words; head, ring, marks and their names; legend; titles of the rows."""
@@ -51,7 +51,7 @@ class Layout:
 
 
 @attrs.frozen
-class Page:
+class Screen:
     """One status document with the rates at its time, for rich to draw in any size."""
 
     document: dict[str, Any]

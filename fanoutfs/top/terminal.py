@@ -28,7 +28,7 @@ class Event(Enum):
     QUIT = auto()
 
 
-class Keys(Protocol):
+class Keyboard(Protocol):
     """What a picture waits on."""
 
     def wait(self, seconds: float) -> Event:
@@ -51,7 +51,7 @@ class Terminal:
     """Where keys come from; None: nobody types."""
 
     def wait(self, seconds: float) -> Event:
-        """Wait as ``Keys`` says."""
+        """Wait as ``Keyboard`` says."""
         ready = [fd for fd in (self._woken, self._typed) if fd is not None]
         ready = select.select(ready, [], [], seconds)[0]
         if self._woken in ready:

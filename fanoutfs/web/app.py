@@ -17,7 +17,7 @@ from fanoutfs.web.access import Access
 from fanoutfs.web.digest_stream import DigestStream
 from fanoutfs.web.events import Events
 from fanoutfs.web.feed import Feed, Snapshot
-from fanoutfs.web.page import HEADERS, File, Page
+from fanoutfs.web.page import HEADERS, Page, StaticFile
 
 LONGEST_FORM = 4096
 FORM_SECONDS = 5.0
@@ -26,7 +26,7 @@ NEEDS_TOKEN = {"www-authenticate": 'Bearer realm="fanoutfs"'}
 
 
 @attrs.define(eq=False)
-class Service:
+class WebApp:
     """The monitor service of one producer."""
 
     access: Access
@@ -85,7 +85,7 @@ class Service:
 class Guard:
     """Around the paths: lets through who names this computer and has the token; seals all answers."""
 
-    service: Service
+    service: WebApp
     inner: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +116,7 @@ class Guard:
         return None
 
 
-def _give(file: File) -> Callable[[Request], object]:
+def _give(file: StaticFile) -> Callable[[Request], object]:
     async def give(_request: Request) -> Response:
         return Response(file.content, media_type=file.media_type)
 

@@ -19,7 +19,7 @@ SEND_BUFFER = 256 * 1024
 
 
 @attrs.define(eq=False)
-class Opened:
+class BoundService:
     """A service that is listening, and does not answer yet."""
 
     socket: socket.socket
@@ -36,7 +36,7 @@ class Opened:
         self.socket.close()
 
 
-def open_service(settings: ServiceSettings) -> Opened:
+def open_service(settings: ServiceSettings) -> BoundService:
     """Listen; raises UnusableError when the address, the token file or the certificate can't be used."""
     token = None if settings.token_file is None else read_token(settings.token_file)
     tls = None
@@ -53,7 +53,7 @@ def open_service(settings: ServiceSettings) -> Opened:
     )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"{'http' if tls is None else 'https'}://{host}:{settings.port}/"
-    return Opened(listening, access, tls, url)
+    return BoundService(listening, access, tls, url)
 
 
 def _names(host: str, address: str, *, loopback: bool) -> frozenset[str]:

@@ -18,7 +18,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from starlette.types import ASGIApp
 
-from fanoutfs.web.bind_service import Opened
+from fanoutfs.web.bind_service import BoundService
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def configuration() -> Config:
 class Server:
     """Lets clients in, and answers each with the application."""
 
-    opened: Opened
+    opened: BoundService
     app: ASGIApp
     clients: set[Client] = attrs.field(factory=set, init=False)
     _config: Config = attrs.field(factory=configuration, init=False)

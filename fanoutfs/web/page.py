@@ -26,7 +26,7 @@ SAID = b"<!-- said -->"
 
 
 @attrs.frozen
-class File:
+class StaticFile:
     """A file of the page."""
 
     content: bytes
@@ -39,7 +39,7 @@ class Page:
 
     monitor: bytes
     login: bytes
-    files: dict[str, File]
+    files: dict[str, StaticFile]
     """By name; these are for everybody, for the login form needs them."""
 
     @classmethod
@@ -55,7 +55,7 @@ class Page:
         return cls(
             monitor=(folder / "monitor.html").read_bytes(),
             login=(folder / "login.html").read_bytes(),
-            files={name: File((folder / name).read_bytes(), kind) for name, kind in kinds.items()},
+            files={name: StaticFile((folder / name).read_bytes(), kind) for name, kind in kinds.items()},
         )
 
     def login_saying(self, said: bytes) -> bytes:

@@ -6,8 +6,8 @@ import trio
 
 from fanoutfs.digests.recorder import Recorder
 from fanoutfs.engine.engine import Engine
-from fanoutfs.web.app import Service
-from fanoutfs.web.bind_service import Opened
+from fanoutfs.web.app import WebApp
+from fanoutfs.web.bind_service import BoundService
 from fanoutfs.web.digest_stream import DigestStream
 from fanoutfs.web.feed import Feed
 from fanoutfs.web.http_server import Server
@@ -15,7 +15,7 @@ from fanoutfs.web.http_server import Server
 log = logging.getLogger(__name__)
 
 
-async def serve(opened: Opened, engine: Engine) -> None:
+async def serve(opened: BoundService, engine: Engine) -> None:
     """Serve what an engine does, until it ends."""
     feed = Feed(engine.status)
     recorder = Recorder(engine.ring, engine.source_changed)
@@ -24,7 +24,7 @@ async def serve(opened: Opened, engine: Engine) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed.run)
             nursery.start_soon(recorder.run)
-            nursery.start_soon(Server(opened, Service(opened.access, feed, digests).app()).run)
+            nursery.start_soon(Server(opened, WebApp(opened.access, feed, digests).app()).run)
     except* Exception:
         # Whoever looks must not be able to end what is looked at.
         log.exception("the monitor service has ended, the mount goes on: this is a bug")

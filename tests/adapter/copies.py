@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fanoutfs.settings import PAGE
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.zeros import is_zero
+from fanoutfs.units import PAGE
 
 BLOCK = 2 * PAGE
 

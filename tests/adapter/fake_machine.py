@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.checking.machine import System
+from fanoutfs.checking.inspection import System
 from fanoutfs.checking.sysfs import SECTOR
 
 

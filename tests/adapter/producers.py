@@ -11,11 +11,12 @@ import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from fanoutfs.control.messages import Connection
-from fanoutfs.engine.control_server import Door, listen
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.engine.control_server import ControlServer, listen
 from fanoutfs.engine.engine import Engine
-from fanoutfs.settings import PAGE, Settings
+from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Borrower
+from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
 
@@ -35,8 +36,8 @@ class Served:
     path: Path
     ended: trio.Event = attrs.field(factory=trio.Event)
 
-    def connect(self) -> Connection:
-        return Connection.to(self.path)
+    def connect(self) -> ControlConnection:
+        return ControlConnection.to(self.path)
 
     def join(self, *, near: int | None = None, goes_on: tuple[int, int] | None = None) -> Borrower:
         return Borrower.join(self.connect(), "target", digests=False, near=near, goes_on=goes_on)
@@ -75,7 +76,7 @@ class Served:
 
     async def run(self) -> None:
         listener = listen(self.path)
-        await self.engine.run(trio.sleep_forever, Door(self.engine, listener).serve)
+        await self.engine.run(trio.sleep_forever, ControlServer(self.engine, listener).serve)
         self.ended.set()
 
 

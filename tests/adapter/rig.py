@@ -12,7 +12,7 @@ from fanoutfs.fuse.operations import Filesystem
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 
 SIZE = 10 * PAGE + 7
 CONTENT = bytes(i % 251 for i in range(SIZE))

@@ -14,8 +14,8 @@ import trio
 from fanoutfs.digests.recorder import Recorder
 from fanoutfs.settings import ServiceSettings
 from fanoutfs.web.access import LOOPBACK, Access
-from fanoutfs.web.app import Service
-from fanoutfs.web.bind_service import Opened, open_service
+from fanoutfs.web.app import WebApp
+from fanoutfs.web.bind_service import BoundService, open_service
 from fanoutfs.web.digest_stream import DigestStream
 from fanoutfs.web.feed import Feed
 from fanoutfs.web.http_server import Server
@@ -28,9 +28,9 @@ TOKEN = "correct-horse-battery"
 SHOWN = document(reader(1), mountpoint="/mnt", delivered=1, gauges={"granted": 0, "handler_bugs": 0})
 
 
-def make_service(token: str | None = None, shown: dict[str, Any] = SHOWN) -> Service:
+def make_service(token: str | None = None, shown: dict[str, Any] = SHOWN) -> WebApp:
     access = Access(names=LOOPBACK, port=8400, token=token)
-    return Service(access, Feed(lambda: shown), digests_of(make_rig()), clock=lambda: 1_800_000_000.0)
+    return WebApp(access, Feed(lambda: shown), digests_of(make_rig()), clock=lambda: 1_800_000_000.0)
 
 
 def digests_of(rig: Rig) -> DigestStream:
@@ -40,13 +40,13 @@ def digests_of(rig: Rig) -> DigestStream:
     )
 
 
-def client_of(service: Service, **headers: str) -> httpx.AsyncClient:
+def client_of(service: WebApp, **headers: str) -> httpx.AsyncClient:
     """Give a client that asks the application itself; it keeps cookies."""
     transport = httpx.ASGITransport(app=service.app())
     return httpx.AsyncClient(transport=transport, base_url="http://localhost:8400", headers=headers)
 
 
-def opened(**settings: Path) -> Opened:
+def opened(**settings: Path) -> BoundService:
     return open_service(ServiceSettings(host="127.0.0.1", port=free_port(), **settings))
 
 
@@ -55,7 +55,7 @@ class Served:
     """A service on the loopback, and those who have connected."""
 
     server: Server
-    service: Service
+    service: WebApp
     streams: list[trio.SocketStream] = attrs.field(factory=list)
 
     @property
@@ -76,7 +76,7 @@ async def serving(
     """Serve, and record what comes into the rig; in the end no client is left, whoever is connected."""
     listening = opened(**settings)
     digests = digests_of(rig or make_rig())
-    service = Service(listening.access, Feed(lambda: shown), digests)
+    service = WebApp(listening.access, Feed(lambda: shown), digests)
     served = Served(Server(listening, service.app()), service)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.feed.run)

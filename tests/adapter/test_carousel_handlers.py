@@ -9,7 +9,7 @@ import pytest
 
 from fanoutfs.fuse import files
 from fanoutfs.fuse.operations import Filesystem
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.adapter.rig import CONTENT, SIZE, WHO, look_up, open_image
 
 

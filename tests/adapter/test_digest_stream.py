@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.digests.digest_table import DigestTable, parse_line
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from fanoutfs.web import digest_stream
 from fanoutfs.web.digest_stream import MOST_FOLLOWERS
 from tests.adapter.service import at_once, receive_until, serving, until

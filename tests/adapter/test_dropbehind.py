@@ -6,11 +6,11 @@ import trio
 
 from fanoutfs.fuse.drop_behind import CHUNK, MARGIN, NOTIFICATION, DropBehind
 from fanoutfs.fuse.files import ReaderHandle
-from fanoutfs.fuse.reader import Consumer
+from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import MIB, PAGE
+from fanoutfs.units import MIB, PAGE
 
 SIZE = 1024 * MIB
 
@@ -18,7 +18,7 @@ SIZE = 1024 * MIB
 def make_handle() -> ReaderHandle:
     rules = Rules(blocks=1024, slots=2, run=1, patience=10.0, turn=2.0)
     ring = Ring(size=SIZE, block=MIB, rules=rules, memory=Memory(2, PAGE))
-    return ReaderHandle(Consumer(ring, 1, 0, "test"), 77, cached=True)
+    return ReaderHandle(Reader(ring, 1, 0, "test"), 77, cached=True)
 
 
 async def sent(handle: ReaderHandle, reads: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from fanoutfs.errors import SourceBrokeError
 from fanoutfs.fuse import files
 from fanoutfs.fuse.inodes import CROWD, FIRST_FRESH
 from fanoutfs.fuse.operations import MOST_HANDLES, Filesystem
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, look_up, make_filesystem, open_image
 
 

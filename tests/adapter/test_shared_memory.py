@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.ring.memory import Memory, SeenMemory
-from fanoutfs.settings import PAGE
-from fanoutfs.shm.grant_table import Sheet
+from fanoutfs.ring.memory import Memory, ReadOnlyMemory
+from fanoutfs.shm.grant_table import GrantTable
 from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
+from fanoutfs.units import PAGE
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -22,12 +22,12 @@ libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 @pytest.fixture(params=["slots", "sheet"])
 def handed(request: pytest.FixtureRequest) -> Iterator[int]:
     """Give a descriptor as a consumer gets it, of memory that has something in it and must not change."""
-    maker: Memory | Sheet
+    maker: Memory | GrantTable
     if request.param == "slots":
         maker = Memory(2, PAGE)
         maker.slot(0)[:] = b"s" * PAGE
     else:
-        maker = Sheet.make(3)
+        maker = GrantTable.make(3)
         maker.write(0, 1, b"0123456789abcdef")
     fd = os.dup(maker.fd)
     size = os.fstat(fd).st_size
@@ -94,7 +94,7 @@ def test_a_consumer_can_only_read(handed: int, way: str) -> None:
 def test_what_the_producer_writes_is_seen() -> None:
     """The mapping that it made before the seal stays its own to write."""
     memory = Memory(3, 2 * PAGE)
-    seen = SeenMemory(os.dup(memory.fd), 3, 2 * PAGE)
+    seen = ReadOnlyMemory(os.dup(memory.fd), 3, 2 * PAGE)
     for slot in range(3):
         memory.slot(slot)[:] = bytes([slot]) * 2 * PAGE
 
@@ -108,7 +108,7 @@ def test_a_view_outlives_its_producer() -> None:
     """A write to a target that is under way when the producer goes has memory to write from."""
     memory = Memory(1, PAGE)
     memory.slot(0)[:] = b"v" * PAGE
-    seen = SeenMemory(os.dup(memory.fd), 1, PAGE)
+    seen = ReadOnlyMemory(os.dup(memory.fd), 1, PAGE)
     view = seen.slot(0)
     memory.close()
     seen.close()

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.settings import PAGE
 from fanoutfs.source import salvage
-from fanoutfs.source.counters import Statistics
+from fanoutfs.source.counters import Counters
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.salvage import read_or_salvage
+from fanoutfs.units import PAGE
 from tests.noise import noise
 from tests.page_cache import cached_pages
 from tests.scratched import Scratched
@@ -130,7 +130,7 @@ def test_around_bad_pages_everything_else_is_had(bad: frozenset[int], size: int)
     """Just the bad pages are named, in their blocks, and every other byte is right."""
     source = Scratched(noise(size), bad)
     slots = slots_for(size)
-    statistics = Statistics()
+    statistics = Counters()
 
     ranges = read_or_salvage(source, 0, size, slots, statistics)
 
@@ -155,7 +155,7 @@ def test_the_search_for_bad_pages_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage, "SEARCH_SECONDS", 0.0)
     source = Scratched(bytes(2 * BLOCK), frozenset([7]))
 
-    ranges = read_or_salvage(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Statistics())
+    ranges = read_or_salvage(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Counters())
 
     assert ranges == {0: [(0, BLOCK)], 1: [(0, BLOCK)]}
     assert source.reads == 1

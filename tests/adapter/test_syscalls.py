@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.settings import PAGE
 from fanoutfs.targets import syscalls
 from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate, sync_file_range
+from fanoutfs.units import PAGE
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import TargetError
-from fanoutfs.settings import PAGE
 from fanoutfs.targets import descriptor, target, write_behind
 from fanoutfs.targets.syscalls import WAIT_AFTER, fallocate, sync_file_range
+from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
 from tests.noise import noise
 from tests.page_cache import cached_pages

@@ -10,8 +10,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.engine.engine import DRAIN_SECONDS, Engine
 from fanoutfs.errors import ClosingError
-from fanoutfs.fuse.reader import Consumer
-from fanoutfs.settings import PAGE, Settings
+from fanoutfs.fuse.reader import Reader
+from fanoutfs.settings import Settings
+from fanoutfs.units import PAGE
 from tests.scratched import Scratched
 
 CONTENT = bytes(20 * PAGE)
@@ -23,7 +24,7 @@ async def becomes(condition: Callable[[], bool]) -> None:
         await trio.to_thread.run_sync(time.sleep, 0.001)
 
 
-async def read_all(consumer: Consumer, failed: trio.Event) -> None:
+async def read_all(consumer: Reader, failed: trio.Event) -> None:
     try:
         for place in range(0, len(CONTENT), PAGE):
             await consumer.read(place, PAGE)
@@ -34,7 +35,7 @@ async def read_all(consumer: Consumer, failed: trio.Event) -> None:
 async def tell(engine: Engine, nursery: trio.Nursery) -> trio.Event:
     """Have a reader wait for another one, and the engine told once; return what its error sets."""
     ring, failed = engine.ring, trio.Event()
-    behind, front = (Consumer(ring, number, os.getpid(), "test") for number in (1, 2))
+    behind, front = (Reader(ring, number, os.getpid(), "test") for number in (1, 2))
     await behind.read(0, PAGE)
     nursery.start_soon(read_all, front, failed)
     await becomes(lambda: bool(ring.waiting()) and ring.rules.waits(ring.clock()) == {2: 1})

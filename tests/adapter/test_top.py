@@ -16,12 +16,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fanoutfs.errors import NoAnswerError, UnusableError
-from fanoutfs.settings import MIB
 from fanoutfs.status.rates import Speeds
 from fanoutfs.top import loop
 from fanoutfs.top.loop import watch
-from fanoutfs.top.screen import Layout, Page
-from fanoutfs.top.terminal import Event, Keys, Terminal, suspend, terminal
+from fanoutfs.top.screen import Layout, Screen
+from fanoutfs.top.terminal import Event, Keyboard, Terminal, suspend, terminal
+from fanoutfs.units import MIB
 from tests.documents import SIZE, document, reader
 from tests.limits import HANG_SECONDS
 
@@ -51,7 +51,7 @@ def drawn(on: Console) -> str:
     return on.file.getvalue()
 
 
-def lines(page: Page, *, width: int = 80, height: int = 24) -> list[str]:
+def lines(page: Screen, *, width: int = 80, height: int = 24) -> list[str]:
     on = console(width=width, height=height)
     on.print(page)
     return drawn(on).splitlines()
@@ -105,9 +105,9 @@ class Typed:
             raise event
         return event
 
-    def __call__(self) -> AbstractContextManager[Keys]:
+    def __call__(self) -> AbstractContextManager[Keyboard]:
         @contextmanager
-        def taken() -> Iterator[Keys]:
+        def taken() -> Iterator[Keyboard]:
             yield self
 
         return taken()
@@ -120,7 +120,7 @@ def test_a_page_says_what_a_producer_does() -> None:
     third = reader(3, kind="copy", command="fanoutfs", target="/dev/sdd", start=300 * MIB,
                    left=SIZE - 200 * MIB)  # fmt: skip
     said = document(first, second, third, source={"errors": 2})
-    page = Page(said, Speeds(20.0 * MIB, {1: 5.0 * MIB, 2: 5.0 * MIB, 3: 10.0 * MIB}))
+    page = Screen(said, Speeds(20.0 * MIB, {1: 5.0 * MIB, 2: 5.0 * MIB, 3: 10.0 * MIB}))
     expected = """\
 source   /dev/sdb, 1000 MiB; read so far 0.50 S (500 MiB), 20 MiB/s
 ring     100 of 100 slots of 1 MiB filled, 10.0% of the image; 2 bad places
@@ -149,7 +149,7 @@ id reader       at    behind        rate ready in state
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (132, 30), (40, 12), (20, 8)])
 def test_a_page_fits_its_terminal(count: int, width: int, height: int) -> None:
     """No line is longer; none is left over unless the terminal is lower than what is always there."""
-    page = Page(document(*many(count)), Speeds(), fills=True, keys="q quits")
+    page = Screen(document(*many(count)), Speeds(), fills=True, keys="q quits")
     found = lines(page, width=width, height=height)
 
     assert max(map(cell_len, found)) <= width
@@ -168,7 +168,7 @@ def test_few_readers_have_lanes_and_many_have_rows() -> None:
 
 def test_readers_that_do_not_fit_are_summarised() -> None:
     """How many, where, and what they do; who holds others up has a row."""
-    page = Page(document(*many(200)), Speeds(), fills=True)
+    page = Screen(document(*many(200)), Speeds(), fills=True)
     found = lines(page)
 
     assert 24 == len(found)
@@ -178,7 +178,7 @@ def test_readers_that_do_not_fit_are_summarised() -> None:
 
 def test_a_wide_terminal_has_lanes_beside_the_words() -> None:
     """When there are too many readers for lanes of their own."""
-    found = lines(Page(document(*many(30)), Speeds(), fills=True), width=160, height=45)
+    found = lines(Screen(document(*many(30)), Speeds(), fills=True), width=160, height=45)
 
     assert any(line.startswith(" 1 dd") and line.endswith("─") and "►" in line for line in found)
 
@@ -187,7 +187,7 @@ def test_without_utf_8_a_page_is_ascii() -> None:
     """A terminal that can't show the signs gets others."""
     shown = io.BytesIO()
     file = io.TextIOWrapper(shown, encoding="ascii")
-    Console(file=file, width=80, height=24, force_terminal=False).print(Page(document(reader(1)), Speeds()))
+    Console(file=file, width=80, height=24, force_terminal=False).print(Screen(document(reader(1)), Speeds()))
     file.flush()
 
     assert b"\n" + b"." * 32 + b"#" * 8 + b"." * 40 + b"\n" in shown.getvalue()
@@ -199,7 +199,7 @@ def test_colours_are_used_unless_they_are_not_wanted() -> None:
     for environment in ({"TERM": "xterm"}, {"TERM": "xterm", "NO_COLOR": "1"}):
         on = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard",
                      _environ=environment)  # fmt: skip
-        on.print(Page(document(reader(1)), Speeds()))
+        on.print(Screen(document(reader(1)), Speeds()))
         outputs.append(drawn(on))
 
     assert "\x1b[32m" in outputs[0]
@@ -210,7 +210,7 @@ def test_a_name_can_do_nothing_to_the_terminal() -> None:
     """Escape sequences in a process's name or the source's path are shown as question marks."""
     said = document(reader(1, command="\x1b[2Jdd"), source={"path": "/srv/\x1b]0;hi\x07.img"})
 
-    assert not any("\x1b" in line or "\x07" in line for line in lines(Page(said, Speeds())))
+    assert not any("\x1b" in line or "\x07" in line for line in lines(Screen(said, Speeds())))
 
 
 def test_a_file_gets_one_picture_with_the_rates_of_an_interval() -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
-from fanoutfs.settings import MIB, PAGE
 from fanoutfs.targets import verify as verifying
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import Verified, difference_message, verify
+from fanoutfs.units import MIB, PAGE
 from tests.adapter.copies import open_target
 from tests.limits import HANG_SECONDS
 from tests.noise import noise

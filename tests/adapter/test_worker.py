@@ -10,14 +10,15 @@ from typing import Any
 import attrs
 import pytest
 
-from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError
 from fanoutfs.copying.worker import RETRIES, Worker
 from fanoutfs.errors import FanoutError, SourceChangedError
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import PAGE
 from fanoutfs.shm.borrower import Image
 from fanoutfs.targets.target import Target
+from fanoutfs.units import PAGE
 from tests.adapter.copies import open_target
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, in_thread, producer, wait_for
 
@@ -29,8 +30,8 @@ class Copying:
     """A worker, and what is seen of it."""
 
     target: Target
-    connect: Callable[[], Connection]
-    connections: list[Connection] = attrs.field(factory=list)
+    connect: Callable[[], ControlConnection]
+    connections: list[ControlConnection] = attrs.field(factory=list)
     said: list[dict[str, Any]] = attrs.field(factory=list)
     written: list[int] = attrs.field(factory=list)
     """The blocks, in order, as often as they were written."""
@@ -51,7 +52,7 @@ class Copying:
         )
         return worker.run()
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> ControlConnection:
         self.connections.append(self.connect())
         return self.connections[-1]
 
@@ -144,7 +145,7 @@ async def test_producers_that_end_before_they_give_a_block(copying: MakeCopying)
     async with producer() as served:
         made = copying(served, b"x" * SIZE)
 
-        def cut() -> Connection:
+        def cut() -> ControlConnection:
             connection = served.connect()
             connection.socket.shutdown(socket.SHUT_RDWR)
             return connection
@@ -185,7 +186,7 @@ async def test_writes_that_last_longer_than_the_patience(
     """
     dormant, hangs = Rules.dormant, threading.Event()
 
-    def dormant_while_it_hangs(rules: Rules, point: Point, now: float) -> bool:
+    def dormant_while_it_hangs(rules: Rules, point: Cursor, now: float) -> bool:
         # Nor does a busy machine end a term: only a write that hangs does.
         return hangs.is_set() and dormant(rules, point, now)
 

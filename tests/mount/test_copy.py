@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.settings import parse_size
+from fanoutfs.units import parse_size
 from tests.mount.conftest import LoopFactory, PatternFactory
 from tests.mount.support import loops
 from tests.mount.support.copies import BLOCK, SMALL, Copies, lines

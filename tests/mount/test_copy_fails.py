@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.mount.conftest import FaultFactory, PatternFactory
 from tests.mount.support.commands import run
 from tests.mount.support.copies import BLOCK, SMALL, Copies, lines

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fanoutfs.settings import format_size
+from fanoutfs.units import format_size
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
 from tests.mount.support.commands import has_ended, wait_until
 from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written

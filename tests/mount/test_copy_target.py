@@ -8,8 +8,8 @@ import pytest
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
-from fanoutfs.settings import PAGE
 from fanoutfs.targets.verify import verify
+from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
 from tests.mount.conftest import LoopFactory
 from tests.mount.support.commands import run

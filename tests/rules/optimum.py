@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 import attrs
 
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.rules import Rules
 
@@ -104,9 +104,9 @@ class _Drive:
             self.rules.filled(decision, 0.0)
             self.read += len(decision.slots)
 
-    def take(self, point: Point) -> None:
+    def take(self, point: Cursor) -> None:
         if point.block not in self.rules.residency.slot_of:
-            ask = self.rules.ask(point, point.block, point.block, self.now, fresh=False)
+            ask = self.rules.request(point, point.block, point.block, self.now, fresh=False)
             self.produce()
             self.rules.answered(ask, self.now)
         assert point.block in self.rules.residency.slot_of
@@ -125,7 +125,7 @@ def of_the_rules(situation: Situation) -> int:
         look_ahead_runs=1,
     )
     drive = _Drive(rules)
-    points: list[Point] = []
+    points: list[Cursor] = []
     for time in range((situation.readers - 1) * situation.apart + situation.blocks):
         drive.now = float(time)
         if time == len(points) * situation.apart and len(points) < situation.readers:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
@@ -23,15 +23,15 @@ def make_rules(blocks: int, slots: int, run: int = 1) -> Rules:
     return Rules(blocks=blocks, slots=slots, run=run, patience=PATIENCE, turn=TURN)
 
 
-def reader(rules: Rules, at: int, start: int | None = None) -> Point:
+def reader(rules: Rules, at: int, start: int | None = None) -> Cursor:
     """One that counts and stands at ``at``: in-order, or wrapping from ``start``."""
     point = rules.open(len(rules.points), start=start)
     rules.move(point, at, counts=True, now=0.0)
     return point
 
 
-def wait(rules: Rules, point: Point, block: int) -> None:
-    rules.ask(point, block, block, 0.0, fresh=False)
+def wait(rules: Rules, point: Cursor, block: int) -> None:
+    rules.request(point, block, block, 0.0, fresh=False)
 
 
 def put(rules: Rules, blocks: Iterable[int]) -> None:
@@ -79,7 +79,7 @@ def test_nothing_goes_for_a_read_that_does_not_happen() -> None:
     reader(rules, start=0, at=5)
     reader(rules, start=0, at=11)
     front = reader(rules, start=12, at=13)
-    rules.ask(front, 13, 13, 0.0, fresh=True)
+    rules.request(front, 13, 13, 0.0, fresh=True)
     put(rules, [0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 12])
 
     decision, gone = decide(rules)
@@ -135,7 +135,7 @@ def test_the_last_of_a_pack_gets_what_it_asks_for_behind_its_place() -> None:
     last, front = reader(rules, at=1), reader(rules, at=7)
     put(rules, range(1, 7))
     wait(rules, front, 7)
-    rules.ask(last, 0, 0, 0.0, fresh=False)
+    rules.request(last, 0, 0, 0.0, fresh=False)
 
     decision, _ = decide(rules)
 

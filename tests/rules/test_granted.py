@@ -23,7 +23,7 @@ def full_ring(rules: Rules) -> None:
 def probe(rules: Rules, block: int) -> None:
     """Have somebody wait for a block."""
     point = rules.open(1)
-    rules.ask(point, block, block, 0.0, fresh=True)
+    rules.request(point, block, block, 0.0, fresh=True)
 
 
 def test_all_is_granted_and_the_source_rests_until_one_is_freed() -> None:
@@ -35,7 +35,7 @@ def test_all_is_granted_and_the_source_rests_until_one_is_freed() -> None:
 
     assert rules.decide(0.0) == Rest(math.inf)
     slot = rules.residency.slot_of[1]
-    assert rules.returned(range(1, 2))
+    assert rules.release(range(1, 2))
 
     assert rules.decide(0.0) == Read(10, (slot,), detour=True)
     assert set(rules.residency.slot_of) == {0, 2, 3}
@@ -50,9 +50,9 @@ def test_a_block_granted_to_two_stays_until_both_have_freed_it() -> None:
     probe(rules, 10)
     rules.decide(0.0)
 
-    rules.returned(range(2, 3))
+    rules.release(range(2, 3))
     assert rules.decide(0.0) == Rest(math.inf)
-    rules.returned(range(2, 3))
+    rules.release(range(2, 3))
     assert isinstance(rules.decide(0.0), Read)
     assert set(rules.residency.slot_of) == {0, 1, 3}
 
@@ -62,7 +62,7 @@ def test_what_is_granted_behind_the_images_end_lies_at_its_beginning() -> None:
     rules = make_rules()
     full_ring(rules)
     rules.grant(range(BLOCKS, BLOCKS + SLOTS))
-    rules.returned(range(3, 4))
+    rules.release(range(3, 4))
     probe(rules, 10)
 
     rules.decide(0.0)

@@ -4,7 +4,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 from fanoutfs.web.metrics import exposition
 from tests.documents import SIZE, document, reader
 

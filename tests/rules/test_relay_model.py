@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from fanoutfs.errors import UnusableError
 from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import MIB, RUN
+from fanoutfs.settings import RUN
 from fanoutfs.simulate.network.groups import Spread
 from fanoutfs.simulate.network.relay import spread
-from fanoutfs.simulate.scenario import Nodes, Reader, Scenario, Wire
+from fanoutfs.simulate.scenario import Nodes, Scenario, SimulatedReader, Wire
+from fanoutfs.units import MIB
 
 GIB = 1024 * MIB
 
@@ -37,7 +38,7 @@ def outcome(*nodes: Nodes, size: int = PASS, **said: Any) -> Spread:
 
 def node(at: float = 0.0, **said: Any) -> Nodes:
     """Give a node whose target comes with it."""
-    usual: dict[str, Any] = {"at": at, "targets": (Reader(at=at, order="carousel"),)}
+    usual: dict[str, Any] = {"at": at, "targets": (SimulatedReader(at=at, order="carousel"),)}
     return Nodes(**(usual | said))
 
 
@@ -130,7 +131,7 @@ def test_a_slow_node_is_not_waited_for_in_a_free_pace() -> None:
 
 def test_a_node_with_a_ring_of_its_own_runs_ahead_by_it() -> None:
     """A fast target beside a slow one is done before it by what the ring holds."""
-    targets = (Reader(order="carousel"), Reader(order="carousel", rate=0.5))
+    targets = (SimulatedReader(order="carousel"), SimulatedReader(order="carousel", rate=0.5))
     found = outcome(Nodes(targets=targets, ring=200), ring=20)
     assert [2 * PASS] == pytest.approx(done(found), abs=5)
 
@@ -173,7 +174,7 @@ def test_those_before_a_slow_node_run_ahead_by_their_rings() -> None:
 
 def test_readers_of_the_source_itself_hold_the_nodes_up() -> None:
     """A slow one at the source is waited for as anywhere."""
-    (found,) = chain(Nodes(wire=Wire(rate=100.0 * MIB)), runs=64, readers=(Reader(rate=10.0 * MIB),))
+    (found,) = chain(Nodes(wire=Wire(rate=100.0 * MIB)), runs=64, readers=(SimulatedReader(rate=10.0 * MIB),))
     assert 51.2 - 6.4 == pytest.approx(found, rel=0.06)
 
 
@@ -198,7 +199,7 @@ def comers(draw: st.DrawFn) -> tuple[Nodes, ...]:
                 card=draw(st.sampled_from([math.inf, 3.0])),
                 ring=draw(st.sampled_from([None, 4, SHORT])),
                 targets=tuple(
-                    Reader(at=at, order=order, rate=draw(st.sampled_from([None, 0.8])))  # type: ignore[arg-type]
+                    SimulatedReader(at=at, order=order, rate=draw(st.sampled_from([None, 0.8])))  # type: ignore[arg-type]
                     for order in orders
                 ),
             )

@@ -11,7 +11,7 @@ from rich.console import Console
 from fanoutfs.status.describe import describe
 from fanoutfs.status.document import read_document
 from fanoutfs.status.rates import Speeds
-from fanoutfs.top.screen import Page
+from fanoutfs.top.screen import Screen
 from tests.documents import document, reader
 from tests.letters import LETTERS
 
@@ -48,7 +48,7 @@ def show(shown: dict[str, Any]) -> str:
     """Show it in all ways that there are."""
     console = Console(width=180, height=40)
     with console.capture() as captured:
-        console.print(Page(shown, Speeds()))
+        console.print(Screen(shown, Speeds()))
     return describe(shown) + captured.get()
 
 

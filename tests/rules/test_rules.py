@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
@@ -16,7 +16,7 @@ def make_rules(blocks: int = 100, slots: int = 16, run: int = 2, *, strict: bool
     return Rules(blocks=blocks, slots=slots, run=run, patience=PATIENCE, turn=TURN, strict=strict)
 
 
-def reader(rules: Rules, number: int, at: int, now: float = 0.0, *, counts: bool = True) -> Point:
+def reader(rules: Rules, number: int, at: int, now: float = 0.0, *, counts: bool = True) -> Cursor:
     point = rules.open(number)
     rules.move(point, at, counts=counts, now=now)
     return point
@@ -63,9 +63,9 @@ def test_the_nearest_wanted_block_ahead_of_the_head_is_next() -> None:
     reader(rules, 1, 10)
     fill(rules)
     behind = reader(rules, 2, 0)
-    rules.ask(behind, 0, 0, 0.0, fresh=False)
+    rules.request(behind, 0, 0, 0.0, fresh=False)
     ahead = reader(rules, 3, 60)
-    rules.ask(ahead, 60, 60, 1.0, fresh=False)
+    rules.request(ahead, 60, 60, 1.0, fresh=False)
 
     decision = rules.decide(1.0)
 
@@ -91,7 +91,7 @@ def test_the_first_block_after_an_open_is_read_off_the_sweep_at_once() -> None:
     fill(rules, most=1)
     head = rules.head
     probe = rules.open(2)
-    rules.ask(probe, 50, 50, 0.0, fresh=True)
+    rules.request(probe, 50, 50, 0.0, fresh=True)
 
     decision = rules.decide(0.0)
 
@@ -105,7 +105,7 @@ def test_who_has_waited_a_turn_gets_its_block_off_the_sweep() -> None:
     """R1a: not before ``turn`` seconds, and then ahead of a nearer block of the sweep."""
     rules = make_rules(slots=64)
     late = reader(rules, 1, 0)
-    rules.ask(late, 0, 0, 0.0, fresh=False)
+    rules.request(late, 0, 0, 0.0, fresh=False)
     reader(rules, 2, 50)
     rules.head = 50
 
@@ -126,7 +126,7 @@ def test_detours_get_at_most_half_of_the_sources_time() -> None:
     spent = {True: 0.0, False: 0.0}
     for i in range(60):
         probe = rules.open(100 + i)
-        rules.ask(probe, 500 + i, 500 + i, float(i), fresh=True)
+        rules.request(probe, 500 + i, 500 + i, float(i), fresh=True)
         rules.move(walker, rules.head, counts=True, now=float(i))
         decision = rules.decide(float(i))
         assert isinstance(decision, Read)
@@ -173,7 +173,7 @@ def test_the_front_waits_for_one_in_reach_behind_it() -> None:
         fill(rules)
         if front.block in rules.residency.slot_of:
             rules.move(front, front.block + 1, counts=True, now=0.0)
-    rules.ask(front, front.block, front.block, 0.0, fresh=False)
+    rules.request(front, front.block, front.block, 0.0, fresh=False)
 
     decision = rules.decide(TURN)
 
@@ -215,7 +215,7 @@ def test_after_patience_one_that_takes_nothing_holds_nobody() -> None:
     for at in range(1, 16):
         fill(rules, now=1.0)
         rules.move(front, at, counts=True, now=1.0)
-    rules.ask(front, 15, 15, 1.0, fresh=False)
+    rules.request(front, 15, 15, 1.0, fresh=False)
 
     assert rules.decide(1.0 + TURN) == Rest(PATIENCE)
     assert rules.dormant(stopped, PATIENCE) is True
@@ -228,7 +228,7 @@ def test_its_next_ask_makes_a_dormant_one_live() -> None:
     stopped = reader(rules, 1, 0, now=0.0)
     fill(rules, now=0.0)
 
-    rules.ask(stopped, 50, 50, 100.0, fresh=False)
+    rules.request(stopped, 50, 50, 100.0, fresh=False)
 
     assert rules.dormant(stopped, 100.0) is False
 
@@ -237,7 +237,7 @@ def test_one_that_waits_for_us_is_not_dormant() -> None:
     """R5 is about those who don't take what they could have, not about a slow source."""
     rules = make_rules()
     waiting = reader(rules, 1, 5, now=0.0)
-    rules.ask(waiting, 5, 5, 0.0, fresh=False)
+    rules.request(waiting, 5, 5, 0.0, fresh=False)
 
     assert rules.dormant(waiting, 1000.0) is False
 
@@ -284,7 +284,7 @@ def test_a_jumping_reader_is_served_while_a_pack_fills_the_ring() -> None:
     needed = resident(rules)
     for number in range(3, 9):
         probe = rules.open(number)
-        ask = rules.ask(probe, 900 - number, 900 - number, 0.0, fresh=True)
+        ask = rules.request(probe, 900 - number, 900 - number, 0.0, fresh=True)
         read = rules.decide(0.0)
         assert isinstance(read, Read)
         assert (read.first, read.detour) == (900 - number, True)
@@ -322,12 +322,12 @@ def test_one_that_waits_for_the_sweep_takes_no_look_ahead_from_the_others() -> N
     """A newcomer at 0 has nothing yet: the front goes on with all of its look-ahead, and keeps the head."""
     rules = make_rules(blocks=1000, slots=16, run=4)
     front = reader(rules, 1, 500)
-    rules.ask(front, 500, 500, 0.0, fresh=True)
+    rules.request(front, 500, 500, 0.0, fresh=True)
     first = rules.decide(0.0)
     assert isinstance(first, Read)
     rules.filled(first, 0.0)
     late = reader(rules, 2, 0)
-    rules.ask(late, 0, 0, 0.0, fresh=False)
+    rules.request(late, 0, 0, 0.0, fresh=False)
 
     assert [500, 504] == [first.first, *(read.first for read in fill(rules, most=1))]
 
@@ -350,7 +350,7 @@ def test_what_was_asked_for_is_read_whatever_has_to_go_for_it() -> None:
         rules.residency.add(block, rules.residency.lend_slot(after=-1))
     reader(rules, 1, 10)
     straddling = reader(rules, 2, 7)
-    rules.ask(straddling, 7, 8, 0.0, fresh=False)
+    rules.request(straddling, 7, 8, 0.0, fresh=False)
 
     decision = rules.decide(0.0)
 
@@ -362,7 +362,7 @@ def test_what_was_asked_for_is_read_and_not_all_that_lies_before_it() -> None:
     """A reader with several requests at once, the farthest beyond its look-ahead: that is read next."""
     rules = make_rules(slots=4, run=4)
     point = reader(rules, 1, 0)
-    rules.ask(point, 11, 12, 0.0, fresh=False)
+    rules.request(point, 11, 12, 0.0, fresh=False)
 
     reads = fill(rules)
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from fanoutfs.checking.confirm import confirm
 from fanoutfs.checking.lsblk import Listed, listed
-from fanoutfs.checking.safety import Candidate, Target, TargetKind, named_twice, refusals
-from fanoutfs.checking.storage import Device, Kind, Machine, Mounted, Piece
-from fanoutfs.settings import MIB
+from fanoutfs.checking.safety import Candidate, RequestedTarget, TargetKind, named_twice, refusals
+from fanoutfs.checking.storage import Device, Kind, Mounted, Piece, StorageGraph
+from fanoutfs.units import MIB
 
 GIB = 1024 * MIB
-ROOM = Target(named="/root/image", path="/root/image", kind="file", identity="image")
+ROOM = RequestedTarget(named="/root/image", path="/root/image", kind="file", identity="image")
 
 
 def device(name: str, kind: Kind = "disk", size: int = GIB, **more: object) -> Device:
@@ -62,7 +62,7 @@ DEVICES = {
     "empty": device("empty", size=0),
 }
 
-MACHINE = Machine(
+MACHINE = StorageGraph(
     devices=DEVICES,
     lies_on={
         "sda1": part("sda", 0, GIB // 2),
@@ -88,15 +88,17 @@ MACHINE = Machine(
 )
 
 
-def target(storage: str, **more: object) -> Target:
+def target(storage: str, **more: object) -> RequestedTarget:
     """Make a target, as a user would name it, of a storage of the machine."""
     kind: TargetKind = "disk" if storage in DEVICES else "file"
     path = MACHINE.name(storage)
     fields = {"named": path, "path": path, "kind": kind, "identity": storage, **more}
-    return Target(**fields)  # type: ignore[arg-type]
+    return RequestedTarget(**fields)  # type: ignore[arg-type]
 
 
-def refused(source: str, *targets: str | Target, machine: Machine = MACHINE, size: int = GIB) -> list[str]:
+def refused(
+    source: str, *targets: str | RequestedTarget, machine: StorageGraph = MACHINE, size: int = GIB
+) -> list[str]:
     all_targets = [target(one) if isinstance(one, str) else one for one in targets]
     return refusals(target(source), size, all_targets, machine)
 
@@ -359,7 +361,7 @@ SPAN = 12
 
 
 @st.composite
-def windows(draw: st.DrawFn) -> tuple[Machine, dict[str, set[int]]]:
+def windows(draw: st.DrawFn) -> tuple[StorageGraph, dict[str, set[int]]]:
     """Make storages that are windows on one another, and the bytes of the lowest that each of them shows."""
     lies_on: dict[str, list[Piece]] = {}
     shows = {"s0": list(range(SPAN)), "s1": list(range(100, 100 + SPAN))}
@@ -370,12 +372,12 @@ def windows(draw: st.DrawFn) -> tuple[Machine, dict[str, set[int]]]:
         end = draw(st.integers(min(begin + 1, length), length))
         lies_on[name] = part(base, begin, end)
         shows[name] = shows[base][begin:end]
-    return Machine(devices={}, lies_on=lies_on), {name: set(bytes_) for name, bytes_ in shows.items()}
+    return StorageGraph(devices={}, lies_on=lies_on), {name: set(bytes_) for name, bytes_ in shows.items()}
 
 
 @given(windows(), st.sampled_from(NAMES), st.sampled_from(NAMES))
 def test_windows_share_bytes_when_a_byte_is_shown_by_both(
-    world: tuple[Machine, dict[str, set[int]]], one: str, other: str
+    world: tuple[StorageGraph, dict[str, set[int]]], one: str, other: str
 ) -> None:
     """Held against the bytes themselves; from either side alike."""
     machine, shows = world
@@ -385,7 +387,7 @@ def test_windows_share_bytes_when_a_byte_is_shown_by_both(
 
 def test_windows_on_one_window() -> None:
     """Two loop devices on different parts of a partition share nothing, on its disk neither."""
-    machine = Machine(
+    machine = StorageGraph(
         devices={},
         lies_on={"part": part("disk", 5, 25), "low": part("part", 0, 4), "high": part("part", 4, 9)},
     )
@@ -395,7 +397,7 @@ def test_windows_on_one_window() -> None:
 
 def test_a_graph_that_goes_round_comes_to_an_end() -> None:
     """The kernel allows none, but it may change while it is read."""
-    machine = Machine(devices={}, lies_on={"a": on("b"), "b": on("a")})
+    machine = StorageGraph(devices={}, lies_on={"a": on("b"), "b": on("a")})
     assert machine.meeting("a", "b") is not None
     assert machine.meeting("a", "c") is None
 

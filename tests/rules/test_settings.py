@@ -2,7 +2,8 @@ import pytest
 
 from fanoutfs.errors import UsageError
 from fanoutfs.fuse.mount_options import mount_options
-from fanoutfs.settings import MIB, MountSettings, Settings, format_size, parse_size
+from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.units import MIB, format_size, parse_size
 
 
 def settings(**changes: object) -> Settings:

@@ -11,18 +11,18 @@ from fanoutfs.cli import commands
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.ring.decision import Rest
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import MIB
 from fanoutfs.simulate.grain import LEAST_BLOCKS, LEAST_SLOTS, grain
 from fanoutfs.simulate.model import simulate
 from fanoutfs.simulate.report import MOST_ROWS
 from fanoutfs.simulate.result import Outcome
-from fanoutfs.simulate.scenario import Order, Reader, Scenario, Stall
+from fanoutfs.simulate.scenario import Order, Scenario, SimulatedReader, Stall
+from fanoutfs.units import MIB
 
 PASS = 400
 """Blocks of the image, and seconds of a pass."""
 
 
-def outcome(*readers: Reader, ring: int = 20, **settings: Any) -> Outcome:
+def outcome(*readers: SimulatedReader, ring: int = 20, **settings: Any) -> Outcome:
     usual = {"block": 1, "run": 1, "source_rate": 1.0, "turn": PASS / 10, "patience": float(PASS)}
     return simulate(Scenario(size=PASS, ring=ring, readers=readers, **(usual | settings)))
 
@@ -31,13 +31,13 @@ def took(found: Outcome) -> list[int]:
     return [round(r.took) for r in found.readers if r.took is not None]
 
 
-def late(count: int, **reader: Any) -> tuple[Reader, ...]:
-    return tuple(Reader(at=i * PASS / count, **reader) for i in range(count))
+def late(count: int, **reader: Any) -> tuple[SimulatedReader, ...]:
+    return tuple(SimulatedReader(at=i * PASS / count, **reader) for i in range(count))
 
 
 def test_a_lone_reader_costs_one_pass_and_waits_for_the_source() -> None:
     """It has its last byte when the source has read it."""
-    found = outcome(Reader())
+    found = outcome(SimulatedReader())
     assert (PASS, 0, [PASS]) == (found.source_bytes, found.seeks, took(found))
     assert PASS == found.readers[0].waited
     assert 1 == found.readers[0].longest
@@ -45,7 +45,7 @@ def test_a_lone_reader_costs_one_pass_and_waits_for_the_source() -> None:
 
 def test_readers_that_come_together_share_a_pass() -> None:
     """However many."""
-    found = outcome(*[Reader()] * 50)
+    found = outcome(*[SimulatedReader()] * 50)
     assert (PASS, [PASS] * 50) == (found.source_bytes, took(found))
 
 
@@ -68,7 +68,7 @@ def test_late_readers_in_order_share_what_the_ring_holds(
 
 def test_a_slow_reader_is_waited_for_in_a_strict_pace() -> None:
     """One pass, and the quick one has to take as long as the slow one, but for the ring."""
-    found = outcome(Reader(), Reader(rate=0.5), ring=100)
+    found = outcome(SimulatedReader(), SimulatedReader(rate=0.5), ring=100)
     assert 1.0 == found.passes
     assert 2 * PASS - 2 * 100 < took(found)[0] <= 2 * PASS
     assert 2 * PASS <= took(found)[1] <= 2 * PASS + 2
@@ -76,28 +76,35 @@ def test_a_slow_reader_is_waited_for_in_a_strict_pace() -> None:
 
 def test_nobody_waits_for_a_slow_reader_in_a_free_pace() -> None:
     """The quick one is as quick as alone, and the source is read nearly twice."""
-    found = outcome(Reader(rate=0.8), Reader(rate=0.4), ring=20, pace="free", source_rate=10.0)
+    found = outcome(
+        SimulatedReader(rate=0.8), SimulatedReader(rate=0.4), ring=20, pace="free", source_rate=10.0
+    )
     assert [500, 1000] == took(found)
     assert 1.75 < found.passes <= 2.0
 
 
 def test_a_stopped_reader_is_waited_for_as_long_as_patience_lasts() -> None:
     """The other one stands for that long, and no longer."""
-    stopped = Reader(rate=0.9, stalls=(Stall(position=100, seconds=500.0),))
-    found = outcome(Reader(rate=0.9), stopped, patience=100.0)
+    stopped = SimulatedReader(rate=0.9, stalls=(Stall(position=100, seconds=500.0),))
+    found = outcome(SimulatedReader(rate=0.9), stopped, patience=100.0)
     assert 100 - 20 / 0.9 <= found.readers[0].longest <= 100 + 1 / 0.9
     assert 500 + PASS / 0.9 < took(found)[1]
 
 
 def test_a_stall_begins_when_its_time_has_come() -> None:
     """It adds its length to a reader's time."""
-    found = outcome(Reader(rate=0.5, stalls=(Stall(at=100.0, seconds=50.0),)))
+    found = outcome(SimulatedReader(rate=0.5, stalls=(Stall(at=100.0, seconds=50.0),)))
     assert 2 * PASS + 50 == pytest.approx(found.readers[0].took, abs=2)
 
 
 def test_a_reader_that_leaves_is_not_waited_for() -> None:
     """Whether it waits then or takes."""
-    found = outcome(Reader(), Reader(rate=0.1, leaves=100.0), Reader(rate=2.0, leaves=100.5), patience=1e6)
+    found = outcome(
+        SimulatedReader(),
+        SimulatedReader(rate=0.1, leaves=100.0),
+        SimulatedReader(rate=2.0, leaves=100.5),
+        patience=1e6,
+    )
     assert (None, None) == (found.readers[1].took, found.readers[2].took)
     assert took(found)[0] < PASS + 100
     assert 1.0 == found.passes
@@ -113,21 +120,23 @@ def test_a_seek_costs_its_time() -> None:
 
 def test_the_source_rests_when_nobody_wants_anything() -> None:
     """A reader that comes long after another one finds what is left in the ring, and reads the rest."""
-    found = outcome(Reader(), Reader(at=10.0 * PASS), ring=20)
+    found = outcome(SimulatedReader(), SimulatedReader(at=10.0 * PASS), ring=20)
     assert 2 * PASS - 20 <= found.source_bytes < 2 * PASS
     assert [PASS, found.source_bytes - PASS] == took(found)
 
 
 def test_the_last_block_is_as_long_as_the_image() -> None:
     """Bytes are counted, not blocks."""
-    found = simulate(Scenario(size=1050, ring=500, block=100, source_rate=10.0, readers=(Reader(rate=5.0),)))
+    found = simulate(
+        Scenario(size=1050, ring=500, block=100, source_rate=10.0, readers=(SimulatedReader(rate=5.0),))
+    )
     assert 1050 == found.source_bytes
     assert 210 <= took(found)[0] <= 220
 
 
 def test_ten_thousand_readers_are_modelled_in_coarse_blocks() -> None:
     """Some hundred blocks of the image, some tens of slots of the ring; proportions stay."""
-    readers = tuple(Reader() for _ in range(10_000))
+    readers = tuple(SimulatedReader() for _ in range(10_000))
     found = grain(Scenario(size=1 << 50, ring=1 << 45, readers=readers))
     assert LEAST_BLOCKS <= found.blocks <= 2048
     assert LEAST_SLOTS <= found.slots < 2 * LEAST_SLOTS
@@ -136,7 +145,7 @@ def test_ten_thousand_readers_are_modelled_in_coarse_blocks() -> None:
 
 def test_many_rates_are_rounded_in_a_coarse_model_alone() -> None:
     """To steps of two percent; else each reader has its own."""
-    readers = tuple(Reader(rate=1e6 + i) for i in range(1000))
+    readers = tuple(SimulatedReader(rate=1e6 + i) for i in range(1000))
     coarse = grain(Scenario(size=1 << 50, ring=1 << 45, readers=readers))
     fine = grain(Scenario(size=1 << 30, ring=1 << 28, block=MIB, readers=readers))
     few = grain(Scenario(size=1 << 50, ring=1 << 45, readers=readers[:3] * 300))
@@ -148,14 +157,14 @@ def test_many_rates_are_rounded_in_a_coarse_model_alone() -> None:
 
 def test_a_block_as_on_a_mount_is_left_alone() -> None:
     """Who names one of a size that a mount can have gets a mount's runs and turns."""
-    found = grain(Scenario(size=1 << 30, ring=1 << 28, block=16 * MIB, readers=(Reader(),)))
+    found = grain(Scenario(size=1 << 30, ring=1 << 28, block=16 * MIB, readers=(SimulatedReader(),)))
     assert (64, 16, 1, False) == (found.blocks, found.slots, found.run, found.coarse)
 
 
 def test_a_ring_of_less_than_two_blocks_is_wrong_usage() -> None:
     """The same as for a mount."""
     with pytest.raises(UsageError, match="ring 1 MiB must hold two blocks of 1 MiB"):
-        grain(Scenario(size=1 << 30, ring=MIB, readers=(Reader(),)))
+        grain(Scenario(size=1 << 30, ring=MIB, readers=(SimulatedReader(),)))
 
 
 def run(*words: str) -> Result:
@@ -203,7 +212,7 @@ def test_carousels_read_on_to_where_the_last_one_began() -> None:
 def test_readers_of_both_kinds_share_a_sweep() -> None:
     """The carousels have everything within a pass of their start."""
     kinds = [(0.0, "image"), (0.0, "image"), (0.3, "carousel"), (0.5, "image"), (0.8, "carousel")]
-    found = outcome(*(Reader(at=at * PASS, order=order) for at, order in kinds), ring=40)  # type: ignore[arg-type]
+    found = outcome(*(SimulatedReader(at=at * PASS, order=order) for at, order in kinds), ring=40)  # type: ignore[arg-type]
     assert 1.92 == pytest.approx(found.passes, abs=0.01)
     assert took(found)[2] <= PASS >= took(found)[4]
 
@@ -223,7 +232,10 @@ def test_readers_bound_by_their_targets_cost_beladys_optimum_in_a_free_pace(
 @pytest.mark.parametrize("order", ["image", "carousel"])
 def test_each_reader_of_a_cohort_has_its_own_waits(order: Order) -> None:
     """A reader that takes no time for what it gets waits all the time, with whomever it goes on."""
-    readers = [Reader(order=order), *(Reader(at=200.0 + 3 * i, order=order) for i in range(9))]
+    readers = [
+        SimulatedReader(order=order),
+        *(SimulatedReader(at=200.0 + 3 * i, order=order) for i in range(9)),
+    ]
     found = outcome(*readers)
     assert [r.took for r in found.readers] == pytest.approx([r.waited for r in found.readers])
 
@@ -246,7 +258,7 @@ def test_whatever_comes_gets_everything(orders: list[Order], rates: list[float |
     """Of few kinds, at random: a reader's time is what it takes and what it waits."""
     chance = random.Random(seed)
     readers = [
-        Reader(
+        SimulatedReader(
             at=float(chance.randrange(PASS)),
             order=chance.choice(orders),
             rate=chance.choice(rates),
@@ -265,4 +277,4 @@ def test_rules_that_stand_still_are_said(monkeypatch: pytest.MonkeyPatch) -> Non
     """It ends, with when and how many wait, where a mount would hang."""
     monkeypatch.setattr(Rules, "decide", lambda _rules, _now: Rest())
     with pytest.raises(UnusableError, match="the rules stand still at 5 s with 2 readers waiting"):
-        outcome(Reader(), Reader(at=5.0))
+        outcome(SimulatedReader(), SimulatedReader(at=5.0))

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.ring.stream import AHEAD, BEHIND, MOST_PIECES, Stream
-from fanoutfs.settings import KIB, MIB
+from fanoutfs.units import KIB, MIB
 
 SIZE = 1024 * MIB
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError, UsageError
-from fanoutfs.settings import MIB
 from fanoutfs.simulate.parse import parse_seconds
-from fanoutfs.simulate.scenario import Reader, Scenario, Stall
+from fanoutfs.simulate.scenario import Scenario, SimulatedReader, Stall
 from fanoutfs.simulate.trace import load, scenarios
+from fanoutfs.units import MIB
 
 GIB = 1024 * MIB
 
@@ -53,9 +53,9 @@ def test_a_trace_says_all_that_a_scenario_has(tmp_path: Path) -> None:
         turn=3.0,
         pace="free",
         readers=(
-            Reader(rate=20.0 * MIB),
-            Reader(at=300.0, rate=20.0 * MIB),
-            Reader(
+            SimulatedReader(rate=20.0 * MIB),
+            SimulatedReader(at=300.0, rate=20.0 * MIB),
+            SimulatedReader(
                 at=3600.0,
                 order="carousel",
                 stalls=(Stall(at=7200.0, seconds=60.0), Stall(position=GIB, seconds=90.0)),
@@ -70,7 +70,7 @@ def test_a_trace_says_all_that_a_scenario_has(tmp_path: Path) -> None:
 
 def test_who_says_nothing_gets_one_reader_and_the_mounts_settings() -> None:
     """Size and ring are enough."""
-    assert [Scenario(size=GIB, ring=64 * MIB, readers=(Reader(),))] == scenarios(
+    assert [Scenario(size=GIB, ring=64 * MIB, readers=(SimulatedReader(),))] == scenarios(
         {"size": "1G", "ring": "64M"}
     )
 

@@ -1,6 +1,6 @@
 """Runs are whole where that costs nobody anything: a read has its price, and so has a decision."""
 
-from fanoutfs.ring.cursor import Point
+from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 from tests.rules.world import World
@@ -12,13 +12,13 @@ def make_rules(*, strict: bool = True) -> Rules:
     return Rules(blocks=BLOCKS, slots=SLOTS, run=RUN, patience=10.0, turn=2.0, strict=strict)
 
 
-def reader(rules: Rules, at: int) -> Point:
+def reader(rules: Rules, at: int) -> Cursor:
     point = rules.open(len(rules.points))
     rules.move(point, at, counts=True, now=0.0)
     return point
 
 
-def spread(rules: Rules, hindmost: int, front: int) -> list[Point]:
+def spread(rules: Rules, hindmost: int, front: int) -> list[Cursor]:
     """Have eight readers between two blocks, with all that the hindmost needs up to the front there."""
     for block in range(hindmost, front):
         rules.residency.add(block, rules.residency.lend_slot(after=-1))

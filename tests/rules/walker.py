@@ -4,14 +4,14 @@ import math
 
 import attrs
 
-from fanoutfs.ring.cursor import Ask, Point
+from fanoutfs.ring.cursor import Cursor, Request
 
 
 @attrs.define(eq=False)
-class Request:
+class PendingRequest:
     """What a reader waits for: blocks ``at`` to ``last``, unrolled; a straggler's lie behind its place."""
 
-    ask: Ask
+    ask: Request
     at: int
     last: int
     since: float
@@ -23,14 +23,14 @@ class Request:
 class Walker:
     """A reader of the world; ``had`` is every block that it was given since it began or jumped, in order."""
 
-    point: Point
+    point: Cursor
     place: int
     end: int
     wraps: bool
     counts: bool = False
     fresh: bool = True
     taken_at: float = -math.inf
-    request: Request | None = None
+    request: PendingRequest | None = None
     had: list[int] = attrs.field(factory=list)
     began: int = 0
     borrows: bool = False

@@ -14,7 +14,7 @@ import attrs
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
 from tests.rules.inspection import Inspection
-from tests.rules.walker import Request, Walker
+from tests.rules.walker import PendingRequest, Walker
 
 SOON = 1e-6
 """Seconds that a read of the source takes unless a test says otherwise."""
@@ -123,7 +123,7 @@ class World:
         """Take back what one has in hand."""
         walker = self.walkers[number]
         if walker.hand:
-            self.awake |= self.rules.returned(walker.granted)
+            self.awake |= self.rules.release(walker.granted)
             walker.hand.clear()
             self.upsets += 1
 
@@ -141,7 +141,7 @@ class World:
             slots = [self.rules.residency.slot_of.get(block % self.rules.blocks) for block in freed]
             assert walker.hand[:size] == slots, "what is being copied out has to stay where it is"
             del walker.hand[:size]
-            self.awake |= self.rules.returned(freed)
+            self.awake |= self.rules.release(freed)
             self._take(walker, freed)
         else:
             # One that lost what it had is live again from when it goes on.
@@ -161,11 +161,11 @@ class World:
 
     def _ask(self, walker: Walker, first: int, last: int, *, straggler: bool = False) -> None:
         urgent = walker.fresh or not walker.counts or straggler
-        ask = self.rules.ask(walker.point, first, last, self.now, fresh=walker.fresh)
-        walker.request = Request(ask, first, last, self.now, urgent, straggler)
+        ask = self.rules.request(walker.point, first, last, self.now, fresh=walker.fresh)
+        walker.request = PendingRequest(ask, first, last, self.now, urgent, straggler)
         self.awake = True
 
-    def _answer(self, walker: Walker, request: Request) -> bool:
+    def _answer(self, walker: Walker, request: PendingRequest) -> bool:
         """Hand out what was asked for: at once when all is there, else block by block."""
         if not self._there(request.at):
             return False
@@ -259,7 +259,7 @@ class World:
         held = {r.at % self.rules.blocks for w in self.walkers.values() if (r := w.request) is not None}
         held |= {granted % self.rules.blocks for w in self.walkers.values() for granted in w.granted}
         if block in self.rules.residency.slot_of and block not in held:
-            self.rules.forget(block)
+            self.rules.drop_bad(block)
             self.upsets += 1
 
     # Time

@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.control.messages import Connection, Message
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import Message
 from fanoutfs.shm.borrower import Borrower
 from fanoutfs.shm.lender import Lender
 from tests.tasks.rig import Rig
@@ -43,7 +44,7 @@ def lend(
 
 
 @attrs.define(eq=False)
-class Wire(Connection):
+class Wire(ControlConnection):
     """A connection that takes no time: the lender stands at its other end."""
 
     lender: Lender = attrs.field(kw_only=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from fanoutfs.fuse.reader import Consumer
+from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.rules import Rules
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 
 
 def pattern(size: int) -> bytes:
@@ -28,10 +28,10 @@ class Rig:
     blocks_read: list[int] = attrs.field(factory=list)
     opened: int = 0
 
-    def open(self, turn_from: int | None = None) -> Consumer:
+    def open(self, turn_from: int | None = None) -> Reader:
         """Open the image, or, with the byte at which its turn begins, a carousel."""
         self.opened += 1
-        return Consumer(self.ring, self.opened, 0, "test", turn_from)
+        return Reader(self.ring, self.opened, 0, "test", turn_from)
 
     async def produce(self) -> None:
         ring = self.ring
@@ -45,7 +45,7 @@ class Rig:
             ring.filled(read, {block: self.bad[block] for block in read.blocks if block in self.bad})
 
 
-async def read_all(consumer: Consumer, piece: int) -> bytes:
+async def read_all(consumer: Reader, piece: int) -> bytes:
     """Read a file to its end in pieces of ``piece`` bytes, and close it."""
     got = bytearray()
     while found := await read(consumer, len(got), piece):
@@ -55,7 +55,7 @@ async def read_all(consumer: Consumer, piece: int) -> bytes:
     return bytes(got)
 
 
-async def read(consumer: Consumer, offset: int, size: int) -> Buffer:
+async def read(consumer: Reader, offset: int, size: int) -> Buffer:
     """Read as the file system does: cut off at the end, at once if that can be, else waiting."""
     size = min(size, consumer.ring.size - offset)
     if size <= 0:

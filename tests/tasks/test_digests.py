@@ -11,9 +11,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from fanoutfs.digests import slot_cache as digests_module
 from fanoutfs.digests.digest import DIGEST_SIZE
-from fanoutfs.digests.slot_cache import Digests
+from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.ring.memory import Memory
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
 
 SLOTS = 4
@@ -27,7 +27,7 @@ def right(content: bytes) -> bytes:
 class Hashing:
     """The digests of a few slots; ``go`` cleared holds whoever hashes."""
 
-    digests: Digests
+    digests: SlotDigests
     go: threading.Event = attrs.field(factory=threading.Event)
     begun: threading.Event = attrs.field(factory=threading.Event)
     lengths: list[int] = attrs.field(factory=list)
@@ -59,7 +59,7 @@ class Hashing:
 def hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hashing]:
     """Hash slots 0 to 3, which are full of their own letters; at the end nothing is being made."""
     memory = Memory(SLOTS, PAGE)
-    made = Hashing(Digests(memory))
+    made = Hashing(SlotDigests(memory))
     for slot in range(SLOTS):
         made.fill(slot, b"abcd"[slot : slot + 1])
     made.go.set()

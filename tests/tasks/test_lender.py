@@ -13,9 +13,9 @@ from trio.testing import MockClock
 from fanoutfs.digests import slot_cache as digests_module
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceBrokeError
-from fanoutfs.settings import PAGE
-from fanoutfs.shm.grant_table import Sheet
+from fanoutfs.shm.grant_table import GrantTable
 from fanoutfs.shm.lender import Lender
+from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
 from tests.tasks.borrowing import Copy, borrow, is_empty, lend, only
 from tests.tasks.rig import Rig, make_rig, read, read_all
@@ -182,9 +182,9 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
     lender = lend(rig)
     made = Copy(borrow(lender))
     borrower = made.borrower
-    next_term, moments = Sheet.next_term, []
+    next_term, moments = GrantTable.next_term, []
 
-    def free_it(sheet: Sheet) -> None:
+    def free_it(sheet: GrantTable) -> None:
         moments.append(borrower.place)
         if when == "before the term ends":
             assert borrower.free(count)
@@ -199,7 +199,7 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
         await made.some(1)
         await trio.sleep(1)
         count = borrower.wait(4, 0)
-        monkeypatch.setattr(Sheet, "next_term", free_it)
+        monkeypatch.setattr(GrantTable, "next_term", free_it)
         await trio.sleep(15)
         monkeypatch.undo()
         if when == "long after":
@@ -207,7 +207,7 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
             os.eventfd_write(borrower._freed, count)
             assert borrower.wait(4, 0) == 0
         elif when == "not at all":
-            borrower._connection.ask("resume", block=borrower.place)
+            borrower._connection.request("resume", block=borrower.place)
             borrower._term = lender.sheet.term
             borrower._term_began = borrower.place
         with trio.fail_after(100):
@@ -312,7 +312,7 @@ async def free_too_many(made: Copy) -> None:
 
 async def resume_unasked(made: Copy) -> None:
     await trio.sleep(5)
-    made.borrower._connection.ask("resume", block=0)
+    made.borrower._connection.request("resume", block=0)
 
 
 @pytest.mark.parametrize("misbehaves", [free_too_many, resume_unasked])

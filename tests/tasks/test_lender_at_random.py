@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.tasks.borrowing import Copy, borrow, is_empty, lend
 from tests.tasks.rig import Rig, make_rig, read_all
 

@@ -9,9 +9,9 @@ from trio.testing import MockClock
 
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.producer import Producer
-from fanoutfs.settings import PAGE
-from fanoutfs.source.counters import Statistics
-from fanoutfs.source.rate_limit import Rate
+from fanoutfs.source.counters import Counters
+from fanoutfs.source.rate_limit import RateLimit
+from fanoutfs.units import PAGE
 from tests.scratched import Scratched
 from tests.tasks.rig import Rig, make_rig, read, read_all
 
@@ -20,9 +20,9 @@ BLOCKS = 40
 
 
 @asynccontextmanager
-async def producing(rig: Rig, rate: Rate, bad: frozenset[int] = frozenset()) -> AsyncIterator[Statistics]:
+async def producing(rig: Rig, rate: RateLimit, bad: frozenset[int] = frozenset()) -> AsyncIterator[Counters]:
     """Have a producer read the rig's content."""
-    statistics = Statistics()
+    statistics = Counters()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Producer(Scratched(rig.content, bad), rig.ring, statistics, rate).run)
         yield statistics
@@ -33,7 +33,7 @@ async def producing(rig: Rig, rate: Rate, bad: frozenset[int] = frozenset()) -> 
 async def test_what_it_reads_is_the_source(size: int, autojump_clock: MockClock) -> None:
     """To the last byte, once, in runs of two blocks."""
     rig = make_rig(size, run=RUN)
-    async with producing(rig, Rate()) as statistics:
+    async with producing(rig, RateLimit()) as statistics:
         got = await read_all(rig.open(), PAGE)
 
     assert got == rig.content
@@ -46,7 +46,7 @@ async def test_a_limited_source_gives_its_bytes_no_faster(
 ) -> None:
     """N bytes take (N - one run) / rate seconds: the first run waits for nothing."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
-    async with producing(rig, Rate(BLOCKS * PAGE / seconds_for_all)):
+    async with producing(rig, RateLimit(BLOCKS * PAGE / seconds_for_all)):
         begun = trio.current_time()
         got = await read_all(rig.open(), PAGE)
         took = trio.current_time() - begun
@@ -58,7 +58,7 @@ async def test_a_limited_source_gives_its_bytes_no_faster(
 async def test_readers_near_one_another_share_the_rate(autojump_clock: MockClock) -> None:
     """Four take as long as one: what is in the ring costs nothing."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
-    async with producing(rig, Rate(BLOCKS * PAGE / 40.0)) as statistics:
+    async with producing(rig, RateLimit(BLOCKS * PAGE / 40.0)) as statistics:
         begun = trio.current_time()
         async with trio.open_nursery() as readers:
             for piece in (512, PAGE, 3 * PAGE, 1000):
@@ -72,7 +72,7 @@ async def test_readers_near_one_another_share_the_rate(autojump_clock: MockClock
 async def test_detours_count_against_the_rate(autojump_clock: MockClock) -> None:
     """Ten probes of a block each, one after the other, take as long as ten blocks do."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
-    async with producing(rig, Rate(BLOCKS * PAGE / 40.0)):
+    async with producing(rig, RateLimit(BLOCKS * PAGE / 40.0)):
         begun = trio.current_time()
         for i in range(10):
             probe = rig.open()
@@ -92,7 +92,7 @@ async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClo
     async def wait() -> None:
         got.append(bytes(await read(consumer, PAGE, PAGE)))
 
-    async with producing(rig, Rate(PAGE / 100.0)), trio.open_nursery() as nursery:
+    async with producing(rig, RateLimit(PAGE / 100.0)), trio.open_nursery() as nursery:
         await read(consumer, 0, PAGE)
         nursery.start_soon(wait)
         # Not a second of it while a thread reads: this clock does not wait for threads.
@@ -106,7 +106,7 @@ async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClo
 async def test_the_decision_is_made_when_the_source_may_be_read(autojump_clock: MockClock) -> None:
     """Who comes while the producer waits for its rate is served next, if it is nearest ahead of the head."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
-    async with producing(rig, Rate(2 * PAGE / 10.0)):
+    async with producing(rig, RateLimit(2 * PAGE / 10.0)):
         first, late = rig.open(), rig.open()
         await read(first, 0, PAGE)
         await trio.sleep(5.0)
@@ -123,7 +123,7 @@ async def test_a_bad_page_is_found_and_told(
 ) -> None:
     """The run around it is there, it alone is an error, and the log names its bytes."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
-    async with producing(rig, Rate(), frozenset([5])) as statistics:
+    async with producing(rig, RateLimit(), frozenset([5])) as statistics:
         consumer = rig.open()
         assert bytes(await read(consumer, 4 * PAGE, PAGE)) == rig.content[4 * PAGE : 5 * PAGE]
         with pytest.raises(SourceBrokeError):

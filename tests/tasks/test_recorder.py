@@ -11,8 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from fanoutfs.digests.digest import digest
 from fanoutfs.digests.digest_table import BEGIN, DigestTable, parse_line
 from fanoutfs.digests.recorder import Recorder
-from fanoutfs.digests.slot_cache import Digests
-from fanoutfs.settings import PAGE
+from fanoutfs.digests.slot_cache import SlotDigests
+from fanoutfs.units import PAGE
 from tests.tasks.rig import Rig, make_rig, pattern, read, read_all
 
 SIZE = 37 * PAGE + 123
@@ -22,7 +22,7 @@ BLOCKS = 38
 
 
 @attrs.define(eq=False)
-class SlowDigests(Digests):
+class SlowDigests(SlotDigests):
     """To hash takes some of trio's seconds, and a slot that is written over meanwhile is found out."""
 
     seconds: float = 0.0

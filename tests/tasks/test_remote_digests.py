@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
 from fanoutfs.remote.address import ServiceAddress
-from fanoutfs.remote.client import Service
+from fanoutfs.remote.client import ServiceClient
 from fanoutfs.remote.remote_digests import SILENT_SECONDS, RemoteDigests
 
 BLOCKS = 10
@@ -65,7 +65,7 @@ class Far(httpx.AsyncBaseTransport):
 
 
 @attrs.define(eq=False)
-class FarService(Service):
+class FarService(ServiceClient):
     """A service at that computer."""
 
     far: Far = attrs.field(kw_only=True)
@@ -253,6 +253,6 @@ async def test_a_service_that_is_away_is_waited_for(run: Run, autojump_clock: Mo
 
 def test_an_image_of_too_many_blocks_is_refused() -> None:
     """Before anything is asked."""
-    service = Service(ServiceAddress("http", "node1", 8400))
+    service = ServiceClient(ServiceAddress("http", "node1", 8400))
     with pytest.raises(UnusableError, match="--block"):
         RemoteDigests(service=service, identity="disk-8:16", size=1 << 50, block=4096)

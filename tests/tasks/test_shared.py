@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import ClosingError, ReaderGoneError, SourceBrokeError, SourceHungError
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.tasks.rig import make_rig, read, read_all
 
 

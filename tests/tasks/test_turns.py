@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.ring import stream
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.tasks.rig import Rig, make_rig, read, read_all
 
 SIZE = 37 * PAGE + 123

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fanoutfs.settings import format_size
 from fanoutfs.simulate.network.groups import Spread
 from fanoutfs.simulate.plot import STYLE, save, time_unit
+from fanoutfs.units import format_size
 
 
 def draw(outcomes: list[Spread], path: Path, *, title: str | None = None) -> None:

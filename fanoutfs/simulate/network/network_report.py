@@ -4,9 +4,10 @@ import math
 from itertools import groupby
 from typing import Any
 
-from fanoutfs.settings import RUN, format_seconds, format_size
+from fanoutfs.settings import RUN
 from fanoutfs.simulate.network.groups import Group, Spread
 from fanoutfs.simulate.report import MOST_ROWS, aligned
+from fanoutfs.units import format_seconds, format_size
 
 SHOWN = 12
 """So many rows stand for more than MOST_ROWS."""

@@ -10,7 +10,7 @@ from fanoutfs.errors import UsageError
 from fanoutfs.simulate.network.shape import children_of, grouped, one_by_one, totals
 from fanoutfs.simulate.parse import count, listed, parse_seconds, rate, read_entries, size, taking
 from fanoutfs.simulate.reader_spec import MOST_READERS, readers
-from fanoutfs.simulate.scenario import Nodes, Reader, Wire
+from fanoutfs.simulate.scenario import Nodes, SimulatedReader, Wire
 
 MOST_NODES = 1_000_000
 
@@ -40,17 +40,17 @@ def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
     if isinstance(wanted, int):
         shape = shape or "star"
         one = {"count": wanted, "shape": shape, "every": values.get("every", 0.0)}
-        found = _Network(values).all([one])
+        found = _NodeTable(values).all([one])
     elif shape is not None or "every" in values:
         raise UsageError("the trace has a list of nodes; say shape and every with each of them")
     else:
-        found = _Network(values).all(wanted)
+        found = _NodeTable(values).all(wanted)
     node_rate = values.get("node_rate", math.inf)
     card = min(values.get("source_link_rate", values["link_rate"]), node_rate)
     return {"nodes": tuple(found), "card": card, "shape": shape or "as listed"}
 
 
-class _Network:
+class _NodeTable:
     """The entries read so far."""
 
     def __init__(self, usual: dict[str, Any]) -> None:
@@ -118,9 +118,9 @@ class _Network:
         return self.named[name].tail
 
 
-def _targets(value: list[Any], at: float, target_rate: float | None) -> tuple[Reader, ...]:
+def _targets(value: list[Any], at: float, target_rate: float | None) -> tuple[SimulatedReader, ...]:
     try:
-        found = readers(value, Reader(at=at, rate=target_rate, order="carousel"))
+        found = readers(value, SimulatedReader(at=at, rate=target_rate, order="carousel"))
     except UsageError as error:
         raise UsageError(f"targets: {error}") from error
     if any(target.at < at for target in found):

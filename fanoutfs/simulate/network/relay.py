@@ -32,13 +32,13 @@ from functools import partial
 
 import attrs
 
-from fanoutfs.ring.cursor import Ask, Point
+from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.stream import Stream
 from fanoutfs.simulate.clock import Clock, Settles
 from fanoutfs.simulate.grain import grain
-from fanoutfs.simulate.machine import Card, Machine
+from fanoutfs.simulate.machine import Card, SimulatedMachine
 from fanoutfs.simulate.network.groups import Spread, groups
-from fanoutfs.simulate.scenario import Nodes, Reader, Scenario
+from fanoutfs.simulate.scenario import Nodes, Scenario, SimulatedReader
 from fanoutfs.simulate.supply import Disk
 
 
@@ -47,13 +47,13 @@ class Relay:
     """The reader that a node's producer is on the machine above; the producer's supply."""
 
     clock: Clock
-    above: Machine
+    above: SimulatedMachine
     nodes: Nodes
     point_id: int
-    below: Machine = attrs.field(init=False)
-    _point: Point = attrs.field(init=False)
+    below: SimulatedMachine = attrs.field(init=False)
+    _point: Cursor = attrs.field(init=False)
     _stream: Stream = attrs.field(factory=Stream, init=False)
-    _ask: Ask | None = attrs.field(default=None, init=False)
+    _ask: Request | None = attrs.field(default=None, init=False)
 
     def join(self) -> None:
         """Open the image above; the first pass begins where the head is there."""
@@ -95,7 +95,7 @@ class Relay:
         if at < blocks.stop:
             if self._ask is None:
                 last = blocks.stop - 1
-                self._ask = rules.ask(self._point, at, last, self.clock.now, fresh=fresh)
+                self._ask = rules.request(self._point, at, last, self.clock.now, fresh=fresh)
             else:
                 rules.advance(self._ask, at)
             above.worthwhile(work=True)
@@ -124,10 +124,10 @@ def spread(scenario: Scenario) -> Spread:
 
     Raises UnusableError when the rules come to a standstill, which they never should.
     """
-    return _Network(scenario).run()
+    return _SimulatedNetwork(scenario).run()
 
 
-class _Network:
+class _SimulatedNetwork:
     """The machines of one run."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -139,7 +139,7 @@ class _Network:
             self.children.setdefault(nodes.above, []).append(number)
         self.slowest = self._slowest()
         self.root = self._machine(None, scenario.readers, scenario.ring, scenario.card, self.disk)
-        self.machines: list[Machine] = []
+        self.machines: list[SimulatedMachine] = []
 
     def run(self) -> Spread:
         scenario = self.scenario
@@ -168,9 +168,14 @@ class _Network:
             self.clock.at(nodes.dies, relay.below, partial(self._die, number))
 
     def _machine(
-        self, number: int | None, readers: tuple[Reader, ...], ring: int, card: float, supply: Disk | Relay
-    ) -> Machine:
-        return Machine(
+        self,
+        number: int | None,
+        readers: tuple[SimulatedReader, ...],
+        ring: int,
+        card: float,
+        supply: Disk | Relay,
+    ) -> SimulatedMachine:
+        return SimulatedMachine(
             attrs.evolve(self.scenario, readers=readers, ring=ring),
             self.grain.with_ring(ring),
             self.clock,
@@ -200,7 +205,7 @@ class _Network:
             self._die(child)
 
 
-def _done(machine: Machine) -> float | None:
+def _done(machine: SimulatedMachine) -> float | None:
     """Say when the last target of a node had everything."""
     ends = [math.inf if finish.took is None else finish.came + finish.took for finish in machine.finishes()]
     return None if math.inf in ends else max(ends)

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from fanoutfs.engine.find import ask_status
-from fanoutfs.engine.lock import door_of
+from fanoutfs.engine.lock import socket_path
 from fanoutfs.source.local import identity_of
 from tests.mount.support.commands import (
     FANOUTFS,
@@ -149,7 +149,7 @@ class Copies:
         for identity in self._identities:
             status = ask_status(identity)
             if status is None:
-                assert not door_of(identity).exists()
+                assert not socket_path(identity).exists()
             else:
                 assert status["mountpoint"] is not None
                 assert [] == status["readers"]

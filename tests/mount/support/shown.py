@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.control.messages import Connection
+from fanoutfs.control.client import ControlConnection
 from fanoutfs.errors import FanoutError
 from tests.mount.support.commands import (
     FANOUTFS,
@@ -152,9 +152,9 @@ class Computers:
         found = []
         for door in host.seen(RUNTIME).glob("*.door"):
             with contextlib.suppress(OSError, FanoutError):
-                visitor = Connection.to(door)
+                visitor = ControlConnection.to(door)
                 try:
-                    found.append(visitor.ask("status", 5)["status"])
+                    found.append(visitor.request("status", 5)["status"])
                 finally:
                     visitor.close()
         return found

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.mount.support import mountinfo
 from tests.mount.support.commands import fanoutfs, run, wait_until
 from tests.mount.support.images import MIB, write_pattern

@@ -1,6 +1,5 @@
 import pytest
 
-from fanoutfs.settings import MIB
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, fit, printable, shorten
 from fanoutfs.status.wording import (
@@ -11,6 +10,7 @@ from fanoutfs.status.wording import (
     time_left,
     who,
 )
+from fanoutfs.units import MIB
 from tests.documents import SIZE, reader
 
 NAMED = {3: reader(3), 4: reader(4, kind="copy", command="fanoutfs", target="/dev/disk/by-id/usb-Stick_0815")}

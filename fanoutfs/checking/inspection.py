@@ -13,8 +13,8 @@ import attrs
 
 from fanoutfs.checking import sysfs
 from fanoutfs.checking.paths import follow, within
-from fanoutfs.checking.safety import Target
-from fanoutfs.checking.storage import Device, Machine, Mounted, Piece
+from fanoutfs.checking.safety import RequestedTarget
+from fanoutfs.checking.storage import Device, Mounted, Piece, StorageGraph
 from fanoutfs.checking.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.mountinfo import Mount, parse
@@ -44,9 +44,9 @@ class System:
 class Findings:
     """Source, targets, and the machine that they are a part of, at one moment."""
 
-    source: Target | None
-    targets: tuple[Target, ...]
-    machine: Machine
+    source: RequestedTarget | None
+    targets: tuple[RequestedTarget, ...]
+    machine: StorageGraph
 
 
 def read(source: str | None, targets: Sequence[str], system: System | None = None) -> Findings:
@@ -78,8 +78,8 @@ class _Reader:
     _mounted: list[Mounted] = attrs.field(factory=list, init=False)
     _swaps: list[str] = attrs.field(factory=list, init=False)
 
-    def machine(self) -> Machine:
-        return Machine(
+    def machine(self) -> StorageGraph:
+        return StorageGraph(
             devices=self._devices,
             lies_on=self._lies_on,
             paths=self._paths,
@@ -108,26 +108,28 @@ class _Reader:
                 self._mounted.append(Mounted(member, "", "btrfs"))
         self._swaps = list(self._swap_areas())
 
-    def examine(self, named: str) -> Target:
+    def examine(self, named: str) -> RequestedTarget:
         """Look at what a user named."""
         path = named
         try:
             path, mount = follow(named, self._mounts)
             if mount is not None:
                 served = self._served(path, mount)
-                return Target(
+                return RequestedTarget(
                     named=named, path=path, kind="in fanoutfs", identity=served, failure=mount.point
                 )
             status = self.system.stat(path)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and path.startswith("/"):
                 return self._absent(named, path)
-            return Target(named=named, path=path, kind="unseen", failure=reason(error))
+            return RequestedTarget(named=named, path=path, kind="unseen", failure=reason(error))
         if stat.S_ISBLK(status.st_mode):
             return self._disk(named, path, status)
         if not stat.S_ISREG(status.st_mode):
-            return Target(named=named, path=path, kind="folder" if stat.S_ISDIR(status.st_mode) else "other")
-        return Target(
+            return RequestedTarget(
+                named=named, path=path, kind="folder" if stat.S_ISDIR(status.st_mode) else "other"
+            )
+        return RequestedTarget(
             named=named,
             path=path,
             kind="file",
@@ -137,10 +139,10 @@ class _Reader:
             nowhere=self._nowhere(path),
         )
 
-    def _disk(self, named: str, path: str, status: os.stat_result) -> Target:
+    def _disk(self, named: str, path: str, status: os.stat_result) -> RequestedTarget:
         identity = disk_identity(status.st_rdev)
         device = self._devices.get(identity)
-        return Target(
+        return RequestedTarget(
             named=named,
             path=path,
             kind="disk",
@@ -149,18 +151,18 @@ class _Reader:
             writable=self.system.access(path, os.W_OK),
         )
 
-    def _absent(self, named: str, path: str) -> Target:
+    def _absent(self, named: str, path: str) -> RequestedTarget:
         """Look at the place of a file that is not there."""
         folder, name = os.path.split(path)
         try:
             status = self.system.stat(folder)
         except OSError:
-            return Target(named=named, path=path, kind="file", exists=False, parent="missing")
+            return RequestedTarget(named=named, path=path, kind="file", exists=False, parent="missing")
         if named.endswith("/"):
-            return Target(named=named, path=path, kind="folder", exists=False)
+            return RequestedTarget(named=named, path=path, kind="folder", exists=False)
         identity = f"new-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}-{name}"
         self._place(identity, path, status.st_dev)
-        return Target(
+        return RequestedTarget(
             named=named,
             path=path,
             kind="file",

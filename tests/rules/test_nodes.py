@@ -10,13 +10,13 @@ from click.testing import CliRunner, Result
 
 from fanoutfs.cli import commands
 from fanoutfs.errors import UsageError
-from fanoutfs.settings import MIB
 from fanoutfs.simulate import simulate_command
 from fanoutfs.simulate.network.network_report import SHOWN
 from fanoutfs.simulate.parse import parse_seconds, rate
 from fanoutfs.simulate.report import MOST_ROWS
-from fanoutfs.simulate.scenario import Nodes, Reader, Wire
+from fanoutfs.simulate.scenario import Nodes, SimulatedReader, Wire
 from fanoutfs.simulate.trace import load, scenarios
+from fanoutfs.units import MIB
 
 LAN = {"size": "1G", "ring": "64M", "link-rate": "10Gbit"}
 
@@ -51,13 +51,13 @@ def test_a_trace_says_all_that_nodes_have(tmp_path: Path) -> None:
         """
     )
     (found,) = scenarios(load(trace))
-    copy = Reader(order="carousel", rate=500.0 * MIB)
+    copy = SimulatedReader(order="carousel", rate=500.0 * MIB)
     lan, slow = Wire(rate=1e9, latency=0.0001), Wire(rate=50.0 * MIB, latency=0.0001)
     far: dict[str, Any] = {
         "at": 60.0,
         "wire": slow,
         "card": 50.0 * MIB,
-        "targets": (Reader(at=60.0, order="carousel"),),
+        "targets": (SimulatedReader(at=60.0, order="carousel"),),
     }
     assert (2.0 * 1024 * MIB, (), "as listed") == (found.card, found.readers, found.shape)
     assert found.nodes == (
@@ -80,7 +80,7 @@ def test_a_trace_says_all_that_nodes_have(tmp_path: Path) -> None:
             dies=180.0,
             wire=lan,
             card=1e9,
-            targets=(Reader(at=150.0, rate=500.0 * MIB),),
+            targets=(SimulatedReader(at=150.0, rate=500.0 * MIB),),
         ),
     )
 

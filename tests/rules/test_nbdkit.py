@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.nbd.nbdkit import BackOff, Secured, serving, trial
+from fanoutfs.nbd.nbdkit import BackOff, TlsOptions, serving, trial
 
 IMAGE = Path("/mnt/fanout/image")
 SAID = "fanoutfs disk-8:16"
-PLAIN = Secured()
-KEYED = Secured(keys=Path("/etc/keys"))
-CERTIFIED = Secured(certificates=Path("/run/tls"))
+PLAIN = TlsOptions()
+KEYED = TlsOptions(keys=Path("/etc/keys"))
+CERTIFIED = TlsOptions(certificates=Path("/run/tls"))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ CERTIFIED = Secured(certificates=Path("/run/tls"))
         (CERTIFIED, ["--tls=require", "--tls-certificates=/run/tls"]),
     ],
 )
-def test_who_has_tls_insists_on_it(secured: Secured, tls: list[str]) -> None:
+def test_who_has_tls_insists_on_it(secured: TlsOptions, tls: list[str]) -> None:
     """A client that would go on without is refused."""
     assert tls == [word for word in serving(IMAGE, secured, SAID) if word.startswith("--tls")]
     assert tls == [word for word in trial(IMAGE, secured, SAID) if word.startswith("--tls")]

@@ -18,9 +18,9 @@ from fanoutfs.digests.digest import digest
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
 from fanoutfs.remote import client as service_module
 from fanoutfs.remote.address import ServiceAddress
-from fanoutfs.remote.client import Service
+from fanoutfs.remote.client import ServiceClient
 from fanoutfs.remote.remote_digests import RemoteDigests
-from fanoutfs.settings import PAGE
+from fanoutfs.units import PAGE
 from tests.adapter.service import SHOWN, TOKEN, serving
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
@@ -34,7 +34,7 @@ def at(port: int, scheme: str = "http", host: str = "127.0.0.1") -> ServiceAddre
     return ServiceAddress(scheme, host, port)
 
 
-async def ask(asked: Service) -> dict[str, Any]:
+async def ask(asked: ServiceClient) -> dict[str, Any]:
     return await trio.to_thread.run_sync(asked.status)
 
 
@@ -75,7 +75,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 async def test_it_gives_the_document() -> None:
     """The same that the mount shows."""
     async with serving() as served:
-        assert SHOWN == await ask(Service.of(at(served.port)))
+        assert SHOWN == await ask(ServiceClient.of(at(served.port)))
 
 
 async def test_nothing_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -84,38 +84,38 @@ async def test_nothing_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
     async with serving() as served:
-        assert SHOWN == await ask(Service.of(at(served.port)))
+        assert SHOWN == await ask(ServiceClient.of(at(served.port)))
 
 
 async def test_with_the_token_it_answers(tmp_path: Path) -> None:
     """Without, or with another one, it is said which file is wanted."""
     right, wrong = write_token(tmp_path, TOKEN), write_token(tmp_path, TOKEN + "x")
     async with serving(token_file=right) as served:
-        assert SHOWN == await ask(Service.of(at(served.port), right))
+        assert SHOWN == await ask(ServiceClient.of(at(served.port), right))
         with pytest.raises(UnusableError, match=f"has another token than the one in {wrong}"):
-            await ask(Service.of(at(served.port), wrong))
+            await ask(ServiceClient.of(at(served.port), wrong))
         with pytest.raises(UnusableError, match=r"wants a token; .*--token-file"):
-            await ask(Service.of(at(served.port)))
+            await ask(ServiceClient.of(at(served.port)))
 
 
 async def test_over_tls_it_has_to_prove_who_it_is(certificate: tuple[Path, Path]) -> None:
     """By a certificate for the name that was asked, of a CA that is trusted."""
     cert, key = certificate
     async with serving(tls_cert=cert, tls_key=key) as served:
-        assert SHOWN == await ask(Service.of(at(served.port, "https", "localhost"), tls_ca=cert))
+        assert SHOWN == await ask(ServiceClient.of(at(served.port, "https", "localhost"), tls_ca=cert))
         with pytest.raises(UnusableError, match=r"can't be trusted: self.signed certificate; .*--tls-ca"):
-            await ask(Service.of(at(served.port, "https", "localhost")))
+            await ask(ServiceClient.of(at(served.port, "https", "localhost")))
         with pytest.raises(UnusableError, match=r"is another computer's: .*127\.0\.0\.1"):
-            await ask(Service.of(at(served.port, "https"), tls_ca=cert))
+            await ask(ServiceClient.of(at(served.port, "https"), tls_ca=cert))
         with pytest.raises(NoAnswerError, match="does it want https"):
-            await ask(Service.of(at(served.port)))
+            await ask(ServiceClient.of(at(served.port)))
 
 
 async def test_tls_where_there_is_none() -> None:
     """It is said so."""
     async with serving() as served:
         with pytest.raises(UnusableError, match=r"speaks no TLS .* is it http://"):
-            await ask(Service.of(at(served.port, "https")))
+            await ask(ServiceClient.of(at(served.port, "https")))
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,15 @@ def test_a_ca_that_is_none(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UnusableError, match=f"certificate {path} can't be used"):
-        Service.of(at(1, "https"), tls_ca=path)
+        ServiceClient.of(at(1, "https"), tls_ca=path)
 
 
 def test_nobody_is_there() -> None:
     """A port that nobody listens on, a name that nobody has."""
     with pytest.raises(NoAnswerError, match=r"nobody listens at http://127\.0\.0\.1:"):
-        Service.of(at(free_port())).status()
+        ServiceClient.of(at(free_port())).status()
     with pytest.raises(NoAnswerError, match=r"the name nowhere\.invalid is not known here"):
-        Service.of(at(80, host="nowhere.invalid")).status()
+        ServiceClient.of(at(80, host="nowhere.invalid")).status()
 
 
 @pytest.fixture
@@ -173,14 +173,14 @@ def says() -> Iterator[Callable[[bytes | None], int]]:
 def test_one_that_speaks_no_http(said: bytes, says: Callable[[bytes | None], int]) -> None:
     """Or breaks off in the middle."""
     with pytest.raises(NoAnswerError, match="breaks the connection off"):
-        Service.of(at(says(said))).status()
+        ServiceClient.of(at(says(said))).status()
 
 
 def test_one_that_says_nothing(says: Callable[[bytes | None], int], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for some seconds."""
     monkeypatch.setattr(service_module, "TIMEOUT", httpx.Timeout(0.1))
     with pytest.raises(NoAnswerError, match=r"does not answer; .*firewall"):
-        Service.of(at(says(None))).status()
+        ServiceClient.of(at(says(None))).status()
 
 
 async def test_digests_come_over_the_network(certificate: tuple[Path, Path], tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ async def test_digests_come_over_the_network(certificate: tuple[Path, Path], tmp
     token = write_token(tmp_path, TOKEN)
     rig = make_rig(20 * PAGE + 5, 4, seconds=0.0)
     async with serving(rig=rig, tls_cert=cert, tls_key=key, token_file=token) as served:
-        asked = Service.of(at(served.port, "https", "localhost"), token, cert)
+        asked = ServiceClient.of(at(served.port, "https", "localhost"), token, cert)
         digests = RemoteDigests(service=asked, identity="disk-8:16", size=len(rig.content), block=PAGE)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.produce)
@@ -207,14 +207,14 @@ async def test_digests_come_over_the_network(certificate: tuple[Path, Path], tmp
 def test_a_host_that_can_not_be(host: str) -> None:
     """It is wrong usage, and nobody is asked."""
     with pytest.raises(UsageError, match="names no computer"):
-        Service.of(at(80, host=host))
+        ServiceClient.of(at(80, host=host))
 
 
 # One that answers anything
 
 
 @attrs.define(eq=False)
-class Answering(Service):
+class Answering(ServiceClient):
     """A service whose answers are given by the test."""
 
     answer: httpx.Response | Exception = attrs.field(kw_only=True)
@@ -316,4 +316,4 @@ def test_failures_are_explained(error: Exception, kind: type[UnusableError], sai
 
 def test_a_token_is_shown_nowhere() -> None:
     """Not where the object is printed, as in a trace."""
-    assert TOKEN not in repr(Service(at(80), TOKEN))
+    assert TOKEN not in repr(ServiceClient(at(80), TOKEN))

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from fanoutfs.system.pipe import Line
-from fanoutfs.system.supervisor import Keeper, Work
+from fanoutfs.system.pipe import MessagePipe
+from fanoutfs.system.supervisor import Supervisor, Work
 from tests.limits import HANG_SECONDS
 
-Fork = Callable[..., Keeper]
+Fork = Callable[..., Supervisor]
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def fork() -> Iterator[Fork]:
     """Fork keepers; at the end each has ended, once nobody holds its line."""
     with ExitStack() as stack:
 
-        def begin(work: Work, *kept: int) -> Keeper:
-            keeper = Keeper.fork(work, *kept)
+        def begin(work: Work, *kept: int) -> Supervisor:
+            keeper = Supervisor.fork(work, *kept)
             stack.callback(see_end, keeper.pid)
             stack.callback(keeper.close)
             return keeper
@@ -46,15 +46,15 @@ def is_child(pid: int) -> bool:
     return os.waitpid(pid, os.WNOHANG)[0] == 0
 
 
-def stay(line: Line) -> None:
+def stay(line: MessagePipe) -> None:
     """Answer until nobody asks."""
-    while message := line.hear():
-        line.tell(**message)
+    while message := line.receive():
+        line.send(**message)
 
 
-def ask(keeper: Keeper, **message: Any) -> dict[str, Any]:
-    keeper.line.tell(**message)
-    return keeper.line.hear(HANG_SECONDS)
+def ask(keeper: Supervisor, **message: Any) -> dict[str, Any]:
+    keeper.line.send(**message)
+    return keeper.line.receive(HANG_SECONDS)
 
 
 def test_it_ends_when_nobody_holds_its_line(fork: Fork) -> None:
@@ -77,14 +77,14 @@ def test_it_stays_for_another_holder(fork: Fork) -> None:
 def test_it_has_its_line_and_what_it_was_given(fork: Fork, tmp_path: Path) -> None:
     """Nothing else of its starter's stays open in it: no mount, no source, no socket."""
 
-    def look(line: Line) -> None:
+    def look(line: MessagePipe) -> None:
         opened = [Path(f"/proc/self/fd/{fd}") for fd in range(256) if fd != line.fileno()]
-        line.tell(files=[str(path.readlink()) for path in opened if path.is_symlink()])
+        line.send(files=[str(path.readlink()) for path in opened if path.is_symlink()])
 
     given, not_given = tmp_path / "given", tmp_path / "not given"
     with given.open("w") as one, not_given.open("w"):
         keeper = fork(look, one.fileno())
-        said = keeper.line.hear(HANG_SECONDS)
+        said = keeper.line.receive(HANG_SECONDS)
 
     assert [*["/dev/null"] * 3, str(given)] == sorted(said["files"])
 
@@ -92,11 +92,11 @@ def test_it_has_its_line_and_what_it_was_given(fork: Fork, tmp_path: Path) -> No
 def test_it_is_in_a_session_of_its_own(fork: Fork) -> None:
     """Control-C in the terminal of a mount in the foreground is not for it."""
 
-    def where(line: Line) -> None:
-        line.tell(session=os.getsid(0), folder=os.getcwd())  # noqa: PTH109 (a text for the line)
+    def where(line: MessagePipe) -> None:
+        line.send(session=os.getsid(0), folder=os.getcwd())  # noqa: PTH109 (a text for the line)
 
     keeper = fork(where)
-    assert {"session": keeper.pid, "folder": "/"} == keeper.line.hear(HANG_SECONDS)
+    assert {"session": keeper.pid, "folder": "/"} == keeper.line.receive(HANG_SECONDS)
 
 
 def test_a_signal_that_its_starter_handles_ends_it(fork: Fork) -> None:
@@ -116,23 +116,23 @@ def test_a_signal_that_its_starter_handles_ends_it(fork: Fork) -> None:
 def test_what_breaks_it_is_told(fork: Fork) -> None:
     """An exception in its work is the last that it says."""
 
-    def broken(_: Line) -> None:
+    def broken(_: MessagePipe) -> None:
         raise ValueError("this is wrong")
 
     keeper = fork(broken)
-    assert "this is wrong" in keeper.line.hear(HANG_SECONDS)["error"]
-    assert {} == keeper.line.hear(HANG_SECONDS)
+    assert "this is wrong" in keeper.line.receive(HANG_SECONDS)["error"]
+    assert {} == keeper.line.receive(HANG_SECONDS)
 
 
 def test_a_line_can_make_room(fork: Fork) -> None:
     """Its descriptor is wanted for something else; what is said goes on."""
 
-    def move(line: Line) -> None:
+    def move(line: MessagePipe) -> None:
         before = line.fileno()
         line.move()
-        line.tell(moved=before != line.fileno())
+        line.send(moved=before != line.fileno())
         stay(line)
 
     keeper = fork(move)
-    assert {"moved": True} == keeper.line.hear(HANG_SECONDS)
+    assert {"moved": True} == keeper.line.receive(HANG_SECONDS)
     assert {"there": 1} == ask(keeper, there=1)

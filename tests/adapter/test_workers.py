@@ -8,15 +8,15 @@ from typing import Any, NoReturn
 
 import pytest
 
-from fanoutfs.control.messages import Connection
+from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying.progress import Progress
 from fanoutfs.copying.watch import Watch
-from fanoutfs.copying.workers import Hand
-from fanoutfs.system.pipe import Line, lines
+from fanoutfs.copying.workers import WorkerHandle
+from fanoutfs.system.pipe import MessagePipe, message_pipes
 
 SIZE = 1000
 
-WorkerFactory = Callable[..., Hand]
+WorkerFactory = Callable[..., WorkerHandle]
 
 
 @pytest.fixture
@@ -36,16 +36,16 @@ def interrupted() -> Iterator[None]:
 @pytest.fixture
 def worker() -> Iterator[WorkerFactory]:
     """Start processes that say something and stop; those that are left are killed."""
-    made: list[Hand] = []
+    made: list[WorkerHandle] = []
 
-    def start(path: str, *messages: dict[str, Any]) -> Hand:
-        server, line = lines()
+    def start(path: str, *messages: dict[str, Any]) -> WorkerHandle:
+        server, line = message_pipes()
         pid = os.fork()
         if pid == 0:
             _say(server, messages)
         server.close()
         os.waitpid(pid, os.WUNTRACED)
-        made.append(Hand(path, pid, line))
+        made.append(WorkerHandle(path, pid, line))
         return made[-1]
 
     yield start
@@ -58,18 +58,18 @@ def worker() -> Iterator[WorkerFactory]:
             os.waitpid(hand.pid, 0)
 
 
-def _say(line: Line, messages: tuple[dict[str, Any], ...]) -> NoReturn:
+def _say(line: MessagePipe, messages: tuple[dict[str, Any], ...]) -> NoReturn:
     try:
         for message in messages:
-            line.tell(**message)
+            line.send(**message)
         os.kill(os.getpid(), signal.SIGSTOP)
     finally:
         os._exit(0)
 
 
-def watch(hands: list[Hand]) -> Watch:
+def watch(hands: list[WorkerHandle]) -> Watch:
     copies = {hand: Progress(target=hand.path, size=SIZE, began=0.0) for hand in hands}
-    return Watch(Connection.__new__(Connection), copies, resume=False)
+    return Watch(ControlConnection.__new__(ControlConnection), copies, resume=False)
 
 
 @pytest.mark.usefixtures("interrupted")
@@ -94,7 +94,7 @@ def test_who_was_done_before_an_interrupt_is_done(worker: WorkerFactory) -> None
 
 @pytest.mark.usefixtures("interrupted")
 def test_an_interrupt_comes_only_between_two_hearings(worker: WorkerFactory) -> None:
-    """It stays blocked outside, so that the lines of the targets are written in one piece."""
+    """It stays blocked outside, so that the message pipes of the targets are written in one piece."""
     watching = watch([worker("target")])
     with pytest.raises(KeyboardInterrupt):
         watching.run(drawn=False)
@@ -104,9 +104,9 @@ def test_an_interrupt_comes_only_between_two_hearings(worker: WorkerFactory) -> 
 
 def test_only_what_is_there_is_heard() -> None:
     """A line that is asked without waiting says nothing when nothing was said."""
-    server, other = lines()
-    assert {} == other.hear(0)
-    server.tell(word=1)
-    assert {"word": 1} == other.hear(0)
+    server, other = message_pipes()
+    assert {} == other.receive(0)
+    server.send(word=1)
+    assert {"word": 1} == other.receive(0)
     server.close()
     other.close()

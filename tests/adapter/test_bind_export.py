@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.nbd.bind_export import Opened, open_export
+from fanoutfs.nbd.bind_export import BoundExport, bind_export
 from fanoutfs.settings import ExportSettings
 from fanoutfs.system.credentials import first_user
 from tests.adapter.producers import wait_for
@@ -24,7 +24,7 @@ KEY = "fanoutfs:" + "0f" * 32
 TRIED = 'case "$*" in *--run*) exit 0;; esac\n'
 
 Play = Callable[[str], None]
-Open = Callable[..., Opened]
+Open = Callable[..., BoundExport]
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def make(runtime: Path) -> Iterator[Open]:
     """Open exports on the loopback; at the end their keepers have ended, and have left nothing."""
     with ExitStack() as stack:
 
-        def begin(**settings: Any) -> Opened:
+        def begin(**settings: Any) -> BoundExport:
             address: dict[str, Any] = {"host": "127.0.0.1", "port": free_port(), **settings}
-            opened = open_export(ExportSettings(**address))
+            opened = bind_export(ExportSettings(**address))
             stack.callback(see_end, opened)
             return opened
 
@@ -64,7 +64,7 @@ def make(runtime: Path) -> Iterator[Open]:
     assert [] == list(runtime.iterdir())
 
 
-def see_end(opened: Opened) -> None:
+def see_end(opened: BoundExport) -> None:
     opened.close()
     descriptor = os.pidfd_open(opened.keeper.pid)
     ended = select.select([descriptor], [], [], HANG_SECONDS)[0]
@@ -223,7 +223,7 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
         f"mv {tmp_path}/made {tmp_path}/seen; exec sleep 60"
     )
     opened = make()
-    opened.keeper.line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
+    opened.keeper.line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     wait_for((tmp_path / "seen").exists)
     count, told, own, what = (tmp_path / "seen").read_text().split()
 
@@ -235,8 +235,8 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
     """With what it said last, after a second, then after two."""
     play(TRIED + "echo something is broken >&2; exit 3")
     line = make().keeper.line
-    line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
-    told = [line.hear(HANG_SECONDS) for _ in range(2)]
+    line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    told = [line.receive(HANG_SECONDS) for _ in range(2)]
 
     assert [("exit code 3: something is broken", 1), ("exit code 3: something is broken", 2)] == [
         (each["ended"], each["again"]) for each in told
@@ -247,19 +247,19 @@ def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) 
     """It would begin again in a second, and does not."""
     play(TRIED + "exit 3")
     line = make().keeper.line
-    line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
-    assert 1 == line.hear(HANG_SECONDS)["again"]
-    line.tell(end=True)
+    line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    assert 1 == line.receive(HANG_SECONDS)["again"]
+    line.send(end=True)
     # Had it begun again it would have said so, for it fails each time.
-    assert {} == line.hear(HANG_SECONDS)
+    assert {} == line.receive(HANG_SECONDS)
 
 
 def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Path) -> None:
     """A second later."""
     play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
     line = make().keeper.line
-    line.tell(begin="/mnt/image", description="fanoutfs disk-8:16")
+    line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     wait_for((tmp_path / "pid").exists)
-    line.tell(end=True)
-    assert {} == line.hear(HANG_SECONDS)
+    line.send(end=True)
+    assert {} == line.receive(HANG_SECONDS)
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

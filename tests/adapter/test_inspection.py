@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.checking import lsblk, machine, sysfs
+from fanoutfs.checking import inspection, lsblk, sysfs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all, open_exclusive
-from fanoutfs.checking.machine import System
+from fanoutfs.checking.inspection import System
 from fanoutfs.checking.safety import Candidate, RefusedError, named_twice, refusals
 from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import UnusableError, UsageError
-from fanoutfs.settings import MIB
 from fanoutfs.source.local import PositionedSource
+from fanoutfs.units import MIB
 from tests.adapter.fake_machine import FakeMachine
 
 SIZE = 100 * MIB
@@ -39,7 +39,7 @@ def number_of(folder: Path) -> str:
 
 def refused(fake: FakeMachine, source: object, *targets: object) -> list[str]:
     """Give what is said of the targets, with all paths as they are on the fake machine."""
-    found = machine.read(str(source), [str(one) for one in targets], fake.system())
+    found = inspection.read(str(source), [str(one) for one in targets], fake.system())
     lines = refusals(found.source, MIB, found.targets, found.machine)
     return [line.replace(str(fake.root), "") for line in lines]
 
@@ -53,7 +53,7 @@ def test_a_disk_and_its_partition(fake: FakeMachine) -> None:
     )
     assert Device(name="sda1", kind="partition", size=SIZE // 2, generation=7) == first.device
     assert ("disk-8:0", MIB) == (first.disk, first.begin)
-    found = machine.read(str(fake.node("sda")), [], fake.system()).machine
+    found = inspection.read(str(fake.node("sda")), [], fake.system()).machine
     assert [Piece(base="disk-8:0", begin=MIB, end=MIB + SIZE // 2, exact=True)] == found.lies_on["disk-8:1"]
 
 
@@ -132,7 +132,7 @@ def test_a_btrfs_is_mounted_on_all_its_devices(fake: FakeMachine) -> None:
 def test_a_btrfs_that_is_mounted_out_of_sight(fake: FakeMachine) -> None:
     """The kernel lists its devices, though no mount is seen."""
     fake.btrfs("sdb")
-    found = machine.read(str(fake.node("sda")), [], fake.system()).machine
+    found = inspection.read(str(fake.node("sda")), [], fake.system()).machine
     assert [Mounted("disk-8:16", "", "btrfs")] == found.mounted
 
 
@@ -297,14 +297,14 @@ def test_a_target_by_several_names(fake: FakeMachine, monkeypatch: pytest.Monkey
         ("files/old", "way/old"),
         ("files/new", f"{fake.root}/way/new"),
     ):
-        targets = machine.read(str(old), [one, other], fake.system()).targets
+        targets = inspection.read(str(old), [one, other], fake.system()).targets
         assert f"as {one} and as {other}" in (named_twice(targets) or "")
 
 
 def test_a_machine_that_cant_be_looked_at(tmp_path: Path) -> None:
     """Without /sys nothing is known to be safe."""
     with pytest.raises(UnusableError, match=r"mountinfo can't be read: .*; no target is known to be safe"):
-        machine.read("/dev/sda", [], System(sys=tmp_path, proc=tmp_path))
+        inspection.read("/dev/sda", [], System(sys=tmp_path, proc=tmp_path))
 
 
 def test_lsblk_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,6 +458,6 @@ def test_the_identity_is_the_sources(tmp_path: Path) -> None:
     path.write_bytes(bytes(4096))
     source = PositionedSource.open(str(path))
     source.close()
-    found = machine.read(str(path), []).source
+    found = inspection.read(str(path), []).source
     assert found is not None
     assert source.identity == found.identity

@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.digests.digest import DIGEST_SIZE
-from fanoutfs.shm.grant_table import Sheet, Ticket
+from fanoutfs.shm.grant_table import Grant, GrantTable
 
 tickets = st.builds(
-    Ticket,
+    Grant,
     slot=st.integers(0, 2**32 - 1),
     digest=st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE),
 )
 
 
 @given(st.integers(1, 300), st.integers(0, 10_000), st.lists(tickets, min_size=1, max_size=300))
-def test_the_other_side_reads_what_was_written(places: int, first: int, written: list[Ticket]) -> None:
+def test_the_other_side_reads_what_was_written(places: int, first: int, written: list[Grant]) -> None:
     """The last tickets, as many as there are places, are all there, wherever in a term they stand."""
-    made = Sheet.make(places)
-    seen = Sheet.see(os.dup(made.fd), places)
+    made = GrantTable.make(places)
+    seen = GrantTable.see(os.dup(made.fd), places)
     try:
         for number, ticket in enumerate(written, first):
             made.write(number, ticket.slot, ticket.digest)
@@ -35,9 +35,9 @@ def test_the_other_side_reads_what_was_written(places: int, first: int, written:
 
 def test_the_end_of_a_term_is_seen_at_once() -> None:
     """It costs no ticket: what was written is still there, for whoever compares terms."""
-    made = Sheet.make(2)
-    seen = Sheet.see(os.dup(made.fd), 2)
-    ticket = Ticket(7, b"0123456789abcdef")
+    made = GrantTable.make(2)
+    seen = GrantTable.see(os.dup(made.fd), 2)
+    ticket = Grant(7, b"0123456789abcdef")
     made.write(0, ticket.slot, ticket.digest)
     made.write(1, ticket.slot, ticket.digest)
 
@@ -51,8 +51,8 @@ def test_the_end_of_a_term_is_seen_at_once() -> None:
 
 def test_the_other_side_cannot_write() -> None:
     """Python refuses, since the mapping is one for reading."""
-    made = Sheet.make(1)
-    seen = Sheet.see(os.dup(made.fd), 1)
+    made = GrantTable.make(1)
+    seen = GrantTable.see(os.dup(made.fd), 1)
     with pytest.raises(TypeError):
         seen.next_term()
     made.close()

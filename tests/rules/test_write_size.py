@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.write_size import LONGEST, MOST, Pieces
-from fanoutfs.settings import LARGEST_BLOCK, MIB, PAGE
+from fanoutfs.copying.write_size import LONGEST, MOST, WriteSize
+from fanoutfs.settings import LARGEST_BLOCK
+from fanoutfs.units import MIB, PAGE
 
 
-def written(pieces: Pieces, rate: float, calls: int) -> list[float]:
+def written(pieces: WriteSize, rate: float, calls: int) -> list[float]:
     """Give the seconds of so many writes at ``rate`` bytes per second."""
     seconds = []
     for _ in range(calls):
@@ -19,7 +20,7 @@ def written(pieces: Pieces, rate: float, calls: int) -> list[float]:
 
 def test_it_begins_with_a_block_and_doubles() -> None:
     """On a fast disk it is at its most after three writes, and stays there."""
-    pieces = Pieces(MIB)
+    pieces = WriteSize(MIB)
     counts = []
     for _ in range(6):
         counts.append(pieces.count)
@@ -30,7 +31,7 @@ def test_it_begins_with_a_block_and_doubles() -> None:
 
 def test_a_disk_that_stalls_gets_less() -> None:
     """Back to what would have taken half a second, and to a block when that is longer still."""
-    pieces = Pieces(MIB)
+    pieces = WriteSize(MIB)
     written(pieces, 1e9, 10)
     pieces.lasted(8, 2.0)
     first = pieces.count
@@ -41,7 +42,7 @@ def test_a_disk_that_stalls_gets_less() -> None:
 
 def test_a_short_write_proves_nothing() -> None:
     """Fewer blocks than it said, as the ring had no more: that was quick is no reason for more."""
-    pieces = Pieces(MIB)
+    pieces = WriteSize(MIB)
     written(pieces, 1e9, 3)
     pieces.lasted(1, 0.001)
 
@@ -51,7 +52,7 @@ def test_a_short_write_proves_nothing() -> None:
 @pytest.mark.parametrize("block", [PAGE, MIB, MOST, LARGEST_BLOCK])
 def test_never_less_than_a_block_nor_more_than_the_most(block: int) -> None:
     """Whatever a block's size."""
-    pieces = Pieces(block)
+    pieces = WriteSize(block)
     written(pieces, 1e12, 30)
 
     assert max(1, MOST // block) == pieces.count
@@ -60,14 +61,14 @@ def test_never_less_than_a_block_nor_more_than_the_most(block: int) -> None:
 @given(st.floats(1e3, 1e11), st.sampled_from([PAGE, 64 * 1024, MIB, LARGEST_BLOCK]))
 def test_no_write_lasts_longer_than_it_should(rate: float, block: int) -> None:
     """At a steady rate: none, unless one block does."""
-    for seconds in written(Pieces(block), rate, 30):
+    for seconds in written(WriteSize(block), rate, 30):
         assert seconds <= max(LONGEST, block / rate) * 1.000001
 
 
 @given(st.floats(1e6, 1e11))
 def test_writes_are_as_long_as_they_may_be(rate: float) -> None:
     """At a steady rate they come to last a quarter of a second at least, unless they are at their most."""
-    pieces = Pieces(PAGE)
+    pieces = WriteSize(PAGE)
     last = written(pieces, rate, 30)[-1]
 
     assert pieces.count == MOST // PAGE or last > LONGEST / 2 * 0.999

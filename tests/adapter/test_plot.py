@@ -11,12 +11,12 @@ from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.simulate import plot
 from fanoutfs.simulate.model import simulate
 from fanoutfs.simulate.result import Outcome
-from fanoutfs.simulate.scenario import Reader, Scenario
+from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 
-LATE = (Reader(), Reader(at=30.0, rate=2.0), Reader(at=50.0, order="carousel"))
+LATE = (SimulatedReader(), SimulatedReader(at=30.0, rate=2.0), SimulatedReader(at=50.0, order="carousel"))
 
 
-def recorded(readers: tuple[Reader, ...] = LATE) -> Outcome:
+def recorded(readers: tuple[SimulatedReader, ...] = LATE) -> Outcome:
     scenario = Scenario(size=100, ring=20, block=1, run=1, source_rate=1.0, readers=readers)
     return simulate(scenario, record=True)
 
@@ -55,7 +55,9 @@ def test_a_carousels_line_begins_at_the_head() -> None:
 
 def test_many_readers_share_a_line_in_the_legend(tmp_path: Path) -> None:
     """It would be longer than the drawing."""
-    plot.draw(recorded(tuple(Reader(at=float(i)) for i in range(plot.FEW + 1))), tmp_path / "many.svg")
+    plot.draw(
+        recorded(tuple(SimulatedReader(at=float(i)) for i in range(plot.FEW + 1))), tmp_path / "many.svg"
+    )
     drawn = (tmp_path / "many.svg").read_text()
     assert "readers" in drawn
     assert "reader 1" not in drawn

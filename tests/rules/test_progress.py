@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.copying.progress import Phase, Progress, outcome, tally
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 SIZE = 64 * 1024 * MIB
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fanoutfs.copying.bars import Bars, Display
 from fanoutfs.copying.progress import Progress
-from fanoutfs.settings import MIB
+from fanoutfs.units import MIB
 
 SIZE = 1000 * MIB
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"

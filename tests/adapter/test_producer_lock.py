@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.control.messages import Connection
+from fanoutfs.control.client import ControlConnection
 from fanoutfs.engine import find, lock
 from fanoutfs.engine.control_server import listen
-from fanoutfs.engine.find import ask_status, claim_or_find, knock
-from fanoutfs.engine.lock import Claim, door_of
+from fanoutfs.engine.find import ask_status, claim_or_find, connect
+from fanoutfs.engine.lock import ProducerLock, socket_path
 from fanoutfs.errors import UnusableError
 from fanoutfs.system.runtime_dir import runtime_folder
 from tests.limits import HANG_SECONDS
@@ -29,9 +29,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def claimed() -> Iterator[Claim]:
-    """Claim a source."""
-    taken = Claim.take_nowait("source")
+def claimed() -> Iterator[ProducerLock]:
+    """Lock a source."""
+    taken = ProducerLock.take_nowait("source")
     assert taken is not None
     yield taken
     taken.release()
@@ -42,7 +42,7 @@ import os, sys
 from pathlib import Path
 from fanoutfs.engine import lock
 lock.runtime_folder = lambda: Path(sys.argv[1])
-taken = lock.Claim.take_nowait("source")
+taken = lock.ProducerLock.take_nowait("source")
 if sys.argv[2] == "forks" and os.fork():
     os._exit(0)
 print(taken is not None, flush=True)
@@ -65,10 +65,10 @@ def holder(folder: Path, how: str) -> Iterator[subprocess.Popen[bytes]]:
 def test_one_has_it_until_it_lets_go() -> None:
     """Another source is nobody's; the same one is had again, and again."""
     for _ in range(3):
-        taken = Claim.take_nowait("source")
+        taken = ProducerLock.take_nowait("source")
         assert taken is not None
-        assert Claim.take_nowait("source") is None
-        other = Claim.take_nowait("other")
+        assert ProducerLock.take_nowait("source") is None
+        other = ProducerLock.take_nowait("other")
         assert other is not None
         other.release()
         taken.release()
@@ -77,10 +77,10 @@ def test_one_has_it_until_it_lets_go() -> None:
 def test_whoever_had_it_was_killed(folder: Path) -> None:
     """The next one has it at once: nothing has to be cleared, and no age be guessed."""
     with holder(folder, "alone") as process:
-        assert Claim.take_nowait("source") is None
+        assert ProducerLock.take_nowait("source") is None
         process.kill()
         process.wait(HANG_SECONDS)
-        taken = Claim.take_nowait("source")
+        taken = ProducerLock.take_nowait("source")
 
     assert taken is not None
     taken.release()
@@ -90,10 +90,10 @@ def test_whoever_had_it_forked_and_ended(folder: Path) -> None:
     """The child has it, too: so a daemon keeps what the command has claimed for it."""
     with holder(folder, "forks") as process:
         process.wait(HANG_SECONDS)
-        assert Claim.take_nowait("source") is None
+        assert ProducerLock.take_nowait("source") is None
 
     found = claim_or_find("source", "/dev/x")
-    assert isinstance(found, Claim)
+    assert isinstance(found, ProducerLock)
     found.release()
 
 
@@ -104,11 +104,11 @@ def test_many_want_it_at_once(folder: Path) -> None:
 
     def come(_: int) -> str:
         found = claim_or_find("source", "/dev/x")
-        if isinstance(found, Connection):
+        if isinstance(found, ControlConnection):
             found.close()
             visits.release()
             return "visits"
-        doors.append(listen(door_of("source")))
+        doors.append(listen(socket_path("source")))
         for _ in range(29):
             assert visits.acquire(timeout=HANG_SECONDS)
         found.release()
@@ -124,14 +124,14 @@ def test_many_want_it_at_once(folder: Path) -> None:
 
 def test_a_door_that_a_killed_producer_has_left(folder: Path) -> None:
     """Nobody is behind it: the claim is free, and whoever has it opens a new one there."""
-    listen(door_of("source")).close()
-    assert door_of("source").is_socket()
-    assert (knock("source"), ask_status("source")) == (None, None)
+    listen(socket_path("source")).close()
+    assert socket_path("source").is_socket()
+    assert (connect("source"), ask_status("source")) == (None, None)
 
     found = claim_or_find("source", "/dev/x")
-    assert isinstance(found, Claim)
-    door = listen(door_of("source"))
-    connection = knock("source")
+    assert isinstance(found, ProducerLock)
+    door = listen(socket_path("source"))
+    connection = connect("source")
 
     assert connection is not None
     connection.close()
@@ -139,7 +139,9 @@ def test_a_door_that_a_killed_producer_has_left(folder: Path) -> None:
     found.release()
 
 
-def test_a_producer_that_is_mute(claimed: Claim, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_producer_that_is_mute(
+    claimed: ProducerLock, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has the claim and opens no door: it is waited for, but not for ever, and named."""
     monkeypatch.setattr(find, "PATIENCE_SECONDS", 0.05)
     with pytest.raises(UnusableError, match=r"the source /dev/x has a producer .* fuser -v .*source\.lock"):
@@ -148,7 +150,7 @@ def test_a_producer_that_is_mute(claimed: Claim, folder: Path, monkeypatch: pyte
 
 def test_a_producer_that_hangs_up_on_who_asks(folder: Path) -> None:
     """It is about to end: there is no status."""
-    door = listen(door_of("source"))
+    door = listen(socket_path("source"))
 
     def hang_up() -> None:
         visitor, _ = door.accept()
@@ -187,5 +189,5 @@ def test_a_link_in_place_of_the_lock(folder: Path) -> None:
     """It is not followed: it may lead anywhere."""
     (folder / "source.lock").symlink_to(folder / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
-        Claim.take_nowait("source")
+        ProducerLock.take_nowait("source")
     assert not (folder / "elsewhere").exists()

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.system.child import LONGEST_LINE, Program
+from fanoutfs.system.child import LONGEST_LINE, Child
 from tests.limits import HANG_SECONDS
 
-Start = Callable[..., Program]
+Start = Callable[..., Child]
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def start() -> Iterator[Start]:
     """Start shell lines; at the end none of them runs."""
     with ExitStack() as stack:
 
-        def begin(line: str, **options: Any) -> Program:
-            program = Program.start(["sh", "-c", line], **options)
+        def begin(line: str, **options: Any) -> Child:
+            program = Child.start(["sh", "-c", line], **options)
             stack.callback(program.end)
             return program
 
         yield begin
 
 
-def run(program: Program) -> int:
+def run(program: Child) -> int:
     """Give its exit code."""
     until = time.monotonic() + HANG_SECONDS
     while program.ended is None:
@@ -42,7 +42,7 @@ def run(program: Program) -> int:
     return program.ended
 
 
-def hear(program: Program, line: str) -> None:
+def hear(program: Child, line: str) -> None:
     until = time.monotonic() + HANG_SECONDS
     while line not in program.said:
         assert time.monotonic() < until, f"it said {list(program.said)}"
@@ -151,13 +151,13 @@ def test_what_comes_first_is_done_in_its_process(start: Start) -> None:
 def test_one_that_is_not_installed_is_named() -> None:
     """With the packages that have it."""
     with pytest.raises(UnusableError, match="nbdnothing is not installed"):
-        Program.start(["nbdnothing"])
+        Child.start(["nbdnothing"])
 
 
 KEEPER = """
 import sys, time
-from fanoutfs.system.child import Program
-program = Program.start(["sh", "-c", "exec sleep 60"])
+from fanoutfs.system.child import Child
+program = Child.start(["sh", "-c", "exec sleep 60"])
 print(program.process.pid, flush=True)
 time.sleep(60)
 """

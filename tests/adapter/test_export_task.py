@@ -12,11 +12,11 @@ import pytest
 import trio
 import trio.testing
 
-from fanoutfs.nbd.bind_export import Opened
+from fanoutfs.nbd.bind_export import BoundExport
 from fanoutfs.nbd.export_task import export
 from fanoutfs.settings import ExportSettings
-from fanoutfs.system.pipe import Line, lines
-from fanoutfs.system.supervisor import Keeper
+from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.supervisor import Supervisor
 from tests.limits import HANG_SECONDS
 
 SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}
@@ -33,7 +33,7 @@ def make_engine() -> Any:
 class Beside:
     """An export under way."""
 
-    keeper: Line
+    keeper: MessagePipe
     engine: Any
     ended: trio.Event = attrs.field(factory=trio.Event)
 
@@ -41,18 +41,18 @@ class Beside:
         """Hear what the keeper is told."""
         with trio.fail_after(HANG_SECONDS):
             await trio.lowlevel.wait_readable(self.keeper.fileno())
-        return self.keeper.hear(0)
+        return self.keeper.receive(0)
 
 
 @asynccontextmanager
 async def exporting() -> AsyncIterator[Beside]:
     """Run it; the keeper hangs up at the end, if it has not before."""
-    keeper, line = lines()
+    keeper, line = message_pipes()
     settings = ExportSettings(host="127.0.0.1", port=10809)
     beside = Beside(keeper, make_engine())
 
     async def run() -> None:
-        await export(Opened(Keeper(line, pid=0), settings), beside.engine)
+        await export(BoundExport(Supervisor(line, pid=0), settings), beside.engine)
         beside.ended.set()
 
     with trio.fail_after(HANG_SECONDS):
@@ -97,8 +97,8 @@ async def test_it_ends_with_the_mount(by: str) -> None:
 
 async def test_an_engine_that_never_mounts_ends_it_too() -> None:
     """The keeper is told, and has nothing to begin."""
-    keeper, line = lines()
-    opened = Opened(Keeper(line, pid=0), ExportSettings(host="127.0.0.1", port=10809))
+    keeper, line = message_pipes()
+    opened = BoundExport(Supervisor(line, pid=0), ExportSettings(host="127.0.0.1", port=10809))
     engine = trio.CancelScope()
 
     async def run() -> None:
@@ -111,7 +111,7 @@ async def test_an_engine_that_never_mounts_ends_it_too() -> None:
             await trio.testing.wait_all_tasks_blocked()
             engine.cancel()
             await trio.testing.wait_all_tasks_blocked()
-            assert {"end": True} == keeper.hear(0)
+            assert {"end": True} == keeper.receive(0)
             keeper.close()
     line.close()
 
@@ -120,7 +120,7 @@ async def test_an_end_of_nbdkit_is_a_warning(caplog: pytest.LogCaptureFixture) -
     """With its last words, and when it begins again; the export goes on."""
     async with exporting() as beside:
         await begun(beside)
-        beside.keeper.tell(ended="signal 9: it said nothing", again=2)
+        beside.keeper.send(ended="signal 9: it said nothing", again=2)
         await trio.testing.wait_all_tasks_blocked()
         assert ["nbdkit has ended (signal 9: it said nothing); it begins again in 2 s"] == [
             record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
@@ -136,7 +136,7 @@ async def test_a_keeper_that_has_gone_costs_the_export_alone(
     async with exporting() as beside:
         await begun(beside)
         if word is not None:
-            beside.keeper.tell(error=word)
+            beside.keeper.send(error=word)
         beside.keeper.close()
         await beside.ended.wait()
         assert beside.engine.export is None

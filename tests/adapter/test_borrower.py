@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import trio
 
-from fanoutfs.control.messages import Connection, HungUpError, Message
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.errors import FanoutError
-from fanoutfs.settings import PAGE
 from fanoutfs.shm.borrower import Borrower
-from fanoutfs.shm.grant_table import Sheet
+from fanoutfs.shm.grant_table import GrantTable
+from fanoutfs.units import PAGE
 from tests.adapter.producers import BLOCKS, CONTENT, copy_rest, in_thread, producer, wait_for
 
 
@@ -90,17 +91,17 @@ async def test_one_that_takes_nothing_for_its_patience_loses_what_it_has() -> No
 
 async def test_stopped_between_the_welcome_and_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first term is over before it has seen the sheet: it knows that what it was granted is no more."""
-    see = Sheet.see
+    see = GrantTable.see
     terms = []
 
-    def see_late(fd: int, tickets: int) -> Sheet:
+    def see_late(fd: int, tickets: int) -> GrantTable:
         sheet = see(fd, tickets)
         wait_for(lambda: sheet.term > 0)
         terms.append(sheet.term)
         return sheet
 
     async with producer(patience=0.1) as served:
-        monkeypatch.setattr(Sheet, "see", see_late)
+        monkeypatch.setattr(GrantTable, "see", see_late)
         borrower = await in_thread(served.join)
         other = await in_thread(served.copy)
         content = await in_thread(copy_rest, borrower)
@@ -112,14 +113,14 @@ async def test_stopped_between_the_welcome_and_the_first_look(monkeypatch: pytes
 
 async def test_stopped_between_the_new_term_and_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same when it has been given a new term, and that is over, too, when it looks."""
-    ask = Connection.ask
+    ask = ControlConnection.request
     terms: list[int] = []
 
     async with producer(patience=0.1) as served:
         borrower = await in_thread(served.join)
 
         def ask_and_stop(
-            connection: Connection, word: str, timeout: float | None = None, **message: Any
+            connection: ControlConnection, word: str, timeout: float | None = None, **message: Any
         ) -> Message:
             answer = ask(connection, word, timeout, **message)
             if word == "resume" and not terms:
@@ -127,7 +128,7 @@ async def test_stopped_between_the_new_term_and_the_first_look(monkeypatch: pyte
                 terms.append(borrower._sheet.term)
             return answer
 
-        monkeypatch.setattr(Connection, "ask", ask_and_stop)
+        monkeypatch.setattr(ControlConnection, "ask", ask_and_stop)
         await in_thread(wait_for, lambda: borrower._sheet.term == 1)
         content = await in_thread(copy_rest, borrower)
         borrower.close()

@@ -14,11 +14,11 @@ import pytest
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote import nbd_source
 from fanoutfs.remote.nbd_source import PIECE, ExportedSource
-from fanoutfs.settings import KIB, PAGE
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.local import PositionedSource
-from fanoutfs.system.pipe import Line, lines
-from fanoutfs.system.supervisor import Keeper
+from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.supervisor import Supervisor
+from fanoutfs.units import KIB, PAGE
 from tests.limits import HANG_SECONDS
 from tests.noise import noise
 
@@ -66,7 +66,7 @@ class Far:
     description: str = "fanoutfs disk-8:16"
     connected: int = 0
 
-    def connect(self, _keeper: Keeper, path: str) -> tuple[Connection, str]:
+    def connect(self, _keeper: Supervisor, path: str) -> tuple[Connection, str]:
         if self.refusals:
             raise UnusableError(f"the source {path} can't be reached: {self.refusals.pop(0)}")
         self.connected += 1
@@ -75,8 +75,8 @@ class Far:
 
 
 @pytest.fixture
-def keepers_line() -> Iterator[tuple[Line, Line]]:
-    ours, keepers = lines()
+def keepers_line() -> Iterator[tuple[MessagePipe, MessagePipe]]:
+    ours, keepers = message_pipes()
     yield ours, keepers
     ours.close()
     keepers.close()
@@ -87,7 +87,7 @@ Opener = Callable[..., tuple[ExportedSource, Far]]
 
 @pytest.fixture
 def open_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepers_line: tuple[Line, Line]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepers_line: tuple[MessagePipe, MessagePipe]
 ) -> Iterator[Opener]:
     """Give sources whose first connection has these errors before it."""
     opened: list[ExportedSource] = []
@@ -99,7 +99,7 @@ def open_source(
         path.write_bytes(noise(SIZE))
         far = Far(path, list(errors))
         monkeypatch.setattr(nbd_source, "_connect", far.connect)
-        keeper = Keeper(keepers_line[0], 0)
+        keeper = Supervisor(keepers_line[0], 0)
         source = ExportedSource(
             path="nbd://far/image",
             identity="nbd-far",
@@ -249,14 +249,14 @@ def test_a_service_that_is_not_up_yet_is_asked_again(
 
 
 def test_a_connection_that_is_dead_without_a_word_is_cut(
-    open_source: Opener, keepers_line: tuple[Line, Line], caplog: pytest.LogCaptureFixture
+    open_source: Opener, keepers_line: tuple[MessagePipe, MessagePipe], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The keeper is told to end it, and the read goes on in small pieces, each of which is a sign of life."""
     source, far = open_source(errno.ENOTCONN, hang_seconds=0.02)
     first = cast("Connection", source._file)
 
     def hang() -> None:
-        assert [keepers_line[1].hear(HANG_SECONDS) for _ in range(2)] == [
+        assert [keepers_line[1].receive(HANG_SECONDS) for _ in range(2)] == [
             {"reader": os.getpid()},
             {"cut": True},
         ]

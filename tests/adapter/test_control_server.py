@@ -14,12 +14,14 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from fanoutfs.control.messages import Connection, HungUpError
+from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine import engine as engine_module
-from fanoutfs.engine.control_server import LONGEST, Door, Visitor, listen
+from fanoutfs.engine.control_server import LONGEST, ControlServer, ControlSession, listen
 from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.settings import MIB, PAGE, Settings
+from fanoutfs.settings import Settings
+from fanoutfs.units import MIB, PAGE
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, copy_rest, in_thread, producer
 from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
@@ -28,7 +30,7 @@ JOIN = {"target": "/dev/x", "digests": False, "near": None, "goes_on": None}
 
 
 @contextlib.contextmanager
-def visit(served: Served) -> Iterator[Connection]:
+def visit(served: Served) -> Iterator[ControlConnection]:
     """Stand at the door, and leave in the end."""
     connection = served.connect()
     try:
@@ -39,8 +41,8 @@ def visit(served: Served) -> Iterator[Connection]:
         connection.close()
 
 
-async def ask(connection: Connection, word: str, **message: Any) -> Any:
-    return await in_thread(lambda: connection.ask(word, HANG_SECONDS, **message))
+async def ask(connection: ControlConnection, word: str, **message: Any) -> Any:
+    return await in_thread(lambda: connection.request(word, HANG_SECONDS, **message))
 
 
 # Who is let in
@@ -51,12 +53,12 @@ async def test_the_same_user_and_root_are_let_in(
     uid: int, *, let_in: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the kernel says who they are; any other is told so, and asked nothing."""
-    of = Visitor.of
+    of = ControlSession.of
 
-    def of_uid(connected: trio.socket.SocketType) -> Visitor:
-        return Visitor(connected, of(connected).pid, uid)
+    def of_uid(connected: trio.socket.SocketType) -> ControlSession:
+        return ControlSession(connected, of(connected).pid, uid)
 
-    monkeypatch.setattr(Visitor, "of", of_uid)
+    monkeypatch.setattr(ControlSession, "of", of_uid)
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     async with producer() as served:
         with visit(served) as connection:
@@ -70,13 +72,13 @@ async def test_the_same_user_and_root_are_let_in(
 async def test_the_kernel_says_who_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process and the user, not what the visitor says."""
     visitors = []
-    of = Visitor.of
+    of = ControlSession.of
 
-    def see(connected: trio.socket.SocketType) -> Visitor:
+    def see(connected: trio.socket.SocketType) -> ControlSession:
         visitors.append(of(connected))
         return visitors[-1]
 
-    monkeypatch.setattr(Visitor, "of", see)
+    monkeypatch.setattr(ControlSession, "of", see)
     async with producer() as served:
         with visit(served) as connection:
             await ask(connection, "status", pid=1, uid=4711)
@@ -118,7 +120,7 @@ async def test_it_lives_as_long_as_somebody_stays() -> None:
                 assert not served.ended.is_set()
             await served.ended.wait()
             with pytest.raises(HungUpError):
-                await in_thread(asks.hear, HANG_SECONDS)
+                await in_thread(asks.receive, HANG_SECONDS)
 
     assert [answer["others"] for answer in answers] == [0, 1]
     told = {"size": SIZE, "block": PAGE, "identity": "scratched", "head": 0}
@@ -130,7 +132,7 @@ async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(engine_module, "FIRST_SECONDS", 0.05)
     engine = Engine(Settings(block=PAGE, ring=8 * PAGE), Scratched(CONTENT))
     with trio.fail_after(HANG_SECONDS):
-        await engine.run(engine.first_user, Door(engine, listen(tmp_path / "door")).serve)
+        await engine.run(engine.first_user, ControlServer(engine, listen(tmp_path / "door")).serve)
 
 
 @pytest.mark.parametrize("word", ["stay", "join", "mount"])
@@ -172,8 +174,8 @@ async def test_two_hundred_at_once() -> None:
                 connections = [stack.enter_context(visit(served)) for _ in range(200)]
                 for number, connection in enumerate(connections):
                     word = ["status", "stay", "join"][number % 3]
-                    connection.say(word, **JOIN)
-                return [connection.hear(HANG_SECONDS)["word"] for connection in connections]
+                    connection.send(word, **JOIN)
+                return [connection.receive(HANG_SECONDS)["word"] for connection in connections]
 
             words = await in_thread(come)
         await served.becomes(lambda: served.engine.users == 1)
@@ -188,7 +190,7 @@ async def test_a_visitor_that_comes_piece_by_piece() -> None:
             for piece in (b'{"word": "sta', b'tus"}', b'\n{"word": "status"}\n{"wo', b'rd": "stay"}\n'):
                 connection.socket.sendall(piece)
                 await wait_all_tasks_blocked()
-            words = [(await in_thread(connection.hear, HANG_SECONDS))["word"] for _ in range(3)]
+            words = [(await in_thread(connection.receive, HANG_SECONDS))["word"] for _ in range(3)]
 
     assert words == ["status", "status", "staying"]
 
@@ -237,12 +239,12 @@ async def test_nonsense_costs_who_talks_it_the_connection(
 ) -> None:
     """It is let go of, with a line in the log that names its process; a copy under way ends right."""
 
-    def talk(connection: Connection) -> None:
+    def talk(connection: ControlConnection) -> None:
         # It may have heard enough before all is said.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.socket.sendall(NONSENSE[what])
         while True:
-            connection.hear(HANG_SECONDS)
+            connection.receive(HANG_SECONDS)
 
     async with producer() as served:
         other = await in_thread(served.join)
@@ -259,7 +261,7 @@ async def test_nonsense_costs_who_talks_it_the_connection(
     assert "bug" not in record.message
 
 
-def free_too_many(connection: Connection) -> None:
+def free_too_many(connection: ControlConnection) -> None:
     """Say that more was copied than could ever be; a semaphore is taken one by one."""
     fds = connection.take_descriptors()
     os.eventfd_write(fds[-1], 2**62)
@@ -267,14 +269,14 @@ def free_too_many(connection: Connection) -> None:
         os.close(fd)
 
 
-def shut_down(connection: Connection) -> None:
+def shut_down(connection: ControlConnection) -> None:
     """Send no more, but stay."""
     connection.socket.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize("misbehaves", [free_too_many, shut_down])
 async def test_a_consumer_that_misbehaves_holds_nobody(
-    misbehaves: Callable[[Connection], None], caplog: pytest.LogCaptureFixture
+    misbehaves: Callable[[ControlConnection], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What it held is free at once; a copy under way ends right, though its patience is without end."""
     async with producer(patience=1e9) as served:
