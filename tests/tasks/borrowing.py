@@ -56,7 +56,7 @@ class Wire(ControlConnection):
         mine, other = socket.socketpair()
         return cls(mine, lender=lender, other=other)
 
-    def ask(self, word: str, timeout: float | None = None, **message: Any) -> Message:  # noqa: ARG002
+    def request(self, word: str, timeout: float | None = None, **message: Any) -> Message:  # noqa: ARG002
         lender = self.lender
         if word == "resume":
             lender.resume(message["block"])
