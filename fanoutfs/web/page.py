@@ -45,7 +45,7 @@ class Page:
     @classmethod
     def read(cls) -> "Page":
         """Read it from the package."""
-        folder = files("fanoutfs.service") / "files"
+        folder = files("fanoutfs.web") / "files"
         kinds = {
             "monitor.css": "text/css",
             "monitor.js": "text/javascript",

@@ -128,7 +128,7 @@ async def test_stopped_between_the_new_term_and_the_first_look(monkeypatch: pyte
                 terms.append(borrower._sheet.term)
             return answer
 
-        monkeypatch.setattr(ControlConnection, "ask", ask_and_stop)
+        monkeypatch.setattr(ControlConnection, "request", ask_and_stop)
         await in_thread(wait_for, lambda: borrower._sheet.term == 1)
         content = await in_thread(copy_rest, borrower)
         borrower.close()
