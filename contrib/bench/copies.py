@@ -16,7 +16,7 @@ from contrib.bench.crew import POLL
 from contrib.bench.readers import alarm
 from fanoutfs.engine.find import ask_status
 from fanoutfs.errors import FanoutError
-from fanoutfs.source.local import identity_of
+from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB
 
 BYTECODE = Path(tempfile.gettempdir()) / f"fanoutfs-bench-bytecode-{os.getuid()}"

@@ -18,7 +18,7 @@ from contrib.bench.images import folder, need_memory, pattern_image
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine.find import connect
-from fanoutfs.source.local import identity_of
+from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB, format_size
 
 COUNTS = (1, 2, 4, 8)

@@ -3,15 +3,14 @@
 import errno
 import fcntl
 import os
-import stat
 import struct
 from collections.abc import Sequence
 
 import attrs
 
-from fanoutfs.checking.inspection import disk_identity, file_identity
 from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system.identity import identity_of
 
 BLKGETDISKSEQ = 0x80081280
 """_IOR(0x12, 128, __u64) of linux/fs.h: counts the media that have stood under a device's number."""
@@ -103,14 +102,13 @@ def _hold(candidate: Candidate, fd: int) -> None:
             "wait for it, or name another one"
         ) from error
     if candidate.kind == "disk":
-        status = os.fstat(fd)
-        same = stat.S_ISBLK(status.st_mode) and disk_identity(status.st_rdev) == candidate.identity
+        same = identity_of(os.fstat(fd)) == candidate.identity
         if candidate.generation and same:
             same = _generation(fd) in (0, candidate.generation)
     else:
         # Looked at once it is locked: another copy may have removed what it had made.
         status = os.fstat(fd)
-        same = status.st_nlink > 0 and (not candidate.exists or file_identity(status) == candidate.identity)
+        same = status.st_nlink > 0 and (not candidate.exists or identity_of(status) == candidate.identity)
     if not same:
         raise UnusableError(_changed(candidate))
 

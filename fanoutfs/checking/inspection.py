@@ -17,6 +17,13 @@ from fanoutfs.checking.safety import RequestedTarget
 from fanoutfs.checking.storage import Device, Mounted, Piece, StorageGraph
 from fanoutfs.checking.sysfs import Entry
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system.identity import (
+    disk_identity,
+    file_identity,
+    mounted_device,
+    new_file_identity,
+    served_identity,
+)
 from fanoutfs.system.mountinfo import Mount, parse
 
 KEEPS_NO_FILES = frozenset({
@@ -55,16 +62,6 @@ def read(source: str | None, targets: Sequence[str], system: System | None = Non
     reader.read()
     examined = None if source is None else reader.examine(source)
     return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine())
-
-
-def disk_identity(number: int) -> str:
-    """Name a block device by its number (st_rdev)."""
-    return f"disk-{os.major(number)}:{os.minor(number)}"
-
-
-def file_identity(status: os.stat_result) -> str:
-    """Name a file by its file system and inode."""
-    return f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
 
 
 @attrs.define(eq=False)
@@ -160,7 +157,7 @@ class _Reader:
             return RequestedTarget(named=named, path=path, kind="file", exists=False, parent="missing")
         if named.endswith("/"):
             return RequestedTarget(named=named, path=path, kind="folder", exists=False)
-        identity = f"new-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}-{name}"
+        identity = new_file_identity(status, name)
         self._place(identity, path, status.st_dev)
         return RequestedTarget(
             named=named,
@@ -219,7 +216,7 @@ class _Reader:
 
     def _bases(self, mount: Mount) -> list[str]:
         """Give what a mounted file system is kept on."""
-        device = f"disk-{mount.major}:{mount.minor}"
+        device = mounted_device(mount)
         if device in self._devices:
             return [device]
         base = self._storage(mount.source) if mount.source.startswith("/") else None
@@ -243,7 +240,7 @@ class _Reader:
 
     def _served(self, path: str, mount: Mount) -> str:
         """Enter a file in a fanoutfs mount without looking at it: it lies on what is served there."""
-        identity = f"served-{mount.major}:{mount.minor}-{path}"
+        identity = served_identity(mount, path)
         if identity not in self._paths:
             self._paths[identity] = path
             for base in self._bases(mount):

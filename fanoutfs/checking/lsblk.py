@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from fanoutfs.system.identity import disk_identity
 from fanoutfs.units import format_size
 
 COLUMNS = "PATH,MAJ:MIN,KNAME,PKNAME,SIZE,MODEL,SERIAL,FSTYPE,LABEL,PTTYPE"
@@ -47,7 +48,7 @@ def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:
         above = [row, *_above(row, by_name)]
         below = [other for other in rows if row in _above(other, by_name)]
         lines = [_line(row, whole=True), *(_line(other, whole=False) for other in below)]
-        found[f"disk-{_word(row, 'maj:min')}"] = Listed(
+        found[disk_identity(_word(row, "maj:min"))] = Listed(
             model=next((word for one in above if (word := _word(one, "model"))), ""),
             serial=next((word for one in above if (word := _word(one, "serial"))), ""),
             contents=tuple(line for line in lines if line),

@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.checking.storage import Device, Kind
+from fanoutfs.system.identity import disk_identity
 
 SECTOR = 512
 """Bytes; /sys counts in these, whatever the disk does."""
@@ -32,7 +33,9 @@ class Entry:
 def entries(sys: Path) -> list[Entry]:
     """Read all block devices; raises OSError when there is no telling which there are."""
     folders = {link.name: link.resolve() for link in sorted((sys / "class" / "block").iterdir())}
-    names = {name: f"disk-{number}" for name, folder in folders.items() if (number := _text(folder / "dev"))}
+    names = {
+        name: disk_identity(number) for name, folder in folders.items() if (number := _text(folder / "dev"))
+    }
     return [_entry(name, folders[name], names) for name in names]
 
 
@@ -41,7 +44,7 @@ def btrfs(sys: Path) -> list[set[str]]:
     groups = []
     for folder in _listing(sys / "fs" / "btrfs"):
         numbers = {_text(device / "dev") for device in _listing(folder / "devices")}
-        groups.append({f"disk-{number}" for number in numbers if number})
+        groups.append({disk_identity(number) for number in numbers if number})
     return groups
 
 
@@ -53,7 +56,7 @@ def _entry(name: str, folder: Path, names: dict[str, str]) -> Entry:
     mapped, uuid = _text(folder / "dm" / "name"), _text(folder / "dm" / "uuid")
     if (folder / "partition").exists():
         kind, whole = "partition", folder.parent
-        begin, disk = _number(folder / "start") * SECTOR, f"disk-{_text(whole / 'dev')}"
+        begin, disk = _number(folder / "start") * SECTOR, disk_identity(_text(whole / "dev"))
     elif backing:
         kind, begin = "loop", _number(folder / "loop" / "offset")
     elif mapped:

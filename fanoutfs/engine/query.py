@@ -13,8 +13,8 @@ from typing import Any
 from fanoutfs.engine.find import ask_status
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.remote.address import ExportAddress, is_url, parse
-from fanoutfs.source.local import identity_of
 from fanoutfs.system import mountpoint
+from fanoutfs.system.identity import identity_of
 from fanoutfs.system.mountinfo import FANOUTFS, mount_at
 
 

@@ -10,6 +10,7 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system.identity import identity_of
 from fanoutfs.units import PAGE
 
 
@@ -111,13 +112,6 @@ def _share(fd: int) -> bool:
         # A network file system may have no locks.
         return error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
     return True
-
-
-def identity_of(status: os.stat_result) -> str:
-    """Give what is the same for a disk or file whatever path or link names it."""
-    if stat.S_ISBLK(status.st_mode):
-        return f"disk-{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    return f"file-{os.major(status.st_dev)}:{os.minor(status.st_dev)}-{status.st_ino}"
 
 
 def _open_direct(path: str) -> tuple[int, bool]:

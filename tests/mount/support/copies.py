@@ -13,7 +13,7 @@ import pytest
 
 from fanoutfs.engine.find import ask_status
 from fanoutfs.engine.lock import socket_path
-from fanoutfs.source.local import identity_of
+from fanoutfs.system.identity import identity_of
 from tests.mount.support.commands import (
     FANOUTFS,
     Argument,
