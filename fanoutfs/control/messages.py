@@ -6,8 +6,8 @@ blocking code; the producer's side is ``door.py``.
 =======  ==========================================  ===================================================
 word     who says it, with what                      answer
 =======  ==========================================  ===================================================
-join     a consumer: target, digests, near,          welcome: size, block, slots, tickets, start, term,
-         goes_on                                     identity, origin, id; and the descriptors of
+join     a consumer: target, digests,                welcome: size, block, slots, tickets, start, term,
+         preferred_start, turn                       identity, origin, id; and the descriptors of
                                                      memory, sheet, filled, freed
 resume   a consumer whose term has ended: block      resumed: term
 failed   the producer, to a consumer: error          (it hangs up)

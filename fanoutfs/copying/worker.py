@@ -21,6 +21,7 @@ from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.shm.borrower import Borrower, Image
 from fanoutfs.shm.grant_table import Grant
+from fanoutfs.shm.turn import Turn
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
 from fanoutfs.targets.zeros import is_zero
@@ -45,7 +46,7 @@ class Worker:
     """Tells the command: phase, done, and the like."""
     others: Callable[[], object]
     """Waits, having joined, until the command's other targets have, too, or for a moment."""
-    near: int
+    preferred_start: int
     """The block where the head was when the command came: all of its targets begin there if that can be."""
     resume: bool
     verify: bool
@@ -58,6 +59,8 @@ class Worker:
     _own: mmap.mmap | None = attrs.field(default=None, init=False)
     """Memory to copy to first, once the target has been too slow."""
     _reported: float = attrs.field(default=0.0, init=False)
+    _turn: Turn | None = attrs.field(default=None, init=False)
+    """As far as the last producer took it; None before the first."""
 
     def __attrs_post_init__(self) -> None:
         self._pieces = WriteSize(self.image.block)
@@ -79,29 +82,33 @@ class Worker:
     # Copying
 
     def _copy(self) -> None:
-        """Go round once, with as many producers as it takes."""
-        turn: tuple[int, int] | None = None
-        tries = 0
-        while turn is None or turn[1] < turn[0] + self.image.blocks:
-            before = turn
+        """Copy the image once, with as many producers as it takes."""
+        failures = 0
+        while self._turn is None or self._turn.next < self._turn.start + self.image.blocks:
             try:
                 borrower = Borrower.join(
-                    self.connect(), self.target.path, digests=self.verify, near=self.near, goes_on=turn
+                    self.connect(),
+                    self.target.path,
+                    digests=self.verify,
+                    preferred_start=self.preferred_start,
+                    turn=self._turn,
                 )
             except HungUpError:
-                tries = self._try_again(tries)
+                failures = self._try_again(failures)
                 continue
+            joined_at = borrower.turn.next
             try:
                 self._check(borrower.image)
-                if turn is None:
+                if self._turn is None:
                     self.report(phase="joins")
                     self.others()
                 self._report_copied(borrower)
                 self._copy_from(borrower)
             except HungUpError:
-                tries = self._try_again(0 if before is not None and borrower.place > before[1] else tries)
+                progressed = self._turn is not None and borrower.turn.next > joined_at
+                failures = self._try_again(0 if progressed else failures)
             finally:
-                turn = borrower.start, borrower.place
+                self._turn = borrower.turn
                 borrower.close()
 
     def _try_again(self, tries: int) -> int:
@@ -117,12 +124,12 @@ class Worker:
             )
 
     def _copy_from(self, borrower: Borrower) -> None:
-        while borrower.place < borrower.end:
+        while borrower.turn.next < borrower.end:
             count = borrower.wait(self._pieces.count)
             if not count:
                 continue
             tickets = borrower.tickets(count)
-            places = range(borrower.place, borrower.place + count)
+            places = range(borrower.turn.next, borrower.turn.next + count)
             views = [borrower.block(ticket, place) for ticket, place in zip(tickets, places, strict=True)]
             began = time.monotonic()
             if self._own is None:
@@ -198,10 +205,10 @@ class Worker:
 
     def _report_copied(self, borrower: Borrower) -> None:
         now = time.monotonic()
-        if now - self._reported >= REPORT_SECONDS or borrower.place == borrower.end:
+        if now - self._reported >= REPORT_SECONDS or borrower.turn.next == borrower.end:
             self._reported = now
-            done = min((borrower.place - borrower.start) * self.image.block, self.image.size)
-            start = borrower.start * self.image.block
+            done = min((borrower.turn.next - borrower.turn.start) * self.image.block, self.image.size)
+            start = borrower.turn.start * self.image.block
             self.report(phase="copies", done=done, start=start, id=borrower.id, written=self.target.written)
 
     # Verifying

@@ -41,7 +41,7 @@ class CopyJob:
 
     image: Image
     way: ProducerConnector
-    near: int
+    preferred_start: int
     """The block where the head was when the command came."""
     verify: bool
     resume: bool
@@ -168,7 +168,7 @@ def _be_worker(orders: CopyJob, claimed: Claimed, line: MessagePipe, command: in
             connect=orders.way.connect,
             report=line.send,
             others=lambda: line.receive(TOGETHER_SECONDS),
-            near=orders.near,
+            preferred_start=orders.preferred_start,
             resume=orders.resume,
             verify=orders.verify,
         )

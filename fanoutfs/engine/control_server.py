@@ -22,6 +22,7 @@ from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError, reason
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
+from fanoutfs.shm.turn import Turn
 from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class ControlServer:
 
     async def _join(self, visitor: ControlSession, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
-        goes_on, near, verify = message["goes_on"], message["near"], bool(message["digests"])
+        turn, start, verify = message["turn"], message["preferred_start"], bool(message["digests"])
         if verify:
             await engine.digests.ready()
         await engine.begin_at_head()
@@ -187,8 +188,8 @@ class ControlServer:
             pid=visitor.pid,
             command=proc.read(visitor.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
-            goes_on=None if goes_on is None else _way(goes_on, blocks),
-            near=None if near is None else _block(near, blocks),
+            turn=None if turn is None else _turn(turn, blocks),
+            preferred_start=None if start is None else _block(start, blocks),
             verify=verify,
         ) as lender:
             await visitor.send(
@@ -198,7 +199,7 @@ class ControlServer:
                 **self._image(),
                 slots=engine.ring.rules.slots,
                 tickets=lender.tickets,
-                start=lender.start_block,
+                start=lender.turn.start,
                 term=lender.sheet.term,
             )
             try:
@@ -260,10 +261,10 @@ def _block(value: object, end: int) -> int:
     return value
 
 
-def _way(value: Any, blocks: int) -> tuple[int, int]:
-    start, place = value
+def _turn(value: Any, blocks: int) -> Turn:
+    start, following = value
     start = _block(start, blocks)
-    return start, _block(place, start + blocks + 1)
+    return Turn(start, _block(following, start + blocks + 1))
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -28,6 +28,7 @@ from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.shm.lender import Lender
+from fanoutfs.shm.turn import Turn
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.rate_limit import RateLimit
@@ -212,22 +213,22 @@ class Engine:
         pid: int,
         command: str,
         target: str,
-        goes_on: tuple[int, int] | None,
-        near: int | None,
+        turn: Turn | None,
+        preferred_start: int | None,
         verify: bool,
     ) -> Iterator[Lender]:
         """Have a consumer that copies out of the ring itself; in the end all that it held is free.
 
-        Its turn begins at the head, or at the block ``near`` it if all from there to the head is in the ring:
-        those who come for one command begin where the first of them does. ``goes_on`` is for one that has had
-        another producer: the block where its turn began, and the unrolled one that it needs next.
+        Its turn begins at the head, or at ``preferred_start`` if all blocks from there to the head are in the
+        ring: so the copies of one command begin at one block. A consumer that had a producer before continues
+        its ``turn``.
         """
         rules = self.ring.rules
-        begin = rules.head
-        if goes_on is not None:
-            begin = goes_on[0]
-        elif near is not None and rules.is_resident_up_to_head(near):
-            begin = near
+        if turn is None:
+            begin = rules.head
+            if preferred_start is not None and rules.is_resident_up_to_head(preferred_start):
+                begin = preferred_start
+            turn = Turn(begin, begin)
         try:
             lender = Lender(
                 ring=self.ring,
@@ -235,8 +236,7 @@ class Engine:
                 pid=pid,
                 command=command,
                 target=target,
-                start_block=begin,
-                from_block=begin if goes_on is None else goes_on[1],
+                turn=turn,
                 tickets=max(1, min(2 * rules.run, rules.slots)),
                 window=self._window,
                 digests=self.digests if verify else None,

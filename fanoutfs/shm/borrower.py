@@ -15,6 +15,7 @@ from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.ring.memory import ReadOnlyMemory
 from fanoutfs.shm.grant_table import Grant, GrantTable
+from fanoutfs.shm.turn import Turn
 
 ANSWER_SECONDS = 15.0
 """A producer is given so long for a welcome."""
@@ -47,10 +48,7 @@ class Borrower:
 
     id: int
     image: Image
-    start: int
-    """The block where its turn began."""
-    place: int
-    """The block that it has to copy next."""
+    turn: Turn
     _connection: ControlConnection
     _memory: ReadOnlyMemory
     _sheet: GrantTable
@@ -62,7 +60,7 @@ class Borrower:
     _poll: select.poll = attrs.field(factory=select.poll, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._term_began = self.place
+        self._term_began = self.turn.next
         self._poll.register(self._filled, select.POLLIN)
         self._poll.register(self._connection.socket, select.POLLIN)
 
@@ -73,17 +71,21 @@ class Borrower:
         target: str,
         *,
         digests: bool,
-        near: int | None = None,
-        goes_on: tuple[int, int] | None = None,
+        preferred_start: int | None = None,
+        turn: Turn | None = None,
     ) -> "Borrower":
-        """Join at the head, or at the block ``near`` it where all from there to the head is in the ring.
+        """Join at the head, or at ``preferred_start`` if all blocks from there to the head are in the ring.
 
-        ``goes_on``: go on with a turn that began, with another producer, at the first of these unrolled
-        blocks, and has come to the second.
+        ``turn``: continue a turn that began with a different producer.
 
         The connection is this object's from now on. Raises HungUpError, or FanoutError when refused.
         """
-        request: dict[str, Any] = {"target": target, "digests": digests, "near": near, "goes_on": goes_on}
+        request: dict[str, Any] = {
+            "target": target,
+            "digests": digests,
+            "preferred_start": preferred_start,
+            "turn": turn and attrs.astuple(turn),
+        }
         try:
             welcome = connection.request("join", ANSWER_SECONDS, **request)
         except BaseException:
@@ -95,8 +97,7 @@ class Borrower:
         return cls(
             welcome["id"],
             image,
-            start,
-            start if goes_on is None else goes_on[1],
+            turn or Turn(start, start),
             connection,
             ReadOnlyMemory(memory, welcome["slots"], image.block),
             GrantTable.see(sheet, welcome["tickets"]),
@@ -108,7 +109,7 @@ class Borrower:
     @property
     def end(self) -> int:
         """One past the last block of its turn."""
-        return self.start + self.image.blocks
+        return self.turn.start + self.image.blocks
 
     def wait(self, most: int, seconds: float | None = None) -> int:
         """Wait until there is a block to copy, or so many seconds; take ``most`` at most, and say how many.
@@ -135,7 +136,7 @@ class Borrower:
 
     def tickets(self, count: int) -> list[Grant]:
         """Give the tickets of the next ``count`` blocks, which ``wait`` has taken."""
-        first = self.place - self._term_began
+        first = self.turn.next - self._term_began
         return [self._sheet.read(number) for number in range(first, first + count)]
 
     def block(self, ticket: Grant, place: int) -> memoryview:
@@ -151,7 +152,7 @@ class Borrower:
         if self._sheet.term != self._term:
             self._resume()
             return False
-        self.place += count
+        self.turn = self.turn.advanced(count)
         os.eventfd_write(self._freed, count)
         return True
 
@@ -162,8 +163,8 @@ class Borrower:
                 os.eventfd_read(self._filled)
             except BlockingIOError:
                 break
-        self._term = self._connection.request("resume", block=self.place)["term"]
-        self._term_began = self.place
+        self._term = self._connection.request("resume", block=self.turn.next)["term"]
+        self._term_began = self.turn.next
 
     def close(self) -> None:
         """Leave."""

@@ -28,6 +28,7 @@ from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
 from fanoutfs.shm.grant_table import GrantTable
+from fanoutfs.shm.turn import Turn
 
 _NO_DIGEST = bytes(DIGEST_SIZE)
 
@@ -47,10 +48,8 @@ class Lender:
     pid: int
     command: str
     target: str
-    start_block: int
-    """The real block where its turn begins."""
-    from_block: int
-    """The unrolled one where it goes on: its start, unless it has had a producer before."""
+    turn: Turn
+    """As it was when the consumer joined; just begun, unless the consumer had a producer before."""
     tickets: int
     """Most blocks that it may have in hand."""
     window: Callable[[int], int]
@@ -84,15 +83,15 @@ class Lender:
             undo.callback(os.close, self.filled)
             self.freed = os.eventfd(0, flags)
             undo.pop_all()
-        self.point = self.ring.open(self.id, self.start_block * self.ring.block)
-        self._begin(self.from_block)
+        self.point = self.ring.open(self.id, self.turn.start * self.ring.block)
+        self._begin(self.turn.next)
 
     # What the status shows
 
     @property
     def start(self) -> int:
         """The byte of the image at which it began."""
-        return self.start_block * self.ring.block
+        return self.turn.start * self.ring.block
 
     @property
     def position(self) -> int:
@@ -127,7 +126,7 @@ class Lender:
 
     def resume(self, block: int) -> None:
         """Begin a new term at an unrolled block; the consumer has none in hand, and waits for the answer."""
-        if not self._revoked or not self.start_block <= block <= self.point.end:
+        if not self._revoked or not self.turn.start <= block <= self.point.end:
             raise ValueError(f"it can't go on at block {block}")
         _drain(self.freed, self.tickets)
         _drain(self.filled, self.tickets)

@@ -16,6 +16,7 @@ from fanoutfs.engine.control_server import ControlServer, listen
 from fanoutfs.engine.engine import Engine
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Borrower
+from fanoutfs.shm.turn import Turn
 from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
@@ -39,8 +40,10 @@ class Served:
     def connect(self) -> ControlConnection:
         return ControlConnection.to(self.path)
 
-    def join(self, *, near: int | None = None, goes_on: tuple[int, int] | None = None) -> Borrower:
-        return Borrower.join(self.connect(), "target", digests=False, near=near, goes_on=goes_on)
+    def join(self, *, preferred_start: int | None = None, turn: Turn | None = None) -> Borrower:
+        return Borrower.join(
+            self.connect(), "target", digests=False, preferred_start=preferred_start, turn=turn
+        )
 
     def copy(self) -> bytes:
         """Copy all, in pieces of three blocks."""
@@ -104,9 +107,9 @@ def copy_rest(
     image = borrower.image
     content = content or bytearray(image.size)
     end = borrower.end if until is None else until
-    while borrower.place < end:
-        count = borrower.wait(min(most, end - borrower.place), HANG_SECONDS)
-        place = borrower.place
+    while borrower.turn.next < end:
+        count = borrower.wait(min(most, end - borrower.turn.next), HANG_SECONDS)
+        place = borrower.turn.next
         tickets = borrower.tickets(count)
         copied = [bytes(borrower.block(ticket, place + i)) for i, ticket in enumerate(tickets)]
         if count and borrower.free(count):

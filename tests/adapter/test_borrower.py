@@ -10,6 +10,7 @@ from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.errors import FanoutError
 from fanoutfs.shm.borrower import Borrower
 from fanoutfs.shm.grant_table import GrantTable
+from fanoutfs.shm.turn import Turn
 from fanoutfs.units import PAGE
 from tests.adapter.producers import BLOCKS, CONTENT, copy_rest, in_thread, producer, wait_for
 
@@ -38,17 +39,18 @@ async def test_where_a_turn_begins() -> None:
         first = await in_thread(served.join)
         await in_thread(lambda: copy_rest(first, until=12))
         began, expected = [], []
-        for near in (None, -1, -3, 1, -12, 0):
+        for distance in (None, -1, -3, 1, -12, 0):
             await served.rests()
             head = rules.head
-            block = None if near is None else (head + near) % BLOCKS
-            borrower = await in_thread(lambda near=block: served.join(near=near))
-            began.append((borrower.start, borrower.place))
-            expected.append((block, block) if near in (-1, -3, 0) else (head, head))
+            block = (head + (distance or 0)) % BLOCKS
+            preferred = None if distance is None else block
+            borrower = await in_thread(lambda start=preferred: served.join(preferred_start=start))
+            began.append(borrower.turn)
+            expected.append(block if distance in (-1, -3, 0) else head)
             borrower.close()
         first.close()
 
-    assert began == expected
+    assert began == [Turn(start, start) for start in expected]
 
 
 async def test_a_copy_goes_on_with_another_producer() -> None:
@@ -57,16 +59,16 @@ async def test_a_copy_goes_on_with_another_producer() -> None:
     async with producer() as first:
         borrower = await in_thread(first.join)
         content[:] = await in_thread(lambda: copy_rest(borrower, content, until=17))
-        turn = borrower.start, borrower.place
+        turn = borrower.turn
         borrower.close()
 
     async with producer() as second:
-        borrower = await in_thread(lambda: second.join(goes_on=turn))
+        borrower = await in_thread(lambda: second.join(turn=turn))
         whole = await in_thread(copy_rest, borrower, content)
         borrower.close()
         read = second.engine.statistics.bytes_read
 
-    assert turn == (0, 17)
+    assert turn == Turn(0, 17)
     assert whole == CONTENT
     assert read <= (BLOCKS - 17) * PAGE
 
@@ -157,9 +159,9 @@ async def test_a_bad_place_of_the_source() -> None:
         borrower = await in_thread(served.join)
         with pytest.raises(FanoutError, match=f"can't be read from byte {5 * PAGE} to before {6 * PAGE}"):
             await in_thread(copy_rest, borrower)
-        had = borrower.place
+        had = borrower.turn.next
         borrower.close()
-        elsewhere = await in_thread(lambda: served.join(goes_on=(6, 20)))
+        elsewhere = await in_thread(lambda: served.join(turn=Turn(6, 20)))
         content = await in_thread(lambda: copy_rest(elsewhere, until=6 + 34))
         elsewhere.close()
         await served.becomes(served.is_idle)

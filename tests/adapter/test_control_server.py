@@ -26,7 +26,7 @@ from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, copy_rest, in
 from tests.limits import HANG_SECONDS
 from tests.scratched import Scratched
 
-JOIN = {"target": "/dev/x", "digests": False, "near": None, "goes_on": None}
+JOIN = {"target": "/dev/x", "digests": False, "preferred_start": None, "turn": None}
 
 
 @contextlib.contextmanager
@@ -217,14 +217,14 @@ NONSENSE = {
     "a word that is a list": message(["status"]),  # type: ignore[arg-type]
     "a megabyte without an end": b"x" * MIB,
     "join without a target": message("join"),
-    "join near no block": join(near=BLOCKS),
-    "join near a block before the first": join(near=-1),
-    "join near half a block": join(near=1.5),
-    "join near a word": join(near="head"),
-    "go on behind the end of the turn": join(goes_on=[3, 3 + BLOCKS + 1]),
-    "go on from no block": join(goes_on=[BLOCKS, BLOCKS]),
-    "go on with one number": join(goes_on=[3]),
-    "go on with a number": join(goes_on=3),
+    "join at no block": join(preferred_start=BLOCKS),
+    "join at a block before the first": join(preferred_start=-1),
+    "join at half a block": join(preferred_start=1.5),
+    "join at a word": join(preferred_start="head"),
+    "go on behind the end of the turn": join(turn=[3, 3 + BLOCKS + 1]),
+    "go on from no block": join(turn=[BLOCKS, BLOCKS]),
+    "go on with one number": join(turn=[3]),
+    "go on with a number": join(turn=3),
     "a mount of nothing": message("mount"),
     "a consumer that joins again": join() + join(),
     "a consumer with an unknown word": join() + message("status"),

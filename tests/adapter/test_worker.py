@@ -38,7 +38,7 @@ class Copying:
     before_write: Callable[[int], object] = lambda _: None
     """Called with the first block of each write."""
 
-    def run(self, *, resume: bool = False, verify: bool = False, near: int = 0) -> str | None:
+    def run(self, *, resume: bool = False, verify: bool = False, preferred_start: int = 0) -> str | None:
         """Do what a worker's process does."""
         worker = Worker(
             target=self.target,
@@ -46,7 +46,7 @@ class Copying:
             connect=self._connect,
             report=lambda **message: self.said.append(message),
             others=lambda: None,
-            near=near,
+            preferred_start=preferred_start,
             resume=resume,
             verify=verify,
         )

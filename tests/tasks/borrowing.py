@@ -14,6 +14,7 @@ from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import Message
 from fanoutfs.shm.borrower import Borrower
 from fanoutfs.shm.lender import Lender
+from fanoutfs.shm.turn import Turn
 from tests.tasks.rig import Rig
 
 WINDOW = 4
@@ -35,8 +36,7 @@ def lend(
         pid=0,
         command="test",
         target=f"target {rig.opened}",
-        start_block=start,
-        from_block=start if from_block is None else from_block,
+        turn=Turn(start, start if from_block is None else from_block),
         tickets=window,
         window=lambda _: window,
         digests=rig.ring.digests if digests else None,
@@ -73,7 +73,7 @@ class Wire(ControlConnection):
             "block": ring.block,
             "slots": ring.rules.slots,
             "tickets": lender.tickets,
-            "start": lender.start_block,
+            "start": lender.turn.start,
             "term": lender.sheet.term,
         }
 
@@ -84,8 +84,8 @@ class Wire(ControlConnection):
 
 def borrow(lender: Lender, *, from_block: int | None = None) -> Borrower:
     """Give the other side of a lender."""
-    goes_on = None if from_block is None else (lender.start_block, from_block)
-    return Borrower.join(Wire.between(lender), lender.target, digests=False, goes_on=goes_on)
+    turn = None if from_block is None else Turn(lender.turn.start, from_block)
+    return Borrower.join(Wire.between(lender), lender.target, digests=False, turn=turn)
 
 
 @attrs.define(eq=False)
@@ -106,7 +106,7 @@ class Copy:
 
     @property
     def done(self) -> bool:
-        return self.borrower.place >= self.borrower.end
+        return self.borrower.turn.next >= self.borrower.end
 
     async def some(self, most: int, seconds: float = 0.0) -> bool:
         """Copy ``most`` blocks at most, once there is one; the bytes are looked at after so many seconds."""
@@ -114,7 +114,7 @@ class Copy:
         count = self.borrower.wait(most, 0)
         if not count:
             return False
-        begin = self.borrower.place
+        begin = self.borrower.turn.next
         tickets = self.borrower.tickets(count)
         await trio.sleep(seconds)
         copied = [bytes(self.borrower.block(ticket, begin + i)) for i, ticket in enumerate(tickets)]

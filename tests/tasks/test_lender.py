@@ -147,7 +147,7 @@ async def test_one_that_stops_loses_what_it_has_in_hand_and_ends_right(autojump_
         other = await copy(lend(rig, 20), most=4)
         took = trio.current_time() - begun
         seen = [
-            bytes(stopped.borrower.block(ticket, stopped.borrower.place + i))
+            bytes(stopped.borrower.block(ticket, stopped.borrower.turn.next + i))
             for i, ticket in enumerate(tickets)
         ]
         in_hand_of_stopped = rig.ring.rules.granted.total()
@@ -185,12 +185,12 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
     next_term, moments = GrantTable.next_term, []
 
     def free_it(sheet: GrantTable) -> None:
-        moments.append(borrower.place)
+        moments.append(borrower.turn.next)
         if when == "before the term ends":
             assert borrower.free(count)
         next_term(sheet)
         if when == "just after, having looked before":
-            borrower.place += count
+            borrower.turn = borrower.turn.advanced(count)
             os.eventfd_write(borrower._freed, count)
 
     async with trio.open_nursery() as nursery:
@@ -203,13 +203,13 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
         await trio.sleep(15)
         monkeypatch.undo()
         if when == "long after":
-            borrower.place += count
+            borrower.turn = borrower.turn.advanced(count)
             os.eventfd_write(borrower._freed, count)
             assert borrower.wait(4, 0) == 0
         elif when == "not at all":
-            borrower._connection.request("resume", block=borrower.place)
+            borrower._connection.request("resume", block=borrower.turn.next)
             borrower._term = lender.sheet.term
-            borrower._term_began = borrower.place
+            borrower._term_began = borrower.turn.next
         with trio.fail_after(100):
             await made.all(4)
         nursery.cancel_scope.cancel()

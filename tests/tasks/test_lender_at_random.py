@@ -82,7 +82,7 @@ async def test_whatever_the_others_do_a_copy_is_right_and_leaves_nothing(
     assert left
     assert [made.content == rig.content for made in crowd.copies] == [True] * len(crowd.copies)
     for made in crowd.copies:
-        assert made.places == list(range(made.borrower.start, made.borrower.end))
+        assert made.places == list(range(made.borrower.turn.start, made.borrower.end))
     assert crowd.contents == [rig.content] * len(crowd.contents)
 
 
