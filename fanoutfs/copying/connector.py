@@ -5,14 +5,14 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.engine.find import claim_or_find, connect
+from fanoutfs.engine.find import ask_status, claim_or_find, connect
 from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.engine.query import read_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.address import is_url
-from fanoutfs.remote.opened import OpenSource
-from fanoutfs.remote.opening import open_source
+from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import Settings
 from fanoutfs.system import mountpoint
 from fanoutfs.system.mountinfo import FANOUTFS, mounts
@@ -39,21 +39,25 @@ class NamedSource:
 
 
 def named(word: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSource | None]:
-    """Say which source a word means; raises UsageError or UnusableError when it can't be one.
+    """Find the source that an argument names; raises UsageError or UnusableError when it can't be one.
 
-    One on another computer is open still, for the producer that may have to be started.
+    The size of an NBD export is known to its producer, or once the export is open: it is opened only when it
+    has no producer here, and returned open for the producer to start.
     """
     point = None if is_url(word) else _mount_of(Path(word))
     if point is not None:
         found = read_status(point)["source"]
         return NamedSource(found["path"], found["identity"], None, found["size"], mounted=point), None
-    opened = open_source(word, keys)
+    resolved = resolve(word, keys)
+    if resolved.size is not None:
+        return NamedSource(resolved.path, resolved.identity, resolved.origin, resolved.size), None
+    document = ask_status(resolved.identity)
+    if document is not None:
+        found = document["source"]
+        return NamedSource(resolved.path, resolved.identity, found["origin"], found["size"]), None
+    opened = resolved.open()
     source = opened.source
-    name = NamedSource(source.path, source.identity, source.origin, source.size)
-    if name.here is None:
-        return name, opened
-    source.close()
-    return name, None
+    return NamedSource(source.path, source.identity, source.origin, source.size), opened
 
 
 def _mount_of(path: Path) -> Path | None:
@@ -100,7 +104,7 @@ class ProducerConnector:
         from fanoutfs.engine import daemon  # noqa: PLC0415
 
         try:
-            opened = opened or open_source(self.source.path, self.keys)
+            opened = opened or resolve(self.source.path, self.keys).open()
         except BaseException:
             claim.release()
             raise

@@ -20,7 +20,7 @@ from fanoutfs.copying.prompt import ask
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
 from fanoutfs.errors import SourceChangedError, UnusableError
-from fanoutfs.remote.opened import OpenSource
+from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import ANSWER_SECONDS, Image

@@ -16,7 +16,7 @@ from fanoutfs.engine.control_server import ControlServer, listen
 from fanoutfs.engine.engine import Engine
 from fanoutfs.engine.lock import ProducerLock, socket_path
 from fanoutfs.errors import FanoutError, UnusableError
-from fanoutfs.remote.opened import OpenSource
+from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.fork import close_all_but
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -95,7 +95,7 @@ def serve(
     path = socket_path(claim.identity)
     listener = listen(path)
     try:
-        engine = Engine(settings, opened.source, opened.far)
+        engine = Engine(settings, opened.source, opened.remote)
         beside = [partial(service, engine) for service in services]
         trio.run(engine.run, lambda: work(engine), ControlServer(engine, listener).serve, *beside)
     finally:

@@ -22,7 +22,8 @@ from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
 from fanoutfs.producer import Producer
-from fanoutfs.remote.opened import RemoteInfo
+from fanoutfs.remote.remote_info import RemoteInfo
+from fanoutfs.remote.remote_verification import RemoteVerification
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
@@ -79,8 +80,8 @@ class Engine:
 
     settings: Settings
     source: Source
-    far: RemoteInfo | None = None
-    """What is said of the source where it comes from."""
+    remote: RemoteInfo | None = None
+    """What its service tells of a remote source."""
     ring: Ring = attrs.field(init=False)
     statistics: Counters = attrs.field(factory=Counters, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
@@ -94,20 +95,21 @@ class Engine:
     told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
+    _verification: RemoteVerification | None = attrs.field(init=False)
+    """Of a remote source; the ring's own digests serve a local one."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        far = self.far
-        settings = self.settings if far is None else self.settings.with_block(far.block)
+        remote = self.remote
+        settings = self.settings if remote is None else self.settings.with_block(remote.block)
         self.ring = build_ring(settings, self.source.size)
-        if far is not None:
-            far.digests.attach(self.ring)
+        self._verification = None if remote is None else RemoteVerification(remote.digests, self.ring)
 
     @property
     def digests(self) -> DigestSource:
         """Give what those who verify hold their targets against."""
-        return self.ring.digests if self.far is None else self.far.digests
+        return self._verification or self.ring.digests
 
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
@@ -123,8 +125,8 @@ class Engine:
                 nursery.start_soon(self._end_on_signal)
                 nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
                 nursery.start_soon(self._watch_source)
-                if self.far is not None:
-                    nursery.start_soon(self.far.digests.run)
+                if self._verification is not None:
+                    nursery.start_soon(self._verification.run)
                 for task in beside:
                     nursery.start_soon(task)
                 try:
@@ -161,10 +163,10 @@ class Engine:
         Asked as late as can be: what that head passes between the question and our first read comes round
         to us only in the end. A checkpoint if it has to ask; cancelled: nothing is changed.
         """
-        if self.far is None or self._has_begun():
+        if self.remote is None or self._has_begun():
             return
         try:
-            head = await trio.to_thread.run_sync(self.far.head, abandon_on_cancel=True)
+            head = await trio.to_thread.run_sync(self.remote.head, abandon_on_cancel=True)
         except FanoutError as error:
             log.info("where %s is being read is not known: %s", self.source.path, error)
             return

@@ -15,8 +15,9 @@ from fanoutfs.errors import UnusableError
 
 AGAIN_SECONDS = 0.02
 
-PATIENCE_SECONDS = 15.0
-"""So long a producer that is beginning, or ending, is waited for."""
+PATIENCE_SECONDS = 30.0
+"""How long to wait for a producer that is starting or ending. It opens its source under the lock; a
+remote one takes up to twice ``nbd_link.CONNECT_SECONDS``."""
 
 
 def connect(identity: str) -> ControlConnection | None:

@@ -19,9 +19,9 @@ from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
-from fanoutfs.remote.opened import OpenSource
-from fanoutfs.remote.opening import open_source
+from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -62,25 +62,24 @@ def mount(
     point = point.resolve()
     if log_path is not None and log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
-    opened = open_source(source_path, keys)
-    source = opened.source
+    source = resolve(source_path, keys)
     if Path(source.path).is_relative_to(point):
-        source.close()
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     while True:
         found = claim_or_find(source.identity, source_path)
         if isinstance(found, ControlConnection):
-            if network.options:
-                found.close()
-                raise UnusableError(
-                    f"the source {source_path} has a producer already, which can't begin to listen; "
-                    f"mount it without {network.options}, or when that one has ended"
-                )
-            try:
-                return _by_the_producer(found, point, mount_settings, foreground=foreground)
-            except HungUpError:
-                # It was about to leave when we knocked.
-                continue
+            with contextlib.closing(found):
+                if network.options:
+                    raise UnusableError(
+                        f"the source {source_path} has a producer already, which can't begin to listen; "
+                        f"mount it without {network.options}, or when that one has ended"
+                    )
+                try:
+                    return _by_the_producer(found, point, mount_settings, foreground=foreground)
+                except HungUpError:
+                    # It was about to leave when we knocked.
+                    continue
+        opened = source.open()
         with _services(network) as (services, kept):
             if foreground:
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)

@@ -109,8 +109,8 @@ class RemoteDigests:
                 )
             await self._stirring(until)
 
-    async def opened(self) -> None:
-        """Wait until the stream is there: what is read there from now on will have a digest.
+    async def ready(self) -> None:
+        """Wait until the stream is open: whatever the remote producer reads from now on will have a digest.
 
         Cancelled: nothing is left. Raises UnusableError when it does not come about within ``wait`` seconds,
         or at once when it never will; SourceChangedError.

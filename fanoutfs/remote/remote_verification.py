@@ -10,34 +10,29 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from fanoutfs.remote.remote_digests import RemoteDigests
+from fanoutfs.remote.remote_info import DigestStream
 from fanoutfs.ring.ring import Ring
 
 
 @attrs.define(eq=False)
-class FarDigests:
-    """The digests of a source on another computer, asked for when they are wanted; for one engine."""
+class RemoteVerification:
+    """The digests of one engine's remote source; the stream is opened for the first copy that verifies."""
 
-    remote: RemoteDigests
-    _ring: Ring | None = attrs.field(default=None, init=False)
+    _stream: DigestStream
+    _ring: Ring
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
     _before: frozenset[int] | None = attrs.field(default=None, init=False)
     """The blocks that were here before they were wanted."""
 
-    def attach(self, ring: Ring) -> None:
-        """Say which ring it is for."""
-        self._ring = ring
-
     async def run(self) -> None:
         """Have them come, from when they are wanted, until it is cancelled."""
         await self._wanted.wait()
-        await self.remote.run()
+        await self._stream.run()
 
     async def ready(self) -> None:
         """See ``SaysDigests``: waits until they come."""
-        assert self._ring is not None
         self._wanted.set()
-        await self.remote.opened()
+        await self._stream.ready()
         if self._before is None and self._ring.reading_since is not None:
             await self._end_of_read(self._ring)
         if self._before is None:
@@ -54,10 +49,9 @@ class FarDigests:
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
         """See ``SaysDigests``."""
-        assert self._ring is not None
         assert self._before is not None
         found: list[bytes] = []
         for block, slot, length in zip(blocks, slots, lengths, strict=True):
-            says = self._ring.digests if block in self._before else self.remote
+            says = self._ring.digests if block in self._before else self._stream
             found += await says.of([block], [slot], [length])
         return found

@@ -194,7 +194,7 @@ async def test_digests_come_over_the_network(certificate: tuple[Path, Path], tmp
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.produce)
             nursery.start_soon(digests.run)
-            await digests.opened()
+            await digests.ready()
             await read_all(rig.open(), PAGE)
             found = await digests.of(range(21), [0] * 21, [PAGE] * 21)
             nursery.cancel_scope.cancel()

@@ -97,7 +97,7 @@ async def test_they_are_given_as_they_have_come(run: Run, autojump_clock: MockCl
     whole = IMAGE + good(0, 1, 2) + b"\n" + good(9, 3)
     digests = digests_of(Stream([(0.1, bytes([letter])) for letter in whole] + [(1e6, b"")]))
     run(digests)
-    await digests.opened()
+    await digests.ready()
     opened_at = trio.current_time()
 
     assert [digest(1), digest(0)] == await ask(digests, 1, 0)
@@ -234,7 +234,7 @@ async def test_a_wrong_token_is_said_at_once(run: Run, autojump_clock: MockClock
     run(digests)
 
     with pytest.raises(UnusableError, match="--token-file"):
-        await digests.opened()
+        await digests.ready()
     assert trio.current_time() < 1
 
 
@@ -243,12 +243,12 @@ async def test_a_service_that_is_away_is_waited_for(run: Run, autojump_clock: Mo
     digests = digests_of(REFUSES)
     run(digests)
     with pytest.raises(NoAnswerError, match="http://node1:8400"):
-        await digests.opened()
+        await digests.ready()
     assert 60 == trio.current_time()
 
     back = digests_of(REFUSES, REFUSES, Stream([(1.0, IMAGE), (1e6, b"")]))
     run(back)
-    await back.opened()
+    await back.ready()
 
 
 def test_an_image_of_too_many_blocks_is_refused() -> None:

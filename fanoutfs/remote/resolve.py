@@ -1,0 +1,72 @@
+"""From a source argument to the source that it names.
+
+``resolve`` finds out what names the source everywhere on this computer, so that a producer that reads it
+already can be found. Only the process that becomes its producer opens it: for a remote source that starts
+processes, mounts, and may take seconds.
+"""
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+
+from fanoutfs.errors import SourceChangedError
+from fanoutfs.remote.address import ExportAddress, is_url, parse
+from fanoutfs.remote.remote_info import OpenSource
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.source.local import PositionedSource
+
+
+@attrs.frozen
+class ResolvedSource:
+    """A source that can be opened."""
+
+    path: str
+    """As the user named it, made absolute."""
+    identity: str
+    origin: str | None
+    """What the bytes are known by where they come from; None: unknown until the source is open."""
+    size: int | None
+    """Bytes; None: unknown until the source is open."""
+    _open: Callable[[], OpenSource]
+
+    def open(self) -> OpenSource:
+        """Open it; a remote source only from a process with one thread.
+
+        Raises UnusableError, or SourceChangedError when the path names a different source by now.
+        """
+        opened = self._open()
+        if opened.source.identity != self.identity:
+            opened.source.close()
+            raise SourceChangedError(f"the source {self.path} was replaced by a different one")
+        return opened
+
+
+def resolve(argument: str, keys: RemoteKeys) -> ResolvedSource:
+    """Find the source that an argument names: a path, or the address of an export or of a service.
+
+    A service is asked where its export is. Raises UsageError or UnusableError.
+    """
+    if not is_url(argument):
+        with contextlib.closing(PositionedSource.open(argument)) as source:
+            return ResolvedSource(
+                source.path, source.identity, source.origin, source.size, partial(_open_local, source.path)
+            )
+    address = parse(argument)
+    # The libraries for remote sources are loaded only where one is named.
+    if isinstance(address, ExportAddress):
+        from fanoutfs.remote.nbd_source import ExportedSource  # noqa: PLC0415
+
+        return ResolvedSource(
+            address.text, address.identity, None, None, lambda: OpenSource(ExportedSource.open(address, keys))
+        )
+    from fanoutfs.remote.service_source import ServiceSource  # noqa: PLC0415
+
+    found = ServiceSource.find(address, keys)
+    info = found.info
+    return ResolvedSource(address.text, info.address.identity, info.origin, info.size, found.open)
+
+
+def _open_local(path: str) -> OpenSource:
+    return OpenSource(PositionedSource.open(path))
