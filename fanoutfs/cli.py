@@ -1,111 +1,71 @@
-"""The command line: words in, settings out, and one line on stderr for every way to fail."""
+"""The command line: arguments in, settings out, and one line on stderr for every way to fail."""
 
 import json
 import sys
-from collections.abc import Callable
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from fanoutfs.errors import FanoutError, UsageError
+from fanoutfs.errors import FanoutError
+from fanoutfs.options import FILE, examples, producer_options, remote_options, status_options
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
-from fanoutfs.top.top_command import asks, top_command
-from fanoutfs.units import parse_size
+from fanoutfs.top.top_command import top_command
 
+SIMILAR = 0.7
+"""An unknown option is likened to one whose name differs less than this; click's 0.6 with the dashes takes
+--force for --pace."""
 
-def _size(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Give the bytes that an option names."""
-    try:
-        return None if value is None else parse_size(value)
-    except UsageError as error:
-        raise UsageError(f"--{str(parameter.name).replace('_', '-')}: {error}") from error
+EPILOG = """\b
+Help for a command:
+  fanoutfs help COMMAND
+
+\b
+Tab completion (bash; or zsh_source, fish_source):
+  eval "$(_FANOUTFS_COMPLETE=bash_source fanoutfs)"
+"""
 
 
 @click.group(
-    no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
 )
-@click.version_option(package_name="fanoutfs")
+@click.version_option(None, "-V", "--version", package_name="fanoutfs")
 def commands() -> None:
     """Read a disk once, copy it to many."""
 
 
-def _settings(command: Callable[..., object]) -> Callable[..., object]:
-    """Add the options of whoever becomes the producer."""
-    options = [
-        click.option("--ring", callback=_size, metavar="SIZE",
-                     help="Shared memory for the ring [an eighth of what is available]."),
-        click.option("--block", callback=_size, default="1M", show_default=True, metavar="SIZE",
-                     help="What is read and kept at a time."),
-        click.option("--patience", type=float, default=10.0, show_default=True, metavar="SECONDS",
-                     help="Others wait so long for a reader that takes nothing."),
-        click.option("--turn", type=float, default=2.0, show_default=True, metavar="SECONDS",
-                     help="A reader waits so long for the sweep before its block is read out of turn."),
-        click.option("--source-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS",
-                     help="Readers get an error when the source takes longer than this."),
-        click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
-                     help="strict: readers near one another stay together; free: none waits."),
-        click.option("--read-rate", callback=_size, metavar="SIZE",
-                     help="Read at most so much of the source in a second."),
-        click.option("--log", "log_path", type=click.Path(path_type=Path), metavar="FILE",
-                     help="Log there, not to syslog."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _keys(prefix: str, whose: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """Add the options for a source on another computer."""
-    file = click.Path(path_type=Path)
-    options = [
-        click.option(f"--{prefix}token-file", "keys_token_file", type=file, metavar="FILE",
-                     help=f"The token of {whose} service."),
-        click.option(f"--{prefix}tls-ca", "keys_tls_ca", type=file, metavar="FILE",
-                     help=f"Certificate of who has signed {whose}, unless the system knows it."),
-        click.option(f"--{prefix}tls-psk", "keys_tls_psk", type=file, metavar="FILE",
-                     help=f"RemoteKeys for {whose} export, lines of USER:KEY."),
-    ]  # fmt: skip
-
-    def add(command: Callable[..., object]) -> Callable[..., object]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-@commands.command("mount")
+@commands.command(
+    "mount",
+    epilog=examples(
+        "fanoutfs mount /dev/sdb /mnt/fan",
+        "fanoutfs mount --ring 4G --read-rate 100M disk.img /mnt/fan",
+        "fanoutfs mount --listen 127.0.0.1:8400 /dev/sdb /mnt/fan",
+        "fanoutfs mount --upstream-token-file token https://node1:8400 /mnt/fan",
+    ),
+)
 @click.argument("source")
-@click.argument("mountpoint", type=click.Path(path_type=Path))
-@click.option("-f", "--foreground", is_flag=True, help="Stay here, log to the terminal; Ctrl-C unmounts.")
-@_settings
-@click.option("--allow-other", is_flag=True, help="Let other users see the mount.")
+@click.argument("mountpoint", type=FILE)
+@click.option(
+    "-f", "--foreground", is_flag=True, help="Do not daemonize; log to the terminal. Ctrl-C unmounts."
+)
+@producer_options
+@click.option("--allow-other", is_flag=True, help="Let other users access the mount.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
-@click.option("--listen", metavar="HOST:PORT", help="Show what it does to browsers and Prometheus there.")
-@click.option("--export", metavar="HOST:PORT", help="Let NBD clients read the image there (needs nbdkit).")
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Show it only to those who know what this file says; a must where others can reach it.",
-)
-@click.option(
-    "--tls-cert",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Certificate, with its chain, for https and NBD.",
-)
-@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
-@click.option(
-    "--tls-psk",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="RemoteKeys of the NBD clients that may read: lines of USER:HEX.",
-)
-@_keys("upstream-", "the source's")
+@click.option("--listen", metavar="HOST:PORT", help="Serve the monitoring page and Prometheus metrics.")
+@click.option("--export", metavar="HOST:PORT", help="Export the image over NBD (needs nbdkit).")
+@click.option("--token-file", type=FILE, metavar="FILE",
+              help="File with the access token for --listen, required unless HOST is loopback. With "
+              "--export, it permits a HOST that is not.")  # fmt: skip
+@click.option("--tls-cert", type=FILE, metavar="FILE", help="Certificate chain (PEM) for HTTPS and NBD.")
+@click.option("--tls-key", type=FILE, metavar="FILE", help="Private key (PEM) of --tls-cert.")
+@click.option("--tls-psk", type=FILE, metavar="FILE",
+              help="Pre-shared keys of the NBD clients that may read, one USER:HEX per line.")  # fmt: skip
+@remote_options("upstream-")
 def mount_command(
     source: str,
     mountpoint: Path,
@@ -125,10 +85,10 @@ def mount_command(
     log_path: Path | None,
     **settings: Any,
 ) -> None:
-    """Show SOURCE as MOUNTPOINT/image, for as many readers as you like.
+    """Mount SOURCE as MOUNTPOINT/image, to be read by many.
 
-    SOURCE is a disk, an image file, or what another computer exports: nbd://HOST/EXPORT, or the address of a
-    mount's service there, http://HOST:PORT.
+    All readers share one pass over SOURCE: a disk, an image file, or a source on another computer, which is
+    nbd://HOST/EXPORT or the service of a mount there, http://HOST:PORT.
     """
     from fanoutfs.mounting.start import mount  # noqa: PLC0415 (trio and pyfuse3 only where they are needed)
 
@@ -161,16 +121,24 @@ def mount_command(
         click.echo(f"fanoutfs: there is no syslog here, the log is {started.log}", err=True)
 
 
-@commands.command("copy")
+@commands.command(
+    "copy",
+    epilog=examples(
+        "fanoutfs copy disk.img /dev/sdb /dev/sdc /dev/sdd",
+        "fanoutfs copy --verify --yes /dev/sda backup.img",
+        "fanoutfs copy --resume disk.img /dev/sdb",
+        "fanoutfs copy http://node1:8400 /dev/sdb",
+    ),
+)
 @click.argument("source", metavar="SOURCE|MOUNTPOINT|URL")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Don't ask before targets are written over.")
-@click.option("--verify", is_flag=True, help="Read each target back, and compare it with what went by.")
-@click.option("--resume", is_flag=True, help="Compare first, and write only what differs or is missing.")
-@click.option("--sparse", is_flag=True, help="Leave holes where the image is zeros.")
-@click.option("--no-progress", is_flag=True, help="Draw no progress bars.")
-@_keys("", "the other computer's")
-@_settings
+@click.option("--yes", is_flag=True, help="Overwrite targets without asking.")
+@click.option("--verify", is_flag=True, help="Read each target back and compare it with what was copied.")
+@click.option("--resume", is_flag=True, help="Compare first; write only what differs or is missing.")
+@click.option("--sparse", is_flag=True, help="Leave holes where the image is zero.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+@remote_options()
+@producer_options
 def copy_command(
     source: str,
     targets: tuple[str, ...],
@@ -186,37 +154,49 @@ def copy_command(
     log_path: Path | None,
     **settings: Any,
 ) -> int:
-    """Copy SOURCE, a disk, an image file or what a mount shows, to each TARGET, a disk or a file.
+    """Copy SOURCE to each TARGET, a disk or a file.
 
-    URL is http://HOST:PORT, the service of a mount on another computer, or nbd://HOST/EXPORT. Whoever copies
-    the same source now, in whatever shell, is joined: it is read once for all.
+    SOURCE is a disk, an image file, or a mount point of fanoutfs. URL is nbd://HOST/EXPORT, or the service of
+    a mount on another computer, http://HOST:PORT. Copies of one source that run at the same time, started
+    together or in different shells, share one pass over it.
     """
     from fanoutfs.copying.copy_command import CopyOptions, copy  # noqa: PLC0415 (as above)
 
-    wishes = CopyOptions(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
+    options = CopyOptions(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
     keys = RemoteKeys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
-    return copy(source, keys, targets, Settings(**settings), wishes, log_path)
+    return copy(source, keys, targets, Settings(**settings), options, log_path)
 
 
-@commands.command("status")
-@asks
-@click.option("--json", "as_json", is_flag=True, help="The document itself.")
-def status_command(word: str, *, token_file: Path | None, tls_ca: Path | None, as_json: bool) -> None:
-    """Show what a mount, or the producer of a source, is doing: source, ring, readers.
+@commands.command(
+    "status",
+    epilog=examples(
+        "fanoutfs status /mnt/fan",
+        "fanoutfs status --json /dev/sdb",
+        "fanoutfs status --token-file token https://node1:8400",
+    ),
+)
+@status_options
+@click.option("--json", "as_json", is_flag=True, help="Print the status document as JSON.")
+def status_command(source: str, *, token_file: Path | None, tls_ca: Path | None, as_json: bool) -> None:
+    """Show the source, the ring and the readers of a mount.
 
-    URL is the service of a mount on another computer, http://HOST:PORT.
+    MOUNTPOINT is a mount of fanoutfs, SOURCE a disk or file that a mount or a copy is reading, URL the
+    service of a mount on another computer, http://HOST:PORT.
     """
     from fanoutfs.engine.query import asking  # noqa: PLC0415 (as above)
     from fanoutfs.status.describe import describe  # noqa: PLC0415
 
-    document = asking(word, token_file, tls_ca)()
+    document = asking(source, token_file, tls_ca)()
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))
 
 
-@commands.command("umount")
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@commands.command("umount", epilog=examples("fanoutfs umount /mnt/fan"))
+@click.argument("mountpoint", type=FILE)
 def umount_command(mountpoint: Path) -> None:
-    """Take a mount down; returns when its daemon has ended, or goes on for copies alone."""
+    """Unmount MOUNTPOINT and wait for its daemon to end.
+
+    If copies are still reading from the daemon, it goes on for them, and the command does not wait.
+    """
     from fanoutfs.mounting.stop import umount  # noqa: PLC0415 (as above)
 
     if copies := umount(mountpoint):
@@ -226,14 +206,29 @@ def umount_command(mountpoint: Path) -> None:
         )
 
 
+@commands.command("help", epilog=examples("fanoutfs help copy"))
+@click.argument("name", metavar="[COMMAND]", required=False)
+@click.pass_context
+def help_command(context: click.Context, name: str | None) -> None:
+    """Show the help of COMMAND, or the list of commands."""
+    group = context.find_root()
+    if name is None:
+        click.echo(group.get_help())
+        return
+    _, command, _ = commands.resolve_command(group, [name])
+    assert command is not None
+    with click.Context(command, info_name=name, parent=group) as of_command:
+        click.echo(of_command.get_help())
+
+
 commands.add_command(simulate_command)
 commands.add_command(top_command)
 
 
 def main() -> NoReturn:
-    """Run a command; ends with 0, 1 (failed) or 2 (wrong usage)."""
+    """Run a command; exit with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
     try:
-        code = commands.main(standalone_mode=False)
+        code = commands.main(prog_name="fanoutfs", standalone_mode=False)
     except FanoutError as error:
         for line in str(error).splitlines():
             click.echo(f"fanoutfs: {line}", err=True)
@@ -241,8 +236,24 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"fanoutfs: {error.format_message().rstrip('.')}; see: fanoutfs --help", err=True)
+        click.echo(f"fanoutfs: {_message(error)}", err=True)
         sys.exit(2)
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     sys.exit(code or 0)
+
+
+def _message(error: click.ClickException) -> str:
+    """Return what is wrong with the arguments, and the command whose help says what is right."""
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        wrong = error.option_name.lstrip("-")
+        error.possibilities[:] = [
+            option
+            for option in error.possibilities
+            if SequenceMatcher(None, wrong, option.lstrip("-")).ratio() >= SIMILAR
+        ]
+    text = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = "fanoutfs" if context is None else context.command_path
+    see = " See:" if text.endswith("?") else "; see:"
+    return f"{text[:1].lower()}{text[1:]}{see} {command} --help"

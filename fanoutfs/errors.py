@@ -1,8 +1,8 @@
-"""Every way in which fanoutfs says no, in one table: what happened, errno for readers, exit code for callers.
+"""All errors of fanoutfs in one table: what happened, errno for readers, exit code for callers.
 
-An error is told from its neighbours by who must act: ``Usage`` the one who typed, ``Unusable`` the one who
-owns the source or the mount point, ``SourceBroke`` the one who owns the disk, ``Target`` the one who owns
-the target, ``Closing`` nobody (we end), ``ReaderGone`` nobody (the reader was told to die).
+Each class differs from the others in who can do something about it: ``UsageError`` the user who typed the
+command, ``UnusableError`` the owner of the source or the mount point, ``SourceBrokeError`` the owner of the
+disk, ``TargetError`` the owner of the target, ``ClosingError`` and ``ReaderGoneError`` nobody.
 """
 
 import errno
@@ -10,9 +10,9 @@ from typing import ClassVar
 
 
 class FanoutError(Exception):
-    """Base of all; its text is one line ``what, where, what to do``.
+    """Base of all errors; the text is one line: what, where, what to do.
 
-    ``errno`` is what a reader of the mount gets, ``exit_code`` what the command ends with.
+    A reader of the mount gets ``errno``, the command exits with ``exit_code``.
     """
 
     errno: ClassVar[int] = errno.EIO
@@ -20,12 +20,12 @@ class FanoutError(Exception):
 
 
 def reason(error: OSError) -> str:
-    """Give what the system said, as a part of one of our lines."""
+    """Return the system's text for an error, to be part of a message."""
     return (error.strerror or str(error)).lower()
 
 
 class UsageError(FanoutError):
-    """The words of the command are off; nothing was touched."""
+    """The arguments of the command are wrong; nothing was touched."""
 
     errno = errno.EINVAL
     exit_code = 2
@@ -36,42 +36,42 @@ class UnusableError(FanoutError):
 
 
 class NoAnswerError(UnusableError):
-    """Another computer can't be reached, or does not answer: who has been answered before may ask again."""
+    """Another computer can't be reached, or does not answer; it may answer later."""
 
 
 class SourceBrokeError(FanoutError):
-    """The source could not be read at this place; other places may well be right."""
+    """The source could not be read at this offset; the rest of it may be readable."""
 
     errno = errno.EIO
 
 
 class SourceChangedError(FanoutError):
-    """The source is not the one that the copy began with."""
+    """The source is not the one with which the copy began."""
 
 
 class SourceHungError(FanoutError):
-    """The source has not answered within its time limit; it may come back."""
+    """The source has not answered within the time limit; it may recover."""
 
     errno = errno.EIO
 
 
 class TargetError(FanoutError):
-    """The target could not be written or read back at this place; it is no copy, others may well be."""
+    """The target could not be written or read back, so it is not a copy; other targets are not affected."""
 
 
 class ClosingError(FanoutError):
-    """The mount is being taken down; the reader's bytes will not come."""
+    """The mount is being taken down; the read will not be answered with data."""
 
     errno = errno.EIO
 
 
 class ReaderGoneError(FanoutError):
-    """The reader has a signal waiting that ends it: its read is given back so that it can die."""
+    """A fatal signal is pending for the reader: its read returns so that the process can end."""
 
     errno = errno.EINTR
 
 
 class TooManyReadersError(FanoutError):
-    """More handles are open than the mount serves."""
+    """The mount already serves its maximum of open files."""
 
     errno = errno.EMFILE

@@ -1,4 +1,4 @@
-"""What a user may set, with its units and defaults; checked once, here."""
+"""The settings that users can change, with units and defaults; they are validated here, once."""
 
 import ipaddress
 import math
@@ -14,60 +14,62 @@ from fanoutfs.units import MIB, PAGE, format_size
 Pace = Literal["strict", "free"]
 
 RUN = 8 * MIB
-"""Most bytes of one read of the source: long enough for any disk's full rate, short enough that who waits
-for a detour behind it does not notice."""
+"""Most bytes of one read of the source: enough for any disk's full rate, and short enough that a reader that
+waits for a detour behind it does not notice."""
 
 SLOW_RUN = 0.1
-"""Where the source is read slower on purpose, a read is at most so many seconds long, for the same reason."""
+"""With --read-rate, a read of the source takes at most this many seconds, for the same reason."""
 
 LARGEST_BLOCK = 64 * MIB
-"""A block is the least that is read for a probe of 512 bytes; beyond this nobody gains."""
+"""A probe of 512 bytes reads a whole block; larger blocks than this make nothing faster."""
 
 
 def _positive(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
     if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"--{attribute.name.replace('_', '-')} wants seconds above zero, not {value}")
+        raise UsageError(
+            f"invalid --{attribute.name.replace('_', '-')} {value:g}: must be more than 0 seconds"
+        )
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """A producer's settings; bytes and seconds throughout."""
+    """The settings of a producer, in bytes and seconds."""
 
     ring: int | None = None
-    """Bytes of shared memory; None: an eighth of what is available, at most the image."""
+    """Bytes of shared memory. None: an eighth of the available memory. Never more than the image."""
     block: int = MIB
     patience: float = attrs.field(default=10.0, validator=_positive)
     turn: float = attrs.field(default=2.0, validator=_positive)
     source_timeout: float = attrs.field(default=60.0, validator=_positive)
     pace: Pace = "strict"
     read_rate: int | None = None
-    """Most bytes per second that are read of the source; None: as fast as it goes."""
+    """Most bytes of the source to read per second; None: unlimited."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what can't be meant, before anything is opened."""
+        """Raise UsageError for invalid sizes, before anything is opened."""
         if self.block % PAGE or self.block > LARGEST_BLOCK:
             raise UsageError(
-                f"--block {self.block} can't be: a block is a multiple of {PAGE} bytes, "
+                f"invalid --block {self.block}: a block is a multiple of {PAGE} bytes, "
                 f"at most {format_size(LARGEST_BLOCK)}"
             )
         if self.ring is not None and self.ring < 2 * self.block:
             raise UsageError(
-                f"--ring {self.ring} is too small: it must hold two blocks of {self.block} bytes; "
-                "make the ring larger or --block smaller"
+                f"invalid --ring {self.ring}: the ring must hold two blocks of {self.block} bytes; "
+                "use a larger --ring or a smaller --block"
             )
 
     def with_block(self, block: int) -> Self:
-        """Give the same for blocks of so many bytes: those of a producer that is replaced, or far away."""
+        """Return these settings with the block size, in bytes, of a remote or replaced producer."""
         ring = None if self.ring is None else max(self.ring, 2 * block)
         return attrs.evolve(self, block=block, ring=ring)
 
     def run(self) -> int:
-        """Give the most blocks in one read of the source."""
+        """Return the largest number of blocks in one read of the source."""
         longest = RUN if self.read_rate is None else min(RUN, int(self.read_rate * SLOW_RUN))
         return max(1, longest // self.block)
 
     def slots(self, size: int, available: int) -> int:
-        """Give how many blocks the ring holds, for an image and an available memory of so many bytes."""
+        """Return how many blocks the ring holds; ``size`` (of the image) and ``available`` are bytes."""
         blocks = -(-size // self.block)
         ring = self.ring if self.ring is not None else max(available // 8, 2 * self.block)
         return max(2, min(ring // self.block, blocks))
@@ -75,24 +77,24 @@ class Settings:
 
 @attrs.frozen(kw_only=True)
 class MountSettings:
-    """What a mount has of its own."""
+    """The settings of a mount."""
 
     allow_other: bool = False
     options: tuple[str, ...] = ()
-    """As for mount(8), one by one."""
+    """Mount options, as for mount(8), one per string."""
 
 
 @attrs.frozen(kw_only=True)
 class _Address:
-    """Where something is served over the network."""
+    """A network address to listen on."""
 
     host: str
-    """A name or an address, without brackets."""
+    """A host name or an IP address, without brackets."""
     port: int
 
     @property
     def loopback(self) -> bool:
-        """Say whether only this computer can reach it; a name but localhost may be anybody's."""
+        """Whether only this computer can reach the address; of names, only localhost counts as such."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -105,55 +107,55 @@ class _Address:
 
 @attrs.frozen(kw_only=True)
 class ServiceSettings(_Address):
-    """Where the monitor service of a mount listens, and to whom it answers."""
+    """Where the monitoring service of a mount listens, and its access control."""
 
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would show this to strangers."""
+        """Raise UsageError for a public service without a token."""
         _whole_certificate(self.tls_cert, self.tls_key)
         if self.token_file is None and not self.loopback:
             raise UsageError(
-                f"--listen {self.host} would answer everybody who can reach it; name a file with a token "
-                "by --token-file, or listen on 127.0.0.1"
+                f"invalid --listen {self.host}: it would answer anyone on the network; set a token with "
+                "--token-file, or listen on 127.0.0.1"
             )
 
 
 @attrs.frozen(kw_only=True)
 class ExportSettings(_Address):
-    """Where a mount's image is shown over NBD, and to whom."""
+    """Where the image of a mount is exported over NBD, and its access control."""
 
     token_file: Path | None = None
-    """NBD knows no tokens: who gives one has thought of strangers, no more."""
+    """NBD has no token authentication: this only records that the user accepts a public export."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_psk: Path | None = None
-    """Keys of those who may read; they go before the certificate."""
+    """Pre-shared keys of the clients that may read; with them, the certificate is not used."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would give the image to strangers unasked."""
+        """Raise UsageError for a public export that the user has not accepted explicitly."""
         _whole_certificate(self.tls_cert, self.tls_key)
         if self.token_file is None and self.tls_psk is None and not self.loopback:
             raise UsageError(
-                f"--export {self.host} would give the image to everybody who can reach it; let in who has a "
-                "key of --tls-psk, or say --token-file, or export on 127.0.0.1"
+                f"invalid --export {self.host}: anyone on the network could read the image; restrict it to "
+                "clients with a key of --tls-psk, accept that with --token-file, or export on 127.0.0.1"
             )
 
     @property
     def open_to_all(self) -> str | None:
-        """Say who can read all of the image, where these are not only the users of this computer; or None."""
+        """A warning if clients on other computers can read the image without a key; else None."""
         if self.loopback or self.tls_psk is not None:
             return None
         return (
-            f"whoever can reach {self} can read all of the source: NBD asks for no token; "
-            "let in only who has a key, by --tls-psk"
+            f"anyone who can reach {self} can read the whole source: NBD has no token authentication; "
+            "use --tls-psk to let in only clients with a key"
         )
 
     @property
     def tls(self) -> Literal["none", "certificates", "psk"]:
-        """Say how its clients are spoken to."""
+        """How connections are encrypted."""
         if self.tls_psk is not None:
             return "psk"
         return "none" if self.tls_cert is None else "certificates"
@@ -161,14 +163,14 @@ class ExportSettings(_Address):
 
 @attrs.frozen(kw_only=True)
 class NetworkSettings:
-    """What of a mount is shown to other computers."""
+    """What a mount serves over the network."""
 
     service: ServiceSettings | None = None
     export: ExportSettings | None = None
 
     @property
     def options(self) -> str:
-        """Name the options that ask for it."""
+        """The options that ask for these services, as text."""
         asked = {"--listen": self.service, "--export": self.export}
         return " and ".join(option for option, settings in asked.items() if settings is not None)
 
@@ -183,11 +185,11 @@ class NetworkSettings:
         tls_key: Path | None = None,
         tls_psk: Path | None = None,
     ) -> Self:
-        """Give what the options of ``mount`` say; raises UsageError."""
+        """Return the settings for the options of ``mount``. Raises UsageError if they contradict."""
         if tls_psk is not None and export is None:
-            raise UsageError("--tls-psk is for --export; give that, too")
+            raise UsageError("--tls-psk needs --export")
         if listen is None and export is None and (token_file or tls_cert or tls_key):
-            raise UsageError("--token-file, --tls-cert and --tls-key are for --listen and --export")
+            raise UsageError("--token-file, --tls-cert and --tls-key apply only to --listen and --export")
         service = exported = None
         if listen is not None:
             host, port = _address("--listen", listen, "8400")
@@ -211,11 +213,12 @@ def _address(option: str, text: str, usual: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})", text, re.ASCII)
     if found is None or not 0 < int(found[3]) < 65536:  # noqa: PLR2004 (ports)
         raise UsageError(
-            f"{option} {text!r} is not HOST:PORT; write 127.0.0.1:{usual}, or 0.0.0.0:{usual} for everywhere"
+            f"invalid {option}: {text!r} is not HOST:PORT; write 127.0.0.1:{usual}, "
+            f"or 0.0.0.0:{usual} for all networks"
         )
     return found[1] or found[2], int(found[3])
 
 
 def _whole_certificate(cert: Path | None, key: Path | None) -> None:
     if (cert is None) != (key is None):
-        raise UsageError("--tls-cert and --tls-key belong together; give both or none")
+        raise UsageError("--tls-cert and --tls-key must be used together")

@@ -1,4 +1,4 @@
-"""Sizes and times as text, and the units that they are counted in."""
+"""Convert sizes and times to and from text; the units in which they are counted."""
 
 import re
 
@@ -8,13 +8,15 @@ KIB = 1024
 MIB = 1024 * KIB
 
 PAGE = 4096
-"""A block is a whole number of these: O_DIRECT wants memory and length so aligned on every disk in use."""
+"""Block sizes are multiples of this: O_DIRECT needs memory and lengths aligned so on every disk in use."""
 
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB, "T": 1024**4, "P": 1024**5}
 
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
 
 def parse_size(text: str) -> int:
-    """Give the bytes that ``text`` names: a number, and behind it K, M, G, T, P (powers of 1024) or nothing.
+    """Return the bytes that ``text`` names: a number, followed by K, M, G, T, P (powers of 1024) or nothing.
 
     Raises UsageError for anything else, zero included.
     """
@@ -24,8 +26,19 @@ def parse_size(text: str) -> int:
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
+def parse_seconds(value: object) -> float:
+    """Return the seconds that a number, or a text such as 90, 1.5s, 5m, 2h, 1d or 0.2ms, names.
+
+    Raises UsageError for anything else, and for less than zero.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|[smhd]?)\s*", str(value), re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise UsageError(f"{value!r} is not a time; write it as 90, 1.5s, 5m or 2h")
+    return float(found[1]) * _SECONDS[found[2].lower()]
+
+
 def format_size(count: int) -> str:
-    """Write ``count`` bytes as people read them, in the largest unit that keeps a digit before the point."""
+    """Return ``count`` bytes as text for people, in the largest unit that keeps the number at 1 or more."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
         if size < KIB or unit == "PiB":
@@ -35,7 +48,7 @@ def format_size(count: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a time as people read it, in the two largest units that matter."""
+    """Return a time as text for people, in its two largest units."""
     if seconds < 1:
         return f"{seconds:.2g} s"
     if seconds < 60:  # noqa: PLR2004 (seconds of a minute)

@@ -6,22 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fanoutfs.errors import UsageError
-from fanoutfs.units import parse_size
-
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+from fanoutfs.units import parse_seconds, parse_size
 
 _BITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def parse_seconds(value: object) -> float:
-    """Give the seconds that a number, or a text such as 90, 1.5s, 5m, 2h, 1d or 0.2ms, names.
-
-    Raises UsageError for anything else, and for less than zero.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|[smhd]?)\s*", str(value), re.IGNORECASE | re.ASCII)
-    if found is None or isinstance(value, bool):
-        raise UsageError(f"{value!r} is not a time; write it as 90, 1.5s, 5m or 2h")
-    return float(found[1]) * _SECONDS[found[2].lower()]
 
 
 def read_entries(where: str, entries: object, readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from fanoutfs.simulate.parse import (
     count,
     listed,
     one_of,
-    parse_seconds,
     read_entries,
     size,
     taking,
 )
 from fanoutfs.simulate.scenario import Order, SimulatedReader, Stall
+from fanoutfs.units import parse_seconds
 
 MOST_READERS = 100_000
 

@@ -1,4 +1,4 @@
-"""`fanoutfs simulate`: options in, a table out. What it needs is imported when it runs."""
+"""The command ``fanoutfs simulate``; what it needs is imported when it runs."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fanoutfs.errors import UsageError
+from fanoutfs.options import FILE, examples
 
 if TYPE_CHECKING:
     from fanoutfs.simulate.scenario import Scenario
@@ -21,48 +22,52 @@ READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order":
 """The options that describe readers, and what each is called in an entry of a trace's readers."""
 
 
-@click.command("simulate")
-@click.argument("trace", required=False, type=click.Path(path_type=Path), metavar="[TRACE.yaml]")
-@click.option("--size", metavar="SIZE", help="Of the image.")
-@click.option("--ring", metavar="SIZE[,SIZE...]", help="Of the ring; several give a row each.")
-@click.option(
-    "--block", metavar="SIZE", help="What is read and kept at a time [1M, or what can be modelled]."
+@click.command(
+    "simulate",
+    epilog=examples(
+        "fanoutfs simulate --size 64G --ring 1G,4G,16G --readers 20 --every 5m",
+        "fanoutfs simulate trace.yaml --picture run.svg",
+        "fanoutfs simulate --size 64G --ring 1G --nodes 100 --link-rate 10Gbit --shape star,tree:4",
+    ),
 )
-@click.option("--source-rate", metavar="SIZE", help="Bytes per second of the source [100M].")
-@click.option(
-    "--seek-time", metavar="TIME", help="Cost of each read that does not adjoin the one before [0]."
-)
-@click.option("--readers", metavar="COUNT", help="How many come [1].")
-@click.option(
-    "--every", metavar="TIME", help="From one to the next, as 90, 5m or 2h [0]; of nodes, if there are any."
-)
-@click.option("--reader-rate", metavar="SIZE", help="Bytes per second that each can take [unlimited].")
-@click.option("--order", metavar="image|carousel", help="Which file they read [image].")
-@click.option("--nodes", metavar="COUNT", help="Other machines that the image goes to.")
+@click.argument("trace", required=False, type=FILE, metavar="[TRACE.yaml]")
+@click.option("--size", metavar="SIZE", help="Size of the image.")
+@click.option("--ring", metavar="SIZE[,SIZE...]", help="Size of the ring; several sizes print a row each.")
+@click.option("--block", metavar="SIZE", help="Unit of reading and caching [1M, or larger to save time].")
+@click.option("--source-rate", metavar="RATE", help="Read rate of the source, per second [100M].")
+@click.option("--seek-time", metavar="TIME", help="Cost of each read that does not follow the previous [0].")
+@click.option("--readers", metavar="COUNT", help="Number of readers [1].")
+@click.option("--every", metavar="TIME",
+              help="Time from one reader (with --nodes: one node) to the next: 5s, 2h [0].")  # fmt: skip
+@click.option("--reader-rate", metavar="RATE", help="Highest rate of each reader, per second [unlimited].")
+@click.option("--order", metavar="image|carousel", help="File that the readers read [image].")
+@click.option("--nodes", metavar="COUNT", help="Number of other machines that receive the image.")
 @click.option("--shape", metavar="chain|tree:4|star[,...]",
-              help="Who is fed by whom; several give a row each [star].")  # fmt: skip
-@click.option("--link-rate", metavar="RATE", help="What a network card receives, and what it sends: 10Gbit.")
+              help="How the nodes feed one another; several shapes print a row each [star].")  # fmt: skip
+@click.option("--link-rate", metavar="RATE", help="Rate of each network card, in each direction: 10Gbit.")
 @click.option("--source-link-rate", metavar="RATE",
-              help="What the card of the machine with the source sends [--link-rate].")  # fmt: skip
-@click.option("--latency", metavar="TIME", help="Of a link, one way: 0.1ms [0].")
+              help="Send rate of the machine with the source [--link-rate].")  # fmt: skip
+@click.option("--latency", metavar="TIME", help="One-way latency of a link: 0.1ms [0].")
 @click.option("--node-rate", metavar="RATE",
-              help="What a node's processors receive, and what they pass on [unlimited].")  # fmt: skip
-@click.option("--target-rate", metavar="RATE", help="Of a node's disk [unlimited].")
+              help="Rate at which a node's CPU receives, and at which it sends [unlimited].")  # fmt: skip
+@click.option("--target-rate", metavar="RATE", help="Write rate of a node's disk [unlimited].")
 @click.option("--pace", metavar="strict|free", help="As for mount [strict].")
-@click.option("--turn", metavar="TIME", help="As for mount [2].")
-@click.option("--patience", metavar="TIME", help="As for mount [10].")
-@click.option("--picture", type=click.Path(path_type=Path), metavar="FILE.svg|FILE.png",
-              help="Draw who was where when, for a single ring; of nodes: how many had all.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Everything, each reader by itself.")
+@click.option("--turn", metavar="TIME", help="As for mount [2s].")
+@click.option("--patience", metavar="TIME", help="As for mount [10s].")
+@click.option("--picture", type=FILE, metavar="FILE.svg|FILE.png",
+              help="Draw the position of each reader over time (single ring only); with --nodes, the number "
+              "of nodes that have the image.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the full result, with each reader, as JSON.")
 def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool, **given: str | None) -> None:
-    """Say what a mount would do: how often the source is read, who waits, and for how long.
+    """Predict source reads, waits and copy times.
 
-    With nodes: when they have the image, if each reads what the one before it shows.
+    Without --nodes: how often a mount would read the source, and which readers would wait, for how long.
+    With --nodes: when the nodes have the image, if each reads it from the node above.
 
-    A star or a tree that begins together takes seconds to simulate, however large it is. Each node of a
-    chain, and each that joins later than others, is simulated by itself: 100 take about half a minute,
-    1,000 some minutes. Several shapes and rings take the sum of what each takes. A command that would take
-    more than half an hour in all is refused.
+    A star or a tree whose nodes begin together takes seconds to simulate, however large it is. Each node of
+    a chain, and each node that joins later than others, is simulated separately: 100 nodes take about half a
+    minute, 1,000 some minutes. Each combination of shape and ring is simulated. A command that would take
+    more than half an hour in total is refused.
     """
     from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
     from fanoutfs.simulate.report import document, table  # noqa: PLC0415

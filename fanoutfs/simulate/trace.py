@@ -13,7 +13,6 @@ from fanoutfs.simulate.network.nodes import NETWORK, network
 from fanoutfs.simulate.parse import (
     above_zero,
     one_of,
-    parse_seconds,
     rate,
     read_entries,
     several,
@@ -22,6 +21,7 @@ from fanoutfs.simulate.parse import (
 )
 from fanoutfs.simulate.reader_spec import readers
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader
+from fanoutfs.units import parse_seconds
 
 
 def load(path: Path) -> dict[str, Any]:

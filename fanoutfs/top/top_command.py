@@ -1,45 +1,49 @@
-"""`fanoutfs top`: who is asked in, a picture out. What it needs is imported when it runs."""
+"""The command ``fanoutfs top``; what it needs is imported when it runs."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from fanoutfs.errors import UsageError
+from fanoutfs.options import examples, parsed, status_options
+from fanoutfs.units import parse_seconds
 
-def asks(command: Callable[..., object]) -> Callable[..., object]:
-    """Add the argument of whoever asks for a status, and the options for one on another computer."""
-    # Not click's Path, which looks at files: a mount that hangs could not be left.
-    file = click.Path(path_type=Path)
-    parts = [
-        click.argument("word", metavar="MOUNTPOINT|SOURCE|URL"),
-        click.option("--token-file", type=file, metavar="FILE",
-                     help="The token of the service at URL."),
-        click.option("--tls-ca", type=file, metavar="FILE",
-                     help="Certificate of who has signed the service's, unless the system knows it."),
-    ]  # fmt: skip
-    for part in reversed(parts):
-        command = part(command)
-    return command
+LEAST_INTERVAL = 0.1
+"""Seconds."""
 
 
-@click.command("top")
-@asks
+def _interval(text: str) -> float:
+    interval = parse_seconds(text)
+    if interval < LEAST_INTERVAL:
+        raise UsageError(f"{text} is less than {LEAST_INTERVAL} s")
+    return interval
+
+
+@click.command(
+    "top",
+    epilog=examples(
+        "fanoutfs top /mnt/fan",
+        "fanoutfs top --interval 5s /dev/sdb",
+        "fanoutfs top -n 1 --token-file token https://node1:8400",
+    ),
+)
+@status_options
 @click.option("-n", "count", type=click.IntRange(min=1), metavar="COUNT",
-              help="Print so many pictures one below the other, and end.")  # fmt: skip
-@click.option("--interval", type=click.FloatRange(min=0.1), default=0.5, show_default=True, metavar="SECONDS",
-              help="From one picture to the next.")  # fmt: skip
+              help="Print COUNT frames one below the other, then exit.")  # fmt: skip
+@click.option("--interval", callback=parsed(_interval), default="0.5s", show_default=True, metavar="TIME",
+              help="Time between two frames, 0.1s or more.")  # fmt: skip
 def top_command(
-    word: str, *, token_file: Path | None, tls_ca: Path | None, count: int | None, interval: float
+    source: str, *, token_file: Path | None, tls_ca: Path | None, count: int | None, interval: float
 ) -> None:
-    """Watch the ring of a mount, or of a source that is copied, as a picture.
+    """Watch a mount, or a source that is being copied.
 
-    It shows the head, what is in memory, who reads where, and who waits for whom. URL is the service of a
-    mount on another computer, http://HOST:PORT.
+    The display shows the write head, the blocks in memory, the position of each reader, and which reader
+    waits for which. URL is the service of a mount on another computer, http://HOST:PORT.
 
-    It is drawn anew until "q" or Ctrl-C is typed or the mount ends; another computer that is away may come
-    back. Where the output is no terminal, one picture is printed as plain text. Colours go with NO_COLOR=1 in
-    the environment.
+    The display is redrawn until you type "q" or Ctrl-C or the mount ends. If another computer does not
+    answer, it is asked again until it does. If the output is not a terminal, one frame is printed as plain
+    text. NO_COLOR=1 in the environment turns colours off.
     """
     from rich.console import Console  # noqa: PLC0415 (only where it is needed)
 
@@ -47,6 +51,6 @@ def top_command(
     from fanoutfs.top.loop import watch  # noqa: PLC0415
 
     if hasattr(sys.stdout, "reconfigure"):
-        # A path that this terminal has no letters for is no reason to fail.
+        # The terminal's encoding may lack characters of a path.
         sys.stdout.reconfigure(errors="replace")
-    watch(asking(word, token_file, tls_ca), Console(), interval=interval, count=count)
+    watch(asking(source, token_file, tls_ca), Console(), interval=interval, count=count)

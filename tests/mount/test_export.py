@@ -267,8 +267,8 @@ def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
 
     assert_same(source, work / "copy")
     assert (
-        f"fanoutfs: whoever can reach 0.0.0.0:{export.port} can read all of the source: NBD asks for no "
-        "token; let in only who has a key, by --tls-psk\n"
+        f"fanoutfs: anyone who can reach 0.0.0.0:{export.port} can read the whole source: NBD has no token "
+        "authentication; use --tls-psk to let in only clients with a key\n"
     ) == done.stderr.decode()
     assert [] == [text for text in shown if TOKEN.encode() in text]
 

@@ -192,7 +192,7 @@ def test_an_export_elsewhere_wants_a_word_or_a_key(export: str, tmp_path: Path) 
 
     assert open_to_all is not None
     assert keyed is not None
-    assert f"whoever can reach {export} " in str(open_to_all.open_to_all)
+    assert f"anyone who can reach {export} " in str(open_to_all.open_to_all)
     assert keyed.open_to_all is None
 
 

@@ -12,11 +12,11 @@ from fanoutfs.cli import commands
 from fanoutfs.errors import UsageError
 from fanoutfs.simulate import simulate_command
 from fanoutfs.simulate.network.network_report import SHOWN
-from fanoutfs.simulate.parse import parse_seconds, rate
+from fanoutfs.simulate.parse import rate
 from fanoutfs.simulate.report import MOST_ROWS
 from fanoutfs.simulate.scenario import Nodes, SimulatedReader, Wire
 from fanoutfs.simulate.trace import load, scenarios
-from fanoutfs.units import MIB
+from fanoutfs.units import MIB, parse_seconds
 
 LAN = {"size": "1G", "ring": "64M", "link-rate": "10Gbit"}
 

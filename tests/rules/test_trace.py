@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError, UsageError
-from fanoutfs.simulate.parse import parse_seconds
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader, Stall
 from fanoutfs.simulate.trace import load, scenarios
-from fanoutfs.units import MIB
+from fanoutfs.units import MIB, parse_seconds
 
 GIB = 1024 * MIB
 

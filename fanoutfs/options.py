@@ -1,0 +1,89 @@
+"""Parts of the command line that several commands share: parsed values, groups of options, examples."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fanoutfs.errors import UsageError
+from fanoutfs.units import parse_seconds, parse_size
+
+FILE = click.Path(path_type=Path)
+"""Does not look at the file: looking at a mount that hangs would hang the command."""
+
+Decorator = Callable[[Callable[..., object]], Callable[..., object]]
+
+
+def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Return the callback of an option whose text ``parse`` reads; a UsageError then names the option."""
+
+    def callback(_context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else parse(text)
+        except UsageError as error:
+            raise UsageError(f"invalid {max(parameter.opts, key=len)}: {error}") from error
+
+    return callback
+
+
+size, seconds = parsed(parse_size), parsed(parse_seconds)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: the lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def _together(*options: Decorator) -> Decorator:
+    def add(command: Callable[..., object]) -> Callable[..., object]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+producer_options = _together(
+    click.option("--ring", callback=size, metavar="SIZE",
+                 help="Shared memory for the ring.  [default: an eighth of the available memory]"),
+    click.option("--block", callback=size, default="1M", show_default=True, metavar="SIZE",
+                 help="Unit of reading and caching."),
+    click.option("--patience", callback=seconds, default="10s", show_default=True, metavar="TIME",
+                 help="How long other readers wait for one that has stopped reading."),
+    click.option("--turn", callback=seconds, default="2s", show_default=True, metavar="TIME",
+                 help="How long a reader waits for the sequential pass before its block is fetched "
+                 "out of order."),
+    click.option("--source-timeout", callback=seconds, default="60s", show_default=True, metavar="TIME",
+                 help="How long a read of the source may take before readers get an I/O error."),
+    click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
+                 help="strict: readers near one another stay together; free: no reader waits for another."),
+    click.option("--read-rate", callback=size, metavar="SIZE",
+                 help="Read at most this many bytes of the source per second."),
+    click.option("--log", "log_path", type=FILE, metavar="FILE", help="Log to this file instead of syslog."),
+)  # fmt: skip
+"""Settings of the process that becomes the producer."""
+
+
+def remote_options(prefix: str = "") -> Decorator:
+    """Return the options for a source on another computer, with a prefix to their names."""
+    return _together(
+        click.option(f"--{prefix}token-file", "keys_token_file", type=FILE, metavar="FILE",
+                     help="File with the access token of the remote service."),
+        click.option(f"--{prefix}tls-ca", "keys_tls_ca", type=FILE, metavar="FILE",
+                     help="CA certificate (PEM) to trust for the remote service, if the system does not "
+                     "trust it already."),
+        click.option(f"--{prefix}tls-psk", "keys_tls_psk", type=FILE, metavar="FILE",
+                     help="Pre-shared keys for the remote NBD export, one USER:HEX per line."),
+    )  # fmt: skip
+
+
+status_options = _together(
+    click.argument("source", metavar="MOUNTPOINT|SOURCE|URL"),
+    click.option("--token-file", type=FILE, metavar="FILE",
+                 help="File with the access token of the service at URL."),
+    click.option("--tls-ca", type=FILE, metavar="FILE",
+                 help="CA certificate (PEM) to trust for the service at URL, if the system does not trust it "
+                 "already."),
+)  # fmt: skip
+"""What ``status`` and ``top`` ask: the argument, and the options for a service on another computer."""

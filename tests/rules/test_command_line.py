@@ -1,0 +1,114 @@
+"""What the command line answers without a mount: help, version, wrong arguments."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from fanoutfs.cli import commands, main
+
+NAMES = sorted(commands.commands)
+
+TIMES = {"5": 5.0, "5s": 5.0, "5m": 300.0, "2h": 7200.0}
+
+
+def printed(*arguments: str) -> str:
+    return CliRunner().invoke(commands, arguments, prog_name="fanoutfs", catch_exceptions=False).output
+
+
+def refused(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line that wrong arguments print."""
+    monkeypatch.setattr(sys, "argv", ["fanoutfs", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 2 == ended.value.code
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_the_list_of_commands_has_whole_sentences() -> None:
+    """Click cuts a summary that is longer than a line."""
+    text = printed("--help")
+    assert "..." not in text.split("Commands:")[1]
+    assert all(f"\n  {name} " in text for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_a_command_ends_with_examples(name: str) -> None:
+    """Each is a command that can be typed."""
+    _, examples = printed(name, "--help").split("  Examples:\n")
+    assert all(line.startswith("    fanoutfs ") for line in examples.splitlines())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_with_a_commands_name_is_the_commands_help(name: str) -> None:
+    """`fanoutfs help NAME` prints the same as `fanoutfs NAME --help`."""
+    assert printed(name, "--help") == printed("help", name)
+
+
+def test_help_alone_is_the_list_of_commands() -> None:
+    """It prints the same as `fanoutfs --help`."""
+    assert printed("--help") == printed("help")
+
+
+def test_the_version_has_a_short_option() -> None:
+    """-V is --version."""
+    assert printed("-V") == printed("--version")
+
+
+def test_the_help_names_a_line_that_sets_up_completion() -> None:
+    """The variable that it sets makes the command print a script for the shell."""
+    assert '_FANOUTFS_COMPLETE=bash_source fanoutfs)"' in printed("--help")
+    found = subprocess.run(
+        [sys.executable, "-m", "fanoutfs"],
+        env={"_FANOUTFS_COMPLETE": "zsh_source"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "compdef" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("copy --force disk.img /dev/sdb", "no such option '--force'; see: fanoutfs copy --help"),
+        ("mount --no-such-option a b", "no such option '--no-such-option'; see: fanoutfs mount --help"),
+        ("mount", "missing argument 'SOURCE'; see: fanoutfs mount --help"),
+        ("nonsense", "no such command 'nonsense'; see: fanoutfs --help"),
+        ("help nonsense", "no such command 'nonsense'; see: fanoutfs --help"),
+        ("mount --block 5 a b", "invalid --block 5: a block is a multiple of 4096 bytes, at most 64 MiB"),
+        (
+            "mount --ring lots a b",
+            "invalid --ring: 'lots' is not a size; write it as 512K, 64M or 2G",
+        ),
+        ("copy --patience 0 a b", "invalid --patience 0: must be more than 0 seconds"),
+        ("copy --turn soon a b", "invalid --turn: 'soon' is not a time; write it as 90, 1.5s, 5m or 2h"),
+        ("top --interval 10ms a", "invalid --interval: 10ms is less than 0.1 s"),
+    ],
+)
+def test_wrong_arguments_are_one_line_that_names_them_and_the_commands_help(
+    arguments: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2; no option is suggested that only looks a little like the wrong one."""
+    assert f"fanoutfs: {line}" == refused(*arguments.split(), monkeypatch=monkeypatch, capsys=capsys)
+
+
+def test_an_option_with_a_letter_missing_is_recognised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message suggests the option that was meant, and no other."""
+    line = refused("copy", "--verfy", "a", "b", monkeypatch=monkeypatch, capsys=capsys)
+    assert "--verify" in line
+    assert line.endswith("See: fanoutfs copy --help")
+
+
+@pytest.mark.parametrize("name", ["mount", "copy"])
+def test_times_have_units(name: str) -> None:
+    """Seconds without one; s, m and h, as for `simulate`."""
+    command = commands.commands[name]
+    for option in ("patience", "turn", "source_timeout"):
+        flag = f"--{option.replace('_', '-')}"
+        found = [command.make_context(name, [flag, text, "a", "b"]).params[option] for text in TIMES]
+        assert list(TIMES.values()) == found
