@@ -43,9 +43,8 @@ class Producer:
             self.rate.began(began, len(read.slots) * self.ring.block)
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.statistics.seconds += pause + clock() - began
-            self.ring.rules.thrifty = self.statistics.memory_is_dear
-            self.ring.trouble = self.statistics.trouble
-            self.ring.filled(read, bad)
+            self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_dear)
+            self.ring.filled(read, bad, self.statistics.trouble)
             for begin, length in joined(self._places(bad)):
                 log.warning(
                     "the source can't be read from byte %d to before %d: %s",

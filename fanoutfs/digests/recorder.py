@@ -1,20 +1,21 @@
 """Records the digest of every block that comes into the ring, for followers on other computers.
 
-A follower has to get the digest of each block that was read from here after it came: of those that are
-resident then, and of all that come later. So nothing may leave unrecorded. Blocks are hashed in a worker
-thread, in the order in which they came; and before a slot is written over the producer asks ``finish``, which
-hashes what was in it if that was not done yet, and waits for a thread that is at it. Therefore no consumer
-has to hold a block for it, the rules need not know, and a source that is faster than hashing is read as fast
-as can be hashed.
+A follower must get the digest of each block that it reads from here after it has joined: of the blocks that
+are resident then, and of all that come later. So no block may leave unrecorded. Blocks are hashed in a worker
+thread, in the order in which they came. Before the producer overwrites a slot, it waits for
+``before_overwrite``, which hashes what was in the slot if that has not been done, and waits for a thread
+that is hashing it. Therefore no consumer has to hold a block for the recorder, the rules need not know of it,
+and a source that is faster than hashing is read at the speed of hashing.
 
-Without followers nothing is hashed, and what was recorded stays: the first who comes makes all that is
-resident to be hashed (what ``Digests`` still knows of these slots is not hashed again). When the last one has
-gone recording goes on for a while: one whose connection broke comes back, and must have missed nothing.
+Without followers nothing is hashed, and the recorded digests stay. The first follower causes all resident
+blocks to be hashed; digests that ``SlotDigests`` still has are not made again. After the last follower has
+left, recording continues for a while: a follower whose connection broke comes back, and must not have missed
+a block.
 
-Invariants: while it records, a resident good block is in ``_lacking``, or in ``_making``, or its digest is in
-the table. A slot is never in both ``_lacking`` and ``_making``: a follower who joins while a slot is being
-hashed gets that digest, and the slots that ``finish`` is asked for are lent to a read, and hold nothing
-resident.
+Invariants: while it records, a resident good block is in ``_lacking``, or its slot is in flight, or its
+digest is in the table. A slot is never both in ``_lacking`` and in flight: a follower that joins while a slot
+is being hashed gets that digest, and the slots passed to ``before_overwrite`` are lent to a read, so that no
+block is resident in them.
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -24,46 +25,50 @@ import attrs
 import trio
 
 from fanoutfs.digests.digest_table import DigestTable, Entered
+from fanoutfs.digests.in_flight import InFlight
+from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.ring.decision import Read
+from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring
 from fanoutfs.units import MIB
 
 LINGER_SECONDS = 60.0
-"""It is recorded for so long when nobody follows any more."""
+"""How long recording continues after the last follower has left."""
 
 BATCH = 8 * MIB
-"""Bytes that are hashed in one go: some milliseconds, so that a follower hears soon of what came."""
+"""Bytes hashed at a time: some milliseconds, so that a follower soon learns of new blocks."""
 
 
 @attrs.define(eq=False)
-class Recorder:
-    """The digests of a ring's image, as it goes by."""
+class Recorder(Observer):
+    """The digests of the image's blocks as they pass through a ring."""
 
     ring: Ring
+    digests: DigestSource
+    """Of what is in the ring's slots."""
     changed: Callable[[int], None]
-    """Told of each block whose digest is another one than before: the source has changed under us."""
+    """Called with each block whose digest differs from the one recorded before: the source has changed."""
     batch: int = BATCH
     """Bytes."""
     linger: float = LINGER_SECONDS
     followers: int = attrs.field(default=0, init=False)
     table: DigestTable | None = attrs.field(default=None, init=False)
-    """Made for the first follower, and kept."""
+    """Made for the first follower, then kept."""
     _recording: bool = attrs.field(default=False, init=False)
     _followed_at: float = attrs.field(default=0.0, init=False)
-    """When the last follower has left, by the ring's clock."""
+    """When the last follower left, by the ring's clock."""
     _lacking: dict[int, int] = attrs.field(factory=dict, init=False)
-    """The blocks still to be hashed, by slot, in their order."""
-    _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
-    """By slot, what is being hashed."""
+    """The blocks still to be hashed, by slot, in the order in which they came."""
+    _in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @contextmanager
     def follow(self) -> Iterator[DigestTable]:
-        """Record while the block is run: of all that is resident now, and of all that comes."""
+        """Record, while the block runs, all that is resident now and all that comes."""
         if self.table is None:
             self.table = DigestTable(self.ring.rules.blocks)
-        if not self._goes_on():
+        if not self._is_recording():
             self._begin()
         self.followers += 1
         try:
@@ -73,46 +78,39 @@ class Recorder:
             self._followed_at = self.ring.clock()
 
     async def news(self) -> None:
-        """Wait until something was entered; cancelled, nothing is left."""
+        """Wait until the table has a new entry. Cancelled: nothing is left."""
         await self._news.wait()
 
     async def run(self) -> None:
-        """Hash what lacks, until it is cancelled: a thread that hashes then is waited for."""
-        assert self.ring.recorder is None
-        self.ring.recorder = self
-        try:
+        """Observe the ring and hash what lacks a digest until cancelled; waits for a thread that hashes."""
+        with self.ring.observed_by(self):
             while True:
-                while self._goes_on() and self._lacking:
+                while self._is_recording() and self._lacking:
                     await self._record(self._batch())
                 self._work = trio.Event()
                 await self._work.wait()
-        finally:
-            self.ring.recorder = None
-
-    # Called by the ring
 
     def filled(self, read: Read, bad: Container[int]) -> None:
-        """Note what has come."""
-        if not self._goes_on():
+        """Record what has come, or have it hashed."""
+        if not self._is_recording():
             return
         for block, slot in zip(read.blocks, read.slots, strict=True):
             self._enter_resident(block, slot, bad=block in bad)
 
-    async def finish(self, slots: tuple[int, ...]) -> None:
-        """Return when what was in these slots is recorded: they are to be written over.
+    async def before_overwrite(self, slots: tuple[int, ...]) -> None:
+        """Return when what was in these slots is recorded.
 
-        A checkpoint only when it has to hash or wait. Can't be cancelled: to hash them takes some
+        A checkpoint only when it has to hash or wait. Shielded from cancellation: hashing takes some
         milliseconds.
         """
         batch = {slot: self._lacking.pop(slot) for slot in slots if slot in self._lacking}
         with trio.CancelScope(shield=True):
             if batch:
                 await self._record(batch)
-            while making := [self._making[slot] for slot in slots if slot in self._making]:
-                await making[0].wait()
+            await self._in_flight.wait(slots)
 
-    def _goes_on(self) -> bool:
-        """Say whether it is recording; ends it when it is time."""
+    def _is_recording(self) -> bool:
+        """Return whether it is recording; stop it when the time after the last follower is over."""
         if self._recording and not self.followers:
             self._recording = self.ring.clock() < self._followed_at + self.linger
             if not self._recording:
@@ -122,7 +120,7 @@ class Recorder:
     def _begin(self) -> None:
         self._recording = True
         for block, slot in self.ring.rules.residency.slot_of.items():
-            if slot not in self._making:
+            if slot not in self._in_flight.slots:
                 self._enter_resident(block, slot, bad=self.ring.is_bad(block))
 
     def _enter_resident(self, block: int, slot: int, *, bad: bool) -> None:
@@ -133,24 +131,17 @@ class Recorder:
             self._work.set()
 
     def _batch(self) -> dict[int, int]:
-        """Take the first that lack."""
+        """Take the first blocks that lack a digest."""
         count = min(len(self._lacking), max(1, self.batch // self.ring.block))
         slots = [slot for slot, _ in zip(self._lacking, range(count), strict=False)]
         return {slot: self._lacking.pop(slot) for slot in slots}
 
     async def _record(self, batch: dict[int, int]) -> None:
-        assert self._making.keys().isdisjoint(batch)
-        made = trio.Event()
-        self._making.update(dict.fromkeys(batch, made))
-        try:
-            blocks, slots = list(batch.values()), list(batch)
-            digests = await self.ring.digests.of(blocks, slots, [self._length(block) for block in blocks])
-        finally:
-            for slot in batch:
-                del self._making[slot]
-            made.set()
+        blocks, slots = list(batch.values()), list(batch)
+        with self._in_flight.batch(slots):
+            digests = await self.digests.of(blocks, slots, [self._length(block) for block in blocks])
         for block, digest in zip(blocks, digests, strict=True):
-            # It would be empty only if the slot had been written over.
+            # It would be empty only if the slot had been overwritten.
             assert digest
             self._enter(block, digest)
 

@@ -1,79 +1,74 @@
-"""The digests of what is in the ring's slots, for the consumers that verify.
+"""The digests of the blocks in the ring's slots, for copies that verify.
 
-One is made when a consumer first asks for it, in a worker thread, and kept as long as the block is in its
-slot: so it costs nothing where nobody verifies, and once per block where many do.
+A digest is made in a worker thread when a copy first asks for it, and kept as long as the block is in its
+slot. So it costs nothing where no copy verifies, and is made once per block where many do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 import attrs
 import trio
 
 from fanoutfs.digests.digest import digest
+from fanoutfs.digests.in_flight import InFlight
+from fanoutfs.ring.decision import Read
 from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.observer import Observer
 
 
 class DigestSource(Protocol):
-    """Gives the digests of blocks, wherever from."""
+    """Returns the digests of blocks, made here or on another computer."""
 
     async def ready(self) -> None:
-        """Wait until all that is read from now on will have its digest; before anybody who verifies joins.
+        """Wait until every block read from now on will have its digest; before a verifying copy joins.
 
         Cancelled: nothing is left. Raises FanoutError when it can't be.
         """
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
-        """Give the digests of these real blocks, so many bytes of each, which are in these slots and stay.
+        """Return the digests of these real blocks; ``lengths`` are their bytes.
 
-        Raises FanoutError when there is none to be had.
+        The blocks are in ``slots`` and are granted to the caller. Raises FanoutError when there is no digest.
         """
 
 
 @attrs.define(eq=False)
-class SlotDigests:
-    """The digests of what is in the slots."""
+class SlotDigests(Observer):
+    """The digests of what is in the slots; to be registered with the ring."""
 
     memory: Memory
-    _of: dict[int, bytes] = attrs.field(factory=dict, init=False)
+    _known: dict[int, bytes] = attrs.field(factory=dict, init=False)
     """By slot."""
-    _making: dict[int, trio.Event] = attrs.field(factory=dict, init=False)
+    _in_flight: InFlight = attrs.field(factory=InFlight, init=False)
 
     async def ready(self) -> None:
         """Return: what is in a slot can be hashed at any time."""
 
-    def forget(self, slots: tuple[int, ...]) -> None:
-        """Note that slots have been filled anew; what is being made of what was there is not kept."""
-        for slot in slots:
-            self._of.pop(slot, None)
-            self._making.pop(slot, None)
+    def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (a bad block has a digest, too)
+        """Drop the digests of slots that were filled anew, and those of them that are being made."""
+        for slot in read.slots:
+            self._known.pop(slot, None)
+            self._in_flight.drop(slot)
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what is in the slots is hashed)
-        """Give the digests of so many bytes of each slot; the caller has been granted these blocks.
+        """Return the digests of the first ``lengths`` bytes of each slot; its block is granted to the caller.
 
-        A checkpoint when one has to be made. Cancelled: what is being made is made first. If the grant is
-        revoked meanwhile the digests are of nothing, and empty.
+        A checkpoint when one has to be made. Cancelled: the hashing under way is finished first. If the grant
+        is revoked meanwhile the digests are of nothing, and empty.
         """
-        while making := [self._making[slot] for slot in slots if slot in self._making]:
-            await making[0].wait()
-        lacking = [
-            (slot, length) for slot, length in zip(slots, lengths, strict=True) if slot not in self._of
-        ]
+        await self._in_flight.wait(slots)
+        lacking = {
+            slot: length for slot, length in zip(slots, lengths, strict=True) if slot not in self._known
+        }
         if lacking:
             await self._make(lacking)
-        return [self._of.get(slot, b"") for slot in slots]
+        return [self._known.get(slot, b"") for slot in slots]
 
-    async def _make(self, lacking: list[tuple[int, int]]) -> None:
-        made = trio.Event()
-        self._making.update((slot, made) for slot, _ in lacking)
-        try:
-            pieces = [self.memory.slot(slot)[:length] for slot, length in lacking]
+    async def _make(self, lacking: dict[int, int]) -> None:
+        with self._in_flight.batch(list(lacking)) as batch:
+            pieces = [self.memory.slot(slot)[:length] for slot, length in lacking.items()]
             found = await trio.to_thread.run_sync(lambda: [digest(piece) for piece in pieces])
-            for (slot, _), one in zip(lacking, found, strict=True):
-                if self._making.get(slot) is made:
-                    self._of[slot] = one
-        finally:
-            for slot, _ in lacking:
-                if self._making.get(slot) is made:
-                    del self._making[slot]
-            made.set()
+            for slot, one in zip(lacking, found, strict=True):
+                if self._in_flight.is_current(slot, batch):
+                    self._known[slot] = one

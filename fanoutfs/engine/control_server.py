@@ -194,7 +194,7 @@ class ControlServer:
         ) as lender:
             await visitor.send(
                 "welcome",
-                fds=(engine.ring.memory.fd, lender.sheet.fd, lender.filled, lender.freed),
+                fds=(engine.ring.memory.fd, lender.sheet.fd, lender.filled_fd, lender.freed_fd),
                 id=lender.id,
                 **self._image(),
                 slots=engine.ring.rules.slots,

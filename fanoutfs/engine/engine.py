@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.digests.slot_cache import DigestSource, SlotDigests
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
@@ -69,7 +69,7 @@ def build_ring(settings: Settings, size: int) -> Ring:
         patience=settings.patience,
         turn=settings.turn,
         strict=settings.pace == "strict",
-        modest=MODEST // settings.block,
+        cheap_slots=MODEST // settings.block,
     )
     return Ring(size=size, block=settings.block, rules=rules, memory=Memory(rules.slots, settings.block))
 
@@ -83,6 +83,7 @@ class Engine:
     remote: RemoteInfo | None = None
     """What its service tells of a remote source."""
     ring: Ring = attrs.field(init=False)
+    slot_digests: SlotDigests = attrs.field(init=False)
     statistics: Counters = attrs.field(factory=Counters, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     """Gives each consumer its number."""
@@ -104,12 +105,16 @@ class Engine:
         remote = self.remote
         settings = self.settings if remote is None else self.settings.with_block(remote.block)
         self.ring = build_ring(settings, self.source.size)
-        self._verification = None if remote is None else RemoteVerification(remote.digests, self.ring)
+        self.slot_digests = SlotDigests(self.ring.memory)
+        self.ring.add_observer(self.slot_digests)
+        self._verification = (
+            None if remote is None else RemoteVerification(remote.digests, self.ring, self.slot_digests)
+        )
 
     @property
     def digests(self) -> DigestSource:
         """Give what those who verify hold their targets against."""
-        return self._verification or self.ring.digests
+        return self._verification or self.slot_digests
 
     async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
         """Run until nobody is left; ``work`` is what it was started for.
@@ -171,7 +176,7 @@ class Engine:
             log.info("where %s is being read is not known: %s", self.source.path, error)
             return
         if not self._has_begun():
-            self.ring.rules.head = head // self.ring.block
+            self.ring.rules.begin_at(head // self.ring.block)
 
     def _has_begun(self) -> bool:
         return bool(self.statistics.reads or self.lenders) or self.ring.reading_since is not None
@@ -199,8 +204,7 @@ class Engine:
             await ready()
             self.mounted.set()
 
-        # Whoever opens the image later shall find in the ring all that it had room for.
-        self.ring.rules.modest = self.ring.rules.slots
+        self.ring.rules.use_all_slots()
         with self.in_use():
             try:
                 await self.session.serve(answers)

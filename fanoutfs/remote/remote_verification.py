@@ -5,13 +5,24 @@ stream of digests is opened for the first who does, before it is given a block. 
 may have no digest there any more, for nobody had asked for one; it is held against what is in the ring here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import attrs
 import trio
 
+from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.remote.remote_info import DigestStream
+from fanoutfs.ring.decision import Read
+from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring
+
+
+@attrs.define(eq=False)
+class _EndOfRead(Observer):
+    event: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (whichever it was, it has ended)
+        self.event.set()
 
 
 @attrs.define(eq=False)
@@ -20,6 +31,7 @@ class RemoteVerification:
 
     _stream: DigestStream
     _ring: Ring
+    _slots: SlotDigests
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
     _before: frozenset[int] | None = attrs.field(default=None, init=False)
     """The blocks that were here before they were wanted."""
@@ -40,18 +52,15 @@ class RemoteVerification:
 
     async def _end_of_read(self, ring: Ring) -> None:
         """Wait until the read under way has ended: it may have begun before they were wanted."""
-        ended = trio.Event()
-        ring.listeners.append(ended.set)
-        try:
-            await ended.wait()
-        finally:
-            ring.listeners.remove(ended.set)
+        end = _EndOfRead()
+        with ring.observed_by(end):
+            await end.event.wait()
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
         """See ``SaysDigests``."""
         assert self._before is not None
         found: list[bytes] = []
         for block, slot, length in zip(blocks, slots, lengths, strict=True):
-            says = self._ring.digests if block in self._before else self._stream
+            says = self._slots if block in self._before else self._stream
             found += await says.of([block], [slot], [length])
         return found

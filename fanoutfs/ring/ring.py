@@ -9,17 +9,17 @@ permit of each consumer whose arc holds it. The counts are ``Residency``'s; wait
 """
 
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 import trio
 
-from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
 from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.memory import Memory
+from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.rules import Rules
 
 Buffer = bytes | bytearray | memoryview
@@ -34,16 +34,6 @@ class Waiting:
     error: FanoutError | None = None
 
 
-class Records(Protocol):
-    """Who has to see what is in the slots before it goes: ``recorder.py``."""
-
-    def filled(self, read: Read, bad: Container[int]) -> None:
-        """Note what has come, and which of it is bad."""
-
-    async def finish(self, slots: tuple[int, ...]) -> None:
-        """Return when these slots may be written over; not to be cancelled."""
-
-
 @attrs.define(eq=False, kw_only=True)
 class Ring:
     """Slots, rules, and the tasks that wait for either."""
@@ -54,22 +44,17 @@ class Ring:
     rules: Rules
     memory: Memory
     clock: Callable[[], float] = time.monotonic
-    digests: SlotDigests = attrs.field(init=False)
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None when the source is left alone."""
-    trouble: str = attrs.field(default="", init=False)
-    """Why the source could not be read where it last could not."""
+    _read_error: str = attrs.field(default="", init=False)
+    """Why the source could not be read, the last time that it could not."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
-    _waiting: list[Waiting] = attrs.field(factory=list, init=False)
-    listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
-    """Called, in no task's name, when blocks have come: those that give them away at once."""
-    recorder: Records | None = attrs.field(default=None, init=False)
+    _waiting: dict[int, list[Waiting]] = attrs.field(factory=dict, init=False)
+    """By the real block that they wait for."""
+    _observers: tuple[Observer, ...] = attrs.field(default=(), init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.digests = SlotDigests(self.memory)
 
     @property
     def head(self) -> int:
@@ -87,7 +72,7 @@ class Ring:
 
         Those of its requests that still wait end with ReaderGoneError first.
         """
-        for waiting in self._waiting:
+        for waiting in self.waiting():
             if waiting.ask.point is point:
                 self._give_up(waiting, ReaderGoneError("its file was closed"))
         for ask in list(point.asks):
@@ -239,13 +224,16 @@ class Ring:
     async def _resident(self, ask: Request) -> None:
         """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
         while not self._is_resident(ask):
-            waiting = Waiting(ask, trio.Event())
-            self._waiting.append(waiting)
+            block, waiting = ask.at % self.rules.blocks, Waiting(ask, trio.Event())
+            here = self._waiting.setdefault(block, [])
+            here.append(waiting)
             self._work.set()
             try:
                 await waiting.woken.wait()
             finally:
-                self._waiting.remove(waiting)
+                here.remove(waiting)
+                if not here:
+                    del self._waiting[block]
                 if not self._waiting:
                     self._all_answered.set()
             if waiting.error is not None:
@@ -287,7 +275,7 @@ class Ring:
         return block in self._bad
 
     def _broke(self, place: str) -> SourceBrokeError:
-        why = f": {self.trouble}" if self.trouble else ""
+        why = f": {self._read_error}" if self._read_error else ""
         return SourceBrokeError(f"the source can't be read from byte {place}{why}")
 
     def _bad_in(self, offset: int, size: int) -> list[int]:
@@ -313,8 +301,8 @@ class Ring:
             for block in self._bad.keys() - self.rules.residency.slot_of.keys():
                 del self._bad[block]
             if isinstance(decision, Read):
-                if self.recorder is not None:
-                    await self.recorder.finish(decision.slots)
+                for observer in self._observers:
+                    await observer.before_overwrite(decision.slots)
                 self.reading_since = self.clock()
                 return decision
             await self._rest(decision)
@@ -323,26 +311,40 @@ class Ring:
         with trio.move_on_after(max(0.0, rest.until - self.clock())):
             await self._work.wait()
 
-    def filled(self, read: Read, bad: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        """Take the slots back, filled; ``bad`` has per block the byte ranges in it that can't be read."""
+    def filled(self, read: Read, bad: Mapping[int, Sequence[tuple[int, int]]], error: str = "") -> None:
+        """Take back the slots of a finished read, filled.
+
+        ``bad`` has per block the byte ranges in it that can't be read; ``error`` is why, if known.
+        """
         assert self.reading_since is not None
         self.rules.filled(read, self.clock() - self.reading_since)
-        self.digests.forget(read.slots)
         self.reading_since = None
+        self._read_error = error or self._read_error
         self._bad.update(bad)
-        for waiting in self._waiting:
-            if self._is_resident(waiting.ask):
+        for block in read.blocks:
+            for waiting in self._waiting.get(block, ()):
                 waiting.woken.set()
-        if self.recorder is not None:
-            self.recorder.filled(read, bad)
-        for listener in self.listeners:
-            listener()
+        for observer in self._observers:
+            observer.filled(read, bad)
+
+    @contextmanager
+    def observed_by(self, observer: Observer) -> Iterator[None]:
+        """Have an observer follow the slots while the block runs."""
+        self.add_observer(observer)
+        try:
+            yield
+        finally:
+            self._observers = tuple(other for other in self._observers if other is not observer)
+
+    def add_observer(self, observer: Observer) -> None:
+        """Have an observer follow the slots as long as the ring is used."""
+        self._observers = (*self._observers, observer)
 
     # Those who watch over the waiting
 
     def waiting(self) -> list[Waiting]:
         """Give the requests that wait now."""
-        return list(self._waiting)
+        return [waiting for here in self._waiting.values() for waiting in here]
 
     async def nobody_waits(self) -> None:
         """Wait until no request waits; a checkpoint when one does. Cancelled: nothing is left."""
@@ -359,14 +361,14 @@ class Ring:
         now = self.clock()
         if self.reading_since is None or now - self.reading_since < limit:
             return
-        for waiting in self._waiting:
+        for waiting in self.waiting():
             if now - waiting.ask.since >= limit:
                 self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:
         """Let nobody wait any more: ClosingError for those who do and those who would."""
         self._closing = True
-        for waiting in self._waiting:
+        for waiting in self.waiting():
             self._give_up(waiting, ClosingError("the mount is being taken down"))
 
     def _give_up(self, waiting: Waiting, error: FanoutError) -> None:

@@ -29,7 +29,7 @@ The rules
         is about to be given or is being copied out never goes; nor does anything for a block read ahead that
         is used later than it (Cao, Felten, Karlin, Li 1995: do no harm). Slots that were never used come
         first, as long as there are any; where memory takes longer to get than the source to be read again
-        (``thrifty``), a block that nobody needs goes before them, once ``modest`` slots are in use.
+        (``set_memory_cost``), a block that nobody needs goes before them once ``cheap_slots`` are in use.
     R3  Pace. For a consumer's sake no block goes that lies between it and a live consumer at most K blocks
         behind, who still needs it: the one in front waits. Nor does it go on to where the next block of the
         one behind and its own can't both be in the ring, beside the look-ahead of those who are out of
@@ -96,11 +96,11 @@ class Rules:
     turn: float
     strict: bool = True
     look_ahead_runs: int = RUNS
-    modest: int = 0
-    """So many slots are taken into use whatever memory costs."""
-    thrifty: bool = attrs.field(default=False, init=False)
-    """Memory that the ring has not had yet costs more than to read a block again."""
-    head: int = attrs.field(default=0, init=False)
+    _cheap_slots: int = 0
+    """How many slots are taken into use whatever memory costs."""
+    _memory_is_expensive: bool = attrs.field(default=False, init=False)
+    """Memory for a slot that was never used takes longer to get than to read a block again."""
+    _head: int = attrs.field(default=0, init=False)
     points: dict[int, Cursor] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
     order: Cursors = attrs.field(init=False)
@@ -136,6 +136,25 @@ class Rules:
         self._paces = self.strict and self.slots < self.blocks
         spares = self._paces and self.slots >= RESERVE_LEAST
         self.reserve = max(1, self.slots // RESERVE_SHARE) if spares else 0
+
+    @property
+    def head(self) -> int:
+        """The block that the sweep reads next, or passes next when it is resident."""
+        return self._head
+
+    # What the engine learns or chooses besides
+
+    def begin_at(self, block: int) -> None:
+        """Start the first pass at this block, where somebody else is reading the source already."""
+        self._head = block
+
+    def use_all_slots(self) -> None:
+        """Take all slots into use, whatever memory costs: readers that come later need what is kept."""
+        self._cheap_slots = self.slots
+
+    def set_memory_cost(self, *, is_expensive: bool) -> None:
+        """Set whether memory for a new slot takes longer to get than to read a block again."""
+        self._memory_is_expensive = is_expensive
 
     # Events. Those that may change the decision answer True: the producer should be woken.
 
@@ -213,7 +232,7 @@ class Rules:
             self._detour_debt += seconds
         else:
             self._detour_debt = max(0.0, self._detour_debt - seconds)
-            self.head = read.blocks.stop % self.blocks
+            self._head = read.blocks.stop % self.blocks
 
     def drop_bad(self, block: int) -> None:
         """Take a resident block out that is not good: who wants it waits until it was read anew."""
@@ -242,11 +261,11 @@ class Rules:
 
     def ahead_of_head(self, block: int) -> int:
         """Say how many blocks the head has to go to come to a block, real or unrolled."""
-        return (block - self.head) % self.blocks
+        return (block - self._head) % self.blocks
 
     def is_resident_up_to_head(self, block: int) -> bool:
         """Say whether all blocks from a real one to before the head, going round, are resident."""
-        behind_head = (self.head - block) % self.blocks
+        behind_head = (self._head - block) % self.blocks
         return self.residency.first_absent(block, block + behind_head) is None
 
     def waits(self, now: float) -> dict[int, int]:
@@ -273,7 +292,7 @@ class Rules:
         self._waits.clear()
         overdue, until = self._asks.overdue(now)
         wanted = Candidates(
-            head=self.head,
+            head=self._head,
             run=self.run,
             order=self.order,
             residency=self.residency,
@@ -322,8 +341,8 @@ class Rules:
             residency=self.residency,
             ahead=self.ahead,
             pace=self._pace,
-            modest=self.modest,
-            thrifty=self.thrifty,
+            cheap_slots=self._cheap_slots,
+            memory_is_expensive=self._memory_is_expensive,
         )
 
     # What goes for it, and who waits: R2 to R4

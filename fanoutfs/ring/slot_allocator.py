@@ -25,10 +25,10 @@ class SlotAllocator:
     residency: Residency
     ahead: LookAhead
     pace: Pace
-    modest: int
-    """So many slots are taken into use whatever memory costs."""
-    thrifty: bool
-    """Memory that the ring has not had yet costs more than to read a block again."""
+    cheap_slots: int
+    """How many slots are taken into use whatever memory costs."""
+    memory_is_expensive: bool
+    """Memory for a slot that was never used takes longer to get than to read a block again."""
     starved: bool = attrs.field(default=False, init=False)
     """There was no slot at all to take: all are about to be given, or looked ahead for."""
 
@@ -93,8 +93,8 @@ class SlotAllocator:
     def _saves(self, keep: int) -> bool:
         """Give up a block that nobody needs in place of a slot that was never used, if there is one."""
         residency, victims = self.residency, self.pace.victims
-        grown = self.modest <= residency.used < residency.slots
-        if not self.thrifty or not grown or residency.free <= keep:
+        grown = self.cheap_slots <= residency.used < residency.slots
+        if not self.memory_is_expensive or not grown or residency.free <= keep:
             return False
         first = victims.first(1)
         if not first or first[0].needer is not None:

@@ -18,7 +18,7 @@ the rules, and the tickets on the sheet are those of these blocks; after ``close
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import attrs
 import trio
@@ -26,6 +26,8 @@ import trio
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.ring.cursor import Cursor
+from fanoutfs.ring.decision import Read
+from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring
 from fanoutfs.shm.grant_table import GrantTable
 from fanoutfs.shm.turn import Turn
@@ -37,7 +39,7 @@ _LEAST_WAIT = 0.01
 
 
 @attrs.define(eq=False, kw_only=True)
-class Lender:
+class Lender(Observer):
     """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round.
 
     Made with nothing left behind when it can't be (OSError: this process has too many descriptors).
@@ -57,9 +59,9 @@ class Lender:
     digests: DigestSource | None = None
     """Where the digests come from, if it verifies."""
     sheet: GrantTable = attrs.field(init=False)
-    filled: int = attrs.field(init=False)
+    filled_fd: int = attrs.field(init=False)
     """The eventfd that is posted for each block that it may copy."""
-    freed: int = attrs.field(init=False)
+    freed_fd: int = attrs.field(init=False)
     """The one that it posts for each that it has copied."""
     point: Cursor = attrs.field(init=False)
     delivered: int = attrs.field(default=0, init=False)
@@ -79,9 +81,9 @@ class Lender:
         with contextlib.ExitStack() as undo:
             self.sheet = GrantTable.make(self.tickets)
             undo.callback(self.sheet.close)
-            self.filled = os.eventfd(0, flags)
-            undo.callback(os.close, self.filled)
-            self.freed = os.eventfd(0, flags)
+            self.filled_fd = os.eventfd(0, flags)
+            undo.callback(os.close, self.filled_fd)
+            self.freed_fd = os.eventfd(0, flags)
             undo.pop_all()
         self.point = self.ring.open(self.id, self.turn.start * self.ring.block)
         self._begin(self.turn.next)
@@ -115,21 +117,22 @@ class Lender:
 
         Cancelled: what it had in hand stays granted until ``close``.
         """
-        self.ring.listeners.append(self._give_nowait)
-        try:
+        with self.ring.observed_by(self):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._ask)
                 nursery.start_soon(self._take)
                 nursery.start_soon(self._watch)
-        finally:
-            self.ring.listeners.remove(self._give_nowait)
+
+    def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (whatever came, all is looked at)
+        """Grant the blocks that have come, if they can be granted at once."""
+        self._give_nowait()
 
     def resume(self, block: int) -> None:
         """Begin a new term at an unrolled block; the consumer has none in hand, and waits for the answer."""
         if not self._revoked or not self.turn.start <= block <= self.point.end:
             raise ValueError(f"it can't go on at block {block}")
-        _drain(self.freed, self.tickets)
-        _drain(self.filled, self.tickets)
+        _drain(self.freed_fd, self.tickets)
+        _drain(self.filled_fd, self.tickets)
         self._begin(block)
 
     def close(self) -> None:
@@ -137,8 +140,8 @@ class Lender:
         self.ring.revoke(range(self._freed, self._granted))
         self.ring.close(self.point)
         self.sheet.close()
-        os.close(self.filled)
-        os.close(self.freed)
+        os.close(self.filled_fd)
+        os.close(self.freed_fd)
 
     def _begin(self, block: int) -> None:
         self._term_began = self._granted = self._freed = block
@@ -154,7 +157,7 @@ class Lender:
         self._granted = self._freed
         self._revoked = True
         # It may have freed all that it had in this very moment, and wait: it has to see that it is over.
-        os.eventfd_write(self.filled, 1)
+        os.eventfd_write(self.filled_fd, 1)
 
     def _room(self) -> int:
         """Say how many blocks may be granted to it now."""
@@ -214,13 +217,13 @@ class Lender:
         for slot, digest in zip(slots, digests, strict=True):
             self.sheet.write(number, slot, digest)
             number += 1
-        os.eventfd_write(self.filled, len(slots))
+        os.eventfd_write(self.filled_fd, len(slots))
 
     async def _take(self) -> None:
         """Take back what it has freed."""
         while True:
-            await trio.lowlevel.wait_readable(self.freed)
-            count = _drain(self.freed, self.tickets)
+            await trio.lowlevel.wait_readable(self.freed_fd)
+            count = _drain(self.freed_fd, self.tickets)
             if self._revoked:
                 # What it freed when its term was over counts for nothing.
                 continue

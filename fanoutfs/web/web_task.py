@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 async def serve(opened: BoundService, engine: Engine) -> None:
     """Serve what an engine does, until it ends."""
     feed = Feed(engine.status)
-    recorder = Recorder(engine.ring, engine.source_changed)
+    recorder = Recorder(engine.ring, engine.slot_digests, engine.source_changed)
     digests = DigestStream(recorder, engine.source.identity)
     try:
         async with trio.open_nursery() as nursery:

@@ -36,7 +36,7 @@ def make_service(token: str | None = None, shown: dict[str, Any] = SHOWN) -> Web
 def digests_of(rig: Rig) -> DigestStream:
     """Give the stream of a rig's digests, of which no block may change."""
     return DigestStream(
-        Recorder(rig.ring, lambda block: pytest.fail(f"block {block} has changed")), "disk-8:16"
+        Recorder(rig.ring, rig.digests, lambda block: pytest.fail(f"block {block} has changed")), "disk-8:16"
     )
 
 

@@ -89,7 +89,7 @@ MakeCopying = Callable[..., Copying]
 async def test_each_block_is_written_once_and_the_first_one_last(start: int, copying: MakeCopying) -> None:
     """From where the head was round; it says that it joins, how far it is, and that it flushes."""
     async with producer() as served:
-        served.engine.ring.rules.head = start
+        served.engine.ring.rules.begin_at(start)
         made = copying(served, b"x" * SIZE)
         sha256 = await in_thread(lambda: made.run(verify=True))
 

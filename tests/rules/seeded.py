@@ -77,7 +77,7 @@ def _crowd(chance: random.Random, inspects: bool) -> World:
     for number in range(readers):
         place = number * gap + chance.randrange(gap)
         if chance.random() < wraps:
-            world.rules.head = place
+            world.rules.begin_at(place)
             world.step(world.wrap().point.id)
         else:
             world.step(world.join(place).point.id)

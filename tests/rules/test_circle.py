@@ -109,7 +109,7 @@ def test_all_in_a_ring_of_waits_need_not_wait() -> None:
     put(rules, [1, 2, 5, 6, 9, 10])
     for point in points:
         wait(rules, point, point.block)
-    rules.head = 3
+    rules.begin_at(3)
 
     decision, gone = decide(rules)
 

@@ -95,6 +95,6 @@ def test_whether_all_from_a_block_to_the_head_is_there(
     rules = make_rules()
     for number in resident:
         rules.residency.add(number, rules.residency.lend_slot(after=-1))
-    rules.head = head
+    rules.begin_at(head)
 
     assert expected == rules.is_resident_up_to_head(block)

@@ -107,7 +107,7 @@ def test_who_has_waited_a_turn_gets_its_block_off_the_sweep() -> None:
     late = reader(rules, 1, 0)
     rules.request(late, 0, 0, 0.0, fresh=False)
     reader(rules, 2, 50)
-    rules.head = 50
+    rules.begin_at(50)
 
     early = rules.decide(TURN - 0.1)
     assert isinstance(early, Read)
@@ -388,11 +388,11 @@ def test_a_pack_leaves_room_for_the_look_ahead_of_those_out_of_reach() -> None:
     assert front_gets_to(500) == in_reach - 16
 
 
-@pytest.mark.parametrize(("thrifty", "used"), [(False, 64), (True, 16)])
-def test_memory_that_is_dear_is_not_taken_for_what_nobody_needs(used: int, *, thrifty: bool) -> None:
+@pytest.mark.parametrize(("expensive", "used"), [(False, 64), (True, 16)])
+def test_memory_that_is_dear_is_not_taken_for_what_nobody_needs(used: int, *, expensive: bool) -> None:
     """Beyond a modest ring what one reader leaves behind goes, and each block is still read once."""
-    world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, modest=16))
-    world.rules.thrifty = thrifty
+    world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, cheap_slots=16))
+    world.rules.set_memory_cost(is_expensive=expensive)
     reader = world.join()
     while not reader.done:
         world.step(reader.point.id)
@@ -404,8 +404,8 @@ def test_memory_that_is_dear_is_not_taken_for_what_nobody_needs(used: int, *, th
 
 def test_memory_that_is_dear_is_taken_for_what_somebody_needs() -> None:
     """A slow reader far behind a fast one loses nothing."""
-    world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, modest=16))
-    world.rules.thrifty = True
+    world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, cheap_slots=16))
+    world.rules.set_memory_cost(is_expensive=True)
     slow, fast = world.join(), world.join()
     world.step(slow.point.id)
     while not fast.done:

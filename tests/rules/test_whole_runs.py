@@ -22,7 +22,7 @@ def spread(rules: Rules, hindmost: int, front: int) -> list[Cursor]:
     """Have eight readers between two blocks, with all that the hindmost needs up to the front there."""
     for block in range(hindmost, front):
         rules.residency.add(block, rules.residency.lend_slot(after=-1))
-    rules.head = front
+    rules.begin_at(front)
     return [reader(rules, front - number * (front - hindmost) // 7) for number in range(8)]
 
 

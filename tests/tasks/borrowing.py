@@ -39,7 +39,7 @@ def lend(
         turn=Turn(start, start if from_block is None else from_block),
         tickets=window,
         window=lambda _: window,
-        digests=rig.ring.digests if digests else None,
+        digests=rig.digests if digests else None,
     )
 
 
@@ -62,7 +62,7 @@ class Wire(ControlConnection):
             lender.resume(message["block"])
             return {"word": "resumed", "term": lender.sheet.term}
         ring = lender.ring
-        fds = (ring.memory.fd, lender.sheet.fd, lender.filled, lender.freed)
+        fds = (ring.memory.fd, lender.sheet.fd, lender.filled_fd, lender.freed_fd)
         self._fds = [os.dup(fd) for fd in fds]
         return {
             "word": "welcome",

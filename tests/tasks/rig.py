@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Buffer, Ring
@@ -23,6 +24,7 @@ class Rig:
 
     ring: Ring
     content: bytes
+    digests: SlotDigests
     seconds: float = 1.0
     bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict)
     blocks_read: list[int] = attrs.field(factory=list)
@@ -74,4 +76,6 @@ def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: 
         turn=changes.get("turn", 2.0),
     )
     ring = Ring(size=size, block=PAGE, rules=rules, memory=Memory(slots, PAGE), clock=trio.current_time)
-    return Rig(ring, pattern(size), changes.get("seconds", 1.0))
+    digests = SlotDigests(ring.memory)
+    ring.add_observer(digests)
+    return Rig(ring, pattern(size), digests, changes.get("seconds", 1.0))

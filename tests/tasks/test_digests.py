@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from fanoutfs.digests import slot_cache as digests_module
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.digests.slot_cache import SlotDigests
+from fanoutfs.ring.decision import Read
 from fanoutfs.ring.memory import Memory
 from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
@@ -43,7 +44,7 @@ class Hashing:
     def fill(self, slot: int, byte: bytes) -> bytes:
         """Fill a slot, as the producer does; gives what its digest is now."""
         self.digests.memory.slot(slot)[:] = byte * PAGE
-        self.digests.forget((slot,))
+        self.digests.filled(Read(slot, (slot,), detour=False), ())
         return right(byte * PAGE)
 
     async def ask(self, slots: list[int]) -> None:
@@ -65,7 +66,7 @@ def hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hashing]:
     made.go.set()
     monkeypatch.setattr(digests_module, "digest", made.digest)
     yield made
-    assert made.digests._making == {}
+    assert made.digests._in_flight._batches == {}
     memory.close()
 
 

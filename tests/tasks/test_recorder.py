@@ -62,16 +62,16 @@ class Recording:
 
     async def recorded(self) -> None:
         """Wait until nothing is left to be hashed."""
-        while self.recorder._lacking or self.recorder._making:  # noqa: ASYNC110 (there is no event for it)
+        while self.recorder._lacking or self.recorder._in_flight.slots:  # noqa: ASYNC110 (there is no event for it)
             await trio.sleep(1)
 
 
 def make_recording(slots: int = 8, *, seconds: float = 0.0, batch: int = 2, linger: float = 0.0) -> Recording:
     """Make one; to hash ``batch`` blocks takes ``seconds``, a read of two blocks one second."""
     rig = make_rig(SIZE, slots)
-    digests = rig.ring.digests = SlowDigests(rig.ring.memory, seconds=seconds)
+    digests = SlowDigests(rig.ring.memory, seconds=seconds)
     changed: list[int] = []
-    return Recording(rig, digests, Recorder(rig.ring, changed.append, batch * PAGE, linger), changed)
+    return Recording(rig, digests, Recorder(rig.ring, digests, changed.append, batch * PAGE, linger), changed)
 
 
 def expected(content: bytes) -> dict[int, bytes]:
@@ -229,10 +229,10 @@ async def test_a_follower_comes_back_while_a_slot_is_hashed(autojump_clock: Mock
         await trio.sleep(1.5)
         await made.follow(1)
         with made.recorder.follow():
-            under_way, lacking = set(made.recorder._making), set(made.recorder._lacking)
+            under_way, lacking = set(made.recorder._in_flight.slots), set(made.recorder._lacking)
             slots = made.rig.ring.rules.residency.slot_of
             began = trio.current_time()
-            await made.recorder.finish((slots[0],))
+            await made.recorder.before_overwrite((slots[0],))
             took, known = trio.current_time() - began, set(made.known)
             await made.recorded()
         nursery.cancel_scope.cancel()
@@ -245,7 +245,7 @@ async def test_a_follower_comes_back_while_a_slot_is_hashed(autojump_clock: Mock
 async def test_what_is_asked_to_be_finished_while_it_is_hashed_is_hashed_once(
     autojump_clock: MockClock,
 ) -> None:
-    """Several slots, some being hashed, some not yet: ``finish`` returns once all are recorded."""
+    """Several slots, some being hashed, some not yet: ``before_overwrite`` returns once all are recorded."""
     made = make_recording(8, seconds=5.0, batch=2)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.recorder.run)
@@ -253,8 +253,8 @@ async def test_what_is_asked_to_be_finished_while_it_is_hashed_is_hashed_once(
         await read(made.rig.open(), 0, 4 * PAGE)
         with made.recorder.follow():
             await trio.sleep(1)
-            under_way, lacking = set(made.recorder._making), set(made.recorder._lacking)
-            await made.recorder.finish((*under_way, *lacking))
+            under_way, lacking = set(made.recorder._in_flight.slots), set(made.recorder._lacking)
+            await made.recorder.before_overwrite((*under_way, *lacking))
             known = made.known
         nursery.cancel_scope.cancel()
 
@@ -341,5 +341,5 @@ async def test_the_end_comes_while_a_block_is_hashed(autojump_clock: MockClock) 
         await trio.sleep(1000)
         nursery.cancel_scope.cancel()
 
-    assert made.rig.ring.recorder is None
+    assert made.rig.ring._observers == (made.rig.digests,)
     assert sorted(made.rig.blocks_read) == list(range(BLOCKS))

@@ -58,7 +58,7 @@ class Relay:
     def join(self) -> None:
         """Open the image above; the first pass begins where the head is there."""
         self._point = self.above.rules.open(self.point_id)
-        self.below.rules.head = self.above.rules.head
+        self.below.rules.begin_at(self.above.rules.head)
 
     def read(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
         """Send a request; ``done`` is when its answer has arrived."""
