@@ -26,21 +26,21 @@ class Clock:
     """Readers that are still to finish or to leave, everywhere."""
     _queue: list[tuple[float, int, Settles, Callable[[], None]]] = attrs.field(factory=list, init=False)
     _serial: "count[int]" = attrs.field(factory=count, init=False)
-    """What was entered first comes first, at the same time."""
+    """Events at the same time happen in the order in which they were scheduled."""
     _touched: dict[Settles, None] = attrs.field(factory=dict, init=False)
 
     def at(self, time: float, whom: Settles, act: Callable[[], None]) -> None:
-        """Enter what happens to somebody at a time."""
+        """Schedule ``act`` for ``time``; ``whom`` decides afterwards."""
         heappush(self._queue, (time, next(self._serial), whom, act))
 
     def touch(self, whom: Settles) -> None:
-        """Have somebody decide before time goes on."""
+        """Let ``whom`` decide before time goes on."""
         self._touched[whom] = None
 
     def run(self) -> None:
-        """Let time go on until nobody is left.
+        """Run all events until no reader is left.
 
-        Raises UnusableError when nothing is to come though somebody is left.
+        Raises UnusableError when there are readers but no events.
         """
         while self.left:
             if not self._queue:

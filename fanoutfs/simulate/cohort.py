@@ -47,7 +47,7 @@ class Waits:
     """Those waits after which no longer one came; so the lengths fall."""
 
     def add(self, seconds: float) -> None:
-        """Enter one wait."""
+        """Record one wait."""
         while self._lengths and self._lengths[-1] <= seconds:
             self._lengths.pop()
             self._serials.pop()
@@ -57,7 +57,7 @@ class Waits:
         self.count += 1
 
     def longest_since(self, serial: int) -> float:
-        """Give the longest wait among those from the ``serial``-th on; 0 when there was none."""
+        """Return the longest wait from the ``serial``-th on; 0 if there was no wait."""
         i = bisect_left(self._serials, serial)
         return self._lengths[i] if i < len(self._lengths) else 0.0
 
@@ -101,31 +101,31 @@ class Cohort:
         return self.last_due - self.taken
 
     def members(self) -> list[Member]:
-        """Give those in it, in no order."""
+        """Return the members, in no order."""
         return [member for _, _, member in self._members]
 
     def enter(self, member: Member, remaining: int) -> None:
-        """Take in a reader that needs so many more blocks."""
+        """Add a reader that needs ``remaining`` more blocks."""
         member.due = self.taken + remaining
         member.waited_before, member.waits_before = self.waits.total, self.waits.count
         self.last_due = max(self.last_due, member.due)
         heappush(self._members, (member.due, member.number, member))
 
     def settle(self, member: Member) -> None:
-        """Enter in a reader's own book how long it has waited in this cohort."""
+        """Record with a reader how long it has waited in this cohort."""
         member.waited += self.waits.total - member.waited_before
         member.longest = max(member.longest, self.waits.longest_since(member.waits_before))
         member.waited_before, member.waits_before = self.waits.total, self.waits.count
 
     def finished(self) -> list[Member]:
-        """Take out those that have had everything."""
+        """Remove and return the members that have read the whole image."""
         found = []
         while self._members and self._members[0][0] <= self.taken:
             found.append(heappop(self._members)[2])
         return found
 
     def stalls_now(self, now: float, block: int) -> Stall | None:
-        """Take out the stall that begins now, if one does, for blocks of so many bytes."""
+        """Remove and return the stall that begins now, if any; ``block`` is in bytes."""
         for stall in self._stalls:
             by_time = stall.at is not None and now >= stall.at
             by_place = stall.position is not None and self.taken * block >= stall.position
@@ -135,7 +135,7 @@ class Cohort:
         return None
 
     def absorb(self, other: "Cohort") -> Cursor:
-        """Take in all of ``other``, which is gone then; gives the point that is needed no longer."""
+        """Merge ``other``, which is then gone, into this one; return the cursor that is no longer needed."""
         for member in other.members():
             other.settle(member)
         spare = other.point

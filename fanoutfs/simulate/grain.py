@@ -17,6 +17,7 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import UsageError
+from fanoutfs.ring.look_ahead import RUNS
 from fanoutfs.settings import LARGEST_BLOCK
 from fanoutfs.simulate.scenario import Scenario
 from fanoutfs.units import MIB, format_size
@@ -27,9 +28,8 @@ WORK = 100_000
 LEAST_BLOCKS = 400
 """Of the image: a reader's place is known to a quarter of a percent."""
 
-LEAST_SLOTS = 32
-"""Of the ring: its look-ahead of four runs of one block is an eighth of it."""
-
+LEAST_SLOTS = 8 * RUNS
+"""Of the ring: a look-ahead of runs of one block is an eighth of it."""
 
 MOST_RATES = 64
 """More rates than this are rounded in a coarse model."""
@@ -61,11 +61,11 @@ class Grain:
         return self.coarse and self.many_rates
 
     def with_ring(self, ring: int) -> Self:
-        """Give the same for a ring of so many bytes."""
+        """Return the same measures for a ring of ``ring`` bytes."""
         return attrs.evolve(self, slots=_slots(ring, self.block, self.blocks))
 
     def seconds(self, rate: float | None) -> float:
-        """Give what a block takes a reader of that many bytes per second."""
+        """Return the seconds that a reader of ``rate`` bytes per second needs for a block."""
         if rate is None:
             return 0.0
         if self.rounds:
@@ -74,7 +74,7 @@ class Grain:
 
 
 def grain(scenario: Scenario) -> Grain:
-    """Give the block size for a scenario: its own, else 1 MiB, doubled while that is too much work.
+    """Return the measures for a scenario: its own block size, else 1 MiB doubled while it is too much work.
 
     Raises UsageError when the ring does not hold two blocks.
     """

@@ -68,7 +68,7 @@ class SimulatedMachine:
         slowest: float = 0.0,
         recording: Recording | None = None,
     ) -> None:
-        """Enter the scenario's readers, whose nodes are not looked at.
+        """Schedule the scenario's readers; its nodes are ignored.
 
         ``slowest``: seconds that a reader on another node may need for a block.
         """
@@ -87,7 +87,7 @@ class SimulatedMachine:
             look_ahead_runs=scenario.look_ahead_runs,
         )
         self.hushed = False
-        """It is heard of no more."""
+        """The machine has died."""
         self._most_used = 0
         self._members = [Member(reader, number) for number, reader in enumerate(scenario.readers)]
         self._waiting: dict[int, dict[Hashable, list[Cohort]]] = {}  # by real block and kind
@@ -112,17 +112,17 @@ class SimulatedMachine:
     # For those on other nodes
 
     def worthwhile(self, work: bool) -> None:
-        """Note whether what was done to the rules makes deciding worthwhile."""
+        """Record whether a change to the rules makes deciding worthwhile."""
         if work:
             self._work = True
             self.clock.touch(self)
 
     def when_there(self, block: int, act: Callable[[], None]) -> None:
-        """Have something happen as soon as an absent real block has come."""
+        """Call ``act`` as soon as an absent real block has been read."""
         self._awaited.setdefault(block, []).append(act)
 
     def hush(self) -> None:
-        """Stop it for ever: its readers leave, its source is asked for nothing."""
+        """Stop the machine for good: its readers leave, and it reads no more."""
         self.hushed = True
         for member in self._members:
             if member.finished is None and not member.left:
@@ -234,7 +234,7 @@ class SimulatedMachine:
             self._go_on(cohort)
 
     def _join(self, one: Cohort, other: Cohort) -> Cohort:
-        """Make one of two cohorts that stand at one place; gives the one that goes on."""
+        """Make one of two cohorts that stand at one place; return the one that goes on."""
         if len(one) < len(other):
             one, other = other, one
         spare = one.absorb(other)
@@ -254,7 +254,7 @@ class SimulatedMachine:
             act()
 
     def _woken(self, cohort: Cohort) -> Cohort:
-        """End the wait of a cohort and of those beside it; gives what they are together."""
+        """End the wait of a cohort and of those beside it; return the cohort of all of them."""
         all_of_them = [cohort, *cohort.beside]
         cohort.beside = []
         for one in all_of_them:
@@ -297,7 +297,7 @@ class SimulatedMachine:
             self._wake(block)
 
     def bytes_of(self, blocks: range) -> int:
-        """Say how many bytes real blocks are."""
+        """Return the size of real blocks in bytes."""
         return min(blocks.stop * self.grain.block, self.scenario.size) - blocks.start * self.grain.block
 
     # What came of it
@@ -314,7 +314,7 @@ class SimulatedMachine:
         return min(self._most_used * self.grain.block, self.scenario.ring)
 
     def finishes(self) -> tuple[Finish, ...]:
-        """Say what became of its readers."""
+        """Return the result of each reader."""
         return tuple(
             Finish(
                 came=m.reader.at,

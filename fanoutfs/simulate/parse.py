@@ -1,4 +1,4 @@
-"""Words in a YAML file or as options: entries, sizes, rates, times; one clear line for nonsense."""
+"""Parse the entries of a YAML file or of options: sizes, rates, times; one clear line for each error."""
 
 import math
 import re
@@ -17,7 +17,7 @@ def read_entries(where: str, entries: object, readers: Mapping[str, Callable[[An
     Raises UsageError with the entry's name and what is wrong with it.
     """
     if not isinstance(entries, Mapping):
-        raise UsageError(f"{where.rstrip('.') or 'trace'}: wants entries, not {entries!r}")
+        raise UsageError(f"{where.rstrip('.') or 'trace'}: expected entries (name: value), not {entries!r}")
     values = {}
     for name, value in entries.items():
         if name not in readers:
@@ -31,22 +31,22 @@ def read_entries(where: str, entries: object, readers: Mapping[str, Callable[[An
 
 
 def size(value: object) -> int:
-    """Give the bytes that a text such as 64M names."""
+    """Return the bytes that a text such as 64M names."""
     return parse_size(str(value))
 
 
 def sizes(value: object) -> list[int]:
-    """Give the bytes of several, in a list or with commas between them."""
+    """Return the bytes of several sizes, in a list or separated by commas."""
     return [size(one) for one in several(value)]
 
 
 def several(value: object) -> list[Any]:
-    """Give what is in a list, or in a text with commas between."""
+    """Return the items of a list, or of a text with commas."""
     return value if isinstance(value, list) else str(value).split(",")
 
 
 def rate(value: object) -> float:
-    """Give the bytes per second that a size, or a text such as 10Gbit, names; infinity for ``unlimited``."""
+    """Return the bytes per second of a size, or of a text such as 10Gbit; infinity for ``unlimited``."""
     if value == "unlimited":
         return math.inf
     bits = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)bit(?:/s)?\s*", str(value), re.IGNORECASE | re.ASCII)
@@ -56,21 +56,21 @@ def rate(value: object) -> float:
 
 
 def taking(value: object) -> float | None:
-    """Give the bytes per second that a reader takes; None for ``unlimited``."""
+    """Return the bytes per second that a reader takes; None for ``unlimited``."""
     found = rate(value)
     return None if found == math.inf else found
 
 
 def above_zero(value: object) -> float:
-    """Give seconds, of which there must be some."""
+    """Return seconds; raise UsageError for 0."""
     seconds = parse_seconds(value)
     if seconds == 0:
-        raise UsageError("wants seconds above zero")
+        raise UsageError("must be more than 0 seconds")
     return seconds
 
 
 def one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
-    """Give a reader of one word of these."""
+    """Return a parser that accepts one of ``choices``."""
 
     def read(value: object) -> str:
         if value not in choices:
@@ -81,7 +81,7 @@ def one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
 
 
 def count(most: int, what: str) -> Callable[[object], int]:
-    """Give a reader of numbers from 1 to ``most`` of what is counted."""
+    """Return a parser of numbers from 1 to ``most``; ``what`` they count is for the message."""
 
     def read(value: object) -> int:
         if not re.fullmatch(r"[0-9]+", str(value)) or not 0 < int(str(value)) <= most:
@@ -92,7 +92,7 @@ def count(most: int, what: str) -> Callable[[object], int]:
 
 
 def listed(value: object) -> list[Any]:
-    """Give a list, which it must be."""
+    """Return the value if it is a list; raise UsageError if not."""
     if not isinstance(value, list):
-        raise UsageError(f"wants a list, each entry on a line that begins with -, not {value!r}")
+        raise UsageError(f"expected a list, each entry on a line that begins with -, not {value!r}")
     return value

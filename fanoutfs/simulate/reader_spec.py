@@ -1,4 +1,4 @@
-"""Words of readers: who comes when, how fast, in which order, who stops and who leaves."""
+"""The entries of a trace about readers: start, rate, order, stalls and departure."""
 
 from collections.abc import Callable
 from typing import Any, get_args
@@ -26,13 +26,13 @@ def _stalls(value: object) -> tuple[Stall, ...]:
     for number, entry in enumerate(listed(value), 1):
         values = read_entries(f"{number}.", entry, {"at": parse_seconds, "position": size, "for": above_zero})
         if ("at" in values) == ("position" in values) or "for" not in values:
-            raise UsageError(f"{number} wants for: and one of at: (a time) and position: (a size)")
+            raise UsageError(f"{number} needs for: and either at: (a time) or position: (a size)")
         found.append(Stall(seconds=values.pop("for"), **values))
     return tuple(found)
 
 
 def readers(value: object, usual: SimulatedReader = SimulatedReader()) -> tuple[SimulatedReader, ...]:  # noqa: B008 (it is frozen)
-    """Give the readers of a list of entries; what one does not say is as the usual one has it.
+    """Return the readers of a list of entries, with the defaults of ``usual``.
 
     Raises UsageError.
     """
@@ -47,7 +47,7 @@ def readers(value: object, usual: SimulatedReader = SimulatedReader()) -> tuple[
             raise UsageError(f"more than {MOST_READERS} readers")
         found += [attrs.evolve(first, at=first.at + i * every) for i in range(several)]
     if not found:
-        raise UsageError("nobody reads")
+        raise UsageError("there are no readers")
     return tuple(found)
 
 

@@ -26,7 +26,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def document(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """Give the outcomes as JSON can hold them: bytes and seconds; each reader by itself."""
+    """Return the outcomes as JSON values, in bytes and seconds, with each reader."""
     return [
         {
             "size": o.scenario.size,

@@ -1,4 +1,4 @@
-"""From words, in a YAML file or as options, to scenarios. One clear line for what can't be meant."""
+"""Make scenarios from a YAML file or options; one clear line for each error."""
 
 from collections.abc import Callable, Mapping
 from itertools import product
@@ -25,9 +25,9 @@ from fanoutfs.units import parse_seconds
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Give the entries of a YAML file, unread.
+    """Return the entries of a YAML file, not yet parsed.
 
-    Raises UnusableError when it can't be read, UsageError when it is not YAML or no table.
+    Raises UnusableError if the file can't be read, UsageError if it is not a YAML mapping.
     """
     try:
         found = yaml.safe_load(path.read_text())
@@ -40,12 +40,12 @@ def load(path: Path) -> dict[str, Any]:
         place = "" if mark is None else f", line {mark.line + 1}"
         raise UsageError(f"{path}{place}: {getattr(error, 'problem', None) or 'not YAML'}") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: wants lines such as size: 64G, ring: 4G, readers: [...]")
+        raise UsageError(f"{path}: expected lines such as size: 64G, ring: 4G, readers: [...]")
     return found
 
 
 def scenarios(entries: Mapping[str, Any]) -> list[Scenario]:
-    """Give one scenario for each ring and shape named.
+    """Return one scenario for each combination of ring and shape.
 
     ``docs/how-to-choose-a-ring.md`` lists the entries, ``docs/many-machines.md`` those about nodes.
     Raises UsageError with the entry's name and what is wrong with it.
@@ -54,7 +54,7 @@ def scenarios(entries: Mapping[str, Any]) -> list[Scenario]:
     values = read_entries("", {n: v for n, v in entries.items() if n not in about_nodes}, _SCENARIO)
     for needed in ("size", "ring"):
         if needed not in values:
-            raise UsageError(f"say {needed}, as {needed}: 64G in the trace or --{needed} 64G")
+            raise UsageError(f"{needed} is missing; write {needed}: 64G in the trace or --{needed} 64G")
     rings = values.pop("ring")
     if not about_nodes:
         values.setdefault("readers", (SimulatedReader(),))

@@ -128,27 +128,30 @@ def test_a_latency_is_in_milliseconds() -> None:
     [
         ({"nodes": 0}, "nodes: 0 is not a number of nodes from 1 to 1000000"),
         ({"nodes": 5, "shape": "ring"}, "nodes: 1: 'ring' is not a shape; write chain, star or tree:4"),
-        ({"shape": "chain"}, "link-rate is about nodes; say how many, as --nodes 1000"),
+        ({"shape": "chain"}, "link-rate is about nodes; set their number, as --nodes 1000"),
         ({"nodes": 5, "link-rate": "10Gbyte"}, "link-rate: '10Gbyte' is not a size"),
         ({"nodes": 5, "link-rate": "0Gbit"}, "link-rate: '0Gbit' is not a size"),
         ({"nodes": 5, "latency": "x"}, "latency: 'x' is not a time"),
         ({"nodes": 1001, "every": 1}, "nodes: 1: at most 1000 nodes can come one by one"),
-        ({"nodes": [{}], "shape": "chain"}, "the trace has a list of nodes; say shape and every with each"),
-        ({"nodes": [{}], "every": 1}, "the trace has a list of nodes; say shape and every with each"),
-        ({"nodes": ["pc"]}, "nodes: 1: wants entries, not 'pc'"),
+        ({"nodes": [{}], "shape": "chain"}, "the trace has a list of nodes; set shape and every in each"),
+        ({"nodes": [{}], "every": 1}, "the trace has a list of nodes; set shape and every in each"),
+        ({"nodes": ["pc"]}, "nodes: 1: expected entries (name: value), not 'pc'"),
         ({"nodes": [{"speed": 5}]}, "nodes: 1.speed is not known; there are: name, from, count"),
-        ({"nodes": [{"from": "hall"}]}, "nodes: 1: from: hall is not the name of nodes before it"),
-        ({"nodes": [{"name": "a"}, {"name": "a"}]}, "nodes: 2: a has come before"),
+        ({"nodes": [{"from": "hall"}]}, "nodes: 1: from: hall is not the name of an earlier entry"),
+        ({"nodes": [{"name": "a"}, {"name": "a"}]}, "nodes: 2: the name a is used twice"),
         (
             {"nodes": [{"name": "a", "count": 7, "shape": "tree:2"}, {"from": "a"}]},
-            "nodes: 2: from: a has no end to stand behind; a chain or a star has",
+            "nodes: 2: from: a has no single last node to read from; a chain or a star has",
         ),
         (
             {"nodes": [{"name": "a", "at": 5}, {"from": "a", "at": 4}]},
-            "nodes: 2: at: it joins before the one",
+            "nodes: 2: at: the node joins before the one",
         ),
-        ({"nodes": [{"at": 5, "targets": [{"at": 4}]}]}, "nodes: 1: targets: one comes before its node"),
-        ({"nodes": [{"targets": []}]}, "nodes: 1: targets: nobody reads"),
+        (
+            {"nodes": [{"at": 5, "targets": [{"at": 4}]}]},
+            "nodes: 1: targets: a target starts before its node joins",
+        ),
+        ({"nodes": [{"targets": []}]}, "nodes: 1: targets: there are no readers"),
         ({"nodes": [{"targets": [{"rate": "x"}]}]}, "nodes: 1: targets: 1.rate: 'x' is not a size"),
         ({"nodes": [{"count": 1000, "name": "a"}, {"count": 1001, "from": "a"}]}, "nodes: more than 1000000"),
     ],
@@ -163,7 +166,9 @@ def test_an_entry_about_nodes_that_cant_be_meant_is_named(wrong: dict[Any, Any],
 
 def test_nodes_without_a_link_are_wrong_usage() -> None:
     """Nobody's network is unlimited."""
-    with pytest.raises(UsageError, match="say link-rate, as link-rate: 10Gbit in the trace or --link-rate"):
+    with pytest.raises(
+        UsageError, match="link-rate is missing; write link-rate: 10Gbit in the trace or --link-rate"
+    ):
         scenarios({"size": "1G", "ring": "64M", "nodes": 5})
 
 

@@ -99,18 +99,18 @@ def test_nonsense_is_no_time(value: object) -> None:
         ({"rings": "4G"}, "rings is not known; there are: size, ring,"),
         ({1: 2}, "1 is not known"),
         ({"pace": "loose"}, "pace: 'loose' is not one of strict, free"),
-        ({"turn": 0}, "turn: wants seconds above zero"),
-        ({"readers": 12}, "readers: wants a list, each entry on a line that begins with -, not 12"),
-        ({"readers": []}, "readers: nobody reads"),
-        ({"readers": ["dd"]}, "readers: 1: wants entries, not 'dd'"),
+        ({"turn": 0}, "turn: must be more than 0 seconds"),
+        ({"readers": 12}, "readers: expected a list, each entry on a line that begins with -, not 12"),
+        ({"readers": []}, "readers: there are no readers"),
+        ({"readers": ["dd"]}, "readers: 1: expected entries (name: value), not 'dd'"),
         ({"readers": [{}, {"rate": "fast"}]}, "readers: 2.rate: 'fast' is not a size"),
         ({"readers": [{"count": 0}]}, "readers: 1.count: 0 is not a number of readers from 1 to 100000"),
         ({"readers": [{"count": 60_000}] * 2}, "readers: more than 100000 readers"),
         ({"readers": [{"at": 5, "leaves": 4}]}, "readers: 1 leaves before it comes"),
-        ({"readers": [{"stalls": [{"for": 1}]}]}, "readers: 1.stalls: 1 wants for: and one of at: (a time)"),
+        ({"readers": [{"stalls": [{"for": 1}]}]}, "readers: 1.stalls: 1 needs for: and either at: (a time)"),
         (
             {"readers": [{"stalls": [{"at": 1, "for": 0}]}]},
-            "readers: 1.stalls: 1.for: wants seconds above zero",
+            "readers: 1.stalls: 1.for: must be more than 0 seconds",
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_an_entry_that_cant_be_meant_is_named(wrong: dict[Any, Any], said: str) 
 
 def test_a_trace_without_a_size_or_a_ring_is_wrong_usage() -> None:
     """There is no image to guess it from."""
-    with pytest.raises(UsageError, match="say ring, as ring: 64G in the trace or --ring 64G"):
+    with pytest.raises(UsageError, match="ring is missing; write ring: 64G in the trace or --ring 64G"):
         scenarios({"size": "1G"})
 
 
@@ -133,8 +133,8 @@ def test_a_trace_without_a_size_or_a_ring_is_wrong_usage() -> None:
     [
         ("size: [1", "trace.yaml, line 1: expected ',' or ']'"),
         ("size: 1G\n ring: 2", "trace.yaml, line 2: "),
-        ("just words", "trace.yaml: wants lines such as size: 64G"),
-        ("", "trace.yaml: wants lines such as size: 64G"),
+        ("just words", "trace.yaml: expected lines such as size: 64G"),
+        ("", "trace.yaml: expected lines such as size: 64G"),
         ("!!python/object:os.system {}", "trace.yaml, line 1: could not determine a constructor"),
     ],
 )

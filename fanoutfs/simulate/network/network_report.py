@@ -32,7 +32,7 @@ def table(outcomes: list[Spread]) -> str:
 
 
 def document(outcomes: list[Spread]) -> list[dict[str, Any]]:
-    """Give the outcomes as JSON can hold them: bytes and seconds; nodes that nothing tells apart as one."""
+    """Return the outcomes as JSON values, in bytes and seconds; identical nodes are one entry."""
     return [
         {
             "size": o.scenario.size,

@@ -1,4 +1,4 @@
-"""Words of nodes: how many, behind whom, in which shape, over which links; who comes late and who dies."""
+"""The entries of a trace about nodes: number, source, shape, links, start and failure."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -28,22 +28,22 @@ class _Named:
 
 
 def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
-    """Give what a scenario's entries about nodes say, as ``Scenario`` has it.
+    """Return the entries about nodes as fields of ``Scenario``.
 
     Raises UsageError with the entry's name and what is wrong with it.
     """
     values = read_entries("", entries, NETWORK)
     if "nodes" not in values:
-        raise UsageError(f"{next(iter(entries), 'shape')} is about nodes; say how many, as --nodes 1000")
+        raise UsageError(f"{next(iter(entries), 'shape')} is about nodes; set their number, as --nodes 1000")
     if "link_rate" not in values:
-        raise UsageError("say link-rate, as link-rate: 10Gbit in the trace or --link-rate 10Gbit")
+        raise UsageError("link-rate is missing; write link-rate: 10Gbit in the trace or --link-rate 10Gbit")
     wanted = values.pop("nodes")
     if isinstance(wanted, int):
         shape = shape or "star"
         one = {"count": wanted, "shape": shape, "every": values.get("every", 0.0)}
         found = _NodeTable(values).all([one])
     elif shape is not None or "every" in values:
-        raise UsageError("the trace has a list of nodes; say shape and every with each of them")
+        raise UsageError("the trace has a list of nodes; set shape and every in each entry")
     else:
         found = _NodeTable(values).all(wanted)
     node_rate = values.get("node_rate", math.inf)
@@ -52,7 +52,7 @@ def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
 
 
 class _NodeTable:
-    """The entries read so far."""
+    """The entries parsed so far."""
 
     def __init__(self, usual: dict[str, Any]) -> None:
         self.usual = usual
@@ -84,14 +84,14 @@ class _NodeTable:
         self.named[like.name] = _Named(len(self.nodes) - 1 if one_tail else None)
 
     def _like(self, name: str, values: dict[str, Any]) -> Nodes:
-        """Give what an entry says of each of its nodes."""
+        """Return what the nodes of an entry have in common."""
         if name in self.named:
-            raise UsageError(f"{name} has come before")
+            raise UsageError(f"the name {name} is used twice")
         above = self._above(values.get("from"))
         joined = 0.0 if above is None else self.nodes[above].at
         at = values.get("at", joined)
         if at < joined:
-            raise UsageError("at: it joins before the one that it reads from")
+            raise UsageError("at: the node joins before the one that it reads from")
         usual = self.usual
         node_rate = values.get("node_rate", usual.get("node_rate", math.inf))
         wire = Wire(
@@ -113,9 +113,9 @@ class _NodeTable:
         if name is None:
             return None
         if name not in self.named:
-            raise UsageError(f"from: {name} is not the name of nodes before it")
+            raise UsageError(f"from: {name} is not the name of an earlier entry")
         if self.named[name].tail is None:
-            raise UsageError(f"from: {name} has no end to stand behind; a chain or a star has")
+            raise UsageError(f"from: {name} has no single last node to read from; a chain or a star has")
         return self.named[name].tail
 
 
@@ -125,7 +125,7 @@ def _targets(value: list[Any], at: float, target_rate: float | None) -> tuple[Si
     except UsageError as error:
         raise UsageError(f"targets: {error}") from error
     if any(target.at < at for target in found):
-        raise UsageError("targets: one comes before its node")
+        raise UsageError("targets: a target starts before its node joins")
     return found
 
 

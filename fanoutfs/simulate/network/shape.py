@@ -1,4 +1,4 @@
-"""How nodes stand behind one another: chains, trees, stars, as groups that nothing tells apart. Pure.
+"""How nodes stand behind one another: chains, trees, stars, as groups of identical nodes. No I/O.
 
 All three are a tree of k children, filled level by level: a chain has k = 1, a star as many as nodes.
 """
@@ -13,9 +13,9 @@ from fanoutfs.simulate.scenario import Nodes
 
 
 def children_of(shape: str, count: int) -> int:
-    """Give how many children a node has in a shape's words, for so many nodes.
+    """Return how many children a node has in a shape of ``count`` nodes.
 
-    Raises UsageError for other words.
+    Raises UsageError for an unknown shape.
     """
     found = re.fullmatch(r"(chain)|(star)|tree:([1-9][0-9]{0,5})", shape)
     if found is None:
@@ -53,7 +53,7 @@ def one_by_one(like: Nodes, count: int, children: int, every: float, *, first: i
 
 
 def totals(nodes: tuple[Nodes, ...]) -> list[int]:
-    """Give how many nodes each entry is in all."""
+    """Return the total number of nodes of each entry."""
     found: list[int] = []
     for entry in nodes:
         found.append(entry.count * (1 if entry.above is None else found[entry.above]))
@@ -61,7 +61,7 @@ def totals(nodes: tuple[Nodes, ...]) -> list[int]:
 
 
 def depths(nodes: tuple[Nodes, ...]) -> list[int]:
-    """Give how many links are between each entry and the machine with the source."""
+    """Return the number of links between each entry and the machine with the source."""
     found: list[int] = []
     for entry in nodes:
         found.append(1 if entry.above is None else found[entry.above] + 1)
@@ -69,7 +69,7 @@ def depths(nodes: tuple[Nodes, ...]) -> list[int]:
 
 
 def behind(nodes: tuple[Nodes, ...]) -> list[int]:
-    """Give how many nodes are behind each one of an entry's."""
+    """Return the number of nodes behind each node of an entry."""
     found = [0] * len(nodes)
     for i in range(len(nodes) - 1, -1, -1):
         above = nodes[i].above
