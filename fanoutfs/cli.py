@@ -137,6 +137,7 @@ def mount_command(
 @click.option("--resume", is_flag=True, help="Compare first; write only what differs or is missing.")
 @click.option("--sparse", is_flag=True, help="Leave holes where the image is zero.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; write nothing.")
 @remote_options()
 @producer_options
 def copy_command(
@@ -148,6 +149,7 @@ def copy_command(
     resume: bool,
     sparse: bool,
     no_progress: bool,
+    dry_run: bool,
     keys_token_file: Path | None,
     keys_tls_ca: Path | None,
     keys_tls_psk: Path | None,
@@ -160,9 +162,12 @@ def copy_command(
     a mount on another computer, http://HOST:PORT. Copies of one source that run at the same time, started
     together or in different shells, share one pass over it.
     """
-    from fanoutfs.copying.copy_command import CopyOptions, copy  # noqa: PLC0415 (as above)
+    from fanoutfs.copying.copy_command import copy  # noqa: PLC0415 (as above)
+    from fanoutfs.copying.copy_options import CopyOptions  # noqa: PLC0415
 
-    options = CopyOptions(yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress)
+    options = CopyOptions(
+        yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress, dry_run=dry_run
+    )
     keys = RemoteKeys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
     return copy(source, keys, targets, Settings(**settings), options, log_path)
 

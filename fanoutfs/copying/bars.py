@@ -1,6 +1,6 @@
-"""What is seen of copies while they go on: a line for each target, drawn over itself on a terminal.
+"""The display of running copies: a line for each target, redrawn in place on a terminal.
 
-No thread draws: the command does, between two messages of its workers, for it forks.
+The command draws it between two reports of its workers, not in a thread, because the command forks.
 """
 
 from collections import Counter
@@ -17,46 +17,38 @@ from rich.segment import Segment
 from rich.text import Text
 
 from fanoutfs.copying.progress import Phase, Progress
-from fanoutfs.status.text import countdown, fit, printable, shorten
+from fanoutfs.status.text import countdown, fit, format_rate, printable, shorten
 from fanoutfs.units import format_seconds, format_size
 
 WIDE = 100
-"""A terminal of so many columns has room for the bytes that are done."""
+"""A terminal with this many columns also shows each copy's bytes."""
 
-CROWD: dict[Phase, str] = {
-    "joins": "joining",
-    "copies": "copying",
-    "flushes": "flushing",
-    "verifies": "verifying",
-    "done": "done",
-    "failed": "failed",
-}
-"""What several do."""
-
-STYLES = {"failed": "bold red", "done": "green"}
+STYLES = {Phase.FAILED: "bold red", Phase.DONE: "green"}
 
 
 @attrs.frozen
 class Bars:
-    """The lines at one time, for rich to draw in any width; never higher than the terminal."""
+    """The lines at one moment, for rich to draw in any width; never higher than the terminal."""
 
     copies: Sequence[Progress]
-    title: str = ""
-    """What stands before the first line."""
+    elapsed: float = 0.0
+    """Seconds since the command began to copy."""
+    source_rate: float | None = None
+    """Bytes per second that the producer reads of the source; None: not known."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        # The first line, and below the last one the line where the cursor stands.
+        # The heading, and the line below the last one, where the cursor stands.
         shown, rest = _choose(self.copies, options.size.height - 2)
-        yield _line(self._head())
+        yield _line(self._heading())
         names = [printable(copy.target) for copy in shown]
         longest = min(max(map(len, names)), max(12, width // 5))
         size = width // 7
         for copy, name in zip(shown, names, strict=True):
             style = console.get_style(STYLES.get(copy.phase, ""))
-            before = f"{fit(shorten(name, longest), longest)} {copy.phase:8} {copy.share:4.0%} "
-            after = _after(copy, wide=width >= WIDE)
-            # Without colours rich draws only the part of a bar that is done.
+            before = f"{fit(shorten(name, longest), longest)} {copy.activity:9} {copy.share:4.0%} "
+            after = _figures(copy, wide=width >= WIDE)
+            # Without colours rich draws only the finished part of a bar.
             bar = Segment.adjust_line_length(list(console.render(ProgressBar(1.0, copy.share, size))), size)
             room = max(1, width - cell_len(before) - size)
             after = after if cell_len(after) <= room else fit(after, room)
@@ -64,35 +56,38 @@ class Bars:
             yield from Segment.adjust_line_length(line, width, pad=False)
             yield Segment.line()
         if rest:
-            phases = Counter(CROWD[copy.phase] for copy in rest).most_common()
-            yield _line(f"and {len(rest)} more: {', '.join(f'{count} {phase}' for phase, count in phases)}")
+            counts = Counter(copy.activity for copy in rest).most_common()
+            yield _line(f"and {len(rest)} more: {', '.join(f'{count} {what}' for what, count in counts)}")
 
-    def _head(self) -> str:
+    def _heading(self) -> str:
         copies = self.copies
-        said = [f"{self.title}{format_size(copies[0].size)} to {len(copies)} target{'s' * (len(copies) > 1)}"]
-        rates = [copy.rate for copy in copies if copy.rate is not None]
-        if rates:
-            said.append(_per_second(sum(rates)))
-        ended = Counter(copy.phase for copy in copies if copy.ended)
-        said += [f"{count} {phase}" for phase, count in sorted(ended.items())]
-        return ", ".join(said)
+        parts = [f"{format_size(copies[0].size)} to {len(copies)} target{'s' * (len(copies) > 1)}"]
+        if self.source_rate is not None and any(copy.phase is Phase.COPYING for copy in copies):
+            parts.append(f"source read at {format_rate(self.source_rate)}")
+        ended = Counter(copy.activity for copy in copies if copy.ended)
+        parts += [f"{count} {what}" for what, count in sorted(ended.items())]
+        parts.append(f"{countdown(self.elapsed)} elapsed")
+        if left := [copy.time_left for copy in copies if copy.time_left is not None]:
+            parts.append(f"about {countdown(max(left))} left")
+        return ", ".join(parts)
 
 
 @attrs.define(eq=False)
 class Display:
-    """Draws how far copies are; where there is no terminal, or nobody wants it, nothing at all.
+    """Draws the progress of copies; draws nothing where there is no terminal, or with ``--no-progress``.
 
-    Enter it when the workers are there, and leave it before anything else is written: it takes its lines
-    away, and gives the cursor back.
+    Enter it when the workers have started, and leave it before anything else is written: it then clears its
+    lines and shows the cursor again.
     """
 
     copies: Sequence[Progress]
-    """At least one, each updated by its owner."""
+    """At least one; their owner updates them."""
     console: Console
-    """On standard error: the last lines go to standard output."""
-    title: str = ""
+    """On standard error: the outcome goes to standard output."""
     wanted: bool = True
     """False for ``--no-progress``."""
+    source_rate: float | None = None
+    """As in ``Bars``; the owner updates it."""
     _live: Live | None = attrs.field(default=None, init=False)
 
     def __enter__(self) -> Self:
@@ -116,47 +111,44 @@ class Display:
             self._live = None
 
     def refresh(self, now: float) -> None:
-        """Draw what the copies are at, at a time in seconds; to be called some five times a second."""
+        """Draw the copies as they are at a time in seconds; call it about five times a second."""
         for copy in self.copies:
             copy.tick(now)
         if self._live is not None:
-            self._live.update(Bars(self.copies, self.title), refresh=True)
+            elapsed = now - min(copy.began for copy in self.copies)
+            self._live.update(Bars(self.copies, elapsed, self.source_rate), refresh=True)
 
-    def say(self, line: str) -> None:
-        """Write a line that stays, above those that are drawn; also where nothing is drawn."""
+    def print(self, line: str) -> None:
+        """Write a line that stays, above the display; also where nothing is drawn."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _choose(copies: Sequence[Progress], rows: int) -> tuple[list[Progress], list[Progress]]:
-    """Give those that have a line, and the rest: who failed first, then who is at work."""
+    """Return the copies that get a line, and the rest: failed copies go first, then running ones."""
     if len(copies) <= rows:
         return list(copies), []
-    ranked = sorted(copies, key=lambda copy: (copy.phase != "failed", copy.ended))
+    ranked = sorted(copies, key=lambda copy: (copy.phase is not Phase.FAILED, copy.ended))
     chosen = set(ranked[: max(1, rows - 1)])
     return [copy for copy in copies if copy in chosen], [copy for copy in copies if copy not in chosen]
 
 
-def _after(copy: Progress, *, wide: bool) -> str:
-    if copy.phase == "failed":
+def _figures(copy: Progress, *, wide: bool) -> str:
+    if copy.phase is Phase.FAILED:
         return f" {copy.reason}"
     size = f" {format_size(round(copy.share * copy.size)):>9}" if wide else ""
-    rate = "" if copy.rate is None else _per_second(copy.rate)
+    rate = "" if copy.rate is None else format_rate(copy.rate)
     left = "" if copy.time_left is None else countdown(copy.time_left)
-    return f"{size} {rate:>11} {left:>8} {_note(copy)}".rstrip()
+    return f"{size} {rate:>11} {left:>8} {_remark(copy)}".rstrip()
 
 
-def _note(copy: Progress) -> str:
-    """Say what is to be known of a copy beside its figures, what matters most first."""
-    if copy.phase == "done":
+def _remark(copy: Progress) -> str:
+    """Return what there is to know of a copy beside its figures, the most important first."""
+    if copy.phase is Phase.DONE:
         return f"in {format_seconds(copy.seconds(*copy.spent))}"
-    said = [] if copy.waits is None else [printable(copy.waits)]
-    if copy.phase == "copies" and copy.start:
-        said.append(f"began at {copy.start / copy.size:.0%}")
-    return "; ".join(said)
-
-
-def _per_second(rate: float) -> str:
-    return f"{format_size(round(rate))}/s"
+    parts = [] if copy.waits is None else [printable(copy.waits)]
+    if copy.phase is Phase.COPYING and copy.start:
+        parts.append(f"began at {copy.start / copy.size:.0%}")
+    return "; ".join(parts)
 
 
 def _line(text: str) -> Text:

@@ -1,4 +1,4 @@
-"""What is copied from: a mount's image, or a source by its own name; and the way to its producer."""
+"""What is copied: a mount's image, or a source named by its own path or address; and its producer."""
 
 from pathlib import Path
 
@@ -26,29 +26,29 @@ class NamedSource:
     """Of the source itself, also where a mount was named."""
     identity: str
     origin: str | None
-    """What its bytes are known by where they come from; None: nobody has said."""
+    """What identifies its bytes where they come from; None: not known."""
     size: int
     """Bytes."""
     mounted: Path | None = None
-    """The mount that was named; its producer is there, and no other can take its place."""
+    """The mount that was named; its producer is running, and none can replace it."""
 
     @property
-    def here(self) -> str | None:
-        """Give its path if it is on this computer."""
+    def local_path(self) -> str | None:
+        """Return its path if it is on this computer."""
         return None if is_url(self.path) else self.path
 
 
-def named(word: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSource | None]:
-    """Find the source that an argument names; raises UsageError or UnusableError when it can't be one.
+def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSource | None]:
+    """Return the source that an argument names; raise UsageError or UnusableError when it can't be one.
 
     The size of an NBD export is known to its producer, or once the export is open: it is opened only when it
     has no producer here, and returned open for the producer to start.
     """
-    point = None if is_url(word) else _mount_of(Path(word))
+    point = None if is_url(argument) else _mount_of(Path(argument))
     if point is not None:
         found = read_status(point)["source"]
         return NamedSource(found["path"], found["identity"], None, found["size"], mounted=point), None
-    resolved = resolve(word, keys)
+    resolved = resolve(argument, keys)
     if resolved.size is not None:
         return NamedSource(resolved.path, resolved.identity, resolved.origin, resolved.size), None
     document = ask_status(resolved.identity)
@@ -61,7 +61,7 @@ def named(word: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSource | None]:
 
 
 def _mount_of(path: Path) -> Path | None:
-    """Give the fanoutfs mount that a path is, or a file of which it names."""
+    """Return the fanoutfs mount that a path names, or names a file in."""
     found = mountpoint.absolute(path)
     points = {Path(mount.point) for mount in mounts() if mount.kind == FANOUTFS}
     return next((place for place in (found, *found.parents) if place in points), None)
@@ -69,7 +69,7 @@ def _mount_of(path: Path) -> Path | None:
 
 @attrs.frozen
 class ProducerConnector:
-    """How to come to the producer of a source."""
+    """Finds the producer of a source, or starts one."""
 
     source: NamedSource
     keys: RemoteKeys
@@ -78,15 +78,15 @@ class ProducerConnector:
     log_path: Path | None
 
     def connect(self, opened: OpenSource | None = None) -> ControlConnection:
-        """Connect to the live producer, or start one; raises UnusableError.
+        """Connect to the running producer, or start one; raise UnusableError.
 
-        ``opened`` is for the one to start; it is closed here.
+        ``opened`` is for a producer that is started; otherwise it is closed here.
         """
         if self.source.mounted is not None:
             producer = connect(self.source.identity)
             if producer is None:
                 raise UnusableError(
-                    f"the mount on {self.source.mounted} is another user's, or has just ended"
+                    f"the mount on {self.source.mounted} belongs to another user, or has just ended"
                 )
             return producer
         while not isinstance(
@@ -99,8 +99,8 @@ class ProducerConnector:
         return found
 
     def _start(self, claim: ProducerLock, opened: OpenSource | None) -> None:
-        """Start a producer; both are its from now on."""
-        # Only who starts a producer needs what that needs: trio, pyfuse3.
+        """Start a producer, which takes over the lock and the open source."""
+        # Only a command that starts a producer needs trio and pyfuse3.
         from fanoutfs.engine import daemon  # noqa: PLC0415
 
         try:
@@ -108,8 +108,8 @@ class ProducerConnector:
         except BaseException:
             claim.release()
             raise
-        line = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
+        pipe = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
         try:
-            daemon.hear_of_start(line, f"{self.source.path} was read")
+            daemon.hear_of_start(pipe, f"{self.source.path} was read")
         finally:
-            line.close()
+            pipe.close()

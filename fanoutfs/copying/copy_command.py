@@ -1,4 +1,4 @@
-"""The command ``copy``: checks, comes to the producer, has the targets written, and says what came of it."""
+"""The command ``copy``: checks targets, connects to the producer, runs the workers, prints the outcome."""
 
 import signal
 import sys
@@ -11,11 +11,14 @@ import attrs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm
+from fanoutfs.checking.safety import Candidate
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.copying import workers
-from fanoutfs.copying.connector import NamedSource, ProducerConnector, named
-from fanoutfs.copying.progress import Progress, outcome, tally
+from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_source
+from fanoutfs.copying.copy_options import CopyOptions
+from fanoutfs.copying.dry_run import plan
+from fanoutfs.copying.progress import Phase, Progress, outcome, total
 from fanoutfs.copying.prompt import ask
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
@@ -26,86 +29,96 @@ from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import ANSWER_SECONDS, Image
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
-
-
-@attrs.frozen(kw_only=True)
-class CopyOptions:
-    """What the user wants of a copy."""
-
-    yes: bool
-    verify: bool
-    resume: bool
-    sparse: bool
-    progress: bool
+"""Exit code after Ctrl-C, as in shells."""
 
 
 def copy(
-    source_word: str,
+    source_argument: str,
     keys: RemoteKeys,
-    target_words: Sequence[str],
+    target_paths: Sequence[str],
     settings: Settings,
-    wishes: CopyOptions,
+    options: CopyOptions,
     log_path: Path | None,
 ) -> int:
-    """Copy; gives the exit code, 0 when every target is good.
+    """Copy; return the exit code, 0 when every target is good.
 
-    Raises what stops it before a byte was written.
+    Raise FanoutError for what stops the command before a byte was written.
     """
-    source, opened = named(source_word, keys)
-    candidates = check(source.here, source.size, target_words)
-    asks = not wishes.yes and sys.stdin.isatty() and sys.stderr.isatty()
+    source, opened = find_source(source_argument, keys)
+    candidates = check(source.local_path, source.size, target_paths)
+    if options.dry_run:
+        if opened is not None:
+            opened.source.close()
+        _print_plan(candidates, source.size, options)
+        return 0
+    asks = not options.yes and sys.stdin.isatty() and sys.stderr.isatty()
     if asks and not confirm(candidates, source.size, ask, lambda line: print(line, file=sys.stderr)):
-        raise UnusableError("nothing was written; to go without the question say --yes")
-    way = ProducerConnector(source, keys.absolute(), settings, log_path)
-    producer, image, head = _stay(way, source, opened)
-    # A producer that has to take this one's place must cut the image as this one does.
-    way = attrs.evolve(way, settings=settings.with_block(image.block))
+        raise UnusableError("nothing was written; to copy without the question, add --yes")
+    began = time.monotonic()
+    connector = ProducerConnector(source, keys.absolute(), settings, log_path)
+    producer, image, head = _hold_producer(connector, source, opened)
+    # A producer that replaces this one must divide the image into the same blocks.
+    connector = attrs.evolve(connector, settings=settings.with_block(image.block))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     claimed = claim_all(candidates, direct=True)
-    hands = workers.fork(CopyJob(image, way, head, wishes.verify, wishes.resume, wishes.sparse), claimed)
-    now = time.monotonic()
-    copies = {hand: Progress(target=hand.path, size=image.size, began=now) for hand in hands}
+    copies = {
+        worker: Progress(
+            target=worker.path, size=image.size, began=began, resume=options.resume, verify=options.verify
+        )
+        for worker in workers.start(CopyJob(image, connector, head, options), claimed)
+    }
     code = 0
     try:
-        Watch(producer, copies, wishes.resume).run(drawn=wishes.progress)
+        Watch(producer, copies).run(drawn=options.progress)
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
         producer.close()
-    _say(list(copies.values()))
+    _print_outcome(list(copies.values()), time.monotonic() - began)
     return code or (0 if all_good(list(copies.values())) else 1)
 
 
-def _stay(
-    way: ProducerConnector, source: NamedSource, opened: OpenSource | None
+def _hold_producer(
+    connector: ProducerConnector, source: NamedSource, opened: OpenSource | None
 ) -> tuple[ControlConnection, Image, int]:
-    """Come to the producer, and keep it as long as the connection is there; gives the head's block, too."""
+    """Connect to the producer, which then runs as long as the connection; return the head's block, too."""
     while True:
-        producer, opened = way.connect(opened), None
+        producer, opened = connector.connect(opened), None
         try:
             answer = producer.request("stay", ANSWER_SECONDS)
         except HungUpError:
-            # It was about to leave.
+            # It was about to end.
             producer.close()
             continue
         image = Image.said(answer)
         known = {image.origin, source.origin} - {None}
         if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:
-            raise SourceChangedError(f"the source {source.path} was another one when its producer began")
+            raise SourceChangedError(
+                f"the source {source.path} has changed since its producer started; nothing was written"
+            )
         share = answer["head"] / image.blocks
         if answer["others"]:
             print(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}", file=sys.stderr)
         elif answer["head"]:
-            print(f"fanoutfs: {source.path} is being read there: beginning at {share:.0%}", file=sys.stderr)
+            print(f"fanoutfs: {source.path} has a producer: beginning at {share:.0%}", file=sys.stderr)
         return producer, image, answer["head"]
 
 
-def _say(copies: Sequence[Progress]) -> None:
-    """Write what came of each: what is good to stdout, what is not to stderr."""
+def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyOptions) -> None:
+    """Open what exists as a copy would, to see that no other program has it, then print what would happen."""
+    for target in claim_all([candidate for candidate in candidates if candidate.exists], direct=False):
+        target.close()
+    for candidate in candidates:
+        print("\n".join(plan(candidate, image_size, options)))
+    print("fanoutfs: nothing was written, because of --dry-run")
+
+
+def _print_outcome(copies: Sequence[Progress], seconds: float) -> None:
+    """Print a line for each copy, good ones to stdout and others to stderr, and a line on them all."""
     for copy in copies:
-        print(outcome(copy), file=sys.stdout if copy.phase == "done" else sys.stderr)
-    if (said := tally(copies)) is not None:
-        print(f"fanoutfs: {said}", file=sys.stderr)
-    if not all_good(copies):
-        print("fanoutfs: to finish what is not good, say the same again with --resume", file=sys.stderr)
+        print(outcome(copy), file=sys.stdout if copy.phase is Phase.DONE else sys.stderr)
+    good = all_good(copies)
+    if (line := total(copies, seconds)) is not None:
+        print(f"fanoutfs: {line}", file=sys.stdout if good else sys.stderr)
+    if not good:
+        print("fanoutfs: to finish the others, run the same command again with --resume", file=sys.stderr)

@@ -1,21 +1,36 @@
-"""How far each copy is, and what came of it in the end. Pure: what workers say comes in with its time."""
+"""How far each copy is, and how it ended: no I/O, no clock. Workers' reports come in with their time."""
 
 from collections.abc import Sequence
-from typing import Literal
+from enum import Enum
 
 import attrs
 
 from fanoutfs.status.rates import Rate
-from fanoutfs.status.text import printable
+from fanoutfs.status.text import format_rate, printable
 from fanoutfs.units import format_seconds, format_size
-
-Phase = Literal["joins", "copies", "flushes", "verifies", "done", "failed"]
 
 MEMORY = 15.0
 """As ``Rate.memory``, seconds: sticks pause for seconds, and the time left must not jump."""
 
-MOVING: tuple[Phase, ...] = ("copies", "verifies")
-"""The phases in which bytes go by."""
+
+class Phase(Enum):
+    """What a copy is doing, by the word that its worker reports and the display shows."""
+
+    JOINING = "joining"
+    COPYING = "copying"
+    FLUSHING = "flushing"
+    VERIFYING = "verifying"
+    DONE = "done"
+    FAILED = "failed"
+
+
+STOPPED = {
+    Phase.JOINING: "stopped before the first byte",
+    Phase.COPYING: "stopped at {done} of {size}",
+    Phase.FLUSHING: "stopped while flushing",
+    Phase.VERIFYING: "stopped while verifying, at {done} of {size}",
+}
+"""How a copy ended that was interrupted in this phase."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -26,20 +41,21 @@ class Progress:
     size: int
     """Bytes of the image."""
     began: float
-    """When it was begun."""
+    resume: bool = False
+    verify: bool = False
     start: int | None = None
-    """The byte of the image where it began; None: not known yet."""
+    """The byte of the image where the copy began; None: not known yet."""
     waits: str | None = None
-    """What it waits for, as "waits for the source"; None: for nothing."""
-    written: int | None = None
-    """Bytes that a resumed copy has written; None: it is not a resumed one, and writes all."""
+    """What the copy waits for, as "waits for the source"; None: for nothing."""
+    written: int = 0
+    """Bytes written so far; with ``resume`` only those that differed."""
     sha256: str | None = None
-    """Of what is on the target, when it was verified; in hexadecimal digits."""
-    phase: Phase = attrs.field(default="joins", init=False)
+    """Of the verified target, in hexadecimal digits."""
+    phase: Phase = attrs.field(default=Phase.JOINING, init=False)
     done: int = attrs.field(default=0, init=False)
-    """Bytes of the image that the phase is done with."""
+    """Bytes of the image that the phase has finished."""
     error: str | None = attrs.field(default=None, init=False)
-    """Why it failed: a line."""
+    """Why the copy failed, in one line."""
     spent: dict[Phase, float] = attrs.field(factory=dict, init=False)
     """Seconds that each phase took, once it is over."""
     _since: float = attrs.field(init=False)
@@ -50,92 +66,105 @@ class Progress:
         self._rate = Rate(MEMORY)
 
     def enter(self, phase: Phase, now: float) -> None:
-        """Note that a phase is over and the next begins, at its beginning."""
-        if phase != self.phase:
+        """Record that a phase begins; does nothing if the copy is in it already."""
+        if phase is not self.phase:
             self.spent[self.phase] = self.spent.get(self.phase, 0.0) + now - self._since
             self.phase, self._since = phase, now
             self.done, self.waits, self._rate = 0, None, Rate(MEMORY)
             self._rate.sample(now, 0)
 
     def advance(self, done: int, now: float) -> None:
-        """Note how many bytes of the image the phase is done with."""
+        """Record how many bytes of the image the phase has finished."""
         self.done = done
         self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Let time pass: the rate of one that says nothing must fall."""
-        if self.phase in MOVING:
+        """Let time pass: without reports the rate must fall."""
+        if self.moves:
             self._rate.sample(now, self.done)
 
     def fail(self, error: str, now: float) -> None:
-        """Note that nothing will come of it; the error is a line that names the place."""
+        """Record that the copy failed; the error is one line that names the place."""
         done = self.done
-        self.enter("failed", now)
+        self.enter(Phase.FAILED, now)
         self.done, self.error = done, error
 
     @property
+    def moves(self) -> bool:
+        """The phase passes over the image's bytes."""
+        return self.phase in (Phase.COPYING, Phase.VERIFYING)
+
+    @property
     def ended(self) -> bool:
-        """Nothing more will come."""
-        return self.phase in ("done", "failed")
+        """The copy is done or has failed."""
+        return self.phase in (Phase.DONE, Phase.FAILED)
+
+    @property
+    def activity(self) -> str:
+        """The word for what the copy is doing."""
+        return "resuming" if self.resume and self.phase is Phase.COPYING else self.phase.value
 
     @property
     def share(self) -> float:
-        """How much of the phase is done, 0 to 1; what is flushed or done was all copied."""
-        if self.phase in ("flushes", "done"):
+        """How much of the phase is finished, 0 to 1; always 1 once all is copied."""
+        if self.phase in (Phase.FLUSHING, Phase.DONE):
             return 1.0
         return min(1.0, self.done / self.size)
 
     @property
     def rate(self) -> float | None:
-        """Bytes per second of late; None when that is not known, or no bytes go by in this phase."""
-        return self._rate.value if self.phase in MOVING else None
+        """Bytes per second of late; None when that is not known, or the phase passes over no bytes."""
+        return self._rate.value if self.moves else None
 
     @property
     def time_left(self) -> float | None:
-        """Seconds that the phase still needs at this rate; None when nothing says so."""
-        rate = self.rate
-        return max(0, self.size - self.done) / rate if rate else None
+        """Seconds until the copy is done, at this rate, at which it is assumed to be verified, too."""
+        if not (rate := self.rate):
+            return None
+        verified_later = self.size if self.verify and self.phase is Phase.COPYING else 0
+        return (max(0, self.size - self.done) + verified_later) / rate
 
     @property
     def reason(self) -> str:
-        """Why it failed, for a line that begins with the target: the error need not name it again."""
+        """Why the copy failed, for a line that begins with the target: the error need not name it again."""
         return printable(self.error or "").removeprefix(f"the target {printable(self.target)} ")
 
     def seconds(self, *phases: Phase) -> float:
-        """Give how long these phases took together; those that are over."""
+        """Return how long these phases took together; those that are over."""
         return sum(self.spent.get(phase, 0.0) for phase in phases)
 
 
-def tally(copies: Sequence[Progress]) -> str | None:
-    """Say how many of several are good; None when all are, or there is one."""
-    good = sum(copy.phase == "done" for copy in copies)
-    if good == len(copies) or len(copies) == 1:
+def total(copies: Sequence[Progress], seconds: float) -> str | None:
+    """Return the line on all copies, with the time since the first began; None when it would add nothing."""
+    good = sum(copy.phase is Phase.DONE for copy in copies)
+    if len(copies) == 1 and not (good and copies[0].verify):
         return None
-    failed = sum(copy.phase == "failed" for copy in copies)
-    left = len(copies) - good - failed
-    bad = [f"{failed} failed"] * bool(failed) + [f"{left} not finished"] * bool(left)
-    return f"{good} of {len(copies)} copies are good; {', '.join(bad)}"
+    failed = sum(copy.phase is Phase.FAILED for copy in copies)
+    stopped = len(copies) - good - failed
+    counts = [f"{failed} failed"] * bool(failed) + [f"{stopped} incomplete"] * bool(stopped)
+    tally = f"{good} of {len(copies)} copies are good" if len(copies) > 1 else "the copy is good"
+    return "; ".join([tally, *([", ".join(counts)] if counts else []), f"{format_seconds(seconds)} in total"])
 
 
 def outcome(copy: Progress) -> str:
-    """Write what came of one, the line of its target."""
+    """Return the line on how one copy ended."""
     return f"{printable(copy.target)}: {_outcome(copy)}"
 
 
 def _outcome(copy: Progress) -> str:
-    if copy.phase == "failed":
+    size = format_size(copy.size)
+    if copy.phase is Phase.FAILED:
         return f"FAILED: {copy.reason}"
-    if copy.phase != "done":
-        return f"NOT FINISHED, it {copy.phase}: {format_size(copy.done)} of {format_size(copy.size)}"
-    seconds = copy.seconds("copies", "flushes")
-    said = [f"{format_size(copy.size)} {'copied' if copy.written is None else 'resumed'}"]
-    said[0] += f" in {format_seconds(seconds)}"
-    if copy.written is not None:
-        said.append(f"{format_size(copy.written)} of it written" if copy.written else "nothing was missing")
+    if copy.phase is not Phase.DONE:
+        return f"INCOMPLETE: {STOPPED[copy.phase].format(done=format_size(copy.done), size=size)}"
+    seconds = copy.seconds(Phase.COPYING, Phase.FLUSHING)
+    parts = [f"{size} {'resumed' if copy.resume else 'copied'} in {format_seconds(seconds)}"]
+    if copy.resume:
+        parts.append(f"{format_size(copy.written)} of it written" if copy.written else "nothing was missing")
     if seconds > 0:
-        said.append(f"{format_size(round(copy.size / seconds))}/s")
-    if "verifies" in copy.spent:
-        said.append(f"verified in {format_seconds(copy.spent['verifies'])}")
+        parts.append(format_rate(copy.size / seconds))
+    if Phase.VERIFYING in copy.spent:
+        parts.append(f"verified in {format_seconds(copy.spent[Phase.VERIFYING])}")
     if copy.sha256 is not None:
-        said.append(f"sha256 {copy.sha256}")
-    return ", ".join(said)
+        parts.append(f"sha256 {copy.sha256}")
+    return ", ".join(parts)

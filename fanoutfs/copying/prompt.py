@@ -1,4 +1,4 @@
-"""A question on the terminal, which Ctrl-C ends whenever it comes."""
+"""A question on the terminal that Ctrl-C ends at any time."""
 
 import os
 import select
@@ -7,7 +7,7 @@ import sys
 
 
 def ask(question: str) -> str:
-    """Ask on the terminal, also when stdout is a file, where ``input`` would write the question.
+    """Ask on the terminal, even if stdout is a file, to which ``input`` would write the question.
 
     Raise KeyboardInterrupt after Ctrl-C, EOFError at the end of input.
     """
@@ -17,10 +17,10 @@ def ask(question: str) -> str:
 
 
 def _wait_for_a_line() -> None:
-    """Wait until a line is there, or a signal has come.
+    """Wait until a line can be read, or a signal arrives.
 
-    ``input`` alone misses a signal that comes between the question and its read: Python then only notes it,
-    and the read begins all the same. But it is written to the wakeup descriptor as well (module signal).
+    ``input`` alone misses a signal that arrives between the question and its read: Python only records the
+    signal, and starts the read all the same. But it also writes it to the wakeup descriptor (module signal).
     """
     woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)

@@ -1,10 +1,13 @@
-"""One target being copied to, in a process of its own: what hangs, dies or is full here is no other's matter.
+"""The copy to one target, in a process of its own: a target that hangs, dies or is full affects no other.
 
-The way goes from where the producer's head was, over the end of the image, round to there; each block is
-written at its own offset, straight from the ring's memory. Block 0 is kept back on the way and written
-last. What a block was is only sure once the producer has taken it back (``Borrower.free``); one that it had
-taken back *before*, since this target took too long for a piece, is copied again, and from then on pieces
-are copied to memory of our own first: so a target of any slowness comes to its end, and holds nobody.
+The worker copies from where the producer's head was to the end of the image, then from the beginning round to
+there. It writes each block at its own offset, straight from the ring's memory. It keeps block 0 back and
+writes it last.
+
+The worker knows what a block contained only once the producer has accepted the block's release
+(``Borrower.free``). If this target takes too long for a write, the producer takes the blocks back before
+that. The worker then copies them again, and from then on copies blocks to its own memory before it writes
+them. So a target of any speed is finished, and holds up nobody.
 """
 
 import logging
@@ -16,7 +19,8 @@ import attrs
 
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
-from fanoutfs.copying.write_size import MOST, WriteSize
+from fanoutfs.copying.progress import Phase
+from fanoutfs.copying.write_size import LONGEST_WRITE, WriteSize
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.shm.borrower import Borrower, Image
@@ -31,53 +35,56 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS = 0.1
 
 RETRIES = 3
-"""So often in a row, without a block in between, a producer that has ended is looked for, or replaced."""
+"""How often in a row, without a block in between, the worker replaces a producer that has ended."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Worker:
-    """Copies an image to a target, then verifies it if it should."""
+    """Copies an image to a target, and verifies the target if asked to."""
 
     target: Target
     image: Image
     connect: Callable[[], ControlConnection]
     """Finds or starts the producer."""
-    report: Callable[..., object]
-    """Tells the command: phase, done, and the like."""
-    others: Callable[[], object]
-    """Waits, having joined, until the command's other targets have, too, or for a moment."""
+    send: Callable[..., object]
+    """Sends a report to the command: phase, done, and the like."""
+    wait_for_others: Callable[[], object]
+    """Called after joining: waits until the command's other targets have joined, too, or for a moment."""
     preferred_start: int
-    """The block where the head was when the command came: all of its targets begin there if that can be."""
+    """The block where the head was when the command connected: all of its targets begin there if they can."""
     resume: bool
     verify: bool
-    _pieces: WriteSize = attrs.field(init=False)
+    _write_size: WriteSize = attrs.field(init=False)
     _digests: bytearray = attrs.field(init=False)
     _first: bytes = attrs.field(default=b"", init=False)
-    """Block 0, once it has come by."""
+    """Block 0, once it has been read."""
     _differs: bool = attrs.field(default=False, init=False)
-    """Something had to be written."""
-    _own: mmap.mmap | None = attrs.field(default=None, init=False)
-    """Memory to copy to first, once the target has been too slow."""
+    """The target was not a copy already: something had to be written."""
+    _buffer: mmap.mmap | None = attrs.field(default=None, init=False)
+    """Memory to copy blocks to first, once the target has been too slow."""
     _reported: float = attrs.field(default=0.0, init=False)
     _turn: Turn | None = attrs.field(default=None, init=False)
     """As far as the last producer took it; None before the first."""
 
     def __attrs_post_init__(self) -> None:
-        self._pieces = WriteSize(self.image.block)
+        self._write_size = WriteSize(self.image.block)
         self._digests = bytearray(self.image.blocks * DIGEST_SIZE if self.verify else 0)
 
     def run(self) -> str | None:
-        """Do it all; gives the SHA-256 of what is on the target if it was verified.
+        """Copy, and verify if asked to; return the SHA-256 of a verified target.
 
-        Raises TargetError, or FanoutError with what the producer says.
+        Raise TargetError, or FanoutError with the producer's message.
         """
         self.target.prepare(keep=self.resume)
         self._copy()
-        self.report(phase="flushes")
+        self._report(Phase.FLUSHING)
         first = memoryview(self._first)
         unchanged = self.resume and not self._differs and not self.target.differing(0, [first])
         self.target.finish(None if unchanged else first)
         return self._verify() if self.verify else None
+
+    def _report(self, phase: Phase, **figures: object) -> None:
+        self.send(phase=phase.value, **figures)
 
     # Copying
 
@@ -100,8 +107,8 @@ class Worker:
             try:
                 self._check(borrower.image)
                 if self._turn is None:
-                    self.report(phase="joins")
-                    self.others()
+                    self._report(Phase.JOINING)
+                    self.wait_for_others()
                 self._report_copied(borrower)
                 self._copy_from(borrower)
             except HungUpError:
@@ -111,117 +118,117 @@ class Worker:
                 self._turn = borrower.turn
                 borrower.close()
 
-    def _try_again(self, tries: int) -> int:
-        if tries == RETRIES:
+    def _try_again(self, failures: int) -> int:
+        if failures == RETRIES:
             raise HungUpError(f"the producer has ended {RETRIES + 1} times; {self.target.path} is unfinished")
         log.info("the producer has ended; looking for another")
-        return tries + 1
+        return failures + 1
 
     def _check(self, image: Image) -> None:
         if image != self.image:
             raise SourceChangedError(
-                f"the source is another one than before; {self.target.path} is unfinished"
+                f"the source has changed since the copy began; {self.target.path} is unfinished"
             )
 
     def _copy_from(self, borrower: Borrower) -> None:
         while borrower.turn.next < borrower.end:
-            count = borrower.wait(self._pieces.count)
+            count = borrower.wait(self._write_size.blocks)
             if not count:
                 continue
-            tickets = borrower.tickets(count)
-            places = range(borrower.turn.next, borrower.turn.next + count)
-            views = [borrower.block(ticket, place) for ticket, place in zip(tickets, places, strict=True)]
+            grants = borrower.tickets(count)
+            blocks = range(borrower.turn.next, borrower.turn.next + count)
+            views = [borrower.block(grant, block) for grant, block in zip(grants, blocks, strict=True)]
             began = time.monotonic()
-            if self._own is None:
-                self._put(places, views)
+            if self._buffer is None:
+                self._put(blocks, views)
                 freed = borrower.free(count)
             else:
-                views = self._copied(views)
+                views = self._buffered(views)
                 if freed := borrower.free(count):
-                    self._put(places, views)
-            self._pieces.lasted(count, time.monotonic() - began)
+                    self._put(blocks, views)
+            self._write_size.record(count, time.monotonic() - began)
             if freed:
-                self._note(places, tickets)
+                self._keep_digests(blocks, grants)
                 self._report_copied(borrower)
-            elif self._own is None:
-                self._own = mmap.mmap(-1, max(MOST, self.image.block))
+            elif self._buffer is None:
+                self._buffer = mmap.mmap(-1, max(LONGEST_WRITE, self.image.block))
 
-    def _copied(self, views: list[memoryview]) -> list[memoryview]:
-        """Copy blocks to memory of our own."""
-        assert self._own is not None
-        room = memoryview(self._own)
+    def _buffered(self, views: list[memoryview]) -> list[memoryview]:
+        """Copy blocks out of the ring."""
+        assert self._buffer is not None
+        buffer = memoryview(self._buffer)
         copies = []
         for number, view in enumerate(views):
-            copy = room[number * self.image.block :][: len(view)]
+            copy = buffer[number * self.image.block :][: len(view)]
             copy[:] = view
             copies.append(copy)
         return copies
 
-    def _put(self, places: range, views: list[memoryview]) -> None:
-        """Have blocks on the target, but for block 0, which is kept."""
-        for real, run in self._runs(places, views):
-            if real == 0:
+    def _put(self, blocks: range, views: list[memoryview]) -> None:
+        """Put unrolled blocks on the target; block 0 is kept for the end."""
+        for block, run in self._runs(blocks, views):
+            if block == 0:
                 self._first = bytes(run[0])
             elif self.resume:
-                self._put_what_differs(real, run)
+                self._write_what_differs(block, run)
             else:
-                self._write(real, run)
+                self._write(block, run)
 
-    def _runs(self, places: range, views: list[memoryview]) -> Iterator[tuple[int, list[memoryview]]]:
-        """Cut at block 0, which stands alone: give the first real block and the blocks of each run."""
+    def _runs(self, blocks: range, views: list[memoryview]) -> Iterator[tuple[int, list[memoryview]]]:
+        """Split at block 0, which is a run by itself: return each run's first real block, and its views."""
         begin = 0
-        for number, place in enumerate(places):
-            if place % self.image.blocks == 0:
+        for number, block in enumerate(blocks):
+            if block % self.image.blocks == 0:
                 if begin < number:
-                    yield places[begin] % self.image.blocks, views[begin:number]
+                    yield blocks[begin] % self.image.blocks, views[begin:number]
                 yield 0, [views[number]]
                 begin = number + 1
-        if begin < len(places):
-            yield places[begin] % self.image.blocks, views[begin:]
+        if begin < len(blocks):
+            yield blocks[begin] % self.image.blocks, views[begin:]
 
-    def _put_what_differs(self, real: int, run: list[memoryview]) -> None:
-        for number in self.target.differing(real * self.image.block, run):
+    def _write_what_differs(self, block: int, run: list[memoryview]) -> None:
+        for number in self.target.differing(block * self.image.block, run):
             self._differs = True
             self.target.wipe_first()
-            self._write(real + number, [run[number]])
+            self._write(block + number, [run[number]])
 
-    def _write(self, real: int, run: list[memoryview]) -> None:
+    def _write(self, block: int, run: list[memoryview]) -> None:
         if not self.target.sparse:
-            self.target.write(real * self.image.block, run)
+            self.target.write(block * self.image.block, run)
             return
         for number, view in enumerate(run):
-            offset = (real + number) * self.image.block
+            offset = (block + number) * self.image.block
             if is_zero(view):
                 self.target.clear(offset, len(view))
             else:
                 self.target.write(offset, [view])
 
-    def _note(self, places: range, tickets: list[Grant]) -> None:
-        """Keep the digests of what was copied."""
+    def _keep_digests(self, blocks: range, grants: list[Grant]) -> None:
+        """Keep the digests of copied blocks for the verification."""
         if self.verify:
-            for place, ticket in zip(places, tickets, strict=True):
-                at = place % self.image.blocks * DIGEST_SIZE
-                self._digests[at : at + DIGEST_SIZE] = ticket.digest
+            for block, grant in zip(blocks, grants, strict=True):
+                at = block % self.image.blocks * DIGEST_SIZE
+                self._digests[at : at + DIGEST_SIZE] = grant.digest
 
     def _report_copied(self, borrower: Borrower) -> None:
-        now = time.monotonic()
-        if now - self._reported >= REPORT_SECONDS or borrower.turn.next == borrower.end:
+        now, turn = time.monotonic(), borrower.turn
+        if now - self._reported >= REPORT_SECONDS or turn.next == borrower.end:
             self._reported = now
-            done = min((borrower.turn.next - borrower.turn.start) * self.image.block, self.image.size)
-            start = borrower.turn.start * self.image.block
-            self.report(phase="copies", done=done, start=start, id=borrower.id, written=self.target.written)
+            done = min((turn.next - turn.start) * self.image.block, self.image.size)
+            start, written = turn.start * self.image.block, self.target.written
+            self._report(Phase.COPYING, done=done, start=start, id=borrower.id, written=written)
 
     # Verifying
 
     def _verify(self) -> str:
-        def report(done: int) -> None:
+        def progress(done: int) -> None:
             now = time.monotonic()
             if now - self._reported >= REPORT_SECONDS:
                 self._reported = now
-                self.report(phase="verifies", done=done)
+                self._report(Phase.VERIFYING, done=done)
 
-        self.report(phase="verifies", done=0)
-        found = verify(self.target, self._digests, self.image.block, self.image.size, report)
+        self._report(Phase.VERIFYING, done=0)
+        found = verify(self.target, self._digests, self.image.block, self.image.size, progress)
         if found.differences:
             raise TargetError(difference_message(self.target.path, found.differences))
         return found.sha256

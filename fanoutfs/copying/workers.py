@@ -1,7 +1,7 @@
-"""The workers of one ``copy``: a process for each target, forked by the command, heard until all have ended.
+"""The workers of one ``copy``: the command forks a process for each target, and reads their reports.
 
 A worker does not outlive its command (PR_SET_PDEATHSIG), so that ``--resume`` can have the target. A signal
-from the terminal reaches all of the group; workers leave it to the command to end them.
+from the terminal reaches the whole process group; workers ignore it, and the command kills them.
 """
 
 import contextlib
@@ -17,6 +17,8 @@ import attrs
 
 from fanoutfs.checking.claimed import Claimed
 from fanoutfs.copying.connector import ProducerConnector
+from fanoutfs.copying.copy_options import CopyOptions
+from fanoutfs.copying.progress import Phase
 from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError
 from fanoutfs.shm.borrower import Image
@@ -28,24 +30,22 @@ log = logging.getLogger(__name__)
 
 
 TOGETHER_SECONDS = 2.0
-"""So long a target waits for the others to join, that all of them begin at the same block. One that lags,
-its disk being slow or its file preallocated, begins where the head is by then."""
+"""How long a target waits for the others to join, so that all of them begin at the same block. One that joins
+later (its disk is slow, or its file is being preallocated) begins where the head is by then."""
 
 
-LOOK_SECONDS = 0.01
+POLL_SECONDS = 0.01
 
 
 @attrs.frozen
 class CopyJob:
-    """What all workers of a command are told."""
+    """What is the same for all workers of a command."""
 
     image: Image
-    way: ProducerConnector
+    connector: ProducerConnector
     preferred_start: int
-    """The block where the head was when the command came."""
-    verify: bool
-    resume: bool
-    sparse: bool
+    """The block where the head was when the command connected."""
+    options: CopyOptions
 
 
 @attrs.define(eq=False)
@@ -55,33 +55,33 @@ class WorkerHandle:
     path: str
     """Of its target."""
     pid: int
-    line: MessagePipe
+    pipe: MessagePipe
     joined: bool = attrs.field(default=False, init=False)
-    begun: bool = attrs.field(default=False, init=False)
-    """It was told that all have joined."""
+    released: bool = attrs.field(default=False, init=False)
+    """The command has told it that all have joined."""
 
-    def end(self) -> None:
-        """Tell it to end now; its target is unfinished."""
+    def kill(self) -> None:
+        """Kill the worker; its target stays unfinished."""
         with contextlib.suppress(ProcessLookupError):
-            # Not SIGTERM: that waits with one that is stopped.
+            # Not SIGTERM, which a stopped process does not act on.
             os.kill(self.pid, signal.SIGKILL)
 
     def ends_before(self, until: float) -> bool:
-        """Wait for its end, at most to a time of the monotonic clock, and reap it; False: it goes on."""
+        """Wait for its end and reap it; return False if it still runs at that time of the monotonic clock."""
         while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > until:
                 return False
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         return True
 
-    def last_words(self) -> Iterator[dict[str, Any]]:
-        """Return what it said that nobody has heard yet; does not wait for more."""
-        while message := self.line.receive(0):
-            yield message
+    def unread_reports(self) -> Iterator[dict[str, Any]]:
+        """Return the reports that are still in the pipe; does not wait for more."""
+        while report := self.pipe.receive(0):
+            yield report
 
-    def wait(self) -> str | None:
-        """Reap it, ended or about to; gives an error that it did not live to tell."""
-        self.line.close()
+    def reap(self) -> str | None:
+        """Wait for its end; return an error that it could not report itself."""
+        self.pipe.close()
         _, status = os.waitpid(self.pid, 0)
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
@@ -92,66 +92,67 @@ class WorkerHandle:
         return None
 
 
-def fork(orders: CopyJob, claimed: list[Claimed]) -> list[WorkerHandle]:
-    """Start a worker for each target; the targets are the workers' from now on.
+def start(job: CopyJob, targets: list[Claimed]) -> list[WorkerHandle]:
+    """Fork a worker for each target; the targets belong to the workers from now on.
 
-    SIGINT has to be blocked: it would unwind the command's stack in a worker that is only just forked.
+    The caller has blocked SIGINT, which would unwind the command's stack in a worker that has just forked.
     """
-    hands: list[WorkerHandle] = []
+    workers: list[WorkerHandle] = []
     command = os.getpid()
-    for one in claimed:
-        worker_line, line = message_pipes()
+    for target in targets:
+        worker_pipe, pipe = message_pipes()
         pid = os.fork()
         if pid == 0:
-            _be_worker(orders, one, worker_line, command)
-        worker_line.close()
-        hands.append(WorkerHandle(one.candidate.path, pid, line))
-    for one in claimed:
-        one.close()
-    return hands
+            _run_worker(job, target, worker_pipe, command)
+        worker_pipe.close()
+        workers.append(WorkerHandle(target.candidate.path, pid, pipe))
+    for target in targets:
+        target.close()
+    return workers
 
 
-def hear(hands: list[WorkerHandle], seconds: float) -> Iterator[tuple[WorkerHandle, dict[str, Any]]]:
-    """Give what the workers say within so many seconds; the last word of each has "ended" in it.
+def receive(workers: list[WorkerHandle], seconds: float) -> Iterator[tuple[WorkerHandle, dict[str, Any]]]:
+    """Return the reports that arrive within that many seconds; each worker's last one has "ended" in it.
 
-    An error that it ended with is in that word, also when it was killed and could not say so.
+    The last report also has the error that the worker ended with, even if it was killed before it could send
+    that.
 
-    Raise KeyboardInterrupt while waiting, before anything is taken from a line. Blocked at all other times,
-    SIGINT can't come between the last word of a worker and the one who enters it.
+    Raise KeyboardInterrupt while waiting, before a report is taken from a pipe. SIGINT is blocked at all
+    other times, so it can't arrive between a worker's last report and the caller that records it.
     """
-    ready = _wait(hands, seconds)
-    for hand in hands:
-        if hand.line.fileno() in ready:
-            message = hand.line.receive()
-            hand.joined = True
-            yield hand, message or {"ended": True, "error": hand.wait()}
-    if all(hand.joined for hand in hands):
-        for hand in hands:
-            # Once: what is unread when a worker ends would take its last words along.
-            if not hand.begun:
-                hand.begun = True
-                hand.line.send(all_joined=True)
+    ready = _wait(workers, seconds)
+    for worker in workers:
+        if worker.pipe.fileno() in ready:
+            report = worker.pipe.receive()
+            worker.joined = True
+            yield worker, report or {"ended": True, "error": worker.reap()}
+    if all(worker.joined for worker in workers):
+        for worker in workers:
+            # Once: a worker that ends with something unread would lose its last reports.
+            if not worker.released:
+                worker.released = True
+                worker.pipe.send(all_joined=True)
 
 
-def _wait(hands: list[WorkerHandle], seconds: float) -> list[int]:
-    """Return the descriptors of the message pipes that have a message; SIGINT is unblocked here alone."""
+def _wait(workers: list[WorkerHandle], seconds: float) -> list[int]:
+    """Return the descriptors of the message pipes that can be read; SIGINT is unblocked here alone."""
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        return select.select([hand.line.fileno() for hand in hands], [], [], seconds)[0]
+        return select.select([worker.pipe.fileno() for worker in workers], [], [], seconds)[0]
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _be_worker(orders: CopyJob, claimed: Claimed, line: MessagePipe, command: int) -> NoReturn:
+def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int) -> NoReturn:
     """Copy to one target; never returns."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        close_all_but(line.fileno(), claimed.fd)
+        close_all_but(pipe.fileno(), claimed.fd)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         die_with_parent(command, signal.SIGKILL)
-        candidate, image = claimed.candidate, orders.image
+        candidate, image = claimed.candidate, job.image
         target = Target(
             path=candidate.path,
             fd=claimed.fd,
@@ -159,27 +160,28 @@ def _be_worker(orders: CopyJob, claimed: Claimed, line: MessagePipe, command: in
             block=image.block,
             is_disk=candidate.kind == "disk",
             direct=claimed.direct,
-            sparse=orders.sparse,
+            sparse=job.options.sparse,
             fresh=candidate.kind == "file" and candidate.size == 0,
         )
         worker = Worker(
             target=target,
             image=image,
-            connect=orders.way.connect,
-            report=line.send,
-            others=lambda: line.receive(TOGETHER_SECONDS),
-            preferred_start=orders.preferred_start,
-            resume=orders.resume,
-            verify=orders.verify,
+            connect=job.connector.connect,
+            send=pipe.send,
+            wait_for_others=lambda: pipe.receive(TOGETHER_SECONDS),
+            preferred_start=job.preferred_start,
+            resume=job.options.resume,
+            verify=job.options.verify,
         )
         sha256 = worker.run()
-        line.send(phase="done", done=image.size, written=target.written, sha256=sha256)
+        pipe.send(phase=Phase.DONE.value, done=image.size, written=target.written, sha256=sha256)
         code = 0
     except FanoutError as error:
-        line.send(phase="failed", error=str(error))
+        pipe.send(phase=Phase.FAILED.value, error=str(error))
         code = 0
     except BaseException as error:
-        line.send(phase="failed", error=f"the copy to {claimed.candidate.path} broke: {error!r}")
+        message = f"the copy to {claimed.candidate.path} broke: {error!r}"
+        pipe.send(phase=Phase.FAILED.value, error=message)
         raise
     finally:
         os._exit(code)

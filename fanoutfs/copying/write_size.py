@@ -1,8 +1,8 @@
-"""How much is written in one call: while a write lasts it holds slots of the ring. Pure.
+"""How much is written in one call: while a write lasts it holds slots of the ring. No I/O, no clock.
 
-A slow stick takes a MiB in a tenth of a second and 8 MiB in nearly one, in which everybody else may have to
-wait for the slots; a fast disk wants long writes. So it begins with a block, doubles while writes are quick,
-and goes back to what would have taken LONGEST when one was slow.
+A slow stick writes a MiB in a tenth of a second and 8 MiB in nearly one, in which all other readers may have
+to wait for the slots; a fast disk needs long writes. So the size begins with a block, doubles while writes
+are quick, and after a slow one drops to what would have taken LONGEST seconds.
 """
 
 import attrs
@@ -12,20 +12,20 @@ from fanoutfs.units import MIB
 LONGEST = 0.5
 """Seconds that a write should last at most."""
 
-MOST = 8 * MIB
-"""Bytes: from here on longer writes gain nothing."""
+LONGEST_WRITE = 8 * MIB
+"""Bytes: longer writes gain nothing."""
 
 
 @attrs.define(eq=False)
 class WriteSize:
-    """Says how many blocks of ``block`` bytes the next write should have."""
+    """The number of blocks, of ``block`` bytes each, that the next write should have."""
 
     block: int
-    count: int = attrs.field(default=1, init=False)
+    blocks: int = attrs.field(default=1, init=False)
 
-    def lasted(self, blocks: int, seconds: float) -> None:
-        """Enter how long a write of so many blocks took."""
+    def record(self, blocks: int, seconds: float) -> None:
+        """Record how long a write of that many blocks took."""
         if seconds > LONGEST:
-            self.count = min(self.count, max(1, int(blocks * LONGEST / seconds)))
-        elif blocks >= self.count and seconds <= LONGEST / 2:
-            self.count = min(2 * self.count, max(1, MOST // self.block))
+            self.blocks = min(self.blocks, max(1, int(blocks * LONGEST / seconds)))
+        elif blocks >= self.blocks and seconds <= LONGEST / 2:
+            self.blocks = min(2 * self.blocks, max(1, LONGEST_WRITE // self.block))

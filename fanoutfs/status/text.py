@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from fanoutfs.units import format_seconds
+from fanoutfs.units import format_seconds, format_size
 
 DAY = 86400.0
 
@@ -22,6 +22,11 @@ def countdown(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     return str(timedelta(seconds=round(seconds))) if seconds < DAY else format_seconds(seconds)
+
+
+def format_rate(rate: float | None) -> str:
+    """Return bytes per second as text: 85 MiB/s; "-" when the rate is not known."""
+    return "-" if rate is None else f"{format_size(round(rate))}/s"
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

@@ -11,7 +11,7 @@ import attrs
 from rich.text import Text
 
 from fanoutfs.status.rates import Speeds
-from fanoutfs.status.text import countdown, fit, shorten
+from fanoutfs.status.text import countdown, fit, format_rate, shorten
 from fanoutfs.status.wording import Reader, has_all, held_up, state, time_left, who
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import Glyphs
@@ -97,8 +97,7 @@ class Rows:
 
     def rate(self, reader: Reader) -> str:
         """Say how fast a reader takes its bytes."""
-        rate = self.speeds.readers.get(reader["id"])
-        return "-" if rate is None else f"{format_size(round(rate))}/s"
+        return format_rate(self.speeds.readers.get(reader["id"]))
 
 
 @attrs.frozen

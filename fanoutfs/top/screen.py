@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from fanoutfs.status.rates import Speeds
-from fanoutfs.status.text import printable, shorten
+from fanoutfs.status.text import format_rate, printable, shorten
 from fanoutfs.status.wording import choose, crowd, time_left
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import ASCII, LINES, Glyphs
@@ -92,7 +92,7 @@ class Screen:
         read = source["bytes_read"]
         told = f", {format_size(self.size)}; read so far {read / self.size:.2f} S ({format_size(read)})"
         if self.speeds.source is not None:
-            told += f", {_per_second(self.speeds.source)}"
+            told += f", {format_rate(self.speeds.source)}"
         path = shorten(printable(source["path"]), max(12, width - 9 - len(told)))
         yield Text.assemble("source   ", (path, "bold"), told, no_wrap=True, overflow="ellipsis")
         filled = f"{ring['resident']} of {ring['slots']} slots of {format_size(ring['block_size'])} filled"
@@ -113,7 +113,7 @@ class Screen:
             return "none"
         told = str(len(readers))
         if self.speeds.together is not None:
-            told += f", {_per_second(self.speeds.together)}{' together' * (len(readers) > 1)}"
+            told += f", {format_rate(self.speeds.together)}{' together' * (len(readers) > 1)}"
         times = [time_left(reader, self.speeds) for reader in readers]
         known = [seconds for seconds in times if seconds is not None]
         if known:
@@ -132,10 +132,6 @@ class Screen:
         legend.append(self.keys)
         legend.rstrip()
         yield legend
-
-
-def _per_second(rate: float) -> str:
-    return f"{format_size(round(rate))}/s"
 
 
 def _line(text: str, style: str = "") -> Text:

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fanoutfs.copying.bars import Bars, Display
-from fanoutfs.copying.progress import Progress
+from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.units import MIB
 
 SIZE = 1000 * MIB
@@ -30,15 +30,17 @@ def drawn(on: Console) -> str:
     return on.file.getvalue()
 
 
-def lines(*copies: Progress, width: int = 80, height: int = 24, title: str = "") -> list[str]:
+def lines(
+    *copies: Progress, width: int = 80, height: int = 24, source_rate: float | None = None
+) -> list[str]:
     on = console(width=width, height=height, is_terminal=False)
-    on.print(Bars(copies, title))
+    on.print(Bars(copies, 10.0, source_rate))
     return [line.rstrip() for line in drawn(on).splitlines()]
 
 
 def copying(target: str = "/dev/sdc", done: int = SIZE // 4, start: int | None = 0) -> Progress:
     copy = Progress(target=target, size=SIZE, began=0.0, start=start)
-    copy.enter("copies", 0.0)
+    copy.enter(Phase.COPYING, 0.0)
     copy.advance(done, 10.0)
     return copy
 
@@ -49,14 +51,14 @@ def test_each_target_has_a_line() -> None:
     waiting.waits = "waits for the source"
     late = copying("/dev/sde", SIZE // 10, SIZE * 43 // 100)
     found = lines(
-        copying(), waiting, late, Progress(target="/dev/sdf", size=SIZE, began=0.0), title="/dev/sdb, "
+        copying(), waiting, late, Progress(target="/dev/sdf", size=SIZE, began=0.0), source_rate=50 * MIB
     )
     expected = """\
-/dev/sdb, 1000 MiB to 4 targets, 85 MiB/s
-/dev/sdc copies    25% ━━╸            25 MiB/s  0:00:30
-/dev/sdd copies    50% ━━━━━╸         50 MiB/s  0:00:10 waits for the source; b…
-/dev/sde copies    10% ━              10 MiB/s  0:01:30 began at 43%
-/dev/sdf joins      0%
+1000 MiB to 4 targets, source read at 50 MiB/s, 0:00:10 elapsed, about 0:01:30 …
+/dev/sdc copying    25% ━━╸            25 MiB/s  0:00:30
+/dev/sdd copying    50% ━━━━━╸         50 MiB/s  0:00:10 waits for the source; …
+/dev/sde copying    10% ━              10 MiB/s  0:01:30 began at 43%
+/dev/sdf joining     0%
 """
     assert expected.splitlines() == found
 
@@ -74,15 +76,15 @@ def test_a_wide_terminal_shows_the_bytes() -> None:
 def test_the_end_of_a_copy_is_told_in_its_line() -> None:
     """The others go on."""
     done, bad, flushed = copying("/dev/sdc"), copying("/dev/sdd"), copying("/dev/sde")
-    done.enter("done", 612.0)
+    done.enter(Phase.DONE, 612.0)
     bad.fail("the target /dev/sdd can't be written at byte 5: input/output error; see dmesg", 12.0)
-    flushed.enter("flushes", 12.0)
+    flushed.enter(Phase.FLUSHING, 12.0)
     found = lines(done, bad, flushed, width=100)
 
-    assert "1000 MiB to 3 targets, 1 done, 1 failed" == found[0]
-    assert found[1].startswith("/dev/sdc done     100% ━━━━━━━━━━━━━━")
+    assert "1000 MiB to 3 targets, 1 done, 1 failed, 0:00:10 elapsed" == found[0]
+    assert found[1].startswith("/dev/sdc done      100% ━━━━━━━━━━━━━━")
     assert found[1].endswith(" 1000 MiB                      in 10 min 12 s")
-    assert "/dev/sdd failed    25% " == found[2][:23]
+    assert "/dev/sdd failed     25% " == found[2][:24]
     assert found[2].endswith("can't be written at byte 5: input/output error; see dmesg")
     assert found[3].endswith(" 1000 MiB")
 
@@ -100,14 +102,14 @@ def test_lines_fit_the_terminal(count: int, width: int) -> None:
 
 def test_a_long_path_is_shortened_at_its_left() -> None:
     """Its end tells it from the others."""
-    assert lines(copying("/dev/disk/by-id/usb-Stick_0815"))[1].startswith("…/usb-Stick_0815 copies ")
+    assert lines(copying("/dev/disk/by-id/usb-Stick_0815"))[1].startswith("…/usb-Stick_0815 copying ")
 
 
 def test_targets_that_do_not_fit_are_counted() -> None:
     """Those that failed have a line, then those at work."""
     copies = [copying(f"/dev/sd{number}") for number in range(30)]
     for copy in copies[:10]:
-        copy.enter("done", 20.0)
+        copy.enter(Phase.DONE, 20.0)
     copies[29].fail("at byte 5: input/output error", 20.0)
     found = lines(*copies, height=15)
 
@@ -124,7 +126,7 @@ def test_lines_are_drawn_over_themselves_and_taken_away() -> None:
         display.refresh(10.0)
         copy.advance(SIZE // 2, 20.0)
         display.refresh(20.0)
-        display.say("fanoutfs: a line that stays")
+        display.print("fanoutfs: a line that stays")
         display.refresh(21.0)
     shown = drawn(on)
 
@@ -145,7 +147,7 @@ def test_where_nothing_is_to_be_drawn_only_lines_are_said(on: Console, wanted: b
     """A log is no place for bars."""
     with Display([copying()], on, wanted=wanted) as display:
         display.refresh(10.0)
-        display.say("fanoutfs: a line that stays")
+        display.print("fanoutfs: a line that stays")
 
     assert "fanoutfs: a line that stays\n" == drawn(on)
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from fanoutfs.control.messages import packed
-from fanoutfs.copying.connector import named
+from fanoutfs.copying.connector import find_source
 from fanoutfs.engine import lock
 from fanoutfs.engine.control_server import listen
 from fanoutfs.engine.lock import socket_path
@@ -71,7 +71,7 @@ def mount(point: Path) -> None:
 @pytest.mark.usefixtures("producer")
 def test_a_copy_that_joins_does_not_open_the_export() -> None:
     """The size and the origin come from the producer's status."""
-    source, opened = named(EXPORT, RemoteKeys())
+    source, opened = find_source(EXPORT, RemoteKeys())
     assert (source.size, source.origin) == (SIZE, "disk-8:16")
     assert opened is None
 
@@ -86,7 +86,7 @@ def test_a_mount_that_joins_does_not_open_the_export(tmp_path: Path) -> None:
 def test_the_first_copy_and_the_first_mount_open_the_export(tmp_path: Path) -> None:
     """There is no producer to ask."""
     with pytest.raises(UnusableError, match="opened"):
-        named(EXPORT, RemoteKeys())
+        find_source(EXPORT, RemoteKeys())
     with pytest.raises(UnusableError, match="opened"):
         mount(tmp_path / "mount")
 

@@ -44,8 +44,8 @@ class Copying:
             target=self.target,
             image=IMAGE,
             connect=self._connect,
-            report=lambda **message: self.said.append(message),
-            others=lambda: None,
+            send=lambda **message: self.said.append(message),
+            wait_for_others=lambda: None,
             preferred_start=preferred_start,
             resume=resume,
             verify=verify,
@@ -98,8 +98,8 @@ async def test_each_block_is_written_once_and_the_first_one_last(start: int, cop
     assert made.written == [block for block in ways if block] + [0]
     assert sha256 == hashlib.sha256(CONTENT).hexdigest()
     phases = list(dict.fromkeys(message["phase"] for message in made.said))
-    assert phases == ["joins", "copies", "flushes", "verifies"]
-    done = [message["done"] for message in made.said if message["phase"] == "copies"]
+    assert phases == ["joining", "copying", "flushing", "verifying"]
+    done = [message["done"] for message in made.said if message["phase"] == "copying"]
     assert (done, done[-1]) == (sorted(done), SIZE)
     assert made.target.written == SIZE
 
@@ -170,7 +170,7 @@ async def test_the_source_is_another_one_when_the_next_producer_begins(copying: 
                 made.connect = second.connect
 
         made.before_write = end_first
-        with pytest.raises(SourceChangedError, match="another one than before"):
+        with pytest.raises(SourceChangedError, match="has changed since the copy began"):
             await in_thread(made.run)
 
     assert made.content[:PAGE] == bytes(PAGE)

@@ -50,7 +50,7 @@ def worker() -> Iterator[WorkerFactory]:
 
     yield start
     for hand in made:
-        hand.line.close()
+        hand.pipe.close()
         # One that was reaped is not signalled: its number may be another's by now.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(hand.pid, os.WNOHANG)
@@ -69,15 +69,15 @@ def _say(line: MessagePipe, messages: tuple[dict[str, Any], ...]) -> NoReturn:
 
 def watch(hands: list[WorkerHandle]) -> Watch:
     copies = {hand: Progress(target=hand.path, size=SIZE, began=0.0) for hand in hands}
-    return Watch(ControlConnection.__new__(ControlConnection), copies, resume=False)
+    return Watch(ControlConnection.__new__(ControlConnection), copies)
 
 
 @pytest.mark.usefixtures("interrupted")
 def test_who_was_done_before_an_interrupt_is_done(worker: WorkerFactory) -> None:
     """Also when nobody has heard it yet; others stand where they said that they were, and all are ended."""
     hands = [
-        worker("good", {"phase": "copies", "done": 500}, {"phase": "done", "done": SIZE}),
-        worker("slow", {"phase": "copies", "done": 300}),
+        worker("good", {"phase": "copying", "done": 500}, {"phase": "done", "done": SIZE}),
+        worker("slow", {"phase": "copying", "done": 300}),
         worker("full", {"phase": "failed", "error": "no space left on device"}),
         worker("new"),
     ]
@@ -85,8 +85,8 @@ def test_who_was_done_before_an_interrupt_is_done(worker: WorkerFactory) -> None
     with pytest.raises(KeyboardInterrupt):
         watching.run(drawn=False)
 
-    said = [(progress.phase, progress.done) for progress in watching.progress.values()]
-    assert [("done", SIZE), ("copies", 300), ("failed", 0), ("joins", 0)] == said
+    said = [(progress.phase.value, progress.done) for progress in watching.progress.values()]
+    assert [("done", SIZE), ("copying", 300), ("failed", 0), ("joining", 0)] == said
     for hand in hands:
         with pytest.raises(ChildProcessError):
             os.waitpid(hand.pid, os.WNOHANG)

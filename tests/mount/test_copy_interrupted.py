@@ -33,8 +33,8 @@ def test_all_of_its_processes_are_interrupted(
     copies.run(source, *targets, "--resume", *SMALL)
 
     said = lines(done)
-    assert all(said[str(target)].startswith("NOT FINISHED, it copies: ") for target in targets)
-    assert b"fanoutfs: to finish what is not good, say the same again with --resume\n" in done.stderr
+    assert all(said[str(target)].startswith("INCOMPLETE: stopped at ") for target in targets)
+    assert b"fanoutfs: to finish the others, run the same command again with --resume\n" in done.stderr
     assert b"" == done.stdout
     for target in (*targets, other):
         assert_same(source, target)
@@ -48,7 +48,7 @@ def test_the_command_alone_is_interrupted(copies: Copies, pattern_image: Pattern
     os.kill(copy.pid, signal.SIGINT)
     done = copies.finish(copy, code=130)
 
-    assert lines(done)[str(target)].startswith("NOT FINISHED, it copies: ")
+    assert lines(done)[str(target)].startswith("INCOMPLETE: stopped at ")
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
 
 
@@ -65,6 +65,6 @@ def test_one_target_is_done_before(copies: Copies, pattern_image: PatternFactory
     done = copies.finish(copy, code=130)
 
     assert done.stdout.decode().startswith(f"{good}: 8 MiB copied in ")
-    assert f"{slow}: NOT FINISHED" in done.stderr.decode()
-    assert "fanoutfs: 1 of 2 copies are good; 1 not finished" in done.stderr.decode()
+    assert f"{slow}: INCOMPLETE" in done.stderr.decode()
+    assert "fanoutfs: 1 of 2 copies are good; 1 incomplete" in done.stderr.decode()
     assert_same(source, good)

@@ -126,7 +126,7 @@ def test_one_refused_target_of_three(copies: Copies, pattern_image: PatternFacto
 def test_help() -> None:
     """It says what the options do, and exits 0."""
     said = run(FANOUTFS, "copy", "--help").stdout.decode()
-    assert all(option in said for option in ("--verify", "--resume", "--sparse", "--yes", "--no-progress"))
+    assert all(option in said for option in ("--verify", "--resume", "--sparse", "--yes", "--dry-run"))
 
 
 def test_a_log_that_cannot_be_written(pattern_image: PatternFactory, work: Path) -> None:
@@ -145,3 +145,17 @@ def test_the_same_copy_twice(copies: Copies, pattern_image: PatternFactory, work
     target.write_bytes(OLD)
     copies.run(source, target)
     assert_same(source, target)
+
+
+def test_a_dry_run(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+    """It says what would happen to each target, and writes, makes and starts nothing; it is refused alike."""
+    old, new = work / "old", work / "new"
+    old.write_bytes(OLD)
+    said = copies.run(pattern_image(MIB), old, new, "--dry-run", "--verify").stdout.decode()
+    assert_refused(copies.run(pattern_image(MIB), work, new, "--dry-run", code=None), work)
+
+    assert f"{old}  15 B\n    would be overwritten with 1 MiB; then verified\n" in said
+    assert f"{new}  new file\n    would be created with 1 MiB; then verified\n" in said
+    assert OLD == old.read_bytes()
+    assert not new.exists()
+    assert 0 == copies.producers()

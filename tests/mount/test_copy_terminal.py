@@ -38,7 +38,7 @@ def test_the_question_is_not_answered_with_yes(
         lines = shown.finish(code=code)
 
     if code == 1:
-        assert "fanoutfs: nothing was written; to go without the question say --yes" == lines[-1]
+        assert "fanoutfs: nothing was written; to copy without the question, add --yes" == lines[-1]
     assert "Traceback" not in shown.text
     assert OLD == old.read_bytes()
     assert not (work / "new").exists()
@@ -61,7 +61,7 @@ def test_the_question_is_answered_with_yes(
 
     assert f"{old}  14.65 KiB" in asked
     assert f"{disk}  8 MiB" in asked
-    assert "write an image of 8 MiB over all 2 of these? type yes: " in asked
+    assert "overwrite all 2 of these targets with an image of 8 MiB? type yes: " in asked
     assert str(new) not in asked
     for target in (old, backing, new):
         assert_same(pattern_image(SIZE), target)
@@ -107,13 +107,15 @@ def test_the_bars(copies: Copies, pattern_image: PatternFactory, work: Path) -> 
         copies.keep(shown.process)
         held = copies.hold(source, targets[0], BLOCK)
         for target in targets:
-            shown.wait_for(f"{target.name} copies ")
+            shown.wait_for(f"{target.name} copying ")
         os.kill(held, signal.SIGCONT)
         lines = shown.finish(code=0)
 
     assert "\x1b[" in shown.text
-    assert [str(target) for target in targets] == [line.partition(": ")[0] for line in lines]
-    assert all(", verified in " in line for line in lines)
+    assert [*map(str, targets), "fanoutfs"] == [line.partition(": ")[0] for line in lines]
+    assert all(", verified in " in line for line in lines[:2])
+    assert lines[2].startswith("fanoutfs: 2 of 2 copies are good; ")
+    assert lines[2].endswith(" in total")
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "TERM=dumb"])
@@ -137,6 +139,6 @@ def test_control_c(copies: Copies, pattern_image: PatternFactory, work: Path) ->
         shown.type("\x03")
         lines = shown.finish(code=130)
 
-    assert f"{target}: NOT FINISHED, it copies: " in lines[-2]
-    assert "fanoutfs: to finish what is not good, say the same again with --resume" == lines[-1]
+    assert f"{target}: INCOMPLETE: stopped at " in lines[-2]
+    assert "fanoutfs: to finish the others, run the same command again with --resume" == lines[-1]
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]

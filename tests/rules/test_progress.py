@@ -2,23 +2,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.progress import Phase, Progress, outcome, tally
+from fanoutfs.copying.progress import Phase, Progress, outcome, total
 from fanoutfs.units import MIB
 
 SIZE = 64 * 1024 * MIB
 
 
-def copied(target: str = "/dev/sdc", *, seconds: float = 612.0) -> Progress:
-    copy = Progress(target=target, size=SIZE, began=0.0)
-    copy.enter("copies", 2.0)
-    copy.enter("flushes", seconds)
-    copy.enter("done", 2.0 + seconds)
+def copied(target: str = "/dev/sdc", *, seconds: float = 612.0, resume: bool = False) -> Progress:
+    copy = Progress(target=target, size=SIZE, began=0.0, resume=resume)
+    copy.enter(Phase.COPYING, 2.0)
+    copy.enter(Phase.FLUSHING, seconds)
+    copy.enter(Phase.DONE, 2.0 + seconds)
     return copy
 
 
 def failed(error: str, target: str = "/dev/sdd") -> Progress:
     copy = Progress(target=target, size=SIZE, began=0.0)
-    copy.enter("copies", 1.0)
+    copy.enter(Phase.COPYING, 1.0)
     copy.fail(error, 5.0)
     return copy
 
@@ -26,25 +26,25 @@ def failed(error: str, target: str = "/dev/sdd") -> Progress:
 def test_a_phase_begins_at_its_beginning() -> None:
     """Bytes, rate and what was waited for are those of the phase."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0, waits="waits for the source")
-    copy.enter("copies", 1.0)
+    copy.enter(Phase.COPYING, 1.0)
     copy.advance(SIZE // 4, 11.0)
 
     assert copy.waits is None
     assert (0.25, SIZE / 40) == (copy.share, copy.rate)
     assert pytest.approx(30.0) == copy.time_left
 
-    copy.enter("verifies", 41.0)
+    copy.enter(Phase.VERIFYING, 41.0)
 
     assert (0, 0.0, None, None) == (copy.done, copy.share, copy.rate, copy.time_left)
-    assert {"joins": 1.0, "copies": 40.0} == copy.spent
+    assert {Phase.JOINING: 1.0, Phase.COPYING: 40.0} == copy.spent
 
 
 def test_entering_the_same_phase_again_changes_nothing() -> None:
     """A worker may say twice where it is."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
-    copy.enter("copies", 1.0)
+    copy.enter(Phase.COPYING, 1.0)
     copy.advance(5 * MIB, 2.0)
-    copy.enter("copies", 3.0)
+    copy.enter(Phase.COPYING, 3.0)
 
     assert 5 * MIB == copy.done
 
@@ -52,7 +52,7 @@ def test_entering_the_same_phase_again_changes_nothing() -> None:
 def test_the_rate_of_one_that_says_nothing_falls() -> None:
     """A target that hangs must not look as if it went on."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
-    copy.enter("copies", 0.0)
+    copy.enter(Phase.COPYING, 0.0)
     copy.advance(100 * MIB, 1.0)
     copy.tick(100.0)
 
@@ -60,7 +60,7 @@ def test_the_rate_of_one_that_says_nothing_falls() -> None:
     assert copy.rate < MIB
 
 
-@pytest.mark.parametrize("phase", ["joins", "flushes", "done", "failed"])
+@pytest.mark.parametrize("phase", [Phase.JOINING, Phase.FLUSHING, Phase.DONE, Phase.FAILED])
 def test_where_no_bytes_go_by_there_is_no_rate(phase: Phase) -> None:
     """Nor a time that is left."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
@@ -78,7 +78,11 @@ def test_what_is_flushed_was_all_copied() -> None:
     assert (1.0, True) == (copy.share, copy.ended)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["copies", "flushes", "verifies"]), st.floats(0.0, 1e4))))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([Phase.COPYING, Phase.FLUSHING, Phase.VERIFYING]), st.floats(0.0, 1e4))
+    )
+)
 def test_the_phases_times_add_up(steps: list[tuple[Phase, float]]) -> None:
     """Whatever comes in what order, and however often."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
@@ -100,7 +104,7 @@ def test_verifying_is_told_by_itself() -> None:
     """It has nothing to do with the rate of the copy."""
     copy = Progress(target="/srv/x.img", size=SIZE, began=0.0)
     phases: list[tuple[Phase, float]]
-    phases = [("copies", 1.0), ("flushes", 600.0), ("verifies", 613.0), ("done", 1096.0)]
+    phases = [(Phase.COPYING, 1.0), (Phase.FLUSHING, 600.0), (Phase.VERIFYING, 613.0), (Phase.DONE, 1096.0)]
     for phase, now in phases:
         copy.enter(phase, now)
     copy.sha256 = "ab12" * 16
@@ -120,7 +124,7 @@ def test_verifying_is_told_by_itself() -> None:
 )
 def test_a_resumed_copy_says_how_much_was_written(written: int, expected: str) -> None:
     """The rest was right already."""
-    copy = copied()
+    copy = copied(resume=True)
     copy.written = written
 
     assert expected == outcome(copy)
@@ -142,8 +146,8 @@ def test_a_failed_copy_is_told_with_its_error(error: str, expected: str) -> None
     assert expected == outcome(failed(error))
 
 
-def test_some_that_failed_are_counted() -> None:
-    """Only where there are several."""
+def test_the_line_on_all_copies_counts_them() -> None:
+    """With the time that all took; only where it says more than the line of a single copy."""
     copies = [
         copied("/dev/sdb"),
         failed("at byte 0: broken"),
@@ -151,16 +155,50 @@ def test_some_that_failed_are_counted() -> None:
         failed("at byte 1: broken"),
     ]
 
-    assert "2 of 4 copies are good; 2 failed" == tally(copies)
-    assert tally(copies[1:2]) is None
-    assert tally([copied("/dev/sdb"), copied("/dev/sdc")]) is None
+    assert "2 of 4 copies are good; 2 failed; 10 min 20 s in total" == total(copies, 620.0)
+    assert "2 of 2 copies are good; 10 min 20 s in total" == total([copies[0], copies[2]], 620.0)
+    assert total(copies[1:2], 620.0) is None
+    assert total(copies[:1], 620.0) is None
 
 
-def test_what_was_broken_off_is_not_finished() -> None:
+def test_the_total_time_of_a_verified_copy() -> None:
+    """Copying and verifying together, and what was waited for before."""
+    copy = copied()
+    copy.verify = True
+
+    assert "the copy is good; 20 min 00 s in total" == total([copy], 1200.0)
+
+
+def test_the_time_left_includes_the_verification() -> None:
+    """It is taken to be as fast as the copy; once it runs, its own rate counts."""
+    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0, verify=True)
+    copy.enter(Phase.COPYING, 1.0)
+    copy.advance(SIZE // 4, 11.0)
+
+    assert pytest.approx(30.0 + 40.0) == copy.time_left
+
+    copy.enter(Phase.VERIFYING, 41.0)
+    copy.advance(SIZE // 2, 51.0)
+
+    assert pytest.approx(10.0) == copy.time_left
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        (Phase.JOINING, "stopped before the first byte"),
+        (Phase.COPYING, "stopped at 16 GiB of 64 GiB"),
+        (Phase.FLUSHING, "stopped while flushing"),
+        (Phase.VERIFYING, "stopped while verifying, at 16 GiB of 64 GiB"),
+    ],
+)
+def test_an_interrupted_copy_is_incomplete(phase: Phase, expected: str) -> None:
     """Neither good nor failed: it can be resumed."""
     copy = Progress(target="/dev/sde", size=SIZE, began=0.0)
-    copy.enter("copies", 1.0)
+    copy.enter(phase, 1.0)
     copy.advance(SIZE // 4, 2.0)
 
-    assert "/dev/sde: NOT FINISHED, it copies: 16 GiB of 64 GiB" == outcome(copy)
-    assert "1 of 3 copies are good; 1 failed, 1 not finished" == tally([copied(), copy, failed("it broke")])
+    assert f"/dev/sde: INCOMPLETE: {expected}" == outcome(copy)
+    assert "1 of 3 copies are good; 1 failed, 1 incomplete; 5 s in total" == total(
+        [copied(), copy, failed("it broke")], 5.0
+    )

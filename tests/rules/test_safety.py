@@ -434,7 +434,7 @@ def test_what_would_be_lost_is_shown_before_it_is_asked() -> None:
         "    gpt table",
         "    /dev/sdb1 31 GiB vfat “PHOTOS”",
         "/srv/old.img  1 GiB",
-        "write an image of 1 GiB over all 2 of these? type yes: ",
+        "overwrite all 2 of these targets with an image of 1 GiB? type yes: ",
     ]
     assert (True, expected) == asked(STICK, NEW, OLD, answer="yes")
 
@@ -444,7 +444,7 @@ def test_only_yes_is_yes(answer: str, *, meant: bool) -> None:
     """A habit of pressing y writes over nothing."""
     told, lines = asked(STICK, answer=answer)
     assert meant is told
-    assert "write an image of 1 GiB over this? type yes: " == lines[-1]
+    assert "overwrite this target with an image of 1 GiB? type yes: " == lines[-1]
 
 
 def test_new_files_alone_are_not_asked_for() -> None:

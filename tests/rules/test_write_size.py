@@ -4,58 +4,58 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.write_size import LONGEST, MOST, WriteSize
+from fanoutfs.copying.write_size import LONGEST, LONGEST_WRITE, WriteSize
 from fanoutfs.settings import LARGEST_BLOCK
 from fanoutfs.units import MIB, PAGE
 
 
-def written(pieces: WriteSize, rate: float, calls: int) -> list[float]:
+def written(size: WriteSize, rate: float, calls: int) -> list[float]:
     """Give the seconds of so many writes at ``rate`` bytes per second."""
     seconds = []
     for _ in range(calls):
-        seconds.append(pieces.count * pieces.block / rate)
-        pieces.lasted(pieces.count, seconds[-1])
+        seconds.append(size.blocks * size.block / rate)
+        size.record(size.blocks, seconds[-1])
     return seconds
 
 
 def test_it_begins_with_a_block_and_doubles() -> None:
     """On a fast disk it is at its most after three writes, and stays there."""
-    pieces = WriteSize(MIB)
+    size = WriteSize(MIB)
     counts = []
     for _ in range(6):
-        counts.append(pieces.count)
-        pieces.lasted(pieces.count, 0.001)
+        counts.append(size.blocks)
+        size.record(size.blocks, 0.001)
 
     assert [1, 2, 4, 8, 8, 8] == counts
 
 
 def test_a_disk_that_stalls_gets_less() -> None:
     """Back to what would have taken half a second, and to a block when that is longer still."""
-    pieces = WriteSize(MIB)
-    written(pieces, 1e9, 10)
-    pieces.lasted(8, 2.0)
-    first = pieces.count
-    pieces.lasted(2, 60.0)
+    size = WriteSize(MIB)
+    written(size, 1e9, 10)
+    size.record(8, 2.0)
+    first = size.blocks
+    size.record(2, 60.0)
 
-    assert (2, 1) == (first, pieces.count)
+    assert (2, 1) == (first, size.blocks)
 
 
 def test_a_short_write_proves_nothing() -> None:
     """Fewer blocks than it said, as the ring had no more: that was quick is no reason for more."""
-    pieces = WriteSize(MIB)
-    written(pieces, 1e9, 3)
-    pieces.lasted(1, 0.001)
+    size = WriteSize(MIB)
+    written(size, 1e9, 3)
+    size.record(1, 0.001)
 
-    assert 8 == pieces.count
+    assert 8 == size.blocks
 
 
-@pytest.mark.parametrize("block", [PAGE, MIB, MOST, LARGEST_BLOCK])
+@pytest.mark.parametrize("block", [PAGE, MIB, LONGEST_WRITE, LARGEST_BLOCK])
 def test_never_less_than_a_block_nor_more_than_the_most(block: int) -> None:
     """Whatever a block's size."""
-    pieces = WriteSize(block)
-    written(pieces, 1e12, 30)
+    size = WriteSize(block)
+    written(size, 1e12, 30)
 
-    assert max(1, MOST // block) == pieces.count
+    assert max(1, LONGEST_WRITE // block) == size.blocks
 
 
 @given(st.floats(1e3, 1e11), st.sampled_from([PAGE, 64 * 1024, MIB, LARGEST_BLOCK]))
@@ -68,7 +68,7 @@ def test_no_write_lasts_longer_than_it_should(rate: float, block: int) -> None:
 @given(st.floats(1e6, 1e11))
 def test_writes_are_as_long_as_they_may_be(rate: float) -> None:
     """At a steady rate they come to last a quarter of a second at least, unless they are at their most."""
-    pieces = WriteSize(PAGE)
-    last = written(pieces, rate, 30)[-1]
+    size = WriteSize(PAGE)
+    last = written(size, rate, 30)[-1]
 
-    assert pieces.count == MOST // PAGE or last > LONGEST / 2 * 0.999
+    assert size.blocks == LONGEST_WRITE // PAGE or last > LONGEST / 2 * 0.999

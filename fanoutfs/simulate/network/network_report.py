@@ -7,6 +7,7 @@ from typing import Any
 from fanoutfs.settings import RUN
 from fanoutfs.simulate.network.groups import Group, Spread
 from fanoutfs.simulate.report import MOST_ROWS, aligned
+from fanoutfs.status.text import format_rate
 from fanoutfs.units import format_seconds, format_size
 
 SHOWN = 12
@@ -127,7 +128,7 @@ def _time(seconds: float | None) -> str:
 
 
 def _rate(rate: float) -> str:
-    return "unlimited" if rate == math.inf else f"{format_size(round(rate))}/s"
+    return "unlimited" if rate == math.inf else format_rate(rate)
 
 
 def _coarse(outcome: Spread) -> str:
