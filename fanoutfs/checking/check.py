@@ -9,10 +9,10 @@ from fanoutfs.errors import UnusableError, UsageError
 
 
 def check(source_path: str | None, image_size: int, target_paths: Sequence[str]) -> list[Candidate]:
-    """Give what is known of each target, in their order, once all of them may be written.
+    """Return what is known of each target, in their order, once all of them may be written.
 
     ``image_size`` is in bytes; ``source_path`` is None for a source that is on another computer. Nothing is
-    opened for writing and nothing is made. Raises UsageError when one is named twice, RefusedError with a
+    opened for writing and nothing is made. Raise UsageError when one is named twice, RefusedError with a
     line for each that may not be written, UnusableError for the source.
     """
     found = inspection.read(source_path, target_paths)

@@ -39,7 +39,7 @@ class Claimed:
 
 
 def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]:
-    """Open all targets or none; raises RefusedError with a line for each that could not be had."""
+    """Open all targets or none; raise RefusedError with a line for each that could not be had."""
     claimed, lines = [], []
     for candidate in candidates:
         try:
@@ -54,7 +54,7 @@ def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]
 
 
 def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
-    """Open a target so that no other program of good manners has it; raises UnusableError.
+    """Open a target so that no other program that asks for it alone has it; raise UnusableError.
 
     A disk is opened O_EXCL: the kernel then refuses whoever wants to mount it. Both are locked (flock), which
     keeps other copies away, also those that would read it. A new file is made with the rights that cp gives
@@ -114,7 +114,7 @@ def _hold(candidate: Candidate, fd: int) -> None:
 
 
 def _generation(fd: int) -> int:
-    """Give the count of media, 0 where the kernel keeps none (before Linux 5.15)."""
+    """Return the count of media, 0 where the kernel keeps none (before Linux 5.15)."""
     try:
         return int(struct.unpack("Q", fcntl.ioctl(fd, BLKGETDISKSEQ, bytes(8)))[0])
     except OSError as error:
@@ -130,7 +130,7 @@ def _changed(candidate: Candidate) -> str:
 
 
 def _refused(candidate: Candidate, error: OSError) -> UnusableError:
-    """Say in our words why it could not be opened."""
+    """Return the error for a target that could not be opened."""
     name = f"the target {candidate.path}"
     if candidate.kind == "disk" and error.errno == errno.EBUSY:
         return UnusableError(

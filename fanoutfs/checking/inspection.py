@@ -177,7 +177,7 @@ class _Reader:
         return "devtmpfs" if mount.point == "/dev" else "" if mount.kind == "tmpfs" else mount.kind
 
     def _beneath(self, entry: Entry) -> None:
-        """Enter what a device lies on, and who lies on it: the kernel says that on both sides."""
+        """Record what a device lies on, and who lies on it: the kernel says that on both sides."""
         begin, end = entry.begin, entry.begin + entry.device.size
         if entry.disk:
             self._put(entry.identity, Piece(base=entry.disk, begin=begin, end=end, exact=True))
@@ -194,13 +194,13 @@ class _Reader:
             pieces.append(piece)
 
     def _file(self, path: str, status: os.stat_result) -> str:
-        """Enter a file, and give its identity."""
+        """Record a file, and give its identity."""
         identity = file_identity(status)
         self._place(identity, path, status.st_dev)
         return identity
 
     def _place(self, identity: str, path: str, number: int) -> None:
-        """Enter where a file is, or will be: on the devices of its file system."""
+        """Record where a file is, or will be: on the devices of its file system."""
         if identity in self._paths:
             return
         self._paths[identity] = path
@@ -215,7 +215,7 @@ class _Reader:
             self._put(identity, Piece(base=base, files=True))
 
     def _bases(self, mount: Mount) -> list[str]:
-        """Give what a mounted file system is kept on."""
+        """Return what a mounted file system is kept on."""
         device = mounted_device(mount)
         if device in self._devices:
             return [device]
@@ -225,7 +225,7 @@ class _Reader:
         return next((sorted(group) for group in self._btrfs if base in group), [base])
 
     def _storage(self, path: str) -> str | None:
-        """Give the identity of the disk or file that the system names so."""
+        """Return the identity of the disk or file that the system names so."""
         try:
             plain, mount = follow(path, self._mounts)
             if mount is not None:
@@ -239,7 +239,7 @@ class _Reader:
         return self._file(plain, status) if stat.S_ISREG(status.st_mode) else None
 
     def _served(self, path: str, mount: Mount) -> str:
-        """Enter a file in a fanoutfs mount without looking at it: it lies on what is served there."""
+        """Record a file in a fanoutfs mount without looking at it: it lies on what is served there."""
         identity = served_identity(mount, path)
         if identity not in self._paths:
             self._paths[identity] = path

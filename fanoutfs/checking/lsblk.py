@@ -27,7 +27,7 @@ class Listed:
 
 
 def ask(disks: Sequence[str]) -> dict[str, Listed]:
-    """Give what lsblk says of these disks and all that is on them, by identity; nothing without lsblk."""
+    """Return what lsblk says of these disks and all that is on them, by identity; nothing without lsblk."""
     if not disks:
         return {}
     command = ["lsblk", "--json", "--bytes", "--output", COLUMNS, "--", *disks]
@@ -76,6 +76,6 @@ def _line(row: Mapping[str, Any], *, whole: bool) -> str:
 
 
 def _word(row: Mapping[str, Any], key: str) -> str:
-    """Give a field as text; a label is whatever stands on the disk, and must not steer the terminal."""
+    """Return a field as text; a label is whatever stands on the disk, and must not steer the terminal."""
     text = str(row.get(key) or "").strip()
     return "".join(sign if sign.isprintable() else "?" for sign in text)

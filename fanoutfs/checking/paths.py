@@ -11,9 +11,9 @@ LINKS = 40
 
 
 def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
-    """Give ``path`` absolute and free of links, and the fanoutfs mount that it lies in.
+    """Return ``path`` absolute and free of links, and the fanoutfs mount that it lies in.
 
-    In a mount the rest of the path is left as it is. Parts that are not there are, too. Raises OSError when
+    In a mount the rest of the path is left as it is. Parts that are not there are, too. Raise OSError when
     links go round, and when the working folder is gone.
     """
     points = {mount.point: mount for mount in mounts}
@@ -41,7 +41,7 @@ def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
 
 
 def within(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    """Give the mount in sight where this path, free of links, lies."""
+    """Return the mount in sight where this path, free of links, lies."""
     found = None
     for mount in mounts:
         inside = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")

@@ -1,4 +1,4 @@
-"""May these targets be written? Decided on what was found, before a byte is written. Pure.
+"""May these targets be written? Decided on what was found, before a byte is written. No I/O, no clock.
 
 A target is refused, in this order, and with every reason that holds:
 
@@ -90,7 +90,7 @@ class RefusedError(UnusableError):
 
 
 def named_twice(targets: Sequence[RequestedTarget]) -> str | None:
-    """Say which target was named twice, by whatever path or link; None when none was."""
+    """Return which target was named twice, by whatever path or link; None when none was."""
     for first, second in itertools.combinations(targets, 2):
         if first.identity and first.identity == second.identity:
             same = "" if first.named == second.named else f", as {first.named} and as {second.named}"
@@ -101,7 +101,7 @@ def named_twice(targets: Sequence[RequestedTarget]) -> str | None:
 def refusals(
     source: RequestedTarget | None, image_size: int, targets: Sequence[RequestedTarget], machine: StorageGraph
 ) -> list[str]:
-    """Give a line for each target that may not be written: which, why, and what to do.
+    """Return a line for each target that may not be written: which, why, and what to do.
 
     ``image_size`` is in bytes; a source that is not on this machine is None.
     """
@@ -118,7 +118,7 @@ def refusals(
 
 
 def _unfit(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
-    """Say why it is no place for an image at all."""
+    """Return why it is no place for an image at all."""
     match target.kind:
         case "unseen":
             yield f"can't be looked at: {target.failure}; check its name and rights"
@@ -142,7 +142,7 @@ def _unfit(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
 
 
 def _unmakeable(target: RequestedTarget) -> Iterator[str]:
-    """Say why a file that is not there can't be made."""
+    """Return why a file that is not there can't be made."""
     if target.parent == "missing":
         yield "can't be made: there is no such folder; make the folder first"
     elif target.parent == "closed":
@@ -182,7 +182,7 @@ def _way(way: Sequence[str], machine: StorageGraph) -> str:
 
 
 def _in_use(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
-    """Say what uses it, all in one reason, with the commands that end that."""
+    """Return what uses it, all in one reason, with the commands that end that."""
     uses = [*_mounts(target, machine), *_swaps(target, machine), *_stacks(target, machine)]
     uses = uses or list(_loops(target, machine))
     if not uses:
@@ -240,7 +240,7 @@ def _kinds(storages: Sequence[str], machine: StorageGraph) -> set[Kind]:
 
 
 def _taken_down(device: Device) -> str:
-    """Give the command that ends a volume."""
+    """Return the command that ends a volume."""
     name = shlex.quote(device.mapped)
     match device.kind:
         case "md":
@@ -282,7 +282,7 @@ def _whose(meeting: Meeting, machine: StorageGraph) -> str:
 
 
 def _lacking(target: RequestedTarget, image_size: int, machine: StorageGraph) -> Iterator[str]:
-    """Say what a disk lacks."""
+    """Return what a disk lacks."""
     device = machine.devices.get(target.identity)
     if device is None:
         return

@@ -1,4 +1,4 @@
-"""What lies on what: block devices and files as a graph, and which of them share bytes. Pure.
+"""What lies on what: block devices and files as a graph, and which of them share bytes. No I/O, no clock.
 
 A *storage* is a block device or a regular file. It is known by its identity, which is that of
 ``Source.identity``: ``disk-8:16``, or ``file-8:2-131`` (the device of its file system, and its inode).
@@ -100,23 +100,23 @@ class StorageGraph:
     swaps: Sequence[str] = ()
 
     def name(self, storage: str) -> str:
-        """Give the path by which a user knows it."""
+        """Return the path by which a user knows it."""
         device = self.devices.get(storage)
         if device is None:
             return self.paths.get(storage, storage)
         return f"/dev/mapper/{device.mapped}" if device.mapped else f"/dev/{device.name}"
 
     def disk_of(self, storage: str) -> str:
-        """Give the whole disk of a partition; any other storage is its own."""
+        """Return the whole disk of a partition; any other storage is its own."""
         device = self.devices.get(storage)
         return self.lies_on[storage][0].base if device and device.kind == "partition" else storage
 
     def below(self, storage: str) -> set[str]:
-        """Give all that it lies on, file systems apart; itself is not among them."""
+        """Return all that it lies on, file systems apart; itself is not among them."""
         return {extent.way[-1] for extent in self._extents(storage, files=False)} - {storage}
 
     def meeting(self, first: str, second: str, *, files: bool = True) -> Meeting | None:
-        """Say where two storages share bytes, by the shortest ways; None when they don't.
+        """Return where two storages share bytes, by the shortest ways; None when they don't.
 
         Without ``files``, what a file lies on does not count: then a file on a disk shares nothing with it.
         """

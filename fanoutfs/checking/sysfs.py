@@ -31,7 +31,7 @@ class Entry:
 
 
 def entries(sys: Path) -> list[Entry]:
-    """Read all block devices; raises OSError when there is no telling which there are."""
+    """Read all block devices; raise OSError when there is no telling which there are."""
     folders = {link.name: link.resolve() for link in sorted((sys / "class" / "block").iterdir())}
     names = {
         name: disk_identity(number) for name, folder in folders.items() if (number := _text(folder / "dev"))
@@ -40,7 +40,7 @@ def entries(sys: Path) -> list[Entry]:
 
 
 def btrfs(sys: Path) -> list[set[str]]:
-    """Give the devices of each mounted btrfs, whoever sees the mount."""
+    """Return the devices of each mounted btrfs, whoever sees the mount."""
     groups = []
     for folder in _listing(sys / "fs" / "btrfs"):
         numbers = {_text(device / "dev") for device in _listing(folder / "devices")}

@@ -47,7 +47,7 @@ class UnreadableError(TargetError):
 
 
 def failed(path: str, what: str, error: OSError) -> str:
-    """Give the line that says what can't be done with a target, why, and what to do."""
+    """Return the line that says what can't be done with a target, why, and what to do."""
     return f"the target {path} can't be {what}: {reason(error)}; {ADVICE.get(error.errno or 0, FAILING)}"
 
 
@@ -139,7 +139,7 @@ class Descriptor:
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer``, page-aligned memory, with what the disk has at ``offset``, a multiple of a page.
 
-        Raises UnreadableError, naming the place; any other TargetError is of an earlier write.
+        Raise UnreadableError, naming the place; any other TargetError is of an earlier write.
         """
         done = 0
         while done < len(buffer):
@@ -186,7 +186,7 @@ class Descriptor:
             raise self._failed("flushed to its disk", error) from error
 
     def _set_direct(self, *, on: bool) -> None:
-        """Have O_DIRECT set on the descriptor or not; raises OSError, EINVAL where it can't be had."""
+        """Have O_DIRECT set on the descriptor or not; raise OSError, EINVAL where it can't be had."""
         if on != self._flag:
             flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
             fcntl.fcntl(self.fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)
@@ -200,7 +200,7 @@ class Descriptor:
 
 
 def _without(pieces: list[memoryview], count: int) -> list[memoryview]:
-    """Give ``pieces`` without their first ``count`` bytes."""
+    """Return ``pieces`` without their first ``count`` bytes."""
     for number, piece in enumerate(pieces):
         if count < len(piece):
             return [piece[count:], *pieces[number + 1 :]]

@@ -24,12 +24,12 @@ _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_long, ctypes.c_long, ct
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
-    """Preallocate (mode 0) or give up ``length`` bytes at ``offset``, see its manual page. Raises OSError."""
+    """Preallocate (mode 0) or give up ``length`` bytes at ``offset``, see its manual page. Raise OSError."""
     _call(_libc.fallocate, fd, mode, offset, length)
 
 
 def sync_file_range(fd: int, offset: int, length: int, flags: int) -> None:
-    """Start or await the writing out of dirty pages, see its manual page. Raises OSError.
+    """Start or await the writing out of dirty pages, see its manual page. Raise OSError.
 
     It flushes neither metadata nor the disk's own cache: nothing is durable before an fsync.
     """

@@ -126,7 +126,7 @@ class Target:
         self.written += self._zero(offset, length)
 
     def _zero(self, offset: int, length: int) -> int:
-        """Make zeros of what is none yet; gives the bytes that had to be written for it."""
+        """Make zeros of what is none yet; return the bytes that had to be written for it."""
         if self.fresh:
             return 0
         # A file ends where the image ends, a disk may go on: of that only whole pages.
@@ -152,7 +152,7 @@ class Target:
                 self.read_into(offset + at, buffer[at : at + step])
 
     def differing(self, offset: int, pieces: Sequence[memoryview]) -> list[int]:
-        """Give the numbers of the adjoining ``pieces`` that the target has not got: for --resume.
+        """Return the numbers of the adjoining ``pieces`` that the target has not got: for --resume.
 
         What can't be read back counts as different: to be written anew is what a bad sector needs.
         """

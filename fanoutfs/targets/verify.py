@@ -38,7 +38,7 @@ def verify(
     """Read the target back past the page cache, all ``size`` bytes in order, and compare it block by block.
 
     ``digests`` has DIGEST_SIZE bytes for each block of the image (``digests.digest``). ``progress`` is
-    told how many bytes are done. Raises TargetError when a place can't be read.
+    told how many bytes are done. Raise TargetError when a place can't be read.
 
     One thread reads a chunk ahead, one takes the SHA-256 of all, this one the blocks' digests: reading and
     hashing release the GIL.
@@ -72,7 +72,7 @@ def _differing(offset: int, view: memoryview, block: int, digests: Digests) -> I
 
 
 def difference_message(path: str, differences: Sequence[Range]) -> str:
-    """Say in a line where the target is not what went by, one place at least, and what to do."""
+    """Return a line that says where the target is not what went by, one place at least, and what to do."""
     named = [f"{length} bytes at byte {offset}" for offset, length in differences[:NAMED]]
     if more := len(differences) - len(named):
         named.append(f"{more} more {'place' if more == 1 else 'places'}")

@@ -1,4 +1,4 @@
-"""When what was written without O_DIRECT is sent to the disk, so that it does not pile up in memory. Pure.
+"""When data written without O_DIRECT is sent to the disk, before it piles up in memory. No I/O, no clock.
 
 Left alone, the kernel lets memory fill with what is still to be written (vm.dirty_ratio), then stops the
 writer, and the fsync at the end has all the rest to do. So writing out is begun every START bytes, and who
@@ -33,7 +33,7 @@ class Behind:
     _begun_bytes: int = attrs.field(default=0, init=False)
 
     def wrote(self, offset: int, length: int) -> tuple[list[Range], list[Range]]:
-        """Enter a write; gives the ranges whose writing out is to be begun, then those to be waited for."""
+        """Record a write; return the ranges whose writing out is to be begun, then those to be waited for."""
         self._new.append((offset, length))
         self._new_bytes += length
         begin: list[Range] = []
