@@ -142,9 +142,9 @@ def head_of(on: Computers, mount: Mount) -> int:
 def begins(host: Host) -> dict[str, int]:
     """Give at which byte of the image each copy has begun that is under way on a host."""
     found = {}
-    for door in host.seen(RUNTIME).glob("*.door"):
+    for path in host.seen(RUNTIME).glob("*.sock"):
         with contextlib.suppress(OSError, FanoutError):
-            visitor = ControlConnection.to(door)
+            visitor = ControlConnection.to(path)
             try:
                 readers = visitor.request("status", BEGINS)["status"]["readers"]
             finally:

@@ -1,4 +1,4 @@
-"""A consumer's or a command's end of the control socket: plain blocking code."""
+"""The client's end of the control socket, for copies and commands: plain blocking code."""
 
 import array
 import contextlib
@@ -15,15 +15,15 @@ from fanoutfs.errors import FanoutError, UnusableError
 
 @attrs.define(eq=False)
 class ControlConnection:
-    """A visitor's end of the socket."""
+    """A client's connection to a producer."""
 
     socket: socket.socket
-    _begun: bytes = attrs.field(default=b"", init=False)
+    _buffer: bytes = attrs.field(default=b"", init=False)
     _fds: list[int] = attrs.field(factory=list, init=False)
 
     @classmethod
     def to(cls, path: Path) -> "ControlConnection":
-        """Connect; raises FileNotFoundError or ConnectionRefusedError when nobody is there."""
+        """Connect; raises FileNotFoundError or ConnectionRefusedError when no producer listens."""
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             found.connect(str(path))
@@ -32,44 +32,44 @@ class ControlConnection:
             raise
         return cls(found)
 
-    def send(self, word: str, **message: Any) -> None:
+    def send(self, kind: str, **message: Any) -> None:
         """Send a message; raises HungUpError."""
         try:
-            self.socket.sendall(packed({"word": word, **message}))
+            self.socket.sendall(packed({"type": kind, **message}))
         except (BrokenPipeError, ConnectionResetError) as error:
             raise HungUpError("the producer has ended") from error
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Wait for a message, so many seconds at most.
+        """Wait for a message, at most ``timeout`` seconds.
 
-        Raises HungUpError, UnusableError when nothing comes in time, or, when it is "refused" or "failed",
-        FanoutError with what it says.
+        Raises HungUpError, UnusableError when no message arrives in time, or, for a "refused" or "failed"
+        message, FanoutError with its text.
         """
         self.socket.settimeout(timeout)
-        while b"\n" not in self._begun:
+        while b"\n" not in self._buffer:
             try:
                 piece, ancillary = self._receive()
             except ConnectionResetError:
-                # It ended with something unread. That is told once; what it said before is still there.
+                # It ended with unread input. The kernel reports that once; what it sent before can be read.
                 piece, ancillary = self._receive()
             except TimeoutError as error:
-                mute = f"the producer has not answered for {timeout:g} seconds; was it stopped?"
-                raise UnusableError(mute) from error
+                text = f"the producer has not answered for {timeout:g} seconds; was it stopped?"
+                raise UnusableError(text) from error
             self._fds += descriptors(ancillary)
             if not piece:
                 raise HungUpError("the producer has ended")
-            self._begun += piece
-        line, self._begun = self._begun.split(b"\n", 1)
+            self._buffer += piece
+        line, self._buffer = self._buffer.split(b"\n", 1)
         message: Message = json.loads(line)
-        if message["word"] in ("refused", "failed"):
+        if message["type"] in ("refused", "failed"):
             raise FanoutError(message["error"])
         return message
 
-    def request(self, word: str, timeout: float | None = None, **message: Any) -> Message:
-        """Say and hear."""
-        # If it has hung up, it may have said why.
+    def request(self, kind: str, timeout: float | None = None, **message: Any) -> Message:
+        """Send a message and wait for the reply."""
+        # A producer that has closed the connection may have sent the reason first.
         with contextlib.suppress(HungUpError):
-            self.send(word, **message)
+            self.send(kind, **message)
         return self.receive(timeout)
 
     def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
@@ -78,10 +78,10 @@ class ControlConnection:
         return piece, ancillary
 
     def take_descriptors(self) -> list[int]:
-        """Give the descriptors that came; they are the caller's from now on."""
+        """Return the descriptors received so far; the caller owns them from now on."""
         fds, self._fds = self._fds, []
         return fds
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.socket.close()

@@ -1,25 +1,25 @@
-"""What a producer and those who come to it say to each other: JSON, one message per line, on a Unix socket.
+"""The messages on a producer's control socket: JSON, one message per line, on a Unix socket.
 
-A message may carry descriptors. Here is what both sides need, and the side of those who come, which is plain
-blocking code; the producer's side is ``door.py``.
+A message may carry file descriptors. This module has what both ends need; ``client.py`` is the client's end,
+``engine/control_server.py`` the producer's.
 
-=======  ==========================================  ===================================================
-word     who says it, with what                      answer
-=======  ==========================================  ===================================================
-join     a consumer: target, digests,                welcome: size, block, slots, tickets, start, term,
-         preferred_start, turn                       identity, origin, id; and the descriptors of
-                                                     memory, sheet, filled, freed
-resume   a consumer whose term has ended: block      resumed: term
-failed   the producer, to a consumer: error          (it hangs up)
-stay     a command, for whose consumers the          staying: size, block, identity, origin, head, others
-         producer shall live
-status   anybody                                     status: the document
-mount    a command: point, options                   mounted; then the command says what it answers;
-                                                     unmounted when it has ended
-refused  the producer, to any of these: error
-=======  ==========================================  ===================================================
+=======  =========================================  ====================================================
+type     sender, with which fields                  reply
+=======  =========================================  ====================================================
+join     a copy: target, digests,                   welcome: size, block, slots, grants, start, epoch,
+         preferred_start, turn                      identity, origin, id; with the descriptors of
+                                                    memory, grant table, filled, freed
+resume   a copy whose epoch has ended: block        resumed: epoch
+failed   the producer, to a copy: error             none; the producer closes the connection
+stay     a command, to keep the producer alive      staying: size, block, identity, origin, head, others
+         until its copies have joined
+status   any client                                 status: the status document
+mount    a command: point, allow_other, options     mounted; the command sends ``answers``; unmounted
+                                                    once the mount has ended
+refused  the producer, to any of these: error       none
+=======  =========================================  ====================================================
 
-Whoever hangs up has left.
+Closing the connection means leaving.
 """
 
 import array
@@ -30,26 +30,27 @@ from typing import Any
 from fanoutfs.errors import FanoutError
 
 MOST_FDS = 4
+"""The most descriptors that one message carries."""
 
 Message = dict[str, Any]
 
 
 class HungUpError(FanoutError):
-    """The other side has ended, or is about to; another one may be there a moment later."""
+    """The other end has ended, or is about to; a different producer may be there a moment later."""
 
 
 def packed(message: Message) -> bytes:
-    """Write a message as it goes over the socket."""
+    """Return the bytes of a message on the socket."""
     return json.dumps(message).encode() + b"\n"
 
 
 def with_descriptors(fds: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
-    """Give the ancillary data that carries descriptors (unix(7))."""
+    """Return the ancillary data that carries descriptors (unix(7))."""
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())] if fds else []
 
 
 def descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    """Take the descriptors out of it."""
+    """Return the descriptors that ancillary data carries."""
     fds = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

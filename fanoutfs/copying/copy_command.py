@@ -90,7 +90,7 @@ def _hold_producer(
             # It was about to end.
             producer.close()
             continue
-        image = Image.said(answer)
+        image = Image.from_message(answer)
         known = {image.origin, source.origin} - {None}
         if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:
             raise SourceChangedError(

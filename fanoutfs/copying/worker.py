@@ -135,7 +135,7 @@ class Worker:
             count = borrower.wait(self._write_size.blocks)
             if not count:
                 continue
-            grants = borrower.tickets(count)
+            grants = borrower.grants(count)
             blocks = range(borrower.turn.next, borrower.turn.next + count)
             views = [borrower.block(grant, block) for grant, block in zip(grants, blocks, strict=True)]
             began = time.monotonic()

@@ -1,11 +1,10 @@
-"""The door of an engine: a Unix socket at which consumers in other processes join, and at which it is asked.
+"""The producer's end of the control socket: consumers in other processes join it, and commands query it.
 
-``wire.py`` has the words. Only the same user and root are let in, as the kernel says who they are
-(SO_PEERCRED, unix(7)). A visitor that hangs up has left, however it ended: what it held is free as soon as
-that is seen.
+``control/messages.py`` defines the messages. Only the producer's user and root are accepted; the kernel
+reports a client's user (SO_PEERCRED, unix(7)). A client leaves by closing the connection, however its process
+ended: what it held is released as soon as the producer sees that.
 """
 
-import errno
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ import trio
 
 from fanoutfs.control.messages import Message, packed, with_descriptors
 from fanoutfs.engine.engine import Engine
-from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError, reason
+from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
@@ -28,21 +27,16 @@ from fanoutfs.system import proc
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-"""Visitors that may knock in one instant."""
+"""How many clients may connect at the same instant."""
 
 LONGEST = 65536
-"""Bytes of a visitor's message."""
-
-NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
-"""What accept(2) says when there is no room for another visitor now; they wait in the queue."""
-
-NO_ROOM_SECONDS = 0.5
+"""The most bytes of a client's message."""
 
 _UCRED = struct.Struct("=iII")
 
 
 def listen(path: Path) -> socket.socket:
-    """Open the door; whoever holds the source's claim may, and what a dead one has left there is removed."""
+    """Listen at ``path``, for the process that holds the producer lock; replaces a dead producer's socket."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     listener.bind(str(path))
@@ -52,170 +46,164 @@ def listen(path: Path) -> socket.socket:
 
 @attrs.define(eq=False)
 class ControlSession:
-    """The engine's end of one connection."""
+    """The producer's end of one connection."""
 
     socket: trio.socket.SocketType
     pid: int
     uid: int
-    _begun: bytes = attrs.field(default=b"", init=False)
+    _buffer: bytes = attrs.field(default=b"", init=False)
 
     @classmethod
     def of(cls, connected: trio.socket.SocketType) -> "ControlSession":
-        """See who has come."""
+        """Ask the kernel for the client's process and user."""
         pid, uid, _ = _UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         return cls(connected, pid, uid)
 
     async def receive(self) -> Message | None:
-        """Wait for a message; None when it has hung up. Raises ValueError for what is none."""
-        while b"\n" not in self._begun:
+        """Wait for a message; None when the client has closed. Raises ValueError for an invalid message."""
+        while b"\n" not in self._buffer:
             try:
                 piece = await self.socket.recv(LONGEST)
             except ConnectionResetError:
                 return None
             if not piece:
                 return None
-            self._begun += piece
-            if len(self._begun) > LONGEST:
+            self._buffer += piece
+            if len(self._buffer) > LONGEST:
                 raise ValueError("its message is too long")
-        line, self._begun = self._begun.split(b"\n", 1)
+        line, self._buffer = self._buffer.split(b"\n", 1)
         message: Message = json.loads(line)
         return message
 
-    async def send(self, word: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
-        """Send a message; one to a visitor that has left goes nowhere."""
-        left = packed({"word": word, **message})
+    async def send(self, kind: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
+        """Send a message; it is dropped if the client has left."""
+        left = packed({"type": kind, **message})
         ancillary = with_descriptors(fds)
         try:
             while left:
                 left = left[await self.socket.sendmsg([left], ancillary) :]
                 ancillary = []
         except (BrokenPipeError, ConnectionResetError):
-            log.debug("a visitor has left before it was answered")
+            log.debug("a client has left before it got its reply")
 
 
 class _HangUpError(Exception):
-    """The visitor is to be hung up on: it has to look for another producer."""
+    """The connection has to be closed: the client has to look for a different producer."""
 
 
 @attrs.define(eq=False)
 class ControlServer:
-    """Serves an engine's visitors."""
+    """Serves the clients of an engine."""
 
     engine: Engine
     listener: socket.socket
-    _letting_in: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def serve(self) -> None:
-        """Let them in until the engine is told to end; those who are in may stay until it has.
+        """Accept clients until the engine is told to end; connected clients may stay until it has ended.
 
-        Who knocks then waits for the claim, as if nobody had been here.
+        Later clients wait for the producer lock, as if there had been no producer.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._let_in, nursery)
+            nursery.start_soon(self._accept, nursery)
             await self.engine.told_to_end.wait()
-            self._shut()
+            self._stop_accepting()
 
-    def _shut(self) -> None:
+    def _stop_accepting(self) -> None:
         Path(self.listener.getsockname()).unlink(missing_ok=True)
-        self._letting_in.cancel()
+        self._accepting.cancel()
 
-    async def _let_in(self, nursery: trio.Nursery) -> None:
-        with self._letting_in, trio.socket.from_stdlib_socket(self.listener) as listener:
-            while True:
-                try:
-                    connected, _ = await listener.accept()
-                except OSError as error:
-                    if error.errno not in NO_ROOM:
-                        raise
-                    log.warning("who knocks has to wait: %s", reason(error))
-                    await trio.sleep(NO_ROOM_SECONDS)
-                    continue
-                nursery.start_soon(self._visit, ControlSession.of(connected))
+    async def _accept(self, clients: trio.Nursery) -> None:
+        with self._accepting:
+            listener = trio.SocketListener(trio.socket.from_stdlib_socket(self.listener))
+            await trio.serve_listeners(self._serve_client, [listener], handler_nursery=clients)
 
-    async def _visit(self, visitor: ControlSession) -> None:
-        with visitor.socket:
-            if visitor.uid not in (0, os.getuid()):
-                await visitor.send("refused", error="this producer is another user's")
-                return
-            try:
-                await self._converse(visitor)
-            except* _HangUpError:
-                log.info("process %d has to look for another producer", visitor.pid)
-            except* (ValueError, KeyError, TypeError, RecursionError) as group:
-                log.warning("process %d at the door is let go: %r", visitor.pid, _first(group))
-            except* Exception:
-                # A bug of ours costs this visitor its connection, and nobody else anything.
-                log.exception("process %d at the door is let go: this is a bug", visitor.pid)
+    async def _serve_client(self, stream: trio.SocketStream) -> None:
+        session = ControlSession.of(stream.socket)
+        if session.uid not in (0, os.getuid()):
+            await session.send("refused", error="this producer is another user's")
+            return
+        try:
+            await self._serve_requests(session)
+        except* _HangUpError:
+            log.info("process %d has to look for a different producer", session.pid)
+        except* (ValueError, KeyError, TypeError, RecursionError) as group:
+            log.warning(
+                "closing the connection of process %d: invalid message: %r", session.pid, _first(group)
+            )
+        except* Exception:
+            # A bug of ours costs this client its connection, and affects no other client.
+            log.exception("closing the connection of process %d: this is a bug", session.pid)
 
-    async def _converse(self, visitor: ControlSession) -> None:
-        """Answer a visitor until it hangs up."""
-        while (message := await visitor.receive()) is not None:
-            await self._answer(visitor, message)
+    async def _serve_requests(self, session: ControlSession) -> None:
+        """Answer a client's requests until it closes the connection."""
+        while (message := await session.receive()) is not None:
+            await self._answer(session, message)
 
-    async def _answer(self, visitor: ControlSession, message: Message) -> None:
-        match message["word"]:
+    async def _answer(self, session: ControlSession, message: Message) -> None:
+        match message["type"]:
             case "status":
-                await visitor.send("status", status=self.engine.status())
+                await session.send("status", status=self.engine.status())
             case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
                 raise _HangUpError
             case "stay":
                 await self.engine.begin_at_head()
                 others = self.engine.users
                 with self.engine.in_use():
-                    await visitor.send(
+                    await session.send(
                         "staying", **self._image(), head=self.engine.ring.rules.head, others=others
                     )
-                    await self._converse(visitor)
+                    await self._serve_requests(session)
             case "join":
                 try:
-                    await self._join(visitor, message)
+                    await self._join(session, message)
                 except UnusableError as error:
-                    await visitor.send("refused", error=str(error))
+                    await session.send("refused", error=str(error))
             case "mount":
-                await self._mount(visitor, message)
-            case word:
-                raise ValueError(f"{word!r} is no word")
+                await self._mount(session, message)
+            case kind:
+                raise ValueError(f"unknown message type {kind!r}")
 
     # Consumers
 
-    async def _join(self, visitor: ControlSession, message: Message) -> None:
+    async def _join(self, session: ControlSession, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
         turn, start, verify = message["turn"], message["preferred_start"], bool(message["digests"])
         if verify:
             await engine.digests.ready()
         await engine.begin_at_head()
         with engine.lend(
-            pid=visitor.pid,
-            command=proc.read(visitor.pid, "comm").rstrip("\n"),
+            pid=session.pid,
+            command=proc.read(session.pid, "comm").rstrip("\n"),
             target=str(message["target"]),
             turn=None if turn is None else _turn(turn, blocks),
             preferred_start=None if start is None else _block(start, blocks),
             verify=verify,
         ) as lender:
-            await visitor.send(
+            await session.send(
                 "welcome",
-                fds=(engine.ring.memory.fd, lender.sheet.fd, lender.filled_fd, lender.freed_fd),
+                fds=(engine.ring.memory.fd, lender.grant_table.fd, lender.filled_fd, lender.freed_fd),
                 id=lender.id,
                 **self._image(),
                 slots=engine.ring.rules.slots,
-                tickets=lender.tickets,
+                grants=lender.capacity,
                 start=lender.turn.start,
-                term=lender.sheet.term,
+                epoch=lender.grant_table.epoch,
             )
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(lender.run)
-                    await self._listen(visitor, lender)
+                    await self._serve_consumer(session, lender)
                     nursery.cancel_scope.cancel()
             except* ClosingError as closing:
                 raise _HangUpError from closing
             except* FanoutError as group:
                 error = _first(group)
                 log.warning("the copy to %s ends: %s", lender.target, error)
-                await visitor.send("failed", error=str(error))
+                await session.send("failed", error=str(error))
 
     def _image(self) -> dict[str, Any]:
-        """Give what a consumer has to know of the image: ``borrower.Image``."""
+        """Return what a client has to know of the image: ``borrower.Image``."""
         ring = self.engine.ring
         source = self.engine.source
         return {
@@ -225,39 +213,39 @@ class ControlServer:
             "block": ring.block,
         }
 
-    async def _listen(self, visitor: ControlSession, lender: Lender) -> None:
-        """Hear a consumer until it hangs up."""
-        while (message := await visitor.receive()) is not None:
-            if message["word"] != "resume":
-                raise ValueError(f"{message['word']!r} is no word of a consumer")
+    async def _serve_consumer(self, session: ControlSession, lender: Lender) -> None:
+        """Answer a consumer's messages until it closes the connection."""
+        while (message := await session.receive()) is not None:
+            if message["type"] != "resume":
+                raise ValueError(f"a consumer can't send a message of type {message['type']!r}")
             lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
-            await visitor.send("resumed", term=lender.sheet.term)
+            await session.send("resumed", epoch=lender.grant_table.epoch)
 
     # Mounts
 
-    async def _mount(self, visitor: ControlSession, message: Message) -> None:
-        """Mount for the command that asks; its connection lasts as long as the mount."""
+    async def _mount(self, session: ControlSession, message: Message) -> None:
+        """Mount for the command that requests it; its connection lasts as long as the mount."""
         settings = MountSettings(allow_other=bool(message["allow_other"]), options=tuple(message["options"]))
 
         async def ready() -> None:
-            await visitor.send("mounted")
-            said = (await visitor.receive() or {"answers": "its command has ended"})["answers"]
-            if said:
-                raise UnusableError(f"{message['point']} does not answer: {said}")
+            await session.send("mounted")
+            reply = await session.receive() or {"answers": "its command has ended"}
+            if problem := reply["answers"]:
+                raise UnusableError(f"{message['point']} does not answer: {problem}")
             log.info("%s is mounted on %s", self.engine.source.path, message["point"])
 
         try:
             await self.engine.mount(Path(message["point"]), settings, ready)
         except (UnusableError, UsageError) as error:
             log.info("a mount was refused: %s", error)
-            await visitor.send("refused", error=str(error))
+            await session.send("refused", error=str(error))
         else:
-            await visitor.send("unmounted")
+            await session.send("unmounted")
 
 
 def _block(value: object, end: int) -> int:
     if not isinstance(value, int) or not 0 <= value < end:
-        raise ValueError(f"{value!r} is no block")
+        raise ValueError(f"{value!r} is not a block")
     return value
 
 
@@ -268,6 +256,6 @@ def _turn(value: Any, blocks: int) -> Turn:
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    """Give an error of a group, whatever it is nested in."""
+    """Return the first error of a group of groups."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

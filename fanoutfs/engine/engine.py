@@ -243,7 +243,7 @@ class Engine:
                 command=command,
                 target=target,
                 turn=turn,
-                tickets=max(1, min(2 * rules.run, rules.slots)),
+                capacity=max(1, min(2 * rules.run, rules.slots)),
                 window=self._window,
                 digests=self.digests if verify else None,
             )

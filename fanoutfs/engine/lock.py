@@ -18,7 +18,7 @@ from fanoutfs.system.runtime_dir import runtime_folder
 
 def socket_path(identity: str) -> Path:
     """Give the path of the socket at which the producer of a source is asked."""
-    return runtime_folder() / f"{identity}.door"
+    return runtime_folder() / f"{identity}.sock"
 
 
 @attrs.define(eq=False)

@@ -1,9 +1,11 @@
-"""Where the log goes: the terminal in the foreground, a file that --log names, else syslog."""
+"""Where the log goes: to the terminal in the foreground, to the file that --log names, or else to syslog."""
 
 import logging
 import logging.handlers
 import os
 from pathlib import Path
+
+import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.runtime_dir import runtime_folder
@@ -12,15 +14,32 @@ SYSLOG = Path("/dev/log")
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+REPEAT_SECONDS = 10.0
+"""Out of descriptors, trio logs a failed accept(2) ten times a second; one line in this time is enough."""
+
+
+@attrs.define(eq=False)
+class _Seldom:
+    """A log filter that passes one record in REPEAT_SECONDS, without its traceback."""
+
+    _next: float = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created < self._next:
+            return False
+        self._next = record.created + REPEAT_SECONDS
+        record.exc_info = None
+        return True
+
 
 def configure(path: Path | None, *, foreground: bool) -> str | None:
     """Send all loggers of this process there; raises UnusableError when the file can't be written.
 
-    Without --log and without a syslog the daemon's log is a file in the runtime folder, made when there is a
-    warning: nobody would remove those of all copies that went well. Gives the file's name in that case: the
-    user could not guess it.
+    Without --log and without a syslog the daemon's log is a file in the runtime folder, created at the first
+    warning: nobody would remove the logs of all copies that went well. Return the file's name in that case:
+    the user could not guess it.
     """
-    told = None
+    log_path = None
     handler: logging.Handler
     if path is None and foreground:
         handler = logging.StreamHandler()
@@ -31,18 +50,19 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
     else:
         if path is None:
             path = runtime_folder() / f"log-{os.getpid()}"
-            told = str(path)
+            log_path = str(path)
         try:
-            handler = logging.FileHandler(path, delay=told is not None)
+            handler = logging.FileHandler(path, delay=log_path is not None)
         except OSError as error:
-            message = f"the log {path} can't be written: {reason(error)}; name another with --log"
+            message = f"the log {path} can't be written: {reason(error)}; name a different file with --log"
             raise UnusableError(message) from error
         handler.setFormatter(logging.Formatter(FORMAT))
-        if told is not None:
+        if log_path is not None:
             handler.setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    # It has a line for each request.
+    # httpx logs each request at INFO.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    return told
+    logging.getLogger("trio.serve_listeners").addFilter(_Seldom())
+    return log_path

@@ -1,8 +1,8 @@
-"""The consumer's side of the shared memory: joins a producer, waits for blocks, and frees what it has copied.
+"""The consumer's end of a lease on the ring: joins a producer, waits for blocks, frees those it copied.
 
-Plain blocking code, for a process of its own. Blocks are unrolled: from ``start`` to ``start`` plus the
-image's number of them. ``sheet.py`` says what a term is, and why a copy is right if and only if the term is
-still the same after it: that is what ``free`` answers.
+Plain blocking code, for a process of its own. Blocks are unrolled: they count from the turn's ``start`` to
+``start`` plus the number of the image's blocks. ``grant_table.py`` defines an epoch, and explains why a copy
+is right if and only if the epoch is the same before and after it, which is what ``free`` returns.
 """
 
 import os
@@ -18,27 +18,27 @@ from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.turn import Turn
 
 ANSWER_SECONDS = 15.0
-"""A producer is given so long for a welcome."""
+"""How long to wait for a producer's welcome."""
 
 
 @attrs.frozen
 class Image:
-    """What a producer replicates: bytes of the image and of a block, and which source it is."""
+    """What a producer replicates: the size of the image and of a block in bytes, and which source it is."""
 
     size: int
     block: int
     identity: str
     origin: str | None
-    """What its bytes are known by where they come from; None: nobody has said."""
+    """The identity of the data on the computer that it comes from; None: unknown."""
 
     @classmethod
-    def said(cls, message: Message) -> "Image":
-        """Take it from what a producer has said."""
+    def from_message(cls, message: Message) -> "Image":
+        """Read it from a "welcome" or "staying" message."""
         return cls(message["size"], message["block"], message["identity"], message["origin"])
 
     @property
     def blocks(self) -> int:
-        """How many blocks it has; the last may be shorter."""
+        """The number of blocks; the last may be shorter."""
         return -(-self.size // self.block)
 
 
@@ -51,16 +51,16 @@ class Borrower:
     turn: Turn
     _connection: ControlConnection
     _memory: ReadOnlyMemory
-    _sheet: GrantTable
+    _grant_table: GrantTable
     _filled: int
     _freed: int
-    _term: int
-    """As the producer has said it: read from the sheet it may be the number of one that came after."""
-    _term_began: int = attrs.field(init=False)
+    _epoch: int
+    """As the producer's message gave it: the table may show a later epoch by the time it is read."""
+    _epoch_began: int = attrs.field(init=False)
     _poll: select.poll = attrs.field(factory=select.poll, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._term_began = self.turn.next
+        self._epoch_began = self.turn.next
         self._poll.register(self._filled, select.POLLIN)
         self._poll.register(self._connection.socket, select.POLLIN)
 
@@ -78,7 +78,7 @@ class Borrower:
 
         ``turn``: continue a turn that began with a different producer.
 
-        The connection is this object's from now on. Raises HungUpError, or FanoutError when refused.
+        This object owns the connection from now on. Raises HungUpError, or FanoutError when refused.
         """
         request: dict[str, Any] = {
             "target": target,
@@ -91,8 +91,8 @@ class Borrower:
         except BaseException:
             connection.close()
             raise
-        memory, sheet, filled, freed = connection.take_descriptors()
-        image = Image.said(welcome)
+        memory, table, filled, freed = connection.take_descriptors()
+        image = Image.from_message(welcome)
         start = welcome["start"]
         return cls(
             welcome["id"],
@@ -100,28 +100,28 @@ class Borrower:
             turn or Turn(start, start),
             connection,
             ReadOnlyMemory(memory, welcome["slots"], image.block),
-            GrantTable.see(sheet, welcome["tickets"]),
+            GrantTable.attach(table, welcome["grants"]),
             filled,
             freed,
-            welcome["term"],
+            welcome["epoch"],
         )
 
     @property
     def end(self) -> int:
-        """One past the last block of its turn."""
+        """One past the last block of the turn."""
         return self.turn.start + self.image.blocks
 
     def wait(self, most: int, seconds: float | None = None) -> int:
-        """Wait until there is a block to copy, or so many seconds; take ``most`` at most, and say how many.
+        """Wait until a block can be copied, at most ``seconds``; return how many can be, at most ``most``.
 
-        It may be none though the time is not over.
+        The result may be 0 before the time is over.
 
-        Raises HungUpError when the producer has ended, FanoutError when it says why there will be no more.
+        Raises HungUpError when the producer has ended, FanoutError with the reason for an early end.
         """
         ready = self._poll.poll(None if seconds is None else seconds * 1000)
         if any(fd == self._connection.socket.fileno() for fd, _ in ready):
             message = self._connection.receive(ANSWER_SECONDS)
-            raise HungUpError(f"the producer says {message['word']!r} unasked")
+            raise HungUpError(f"the producer sent an unexpected message: {message['type']!r}")
         count = 0
         while count < most:
             try:
@@ -129,27 +129,27 @@ class Borrower:
             except BlockingIOError:
                 break
             count += 1
-        if self._sheet.term != self._term:
+        if self._grant_table.epoch != self._epoch:
             self._resume()
             return 0
         return count
 
-    def tickets(self, count: int) -> list[Grant]:
-        """Give the tickets of the next ``count`` blocks, which ``wait`` has taken."""
-        first = self.turn.next - self._term_began
-        return [self._sheet.read(number) for number in range(first, first + count)]
+    def grants(self, count: int) -> list[Grant]:
+        """Return the grants of the next ``count`` blocks, which ``wait`` has returned."""
+        first = self.turn.next - self._epoch_began
+        return [self._grant_table.read(number) for number in range(first, first + count)]
 
-    def block(self, ticket: Grant, place: int) -> memoryview:
-        """Give a block where it lies; it is read-only, and page-aligned."""
+    def block(self, grant: Grant, place: int) -> memoryview:
+        """Return a granted block in shared memory, without copying it; read-only and page-aligned."""
         begin = place % self.image.blocks * self.image.block
-        return self._memory.slot(ticket.slot)[: self.image.size - begin]
+        return self._memory.slot(grant.slot)[: self.image.size - begin]
 
     def free(self, count: int) -> bool:
-        """Say that the next ``count`` blocks are copied, and go on behind them.
+        """Free the next ``count`` blocks after copying them, and advance past them.
 
-        False: they are not, for the producer had taken them back before; copy them again.
+        False: the producer had revoked them before; copy them again.
         """
-        if self._sheet.term != self._term:
+        if self._grant_table.epoch != self._epoch:
             self._resume()
             return False
         self.turn = self.turn.advanced(count)
@@ -157,19 +157,19 @@ class Borrower:
         return True
 
     def _resume(self) -> None:
-        """Begin a new term where it is."""
+        """Begin a new epoch at the next block to copy."""
         while True:
             try:
                 os.eventfd_read(self._filled)
             except BlockingIOError:
                 break
-        self._term = self._connection.request("resume", block=self.turn.next)["term"]
-        self._term_began = self.turn.next
+        self._epoch = self._connection.request("resume", block=self.turn.next)["epoch"]
+        self._epoch_began = self.turn.next
 
     def close(self) -> None:
-        """Leave."""
+        """Leave the producer."""
         self._connection.close()
         self._memory.close()
-        self._sheet.close()
+        self._grant_table.close()
         os.close(self._filled)
         os.close(self._freed)

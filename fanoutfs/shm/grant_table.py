@@ -1,17 +1,17 @@
-"""The sheet: what the producer tells one consumer about the blocks it may copy, in memory that both see.
+"""The grant table: where a consumer finds the blocks that it may copy, in memory shared with the producer.
 
-Blocks are *granted* to a consumer in the order of its way, each with a *ticket*: in which slot it lies, and
-its digest where the consumer verifies. The n-th ticket of a *term* is for the n-th block from where the
-term began, and stands at place n modulo their number. How many there are says the eventfd *filled*, a
-counting semaphore; how many the consumer has copied says *freed*. The producer never writes a ticket over
-one whose block is not freed.
+The producer *grants* blocks to a consumer in the order in which the consumer copies them. A *grant* is the
+slot that holds the block and, if the consumer verifies, the block's digest. The n-th grant of an *epoch* is
+for the n-th block after the epoch's first, and is written at index n modulo the table's capacity. The eventfd
+*filled*, a counting semaphore, counts the granted blocks; *freed* counts those that the consumer has copied.
+The producer overwrites a grant only after its block was freed.
 
-A term ends when the producer takes back what it had granted (the consumer took nothing for too long, and
-others need the slots): its number changes, *before* a slot is used for anything else. So whoever has copied
-a block, and finds the same term afterwards as before, has copied the right bytes; who finds another must
-copy that block again.
+An epoch ends when the producer revokes what it had granted, because the consumer copied nothing for too long
+and other readers need the slots. The epoch's number changes *before* a slot is reused. So a consumer that
+finds the same epoch after copying a block as before has copied the right bytes; if the epoch has changed, it
+has to copy the block again.
 
-The producer writes the sheet, the consumer only reads it; each number lies in one aligned word.
+The producer writes the table, the consumer only reads it; each number lies in one aligned machine word.
 """
 
 import mmap
@@ -24,10 +24,10 @@ from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.ring.memory import seal
 from fanoutfs.units import PAGE
 
-_TERM = struct.Struct("@Q")
-_TICKET = struct.Struct(f"@I12x{DIGEST_SIZE}s")
+_EPOCH = struct.Struct("@Q")
+_GRANT = struct.Struct(f"@I12x{DIGEST_SIZE}s")
 _FIRST = PAGE
-"""Where the tickets begin."""
+"""The offset of the first grant."""
 
 
 @attrs.frozen
@@ -36,59 +36,59 @@ class Grant:
 
     slot: int
     digest: bytes
-    """Of zeros where none was asked for."""
+    """All zeros if the consumer does not verify."""
 
 
 @attrs.define(eq=False)
 class GrantTable:
-    """Tickets for ``tickets`` blocks at a time; made by the producer or seen by the consumer."""
+    """Grants for ``capacity`` blocks at a time; the producer creates it, the consumer attaches to it."""
 
     fd: int
-    tickets: int
+    capacity: int
     _map: mmap.mmap
 
     @classmethod
-    def make(cls, tickets: int) -> "GrantTable":
-        """Make one, of the first term, that only this process can write."""
-        size = _FIRST + tickets * _TICKET.size
-        fd = os.memfd_create("fanoutfs-sheet", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    def create(cls, capacity: int) -> "GrantTable":
+        """Create a table, in its first epoch, that only this process can write."""
+        size = _FIRST + capacity * _GRANT.size
+        fd = os.memfd_create("fanoutfs-grants", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(fd, size)
-            sheet = cls(fd, tickets, mmap.mmap(fd, size))
+            table = cls(fd, capacity, mmap.mmap(fd, size))
         except OSError:
-            # The mapping wants a descriptor of its own.
+            # mmap needs a second descriptor, and there may be none left.
             os.close(fd)
             raise
         seal(fd)
-        return sheet
+        return table
 
     @classmethod
-    def see(cls, fd: int, tickets: int) -> "GrantTable":
-        """See one that the producer has made; the descriptor is this object's from now on."""
-        return cls(fd, tickets, mmap.mmap(fd, _FIRST + tickets * _TICKET.size, prot=mmap.PROT_READ))
+    def attach(cls, fd: int, capacity: int) -> "GrantTable":
+        """Map the table that a producer created, read-only; this object owns the descriptor from now on."""
+        return cls(fd, capacity, mmap.mmap(fd, _FIRST + capacity * _GRANT.size, prot=mmap.PROT_READ))
 
     @property
-    def term(self) -> int:
-        """The number of the term that is under way."""
-        number: int = _TERM.unpack_from(self._map, 0)[0]
+    def epoch(self) -> int:
+        """The number of the current epoch."""
+        number: int = _EPOCH.unpack_from(self._map, 0)[0]
         return number
 
-    def next_term(self) -> None:
-        """End the term."""
-        _TERM.pack_into(self._map, 0, self.term + 1)
+    def next_epoch(self) -> None:
+        """End the epoch."""
+        _EPOCH.pack_into(self._map, 0, self.epoch + 1)
 
     def write(self, number: int, slot: int, digest: bytes) -> None:
-        """Write the ticket for the ``number``-th block of the term."""
-        _TICKET.pack_into(self._map, self._at(number), slot, digest)
+        """Write the grant for the ``number``-th block of the epoch."""
+        _GRANT.pack_into(self._map, self._offset(number), slot, digest)
 
     def read(self, number: int) -> Grant:
-        """Read it."""
-        return Grant(*_TICKET.unpack_from(self._map, self._at(number)))
+        """Return the grant for the ``number``-th block of the epoch."""
+        return Grant(*_GRANT.unpack_from(self._map, self._offset(number)))
 
-    def _at(self, number: int) -> int:
-        return _FIRST + number % self.tickets * _TICKET.size
+    def _offset(self, number: int) -> int:
+        return _FIRST + number % self.capacity * _GRANT.size
 
     def close(self) -> None:
-        """Let go of it."""
+        """Unmap the table and close its descriptor."""
         self._map.close()
         os.close(self.fd)

@@ -1,24 +1,29 @@
-"""The producer's side of one consumer in another process: blocks are granted to it, and freed by it.
+"""The producer's end of a lease on the ring: grants blocks to one consumer in another process.
 
-Blocks are given to it as soon as they come, with a ticket each and a post of *filled*: ``_give_nowait`` is
-called by the ring when it was filled, and when something was freed. Three tasks do the waiting. ``_ask``
-waits for the next block when the consumer has nothing in hand and that block is not there, which is an ask
-like any reader's, so that the rules know of it; and for digests. ``_take`` waits for *freed*, and moves the
-consumer on. ``_watch`` looks whether it is dormant. (Were the giving a task's, too, to wake it each time
-would take more than half of the engine's processor time with eight consumers.)
+Blocks are granted as soon as they are in the ring: the ring calls ``_grant_nowait`` when a block was filled
+or freed; it writes the grants and posts *filled* once per block. Three tasks do the waiting:
 
-Who holds granted blocks for ``patience`` seconds and frees none (it was stopped, or its target hangs) is
-dormant by the rules, and then its *term* ends: what it has in hand is taken back, so that it holds nobody.
-``sheet.py`` says why its copy is right all the same. When it goes on, it asks for a new term from the block
-where it really is.
+- ``_request`` waits for the next block when the consumer holds none and that block is not in the ring. It is
+  a request like any reader's, so the ring's rules see it. It also waits for digests.
+- ``_take`` waits for *freed*, and advances the consumer.
+- ``_watch`` checks whether the consumer is dormant.
 
-Invariants: ``freed <= granted <= freed + window``; the blocks from ``freed`` to ``granted`` are granted by
-the rules, and the tickets on the sheet are those of these blocks; after ``close`` nothing is granted.
+(If a task did the granting, waking it each time would take more than half of the engine's processor time
+with eight consumers.)
+
+A consumer that holds granted blocks and frees none for ``patience`` seconds (it was stopped, or its target
+hangs) is dormant by the rules, and its *epoch* ends: the blocks it holds are revoked, so that it blocks no
+other reader. ``grant_table.py`` explains why its copy is right all the same. When the consumer continues, it
+requests a new epoch at the block that it has reached.
+
+Invariants: ``freed <= granted <= freed + window``; the rules have granted exactly the blocks from ``freed``
+to ``granted``, and the table holds their grants; after ``close`` no block is granted.
 """
 
 import contextlib
 import os
 from collections.abc import Callable, Container
+from enum import Enum
 
 import attrs
 import trio
@@ -35,14 +40,29 @@ from fanoutfs.shm.turn import Turn
 _NO_DIGEST = bytes(DIGEST_SIZE)
 
 _LEAST_WAIT = 0.01
-"""Seconds; a dormant one that just was not, by a rounding, is looked at again so much later."""
+"""Seconds until the next check of a consumer that a rounding error kept from being dormant."""
+
+
+class Lease(Enum):
+    """The states of a lease; TRANSITIONS has their order."""
+
+    REVOKED = "no epoch is under way; the consumer has to begin one"
+    GRANTING = "blocks are granted as soon as they are in the ring"
+    REQUESTING = "the consumer holds no block, and a request for its next one waits in the ring"
+
+
+TRANSITIONS = {
+    Lease.REVOKED: {Lease.GRANTING},  # an epoch begins
+    Lease.GRANTING: {Lease.REQUESTING, Lease.REVOKED},  # the next block is missing; the consumer is dormant
+    Lease.REQUESTING: {Lease.GRANTING},  # the request was answered, or failed
+}
 
 
 @attrs.define(eq=False, kw_only=True)
 class Lender(Observer):
-    """One consumer that copies out of the ring itself; blocks are unrolled from ``start`` to once round.
+    """One consumer that copies out of the ring itself; blocks are unrolled, from the turn's start on.
 
-    Made with nothing left behind when it can't be (OSError: this process has too many descriptors).
+    Raises OSError when this process has too many descriptors; no resource is held then.
     """
 
     ring: Ring
@@ -51,53 +71,51 @@ class Lender(Observer):
     command: str
     target: str
     turn: Turn
-    """As it was when the consumer joined; just begun, unless the consumer had a producer before."""
-    tickets: int
-    """Most blocks that it may have in hand."""
+    """As it was when the consumer joined; at its start, unless the consumer had a producer before."""
+    capacity: int
+    """The most blocks that the consumer may hold."""
     window: Callable[[int], int]
-    """Gives how many it may have in hand now that it has so many."""
+    """Returns how many blocks the consumer may hold now, given how many it holds."""
     digests: DigestSource | None = None
-    """Where the digests come from, if it verifies."""
-    sheet: GrantTable = attrs.field(init=False)
+    """The source of the digests, if the consumer verifies."""
+    grant_table: GrantTable = attrs.field(init=False)
     filled_fd: int = attrs.field(init=False)
-    """The eventfd that is posted for each block that it may copy."""
+    """The eventfd that this end posts once per granted block."""
     freed_fd: int = attrs.field(init=False)
-    """The one that it posts for each that it has copied."""
+    """The eventfd that the consumer posts once per copied block."""
     point: Cursor = attrs.field(init=False)
     delivered: int = attrs.field(default=0, init=False)
-    """Bytes that it has copied, those copied again included."""
+    """Bytes copied, including those copied again."""
     kind: str = attrs.field(default="copy", init=False)
-    _term_began: int = attrs.field(init=False)
+    _state: Lease = attrs.field(default=Lease.REVOKED, init=False)
+    _epoch_began: int = attrs.field(init=False)
     _granted: int = attrs.field(init=False)
     _freed: int = attrs.field(init=False)
-    _fresh: bool = attrs.field(default=True, init=False)
-    _revoked: bool = attrs.field(default=False, init=False)
-    _asks: bool = attrs.field(default=False, init=False)
-    """It has nothing in hand, and waits for its next block."""
     _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when ``_request`` may have something to do."""
 
     def __attrs_post_init__(self) -> None:
         flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
         with contextlib.ExitStack() as undo:
-            self.sheet = GrantTable.make(self.tickets)
-            undo.callback(self.sheet.close)
+            self.grant_table = GrantTable.create(self.capacity)
+            undo.callback(self.grant_table.close)
             self.filled_fd = os.eventfd(0, flags)
             undo.callback(os.close, self.filled_fd)
             self.freed_fd = os.eventfd(0, flags)
             undo.pop_all()
         self.point = self.ring.open(self.id, self.turn.start * self.ring.block)
-        self._begin(self.turn.next)
+        self._begin_epoch(self.turn.next)
 
     # What the status shows
 
     @property
     def start(self) -> int:
-        """The byte of the image at which it began."""
+        """The byte of the image at which its turn began."""
         return self.turn.start * self.ring.block
 
     @property
     def position(self) -> int:
-        """Where on the image the first byte lies that it has not copied."""
+        """The byte of the image that it copies next."""
         return self._freed % self.ring.rules.blocks * self.ring.block
 
     @property
@@ -107,68 +125,71 @@ class Lender(Observer):
 
     @property
     def sequential(self) -> bool:
-        """It goes straight on."""
+        """A copy reads the image in order."""
         return True
 
     # Serving
 
     async def run(self) -> None:
-        """Grant it blocks until it is cancelled; raises what ends its wait: SourceBrokeError and the like.
+        """Grant blocks until cancelled. Raises the error that ends a wait: SourceBrokeError and the like.
 
-        Cancelled: what it had in hand stays granted until ``close``.
+        Cancelled: the blocks that the consumer holds stay granted until ``close``.
         """
         with self.ring.observed_by(self):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._ask)
+                nursery.start_soon(self._request)
                 nursery.start_soon(self._take)
                 nursery.start_soon(self._watch)
 
-    def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (whatever came, all is looked at)
-        """Grant the blocks that have come, if they can be granted at once."""
-        self._give_nowait()
+    def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (it looks at the whole ring)
+        """Grant the blocks that have been read, if they can be granted at once."""
+        self._grant_nowait()
 
     def resume(self, block: int) -> None:
-        """Begin a new term at an unrolled block; the consumer has none in hand, and waits for the answer."""
-        if not self._revoked or not self.turn.start <= block <= self.point.end:
-            raise ValueError(f"it can't go on at block {block}")
-        _drain(self.freed_fd, self.tickets)
-        _drain(self.filled_fd, self.tickets)
-        self._begin(block)
+        """Begin a new epoch at an unrolled block; the consumer holds none, and waits for the reply."""
+        if self._state is not Lease.REVOKED or not self.turn.start <= block <= self.point.end:
+            raise ValueError(f"it can't resume at block {block}")
+        _drain(self.freed_fd, self.capacity)
+        _drain(self.filled_fd, self.capacity)
+        self._begin_epoch(block)
 
     def close(self) -> None:
-        """Let go of all that it held; leave the ring."""
+        """Revoke what the consumer holds, and leave the ring."""
         self.ring.revoke(range(self._freed, self._granted))
         self.ring.close(self.point)
-        self.sheet.close()
+        self.grant_table.close()
         os.close(self.filled_fd)
         os.close(self.freed_fd)
 
-    def _begin(self, block: int) -> None:
-        self._term_began = self._granted = self._freed = block
-        self._revoked = False
-        self._fresh = True
+    def _enter(self, state: Lease) -> None:
+        assert state in TRANSITIONS[self._state], f"{self._state.name} to {state.name}"
+        self._state = state
+
+    def _begin_epoch(self, block: int) -> None:
+        self._enter(Lease.GRANTING)
+        self._epoch_began = self._granted = self._freed = block
         self.ring.place_at(self.point, block)
         self._stirred.set()
 
-    def _end_term(self) -> None:
-        """Take back what it has in hand; the term changes first."""
-        self.sheet.next_term()
+    def _end_epoch(self) -> None:
+        """Revoke the blocks that the consumer holds; the epoch changes first."""
+        self.grant_table.next_epoch()
         self.ring.revoke(range(self._freed, self._granted))
         self._granted = self._freed
-        self._revoked = True
-        # It may have freed all that it had in this very moment, and wait: it has to see that it is over.
+        self._enter(Lease.REVOKED)
+        # The consumer may have freed its last block at this very moment, and wait: wake it.
         os.eventfd_write(self.filled_fd, 1)
 
     def _room(self) -> int:
-        """Say how many blocks may be granted to it now."""
-        if self._revoked or self._granted == self.point.end:
+        """Return how many blocks may be granted now."""
+        if self._state is Lease.REVOKED or self._granted == self.point.end:
             return 0
         in_hand = self._granted - self._freed
         return self.window(in_hand) - in_hand
 
-    def _give_nowait(self) -> None:
-        """Give it what is there; to wait for its next block, or for digests, is for ``_ask``."""
-        if self._asks or (room := self._room()) <= 0:
+    def _grant_nowait(self) -> None:
+        """Grant the blocks that are in the ring; ``_request`` waits for the next block, and for digests."""
+        if self._state is Lease.REQUESTING or (room := self._room()) <= 0:
             return
         slots = [] if self.digests is not None else self.ring.grant_nowait(self.point, self._granted, room)
         if slots:
@@ -176,18 +197,14 @@ class Lender(Observer):
         elif self._granted == self._freed or self.digests is not None:
             self._stirred.set()
 
-    async def _ask(self) -> None:
-        """Wait for the blocks that can't be given at once."""
+    async def _request(self) -> None:
+        """Wait for the blocks that can't be granted at once."""
         while True:
             self._stirred = trio.Event()
             slots: list[int] = []
             if (room := self._room()) > 0:
                 if self._granted == self._freed:
-                    self._asks = True
-                    try:
-                        slots = await self.ring.grant(self.point, self._granted, room, fresh=self._fresh)
-                    finally:
-                        self._asks = False
+                    slots = await self._request_next(room)
                 elif self.digests is not None:
                     slots = self.ring.grant_nowait(self.point, self._granted, room)
             if not slots:
@@ -197,75 +214,82 @@ class Lender(Observer):
             else:
                 await self._hand_out_verified(slots, self.digests)
 
+    async def _request_next(self, room: int) -> list[int]:
+        self._enter(Lease.REQUESTING)
+        try:
+            fresh = self._granted == self._epoch_began
+            return await self.ring.grant(self.point, self._granted, room, fresh=fresh)
+        finally:
+            self._enter(Lease.GRANTING)
+
     async def _hand_out_verified(self, slots: list[int], digests: DigestSource) -> None:
         """Hand out blocks that were just granted, once they have been digested."""
-        first, term = self._granted, self.sheet.term
-        # They are in its hand from the grant on, so that a term that ends meanwhile takes them back.
+        first, epoch = self._granted, self.grant_table.epoch
+        # They count as held from here on, so that an epoch that ends meanwhile revokes them.
         self._granted += len(slots)
         blocks = range(first, self._granted)
         real = [block % self.ring.rules.blocks for block in blocks]
         found = await digests.of(real, slots, [self._bytes(range(block, block + 1)) for block in blocks])
-        if self.sheet.term == term:
+        if self.grant_table.epoch == epoch:
             self._granted = first
             self._hand_out(slots, found)
 
     def _hand_out(self, slots: list[int], digests: list[bytes]) -> None:
-        """Write the tickets of blocks that are granted, and post them."""
-        number = self._granted - self._term_began
+        """Write the grants of blocks that the rules have granted, and post them."""
+        number = self._granted - self._epoch_began
         self._granted += len(slots)
-        self._fresh = False
         for slot, digest in zip(slots, digests, strict=True):
-            self.sheet.write(number, slot, digest)
+            self.grant_table.write(number, slot, digest)
             number += 1
         os.eventfd_write(self.filled_fd, len(slots))
 
     async def _take(self) -> None:
-        """Take back what it has freed."""
+        """Release the blocks that the consumer has freed."""
         while True:
             await trio.lowlevel.wait_readable(self.freed_fd)
-            count = _drain(self.freed_fd, self.tickets)
-            if self._revoked:
-                # What it freed when its term was over counts for nothing.
+            count = _drain(self.freed_fd, self.capacity)
+            if self._state is Lease.REVOKED:
+                # Blocks freed after the epoch has ended do not count.
                 continue
             if count > self._granted - self._freed:
-                raise ValueError("it has freed more blocks than it had")
+                raise ValueError("it has freed more blocks than it held")
             blocks = range(self._freed, self._freed + count)
             self._freed += count
             self.delivered += self._bytes(blocks)
             self.ring.release(self.point, blocks)
-            self._give_nowait()
+            self._grant_nowait()
 
     async def _watch(self) -> None:
-        """End its term when it has become dormant with blocks in hand."""
+        """End the epoch when the consumer has become dormant while it holds blocks."""
         while True:
             await trio.sleep(self._patience())
             if self._granted > self._freed and self.ring.rules.dormant(self.point, self.ring.clock()):
-                self._end_term()
+                self._end_epoch()
 
     def _patience(self) -> float:
-        """Give the seconds after which it may have become dormant."""
+        """Return the seconds after which the consumer may have become dormant."""
         rules = self.ring.rules
         if self._granted == self._freed:
             return rules.patience
         return max(_LEAST_WAIT, self.point.taken_at + rules.patience - self.ring.clock())
 
     def _bytes(self, blocks: range) -> int:
-        """Count the image's bytes in unrolled blocks; the last one of the image may be shorter."""
+        """Return the image's bytes in unrolled blocks; the image's last block may be shorter."""
         ring = self.ring
         count = len(blocks) * ring.block
         last = blocks.start + (ring.rules.blocks - 1 - blocks.start) % ring.rules.blocks
         return count - (ring.rules.blocks * ring.block - ring.size if last in blocks else 0)
 
 
-def _drain(semaphore: int, tickets: int) -> int:
-    """Take what is posted, one by one as a semaphore wants it; gives how many there were.
+def _drain(semaphore: int, capacity: int) -> int:
+    """Read a semaphore, which counts down by one each time, to zero; return the count.
 
-    Raises ValueError when there are more than there ever were tickets: the consumer has gone mad.
+    Raises ValueError when it counted more than the consumer could ever hold: the consumer is broken.
     """
-    # One more may have been posted to tell it that its term is over.
-    for count in range(tickets + 2):
+    # One more may have been posted, to wake the consumer at the end of its epoch.
+    for count in range(capacity + 2):
         try:
             os.eventfd_read(semaphore)
         except BlockingIOError:
             return count
-    raise ValueError("it has posted more blocks than it had")
+    raise ValueError("it has posted more blocks than it held")

@@ -10,10 +10,10 @@ class Turn:
     """Unrolled blocks: a turn ends at ``start`` plus the number of the image's blocks."""
 
     start: int
-    """The block where it began."""
+    """The first block of the turn."""
     next: int
-    """The block to be copied next."""
+    """The next block to copy."""
 
     def advanced(self, blocks: int) -> Self:
-        """Return the same turn that many blocks later."""
+        """Return the same turn, ``blocks`` blocks later."""
         return attrs.evolve(self, next=self.next + blocks)

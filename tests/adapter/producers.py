@@ -110,8 +110,8 @@ def copy_rest(
     while borrower.turn.next < end:
         count = borrower.wait(min(most, end - borrower.turn.next), HANG_SECONDS)
         place = borrower.turn.next
-        tickets = borrower.tickets(count)
-        copied = [bytes(borrower.block(ticket, place + i)) for i, ticket in enumerate(tickets)]
+        grants = borrower.grants(count)
+        copied = [bytes(borrower.block(grant, place + i)) for i, grant in enumerate(grants)]
         if count and borrower.free(count):
             for number, block in enumerate(copied, place):
                 at = number % image.blocks * image.block

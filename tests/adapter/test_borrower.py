@@ -92,50 +92,50 @@ async def test_one_that_takes_nothing_for_its_patience_loses_what_it_has() -> No
 
 
 async def test_stopped_between_the_welcome_and_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first term is over before it has seen the sheet: it knows that what it was granted is no more."""
-    see = GrantTable.see
-    terms = []
+    """The first epoch is over before it has seen the table: it knows that what it was granted is no more."""
+    see = GrantTable.attach
+    epochs = []
 
-    def see_late(fd: int, tickets: int) -> GrantTable:
-        sheet = see(fd, tickets)
-        wait_for(lambda: sheet.term > 0)
-        terms.append(sheet.term)
-        return sheet
+    def see_late(fd: int, grants: int) -> GrantTable:
+        table = see(fd, grants)
+        wait_for(lambda: table.epoch > 0)
+        epochs.append(table.epoch)
+        return table
 
     async with producer(patience=0.1) as served:
-        monkeypatch.setattr(GrantTable, "see", see_late)
+        monkeypatch.setattr(GrantTable, "attach", see_late)
         borrower = await in_thread(served.join)
         other = await in_thread(served.copy)
         content = await in_thread(copy_rest, borrower)
         borrower.close()
 
-    assert terms == [1, 1]
+    assert epochs == [1, 1]
     assert (content, other) == (CONTENT, CONTENT)
 
 
 async def test_stopped_between_the_new_term_and_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same when it has been given a new term, and that is over, too, when it looks."""
+    """The same when it has been given a new epoch, and that is over, too, when it looks."""
     ask = ControlConnection.request
-    terms: list[int] = []
+    epochs: list[int] = []
 
     async with producer(patience=0.1) as served:
         borrower = await in_thread(served.join)
 
         def ask_and_stop(
-            connection: ControlConnection, word: str, timeout: float | None = None, **message: Any
+            connection: ControlConnection, kind: str, timeout: float | None = None, **message: Any
         ) -> Message:
-            answer = ask(connection, word, timeout, **message)
-            if word == "resume" and not terms:
-                wait_for(lambda: borrower._sheet.term > 1)
-                terms.append(borrower._sheet.term)
+            answer = ask(connection, kind, timeout, **message)
+            if kind == "resume" and not epochs:
+                wait_for(lambda: borrower._grant_table.epoch > 1)
+                epochs.append(borrower._grant_table.epoch)
             return answer
 
         monkeypatch.setattr(ControlConnection, "request", ask_and_stop)
-        await in_thread(wait_for, lambda: borrower._sheet.term == 1)
+        await in_thread(wait_for, lambda: borrower._grant_table.epoch == 1)
         content = await in_thread(copy_rest, borrower)
         borrower.close()
 
-    assert terms == [2]
+    assert epochs == [2]
     assert content == CONTENT
 
 

@@ -27,7 +27,7 @@ def test_what_was_said_before_it_hung_up_is_heard(ends: tuple[ControlConnection,
     """Though the producer has left with a message unread, the reason for a refusal is told, once."""
     connection, other = ends
     connection.send("status")
-    other.sendall(packed({"word": "refused", "error": "this producer is another user's"}))
+    other.sendall(packed({"type": "refused", "error": "this producer is another user's"}))
     other.close()
 
     with pytest.raises(FanoutError, match="another user's"):
@@ -41,7 +41,7 @@ def test_what_was_said_before_it_hung_up_is_heard(ends: tuple[ControlConnection,
 def test_why_it_hung_up_is_heard_by_who_asks_later(ends: tuple[ControlConnection, socket.socket]) -> None:
     """Nobody is there to take the question; the reason is the answer to it."""
     connection, other = ends
-    other.sendall(packed({"word": "failed", "error": "the source can't be read"}))
+    other.sendall(packed({"type": "failed", "error": "the source can't be read"}))
     other.close()
 
     with pytest.raises(FanoutError, match="the source can't be read"):
@@ -55,7 +55,7 @@ def test_descriptors_come_with_their_message_however_it_is_cut(
 ) -> None:
     """They are the receiver's own, closed at exec; a long message comes in many pieces."""
     connection, other = ends
-    line = packed({"word": "welcome", "long": "x" * 300_000})
+    line = packed({"type": "welcome", "long": "x" * 300_000})
     with open(os.devnull, "rb") as one, open(os.devnull, "rb") as two:  # noqa: PTH123 (two descriptors)
         other.sendmsg([line[:10]], with_descriptors((one.fileno(), two.fileno())))
         sender = threading.Thread(target=other.sendall, args=(line[10:],))

@@ -162,7 +162,7 @@ async def test_a_mount_that_fails_is_refused(monkeypatch: pytest.MonkeyPatch) ->
                 await ask(connection, "mount", point="/mnt", allow_other=False, options=[])
             answer = await ask(connection, "status")
 
-    assert answer["word"] == "status"
+    assert answer["type"] == "status"
 
 
 async def test_two_hundred_at_once() -> None:
@@ -175,7 +175,7 @@ async def test_two_hundred_at_once() -> None:
                 for number, connection in enumerate(connections):
                     word = ["status", "stay", "join"][number % 3]
                     connection.send(word, **JOIN)
-                return [connection.receive(HANG_SECONDS)["word"] for connection in connections]
+                return [connection.receive(HANG_SECONDS)["type"] for connection in connections]
 
             words = await in_thread(come)
         await served.becomes(lambda: served.engine.users == 1)
@@ -187,10 +187,10 @@ async def test_a_visitor_that_comes_piece_by_piece() -> None:
     """A message is one when its line is whole, and several may come in one piece."""
     async with producer() as served:
         with visit(served) as connection:
-            for piece in (b'{"word": "sta', b'tus"}', b'\n{"word": "status"}\n{"wo', b'rd": "stay"}\n'):
+            for piece in (b'{"type": "sta', b'tus"}', b'\n{"type": "status"}\n{"ty', b'pe": "stay"}\n'):
                 connection.socket.sendall(piece)
                 await wait_all_tasks_blocked()
-            words = [(await in_thread(connection.receive, HANG_SECONDS))["word"] for _ in range(3)]
+            words = [(await in_thread(connection.receive, HANG_SECONDS))["type"] for _ in range(3)]
 
     assert words == ["status", "status", "staying"]
 
@@ -199,7 +199,7 @@ async def test_a_visitor_that_comes_piece_by_piece() -> None:
 
 
 def message(word: str, **rest: Any) -> bytes:
-    return json.dumps({"word": word, **rest}).encode() + b"\n"
+    return json.dumps({"type": word, **rest}).encode() + b"\n"
 
 
 def join(**changes: Any) -> bytes:
@@ -228,8 +228,8 @@ NONSENSE = {
     "a mount of nothing": message("mount"),
     "a consumer that joins again": join() + join(),
     "a consumer with an unknown word": join() + message("status"),
-    "a new term that nobody has ended": join() + message("resume", block=1),
-    "a new term at no block": join() + message("resume", block="x"),
+    "a new epoch that nobody has ended": join() + message("resume", block=1),
+    "a new epoch at no block": join() + message("resume", block="x"),
 }
 
 
@@ -257,7 +257,7 @@ async def test_nonsense_costs_who_talks_it_the_connection(
 
     assert whole == CONTENT
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert f"process {os.getpid()} at the door is let go" in record.message
+    assert f"closing the connection of process {os.getpid()}" in record.message
     assert "bug" not in record.message
 
 

@@ -38,14 +38,14 @@ def _opening_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def producer() -> Iterator[None]:
     """Run a producer of EXPORT that answers one request: with its status, or by refusing to mount."""
-    answer = {"word": "status", "status": {"source": {"origin": "disk-8:16", "size": SIZE}}}
+    answer = {"type": "status", "status": {"source": {"origin": "disk-8:16", "size": SIZE}}}
     listener = listen(socket_path(resolve(EXPORT, RemoteKeys()).identity))
 
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
             asked = b'"status"' in connection.recv(65536)
-            connection.sendall(packed(answer if asked else {"word": "refused", "error": "mounted already"}))
+            connection.sendall(packed(answer if asked else {"type": "refused", "error": "mounted already"}))
 
     thread = threading.Thread(target=serve)
     thread.start()

@@ -19,7 +19,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
-@pytest.fixture(params=["slots", "sheet"])
+@pytest.fixture(params=["slots", "table"])
 def handed(request: pytest.FixtureRequest) -> Iterator[int]:
     """Give a descriptor as a consumer gets it, of memory that has something in it and must not change."""
     maker: Memory | GrantTable
@@ -27,7 +27,7 @@ def handed(request: pytest.FixtureRequest) -> Iterator[int]:
         maker = Memory(2, PAGE)
         maker.slot(0)[:] = b"s" * PAGE
     else:
-        maker = GrantTable.make(3)
+        maker = GrantTable.create(3)
         maker.write(0, 1, b"0123456789abcdef")
     fd = os.dup(maker.fd)
     size = os.fstat(fd).st_size

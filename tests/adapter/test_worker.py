@@ -17,6 +17,7 @@ from fanoutfs.errors import FanoutError, SourceChangedError
 from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.rules import Rules
 from fanoutfs.shm.borrower import Image
+from fanoutfs.shm.lender import Lease
 from fanoutfs.targets.target import Target
 from fanoutfs.units import PAGE
 from tests.adapter.copies import open_target
@@ -187,7 +188,7 @@ async def test_writes_that_last_longer_than_the_patience(
     dormant, hangs = Rules.dormant, threading.Event()
 
     def dormant_while_it_hangs(rules: Rules, point: Cursor, now: float) -> bool:
-        # Nor does a busy machine end a term: only a write that hangs does.
+        # Nor does a busy machine end an epoch: only a write that hangs does.
         return hangs.is_set() and dormant(rules, point, now)
 
     monkeypatch.setattr(Rules, "dormant", dormant_while_it_hangs)
@@ -205,8 +206,8 @@ async def test_writes_that_last_longer_than_the_patience(
             hangs.set()
             if len(hung) == 1:
                 assert served.copy() == CONTENT
-                wait_for(lambda: lender.sheet.term == 1)
-            wait_for(lambda: lender._revoked or lender._granted == lender._freed)
+                wait_for(lambda: lender.grant_table.epoch == 1)
+            wait_for(lambda: lender._state is Lease.REVOKED or lender._granted == lender._freed)
             hangs.clear()
 
         made.before_write = hang

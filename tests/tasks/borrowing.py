@@ -1,6 +1,6 @@
 """Consumers that copy out of a rig's ring themselves: the real lender and the real borrower, in one process.
 
-Only the socket between them is left out: a ``Wire`` does at once what the door does with the messages.
+Only the socket between them is left out: a ``Wire`` handles the messages at once, as the control server does.
 """
 
 import os
@@ -37,7 +37,7 @@ def lend(
         command="test",
         target=f"target {rig.opened}",
         turn=Turn(start, start if from_block is None else from_block),
-        tickets=window,
+        capacity=window,
         window=lambda _: window,
         digests=rig.digests if digests else None,
     )
@@ -56,25 +56,25 @@ class Wire(ControlConnection):
         mine, other = socket.socketpair()
         return cls(mine, lender=lender, other=other)
 
-    def request(self, word: str, timeout: float | None = None, **message: Any) -> Message:  # noqa: ARG002
+    def request(self, kind: str, timeout: float | None = None, **message: Any) -> Message:  # noqa: ARG002
         lender = self.lender
-        if word == "resume":
+        if kind == "resume":
             lender.resume(message["block"])
-            return {"word": "resumed", "term": lender.sheet.term}
+            return {"type": "resumed", "epoch": lender.grant_table.epoch}
         ring = lender.ring
-        fds = (ring.memory.fd, lender.sheet.fd, lender.filled_fd, lender.freed_fd)
+        fds = (ring.memory.fd, lender.grant_table.fd, lender.filled_fd, lender.freed_fd)
         self._fds = [os.dup(fd) for fd in fds]
         return {
-            "word": "welcome",
+            "type": "welcome",
             "id": lender.id,
             "identity": "pattern",
             "origin": None,
             "size": ring.size,
             "block": ring.block,
             "slots": ring.rules.slots,
-            "tickets": lender.tickets,
+            "grants": lender.capacity,
             "start": lender.turn.start,
-            "term": lender.sheet.term,
+            "epoch": lender.grant_table.epoch,
         }
 
     def close(self) -> None:
@@ -115,16 +115,16 @@ class Copy:
         if not count:
             return False
         begin = self.borrower.turn.next
-        tickets = self.borrower.tickets(count)
+        grants = self.borrower.grants(count)
         await trio.sleep(seconds)
-        copied = [bytes(self.borrower.block(ticket, begin + i)) for i, ticket in enumerate(tickets)]
+        copied = [bytes(self.borrower.block(grant, begin + i)) for i, grant in enumerate(grants)]
         if not self.borrower.free(count):
             self.lost += count
             return False
         image = self.borrower.image
-        for place, ticket, block in zip(range(begin, begin + count), tickets, copied, strict=True):
+        for place, grant, block in zip(range(begin, begin + count), grants, copied, strict=True):
             self.places.append(place)
-            self.digests.append(ticket.digest)
+            self.digests.append(grant.digest)
             at = place % image.blocks * image.block
             self.content[at : at + len(block)] = block
         return True

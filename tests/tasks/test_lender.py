@@ -142,13 +142,13 @@ async def test_one_that_stops_loses_what_it_has_in_hand_and_ends_right(autojump_
         await stopped.some(1)
         await trio.sleep(1)
         count = stopped.borrower.wait(4, 0)
-        tickets = stopped.borrower.tickets(count)
+        grants = stopped.borrower.grants(count)
         begun = trio.current_time()
         other = await copy(lend(rig, 20), most=4)
         took = trio.current_time() - begun
         seen = [
-            bytes(stopped.borrower.block(ticket, stopped.borrower.turn.next + i))
-            for i, ticket in enumerate(tickets)
+            bytes(stopped.borrower.block(grant, stopped.borrower.turn.next + i))
+            for i, grant in enumerate(grants)
         ]
         in_hand_of_stopped = rig.ring.rules.granted.total()
         believed = stopped.borrower.free(count)
@@ -167,28 +167,28 @@ async def test_one_that_stops_loses_what_it_has_in_hand_and_ends_right(autojump_
     assert is_empty(rig)
 
 
-MOMENTS = ["before the term ends", "just after, having looked before", "long after", "not at all"]
+MOMENTS = ["before the epoch ends", "just after, having looked before", "long after", "not at all"]
 
 
 @pytest.mark.parametrize("when", MOMENTS)
 async def test_all_is_freed_at_the_very_moment_the_term_ends(
     when: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """The copy is right, and known to be; the consumer sees that its term is over, and goes on from there.
+    """The copy is right, and known to be; the consumer sees that its epoch is over, and goes on from there.
 
-    "Not at all" is one that sees the new term before it is told of it, and asks for the next at once.
+    "Not at all" is one that sees the new epoch before it is told of it, and asks for the next at once.
     """
     rig = make_rig(slots=8, seconds=0.001, patience=10.0)
     lender = lend(rig)
     made = Copy(borrow(lender))
     borrower = made.borrower
-    next_term, moments = GrantTable.next_term, []
+    next_epoch, moments = GrantTable.next_epoch, []
 
-    def free_it(sheet: GrantTable) -> None:
+    def free_it(table: GrantTable) -> None:
         moments.append(borrower.turn.next)
-        if when == "before the term ends":
+        if when == "before the epoch ends":
             assert borrower.free(count)
-        next_term(sheet)
+        next_epoch(table)
         if when == "just after, having looked before":
             borrower.turn = borrower.turn.advanced(count)
             os.eventfd_write(borrower._freed, count)
@@ -199,7 +199,7 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
         await made.some(1)
         await trio.sleep(1)
         count = borrower.wait(4, 0)
-        monkeypatch.setattr(GrantTable, "next_term", free_it)
+        monkeypatch.setattr(GrantTable, "next_epoch", free_it)
         await trio.sleep(15)
         monkeypatch.undo()
         if when == "long after":
@@ -208,8 +208,8 @@ async def test_all_is_freed_at_the_very_moment_the_term_ends(
             assert borrower.wait(4, 0) == 0
         elif when == "not at all":
             borrower._connection.request("resume", block=borrower.turn.next)
-            borrower._term = lender.sheet.term
-            borrower._term_began = borrower.turn.next
+            borrower._epoch = lender.grant_table.epoch
+            borrower._epoch_began = borrower.turn.next
         with trio.fail_after(100):
             await made.all(4)
         nursery.cancel_scope.cancel()
@@ -343,7 +343,7 @@ async def test_a_consumer_that_does_not_keep_to_the_rules_is_refused(
 async def test_whoever_verifies_gets_each_blocks_digest(
     start: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """With its ticket, the short last block's too; two of a pack have each block hashed once."""
+    """With its grant, the short last block's too; two of a pack have each block hashed once."""
     rig = make_rig(SIZE, patience=float("inf"))
     hashed: list[int] = []
     made = []
@@ -372,7 +372,7 @@ async def test_whoever_verifies_gets_each_blocks_digest(
 async def test_a_term_ends_while_its_blocks_are_hashed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """What comes of it is for nobody: the next term has its own tickets, with the right digests."""
+    """What comes of it is for nobody: the next epoch has its own grants, with the right digests."""
     rig = make_rig(slots=4, patience=10.0, seconds=0.001)
     go = threading.Event()
     monkeypatch.setattr(
@@ -386,7 +386,7 @@ async def test_a_term_ends_while_its_blocks_are_hashed(
         nursery.start_soon(lender.run)
         await trio.sleep(15)
         assert made.borrower.wait(4, 0) == 0
-        term = lender.sheet.term
+        epoch = lender.grant_table.epoch
         rig.ring.rules.patience = rig.ring.rules.order.patience = float("inf")
         go.set()
         await made.all(4)
@@ -394,7 +394,7 @@ async def test_a_term_ends_while_its_blocks_are_hashed(
     made.close()
     lender.close()
 
-    assert term == 1
+    assert epoch == 1
     assert made.places == list(range(40))
     assert made.content == rig.content
     assert made.digests == [digest_of(block_of(rig, place)) for place in range(40)]

@@ -150,9 +150,9 @@ class Computers:
     def engines(self, host: Host) -> list[dict[str, Any]]:
         """Return the status documents of all producers of a host."""
         found = []
-        for door in host.seen(RUNTIME).glob("*.door"):
+        for path in host.seen(RUNTIME).glob("*.sock"):
             with contextlib.suppress(OSError, FanoutError):
-                visitor = ControlConnection.to(door)
+                visitor = ControlConnection.to(path)
                 try:
                     found.append(visitor.request("status", 5)["status"])
                 finally:
