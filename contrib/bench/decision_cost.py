@@ -75,7 +75,7 @@ class Load:
         for block in range(point.block, point.block + RUN):
             if block % BLOCKS not in slots:
                 break
-            worthwhile |= self.rules.move(point, block + 1, counts=True, now=self.now)
+            worthwhile |= self.rules.move(point, block + 1, sequential=True, now=self.now)
         if worthwhile:
             self.produce()
 
@@ -99,12 +99,12 @@ class Load:
         """Let all who wait have what came for them, and ask for what is behind it."""
         slots = self.rules.residency.slot_of
         for number, ask in list(self.waiting.items()):
-            point = self.rules.points[number]
+            point = self.rules.open_cursors[number]
             if ask.at % self.rules.blocks not in slots:
                 continue
             self.rules.answered(self.waiting.pop(number), self.now)
             while point.block < point.end and point.block % self.rules.blocks in slots:
-                self.rules.move(point, point.block + 1, counts=True, now=self.now)
+                self.rules.move(point, point.block + 1, sequential=True, now=self.now)
             if point.block < point.end:
                 self.ask(point)
 
@@ -126,7 +126,7 @@ def make_load(
     for number in range(readers):
         place = (BLOCKS // 3 if pack else 0) + number * between + dice.randrange(between)
         point = rules.open(number, start=place) if wrapping else rules.open(number)
-        rules.move(point, place, counts=True, now=load.now)
+        rules.move(point, place, sequential=True, now=load.now)
         points.append(point)
     for point in points:
         load.fill(point.block, slots if pack else -(-slots // readers))
@@ -138,7 +138,7 @@ def make_load(
 def work(load: Load, decisions: int) -> None:
     """Let readers go on, whoever the dice choose, for so many decisions."""
     dice = random.Random(decisions)
-    points = list(load.rules.points.values())
+    points = list(load.rules.open_cursors.values())
     while len(load.milliseconds) < decisions:
         load.step(dice.choice(points))
 
@@ -155,7 +155,7 @@ def make_waiting(readers: int, *, strict: bool = True, wrapping: bool = False) -
     for number in range(readers):
         place = number * GAP
         point = rules.open(number, start=place) if wrapping else rules.open(number)
-        rules.move(point, place, counts=True, now=0.0)
+        rules.move(point, place, sequential=True, now=0.0)
         load.ask(point)
         load.fill(place + 1, min(GAP - 1, max(1, FEW_SLOTS // readers)))
     load.now = 100 * TURN

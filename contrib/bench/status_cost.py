@@ -35,9 +35,9 @@ def main() -> None:
         clock=lambda: load.now,
     )
     consumers = []
-    for number, point in list(rules.points.items()):
+    for number, cursor in list(rules.open_cursors.items()):
         consumer = Reader(ring, READERS + number, 1, "dd")
-        consumer.point = point
+        consumer.cursor = cursor
         consumer.stream.begin(number * GAP * PAGE, PAGE)
         consumers.append(consumer)
     source: Any = SimpleNamespace(path="/dev/sdb", identity="8:16", origin="", size=ring.size)

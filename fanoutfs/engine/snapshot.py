@@ -45,7 +45,7 @@ class ReaderStatus(Protocol):
         """What it writes to, when that is known."""
 
     @property
-    def point(self) -> Cursor:
+    def cursor(self) -> Cursor:
         """What the rules know of it."""
 
     @property
@@ -112,14 +112,14 @@ def snapshot(
 
 
 def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: float) -> dict[str, Any]:
-    point = consumer.point
+    cursor = consumer.cursor
     waiting: str | int | None = None
     sweep_in: float | None = None
-    if point.asks:
-        holder = waits.get(point.id)
+    if cursor.requests:
+        holder = waits.get(cursor.id)
         waiting = "source" if holder is None else holder
         if holder is None and rate:
-            sweep_in = round(ring.rules.ahead_of_head(point.asks[0].at) * ring.block / rate, 1)
+            sweep_in = round(ring.rules.ahead_of_head(cursor.requests[0].at) * ring.block / rate, 1)
     shown = {
         "id": consumer.id,
         "kind": consumer.kind,
@@ -129,7 +129,7 @@ def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: 
         "position": consumer.position,
         "left": consumer.left,
         "delivered": consumer.delivered,
-        "live": not ring.rules.dormant(point, ring.clock()),
+        "live": not ring.rules.dormant(cursor, ring.clock()),
         "sequential": consumer.sequential,
         "waiting": waiting,
         "sweep_in": sweep_in,

@@ -42,7 +42,7 @@ class DropBehind:
         if self.descriptor is None or self.nursery is None:
             return
         stream = handle.consumer.stream
-        if not stream.counts or len(handle.sharing) > 1:
+        if not stream.sequential or len(handle.sharing) > 1:
             # What one reader has left behind another may find in the same cache.
             handle.dropped = None
             return

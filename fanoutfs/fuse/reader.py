@@ -28,7 +28,7 @@ class Reader:
     delivered: int = attrs.field(default=0, init=False)
     """Bytes handed out, re-reads included."""
     stream: Stream = attrs.field(init=False)
-    point: Cursor = attrs.field(init=False)
+    cursor: Cursor = attrs.field(init=False)
     start: int | None = attrs.field(init=False)
     """The byte of the image at which it began; None before an in-order reader's first read."""
     _origin: int = attrs.field(init=False)
@@ -37,7 +37,7 @@ class Reader:
         self.stream = Stream()
         self.start = self.turn_from
         self._origin = self.turn_from or 0
-        self.point = self.ring.open(self.id, self.turn_from)
+        self.cursor = self.ring.open(self.id, self.turn_from)
 
     @property
     def kind(self) -> str:
@@ -47,7 +47,7 @@ class Reader:
     @property
     def sequential(self) -> bool:
         """Say whether it goes straight on, as far as that is known."""
-        return self.stream.counts
+        return self.stream.sequential
 
     @property
     def position(self) -> int:
@@ -77,7 +77,7 @@ class Reader:
         if found is not None:
             stream.position = offset + size
             self.delivered += size
-            self.ring.move(self.point, self._origin + stream.position, counts=True)
+            self.ring.move(self.cursor, self._origin + stream.position, sequential=True)
         return found
 
     async def read(self, offset: int, size: int) -> Buffer:
@@ -107,15 +107,15 @@ class Reader:
         """Read at a place; what goes over the image's end is read in two and copied together."""
         to_end = self.ring.size - place % self.ring.size
         if size <= to_end:
-            return await self.ring.read(self.point, place, size, fresh=fresh)
-        before = bytes(await self.ring.read(self.point, place, to_end, fresh=fresh))
+            return await self.ring.read(self.cursor, place, size, fresh=fresh)
+        before = bytes(await self.ring.read(self.cursor, place, to_end, fresh=fresh))
         if self._origin + self.stream.position == place:
             # What was copied is no longer needed, and must not hold those in front.
-            self.ring.move(self.point, place + to_end, counts=self.stream.counts)
-        return before + bytes(await self.ring.read(self.point, place + to_end, size - to_end, fresh=False))
+            self.ring.move(self.cursor, place + to_end, sequential=self.stream.sequential)
+        return before + bytes(await self.ring.read(self.cursor, place + to_end, size - to_end, fresh=False))
 
     def _move(self) -> None:
-        self.ring.move(self.point, self._origin + self.stream.position, counts=self.stream.counts)
+        self.ring.move(self.cursor, self._origin + self.stream.position, sequential=self.stream.sequential)
 
     def found_in_cache(self, offset: int, size: int) -> None:
         """Record that bytes lie in the page cache through which this reader reads: it will not ask for them.
@@ -135,4 +135,4 @@ class Reader:
 
     def close(self) -> None:
         """Leave the ring; what only this reader needed is free."""
-        self.ring.close(self.point)
+        self.ring.close(self.cursor)

@@ -51,6 +51,6 @@ class Reaper:
         pids = {handle.consumer.id: handle.consumer.pid for handle in self.filesystem.readers}
         now = self.ring.clock()
         for waiting in self.ring.waiting():
-            pid = pids.get(waiting.ask.point.id)
-            if pid and now - waiting.ask.since >= INTERVAL and told_to_die(proc.read(pid, "status")):
+            pid = pids.get(waiting.request.cursor.id)
+            if pid and now - waiting.request.since >= INTERVAL and told_to_die(proc.read(pid, "status")):
                 self.ring.reader_gone(waiting)

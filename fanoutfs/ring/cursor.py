@@ -1,4 +1,4 @@
-"""A consumer, its spot and its requests as the rules see them. Pure.
+"""A consumer, its position and its requests as the rules see them. No I/O, no clock.
 
 A consumer's way is told in *unrolled* blocks: an ``image`` reader goes from its offset to N, the number of
 the image's blocks; a wrapping one that began at s goes from s to s + N. The real block is the remainder by N.
@@ -14,7 +14,7 @@ import attrs
 class Request:
     """A request that waits: the blocks from ``at`` to ``last`` (inclusive, unrolled) are still to come."""
 
-    point: "Cursor"
+    cursor: "Cursor"
     at: int
     last: int
     since: float
@@ -30,11 +30,11 @@ class Cursor:
     """The block of its next byte; ``end`` when it has everything."""
     end: int
     """One past the last block that it needs."""
-    counts: bool = False
+    sequential: bool = False
     """It reads straight on: it may be waited for, looked ahead for, and paces."""
     taken_at: float = -math.inf
-    asks: list[Request] = attrs.field(factory=list, init=False)
-    spot: "Position | None" = attrs.field(default=None, init=False)
+    requests: list[Request] = attrs.field(factory=list, init=False)
+    position: "Position | None" = attrs.field(default=None, init=False)
     """Where it was when the order was last settled; None: nowhere."""
     queued: bool = attrs.field(default=False, init=False)
     """It is in the queue of those who may become dormant."""
@@ -45,7 +45,7 @@ class Position:
     """A real block where live counting consumers stand; never empty."""
 
     block: int
-    points: set[Cursor] = attrs.field(factory=set, init=False)
+    cursors: set[Cursor] = attrs.field(factory=set, init=False)
     need: int = attrs.field(default=0, init=False)
     """How many blocks, from its own on, the one who goes farthest still needs."""
 
@@ -65,27 +65,27 @@ class Requests:
     _urgent: dict[Request, None] = attrs.field(factory=dict, init=False)
     _patient: dict[Request, None] = attrs.field(factory=dict, init=False)
 
-    def enter(self, ask: Request) -> None:
-        """Enter a request that has to wait."""
-        point = ask.point
-        point.asks.append(ask)
-        (self._urgent if ask.urgent else self._patient)[ask] = None
-        if point.counts and ask.last > point.block:
-            self.beyond[ask] = None
-        self.at[ask.at % self.blocks] += 1
+    def enter(self, request: Request) -> None:
+        """Register a request that has to wait."""
+        cursor = request.cursor
+        cursor.requests.append(request)
+        (self._urgent if request.urgent else self._patient)[request] = None
+        if cursor.sequential and request.last > cursor.block:
+            self.beyond[request] = None
+        self.at[request.at % self.blocks] += 1
 
-    def advance(self, ask: Request, at: int) -> None:
-        """Note that a request was given its blocks before ``at``."""
-        self._leave(ask.at)
-        ask.at = at
+    def advance(self, request: Request, at: int) -> None:
+        """Record that a request was given its blocks before ``at``."""
+        self._leave(request.at)
+        request.at = at
         self.at[at % self.blocks] += 1
 
-    def remove(self, ask: Request) -> None:
+    def remove(self, request: Request) -> None:
         """Take out a request that was answered or given up."""
-        ask.point.asks.remove(ask)
-        for asks in (self._urgent, self._patient, self.beyond):
-            asks.pop(ask, None)
-        self._leave(ask.at)
+        request.cursor.requests.remove(request)
+        for requests in (self._urgent, self._patient, self.beyond):
+            requests.pop(request, None)
+        self._leave(request.at)
 
     def _leave(self, at: int) -> None:
         block = at % self.blocks
@@ -96,9 +96,9 @@ class Requests:
     def overdue(self, now: float) -> tuple[list[Request], float]:
         """R1a: give those that are past their time, and when (seconds) the next one will be."""
         found, until = list(self._urgent), math.inf
-        for ask in self._patient:
-            if now < ask.since + self.turn:
-                until = ask.since + self.turn
+        for request in self._patient:
+            if now < request.since + self.turn:
+                until = request.since + self.turn
                 break
-            found.append(ask)
-        return sorted(found, key=lambda ask: ask.since), until
+            found.append(request)
+        return sorted(found, key=lambda request: request.since), until

@@ -1,14 +1,15 @@
-"""Who stands where on the circle: the live consumers that count, in the order of their places. Pure.
+"""The live sequential consumers, sorted by their place on the circle. No I/O, no clock.
 
-A *spot* is a real block at which at least one live counting consumer stands. All that the rules ask of the
-consumers they ask of the spots, for those at one spot differ only in how far they have to go.
+A *position* is a real block at which at least one live counting consumer stands. All that the rules ask of
+the consumers they ask of the positions, for those at one position differ only in how far they have to go.
 
 Keeping it cheap: events only note who has changed; ``settle`` puts these few in their new places before a
 decision, by bisection. Dormancy is found by a queue that holds each live consumer once, with a time before
 which it can't be dormant. So settling costs what has changed, not how many there are.
 
-Invariants, after ``settle(now)``: a consumer is at a spot if and only if it counts, needs more, and is not
-dormant at ``now``; spots are sorted and not empty; ``need`` is the most that one of those at it needs.
+Invariants, after ``settle(now)``: a consumer is at a position if and only if it counts, needs more, and is
+not dormant at ``now``; positions are sorted and not empty; ``need`` is the most that one of those at it
+needs.
 """
 
 import math
@@ -25,112 +26,112 @@ from fanoutfs.ring.cursor import Cursor, Position
 
 @attrs.define(eq=False)
 class Cursors:
-    """The spots round the circle."""
+    """The positions round the circle."""
 
     blocks: int
     """How many the image has: the length of the circle."""
     patience: float
     """Seconds."""
     places: list[int] = attrs.field(factory=list, init=False)
-    """The blocks of the spots, sorted."""
+    """The blocks of the positions, sorted."""
     at: dict[int, Position] = attrs.field(factory=dict, init=False)
-    """The spot at a block."""
-    hungry: list[int] = attrs.field(factory=list, init=False)
-    """The blocks, sorted, of the spots that may have an absent block in their look-ahead."""
+    """The position at a block."""
+    may_want: list[int] = attrs.field(factory=list, init=False)
+    """The blocks, sorted, of the positions that may have an absent block in their look-ahead."""
     uneven: set[Position] = attrs.field(factory=set, init=False)
-    """The spots whose farthest way does not end where the image does, but before that or beyond."""
+    """The positions whose farthest way does not end where the image does, but before that or beyond."""
     _changed: dict[Cursor, None] = attrs.field(factory=dict, init=False)
     _queue: list[tuple[float, int, Cursor]] = attrs.field(factory=list, init=False)
 
-    def changed(self, point: Cursor) -> None:
-        """Note that a consumer moved, took, asked, or began or ceased to count."""
-        self._changed[point] = None
+    def changed(self, cursor: Cursor) -> None:
+        """Record that a consumer moved, took, asked, or began or ceased to count."""
+        self._changed[cursor] = None
 
-    def close(self, point: Cursor) -> None:
+    def close(self, cursor: Cursor) -> None:
         """Take a consumer out for good."""
-        point.end = point.block
-        self._changed[point] = None
+        cursor.end = cursor.block
+        self._changed[cursor] = None
 
-    def dormant(self, point: Cursor, now: float) -> bool:
+    def dormant(self, cursor: Cursor, now: float) -> bool:
         """R5: it has taken nothing for too long, and not because of us."""
-        return not point.asks and now >= point.taken_at + self.patience
+        return not cursor.requests and now >= cursor.taken_at + self.patience
 
     def settle(self, now: float) -> None:
         """Put everybody in their place, as of ``now``."""
         self._find_dormant(now)
         touched: set[Position] = set()
-        for point in self._changed:
-            live = point.counts and point.block < point.end and not self.dormant(point, now)
-            block = point.block % self.blocks if live else None
-            old = point.spot
+        for cursor in self._changed:
+            live = cursor.sequential and cursor.block < cursor.end and not self.dormant(cursor, now)
+            block = cursor.block % self.blocks if live else None
+            old = cursor.position
             if old is not None and old.block != block:
-                old.points.remove(point)
-                point.spot = None
+                old.cursors.remove(cursor)
+                cursor.position = None
                 touched.add(old)
             if block is not None:
-                spot = self.at.get(block)
-                if spot is None:
-                    spot = self.at[block] = Position(block)
+                position = self.at.get(block)
+                if position is None:
+                    position = self.at[block] = Position(block)
                     insort(self.places, block)
-                spot.points.add(point)
-                point.spot = spot
-                touched.add(spot)
-                if not point.queued:
-                    point.queued = True
-                    heappush(self._queue, (point.taken_at + self.patience, point.id, point))
+                position.cursors.add(cursor)
+                cursor.position = position
+                touched.add(position)
+                if not cursor.queued:
+                    cursor.queued = True
+                    heappush(self._queue, (cursor.taken_at + self.patience, cursor.id, cursor))
         self._changed.clear()
-        for spot in touched:
-            self.uneven.discard(spot)
-            self.starve(spot)
-            if spot.points:
-                spot.need = max([point.end - point.block for point in spot.points])
-                if spot.block + spot.need != self.blocks:
-                    self.uneven.add(spot)
+        for position in touched:
+            self.uneven.discard(position)
+            self.may_want_again(position)
+            if position.cursors:
+                position.need = max([cursor.end - cursor.block for cursor in position.cursors])
+                if position.block + position.need != self.blocks:
+                    self.uneven.add(position)
             else:
-                self.sated(spot)
-                del self.at[spot.block]
-                del self.places[bisect_left(self.places, spot.block)]
+                self.satisfied(position)
+                del self.at[position.block]
+                del self.places[bisect_left(self.places, position.block)]
 
-    def sated(self, spot: Position) -> None:
-        """Note that a spot's look-ahead is all resident: it stays so until somebody comes, goes or asks."""
-        i = bisect_left(self.hungry, spot.block)
-        if i < len(self.hungry) and self.hungry[i] == spot.block:
-            del self.hungry[i]
+    def satisfied(self, position: Position) -> None:
+        """Record that a position's look-ahead is all resident, until a consumer joins, leaves or requests."""
+        i = bisect_left(self.may_want, position.block)
+        if i < len(self.may_want) and self.may_want[i] == position.block:
+            del self.may_want[i]
 
-    def starve(self, spot: Position) -> None:
-        """Note that something of a spot's look-ahead may have gone."""
-        self.sated(spot)
-        insort(self.hungry, spot.block)
+    def may_want_again(self, position: Position) -> None:
+        """Record that something of a position's look-ahead may have gone."""
+        self.satisfied(position)
+        insort(self.may_want, position.block)
 
     def look_again(self) -> None:
-        """Note that anybody's look-ahead may have an absent block: what it covers has changed."""
-        self.hungry = self.places.copy()
+        """Record that anybody's look-ahead may have an absent block: what it covers has changed."""
+        self.may_want = self.places.copy()
 
     def _find_dormant(self, now: float) -> None:
         """Note as changed whoever has become dormant since the last time."""
         due = []
         while self._queue and self._queue[0][0] <= now:
             due.append(heappop(self._queue)[2])
-        for point in due:
-            if point.spot is None or self.dormant(point, now):
-                point.queued = False
-                self._changed[point] = None
+        for cursor in due:
+            if cursor.position is None or self.dormant(cursor, now):
+                cursor.queued = False
+                self._changed[cursor] = None
             else:
-                earliest = now if point.asks else point.taken_at
-                heappush(self._queue, (earliest + self.patience, point.id, point))
+                earliest = now if cursor.requests else cursor.taken_at
+                heappush(self._queue, (earliest + self.patience, cursor.id, cursor))
 
-    def wakes_at(self, spot: Position) -> float:
-        """Say when, in seconds, the first of those here will be dormant if it takes nothing."""
-        return min((p.taken_at + self.patience for p in spot.points if not p.asks), default=math.inf)
+    def wakes_at(self, position: Position) -> float:
+        """Return when, in seconds, the first of those here will be dormant if it takes nothing."""
+        return min((p.taken_at + self.patience for p in position.cursors if not p.requests), default=math.inf)
 
-    def hungry_from(self, head: int) -> Iterator[Position]:
-        """Give the hungry spots going round from ``head``; they may be sated meanwhile."""
-        first = bisect_left(self.hungry, head)
-        for place in self.hungry[first:] + self.hungry[:first]:
+    def may_want_from(self, head: int) -> Iterator[Position]:
+        """Return the hungry positions going round from ``head``; they may be sated meanwhile."""
+        first = bisect_left(self.may_want, head)
+        for place in self.may_want[first:] + self.may_want[:first]:
             yield self.at[place]
 
     def behind(self, block: int, most: int) -> Iterator[tuple[Position, int]]:
-        """Give the spots less than ``most`` blocks behind ``block``, the nearest first, with the distance."""
+        """Return the positions less than ``most`` blocks behind ``block``, nearest first, with distances."""
         first = bisect_left(self.places, block) - 1
         for i in range(first, first - len(self.places), -1):
             place = self.places[i]
@@ -140,12 +141,12 @@ class Cursors:
             yield self.at[place], distance
 
     def next_after(self, place: int) -> int:
-        """Say how many blocks on from the spot at ``place`` the next one is; round to itself at most."""
+        """Return the distance in blocks from the position at ``place`` to the next, itself if alone."""
         i = bisect_left(self.places, place) + 1
         return (self.places[i % len(self.places)] - place) % self.blocks or self.blocks
 
     def is_behind(self, one: Position, other: Position, reach: int) -> bool:
-        """Say whether one spot is at most ``reach`` blocks behind the other.
+        """Return whether one position is at most ``reach`` blocks behind the other.
 
         Round the circle each is behind the other. What tells is the way: one is behind when its own leads to
         the other, or when the other's does not lead to it, who then has been there already.
@@ -154,48 +155,48 @@ class Cursors:
         leads = one.need > distance or other.need <= self.blocks - distance
         return 0 < distance <= reach and leads
 
-    def farthest_behind(self, spot: Position, reach: int) -> Position | None:
-        """Return the farthest of the spots at most ``reach`` blocks behind this one, wherever it goes.
+    def farthest_behind(self, position: Position, reach: int) -> Position | None:
+        """Return the farthest of the positions at most ``reach`` blocks behind this one, wherever it goes.
 
         ``reach`` is less than the length of the circle.
         """
         other = self.at[
-            self.places[bisect_left(self.places, (spot.block - reach) % self.blocks) - len(self.places)]
+            self.places[bisect_left(self.places, (position.block - reach) % self.blocks) - len(self.places)]
         ]
-        return None if other is spot else other
+        return None if other is position else other
 
     def hindmosts(self, reach: int) -> dict[Position, Position]:
-        """Return for each spot the last of those that are behind it by at most ``reach`` blocks, if any.
+        """Return for each position the last of those that are behind it by at most ``reach`` blocks, if any.
 
-        ``reach`` is less than the length of the circle. Costs O(spots): going on along the line, a spot that
-        is out of reach, or whose way has ended, stays so for all that follow.
+        ``reach`` is less than the length of the circle. Costs O(positions): going on along the line, a
+        position that is out of reach, or whose way has ended, stays so for all that follow.
         """
         line = [place - self.blocks for place in self.places] + self.places
-        spots = [self.at[place] for place in self.places] * 2
+        positions = [self.at[place] for place in self.places] * 2
         found: dict[Position, Position] = {}
         first = leads = 0
         for here in range(len(self.places), len(line)):
-            place, spot = line[here], spots[here]
+            place, position = line[here], positions[here]
             while line[first] < place - reach:
                 first += 1
             behind = first
-            # Those from this place on, to whom this spot's own way does not lead, are all behind it.
-            unled = place + spot.need - self.blocks
+            # Those from this place on, to whom this position's own way does not lead, are all behind it.
+            unled = place + position.need - self.blocks
             if unled > line[first]:
                 # Of those before that place, those are behind it whose ways lead here.
                 leads = max(leads, first)
-                while leads < here and line[leads] + spots[leads].need <= place:
+                while leads < here and line[leads] + positions[leads].need <= place:
                     leads += 1
                 behind = min(leads, bisect_left(line, unled, first, here))
             if behind < here:
-                found[spot] = spots[behind]
+                found[position] = positions[behind]
         return found
 
     def look_ahead(self, most: int, room: int, among: Container[int] | None = None) -> int:
-        """Give the largest look-ahead, ``most`` blocks at most, that fits ``room``, all spots' together.
+        """Return the largest look-ahead, at most ``most`` blocks, that fits ``room`` for all positions.
 
-        Where the next spot is nearer than that the two overlap, and only the gap counts. ``among``: the
-        blocks of the spots that count; None: all do.
+        Where the next position is nearer than that the two overlap, and only the gap counts. ``among``: the
+        blocks of the positions that count; None: all do.
         """
         if most * len(self.places) <= room:
             return most
@@ -211,9 +212,13 @@ class Cursors:
         return most
 
     def needed(self) -> list[tuple[int, int]]:
-        """Give the stretches (first, one past the last) that somebody still needs, in order, disjoint."""
+        """Return the stretches (first, one past the last) that somebody still needs, in order, disjoint."""
         ways = sorted(
-            [(0, end) for spot in self.uneven if (end := spot.block + spot.need - self.blocks) > 0]
+            [
+                (0, end)
+                for position in self.uneven
+                if (end := position.block + position.need - self.blocks) > 0
+            ]
             + [(block, min(block + self.at[block].need, self.blocks)) for block in self.places]
         )
         stretches: list[tuple[int, int]] = []
@@ -225,12 +230,12 @@ class Cursors:
         return stretches
 
     def spread(self) -> int:
-        """Say how many blocks lie from the first of all the spots to the last, the shortest way round."""
+        """Return the blocks from the first position to the last, the shortest way round."""
         gaps: Iterator[int] = map(sub, [*self.places[1:], self.places[0] + self.blocks], self.places)
         return self.blocks - max(gaps)
 
     def packs(self, reach: int) -> int:
-        """Count the packs: rows of spots, each at most ``reach`` behind the next."""
+        """Count the packs: rows of positions, each at most ``reach`` behind the next."""
         at = self.at
         rows = [
             b - a > reach or (at[a].need <= b - a and not self.is_behind(at[a], at[b], reach))

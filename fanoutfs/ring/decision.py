@@ -1,4 +1,4 @@
-"""What the rules decide, and what they decide on. Pure."""
+"""What the rules decide, and what they decide on. No I/O, no clock."""
 
 import math
 
@@ -30,13 +30,14 @@ class Rest:
 
 @attrs.frozen
 class ReadCandidate:
-    """``most`` blocks from the real block ``block`` on, which is absent, are wanted for those at ``spot``.
+    """``most`` blocks from the absent real block ``block`` on are wanted at ``position``.
 
-    ``spot`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead for.
+    ``position`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead
+    for.
     """
 
     block: int
     most: int
-    spot: Position | None
-    asked: bool = False
+    position: Position | None
+    requested: bool = False
     detour: bool = False

@@ -1,4 +1,4 @@
-"""How far is looked ahead for each consumer (R1), and how much of that never goes (R2). Pure.
+"""How far is looked ahead for each consumer (R1), and how much of that never goes (R2). No I/O, no clock.
 
 All have the same look-ahead, four runs if there is room. It is *divided* among those who have their next
 block, so that together they take half of the ring; who waits for the sweep has nothing of its look-ahead yet,
@@ -24,56 +24,56 @@ RUNS = 4
 class LookAhead:
     """The look-ahead of all consumers, in blocks."""
 
-    order: Cursors
+    cursors: Cursors
     residency: Residency
-    asked: Container[int]
+    requested: Container[int]
     """The real blocks at which requests are."""
     run: int
     """Most blocks in one read."""
     most: int
     blocks: int = attrs.field(default=0, init=False)
     guarded: int = attrs.field(default=0, init=False)
-    granule: int = attrs.field(default=1, init=False)
+    run_boundary: int = attrs.field(default=1, init=False)
 
     def divide(self) -> None:
         """Divide it anew."""
         room = self.residency.slots // 2
         most = min(self.most, room)
-        self.guarded = self.order.look_ahead(most, room)
-        blocks = self.order.look_ahead(most, room, self.residency.slot_of)
+        self.guarded = self.cursors.look_ahead(most, room)
+        blocks = self.cursors.look_ahead(most, room, self.residency.slot_of)
         if blocks != self.blocks:
             self.blocks = blocks
-            self.granule = max(1, min(self.run, blocks // 2))
-            self.order.look_again()
+            self.run_boundary = max(1, min(self.run, blocks // 2))
+            self.cursors.look_again()
 
-    def of(self, spot: Position) -> int:
-        """Say how many blocks from its own on are looked ahead for at a spot."""
-        return self._window(spot, self.blocks)
+    def of(self, position: Position) -> int:
+        """Return how many blocks from its own on are looked ahead for at a position."""
+        return self._window(position, self.blocks)
 
-    def guarded_of(self, spot: Position) -> int:
-        """Say how many blocks from its own on never go."""
-        return self._window(spot, self.guarded)
+    def guarded_of(self, position: Position) -> int:
+        """Return how many blocks from its own on never go."""
+        return self._window(position, self.guarded)
 
     def end(self, block: int, end: int, length: int | None = None) -> int:
-        """Give the end of the look-ahead of who stands at ``block`` and goes to ``end``, all unrolled.
+        """Return the end of the look-ahead of who stands at ``block`` and goes to ``end``, all unrolled.
 
         It is on a border between runs, so that runs come whole.
         """
         ahead = block + (self.blocks if length is None else length)
-        lap = ahead // self.order.blocks * self.order.blocks
-        return min(end, lap + (ahead - lap) // self.granule * self.granule)
+        lap = ahead // self.cursors.blocks * self.cursors.blocks
+        return min(end, lap + (ahead - lap) // self.run_boundary * self.run_boundary)
 
-    def _window(self, spot: Position, length: int) -> int:
-        """Say how long a look-ahead of so many blocks is at a spot.
+    def _window(self, position: Position, length: int) -> int:
+        """Return how long a look-ahead of so many blocks is at a position.
 
         Who has waited at the front for what came just now is about to take it: the look-ahead begins
         behind that. Else the head would leave for the next pack, and come back a turn later, whenever the
         look-ahead shrinks.
         """
-        at = spot.block
-        end = at + spot.need
-        if at in self.asked and at in self.residency.slot_of:
+        at = position.block
+        end = at + position.need
+        if at in self.requested and at in self.residency.slot_of:
             came = self.residency.first_absent(at, at + self.run) or at + self.run
-            if self.order.next_after(at) > came - at:
+            if self.cursors.next_after(at) > came - at:
                 return self.end(came, end, length) - at
-        return max(self.end(at, end, length) - at, at in self.asked)
+        return max(self.end(at, end, length) - at, at in self.requested)

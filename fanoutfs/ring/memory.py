@@ -92,7 +92,7 @@ class Memory:
         self.view = memoryview(self._room)[self._begin : self._begin + self.slots * self.block]
 
     def slot(self, slot: int) -> memoryview:
-        """Give one slot, writable."""
+        """Return one slot, writable."""
         return self.view[slot * self.block : (slot + 1) * self.block]
 
     def make_ready(self, slot: int) -> int:
@@ -141,7 +141,7 @@ class ReadOnlyMemory:
         self.view = memoryview(room)[begin : begin + self.slots * self.block].toreadonly()
 
     def slot(self, slot: int) -> memoryview:
-        """Give one slot."""
+        """Return one slot."""
         return self.view[slot * self.block : (slot + 1) * self.block]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""R3 and R4: who waits for whom. Pure.
+"""R3 and R4: who waits for whom. No I/O, no clock.
 
 A consumer is *in reach* of one in front when it is at most K blocks behind it, K being the slots; which of
 two is behind, ``Cursors.is_behind`` says. The one in front has to wait where going on would give up what one
@@ -10,8 +10,8 @@ these from one to the next finds the ring, and whoever is in one need not wait.
 
 Cost: nothing that is answered here changes between the first want of a decision that is tried and the one
 that is read, because a want that has to wait takes nothing. So each answer is kept for the decision, and all
-of them together cost O(C): the hindmost and the holder of a spot are found once, and each link of the waits
-is followed once.
+of them together cost O(C): the hindmost and the holder of a position are found once, and each link of the
+waits is followed once.
 """
 
 from functools import cached_property
@@ -24,7 +24,7 @@ from fanoutfs.ring.eviction import EvictionOrder, Victim
 from fanoutfs.ring.residency import Residency
 
 FEW = 16
-"""More spots than these are looked at all together: in a crowd that is cheaper than one by one."""
+"""More positions than these are looked at all together: in a crowd that is cheaper than one by one."""
 
 WHOLE_SHARE = 8
 """A whole run takes one slot in so many at most."""
@@ -34,7 +34,7 @@ WHOLE_SHARE = 8
 class Pace:
     """Who has to wait, for one decision."""
 
-    order: Cursors
+    cursors: Cursors
     residency: Residency
     victims: EvictionOrder
     slots: int
@@ -48,33 +48,33 @@ class Pace:
     stops: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
     """What ``stopped_by`` has found."""
     _reaches: dict[Position, tuple[int, Position | None]] = attrs.field(factory=dict, init=False)
-    _holders: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
+    _blockers: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
     _in_rings: dict[Position, bool] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def packs(self) -> int:
         """How many packs there are."""
-        return self.order.packs(self.slots)
+        return self.cursors.packs(self.slots)
 
     @cached_property
     def together(self) -> bool:
         """Whether all are within K blocks of one another, and one pack."""
-        return self.order.spread() <= self.slots and self.packs == 1
+        return self.cursors.spread() <= self.slots and self.packs == 1
 
     @cached_property
-    def _room(self) -> int:
+    def _span(self) -> int:
         """How many blocks a pack may span."""
         # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
         return max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
 
     @cached_property
     def _hindmosts(self) -> dict[Position, Position]:
-        return self.order.hindmosts(self.slots) if self.strict else {}
+        return self.cursors.hindmosts(self.slots) if self.strict else {}
 
     @cached_property
     def _outran(self) -> dict[Position, Position]:
-        """The spots that may not even have their own block but for R4, with those for whose sake."""
-        blocks, room, at = self.order.blocks, self._room, self._hindmosts.items()
+        """The positions that may not even have their own block but for R4, with those for whose sake."""
+        blocks, room, at = self.cursors.blocks, self._span, self._hindmosts.items()
         if self.together:
             return {s: h for s, h in at if self._room_before(h) <= (s.block - h.block) % blocks}
         return {s: h for s, h in at if room <= (s.block - h.block) % blocks}
@@ -86,51 +86,51 @@ class Pace:
         Each link of one leads back by K blocks at most, and all of them together round the circle. Where all
         ways end at the end of the image the circle is a line: there each waits for one at a lower block.
         """
-        return bool(self.order.uneven) and self.order.blocks - self.order.spread() <= self.slots
+        return bool(self.cursors.uneven) and self.cursors.blocks - self.cursors.spread() <= self.slots
 
-    def reach(self, spot: Position) -> tuple[int, Position | None]:
-        """Return how many blocks from its own on a spot may have, and for whose sake no more."""
-        found = self._reaches.get(spot)
+    def reach(self, position: Position) -> tuple[int, Position | None]:
+        """Return how many blocks from its own on a position may have, and for whose sake no more."""
+        found = self._reaches.get(position)
         if found is None:
-            found = self._reaches[spot] = self._find_reach(spot)
+            found = self._reaches[position] = self._find_reach(position)
         return found
 
-    def _find_reach(self, spot: Position) -> tuple[int, Position | None]:
-        blocks, order = self.order.blocks, self.order
-        hindmost = order.farthest_behind(spot, self.slots) if self.strict else None
+    def _find_reach(self, position: Position) -> tuple[int, Position | None]:
+        blocks, cursors = self.cursors.blocks, self.cursors
+        hindmost = cursors.farthest_behind(position, self.slots) if self.strict else None
         if hindmost is None:
             return blocks, None
-        if not order.is_behind(hindmost, spot, self.slots):
-            hindmost = self._hindmosts.get(spot)
+        if not cursors.is_behind(hindmost, position, self.slots):
+            hindmost = self._hindmosts.get(position)
             if hindmost is None:
                 return blocks, None
-        return self._room_before(hindmost) - (spot.block - hindmost.block) % blocks, hindmost
+        return self._room_before(hindmost) - (position.block - hindmost.block) % blocks, hindmost
 
     def _room_before(self, hindmost: Position) -> int:
         """Return how many blocks from the hindmost's own on its pack may have."""
         if not self.together:
-            return self._room
+            return self._span
         # Where there are others the head would leave for them meanwhile, and come back a turn later.
-        return self._border(hindmost.block + self._room) - hindmost.block
+        return self._border(hindmost.block + self._span) - hindmost.block
 
-    def stopped_by(self, spot: Position) -> Position | None:
-        """Return for whose sake those at a spot may not even have the block where they stand.
+    def stopped_by(self, position: Position) -> Position | None:
+        """Return for whose sake those at a position may not even have the block where they stand.
 
         That block is absent and asked for. None: they may have it, or R4 lets them go on all the same.
         """
-        if spot in self.stops:
-            return self.stops[spot]
-        found = self._ahead_of(spot)
-        if found is not None and self.in_ring_of_waits(spot):
+        if position in self.stops:
+            return self.stops[position]
+        found = self._ahead_of(position)
+        if found is not None and self.in_ring_of_waits(position):
             found = None
-        self.stops[spot] = found
+        self.stops[position] = found
         return found
 
-    def _ahead_of(self, spot: Position) -> Position | None:
-        """Return the hindmost when those at a spot are so far ahead of it that they may have nothing more."""
+    def _ahead_of(self, position: Position) -> Position | None:
+        """Return the hindmost if a position is so far ahead of it that it may have nothing more."""
         if len(self._reaches) >= FEW:
-            return self._outran.get(spot)
-        reach, hindmost = self.reach(spot)
+            return self._outran.get(position)
+        reach, hindmost = self.reach(position)
         return hindmost if reach <= 0 else None
 
     @property
@@ -139,11 +139,11 @@ class Pace:
         return max(1, min(self.run, self.slots // WHOLE_SHARE))
 
     def _border(self, block: int) -> int:
-        """Give the last border between whole runs up to an unrolled block."""
-        lap = block // self.order.blocks * self.order.blocks
+        """Return the last border between whole runs up to an unrolled block."""
+        lap = block // self.cursors.blocks * self.cursors.blocks
         return lap + (block - lap) // self.whole * self.whole
 
-    def lets_on(self, before: int, block: int) -> bool:
+    def unblocks(self, before: int, block: int) -> bool:
         """Return whether who waits for one that was at ``before`` may have more now that it is at ``block``.
 
         Both unrolled; while all are together.
@@ -151,64 +151,64 @@ class Pace:
         room = max(1, self.slots - self.reserve)
         return self._border(before + room) != self._border(block + room)
 
-    def holder_of(self, victim: Victim, sake: Position | None) -> Position | None:
-        """Give who needs the victim so that ``sake`` has to wait, or None.
+    def blocker_of(self, victim: Victim, on_behalf_of: Position | None) -> Position | None:
+        """Return who needs the victim so that ``sake`` has to wait, or None.
 
         A reader that counts for nobody (None) has the reserve, and waits for anybody in reach of the block.
         """
-        needer = victim.needer
-        if needer is None or not self.strict:
+        needed_by = victim.needed_by
+        if needed_by is None or not self.strict:
             return None
-        if sake is None:
+        if on_behalf_of is None:
             holds = self.reserve > 0 and victim.next_use <= self.slots
         else:
-            blocks = self.order.blocks
-            distance = (sake.block - needer.block) % blocks
+            blocks = self.cursors.blocks
+            distance = (on_behalf_of.block - needed_by.block) % blocks
             between = victim.next_use < distance <= self.slots
-            had_it = (victim.block - sake.block) % blocks >= sake.need
-            holds = between and (needer.need > distance or had_it)
-        return needer if holds else None
+            had_it = (victim.block - on_behalf_of.block) % blocks >= on_behalf_of.need
+            holds = between and (needed_by.need > distance or had_it)
+        return needed_by if holds else None
 
-    def holder(self, spot: Position) -> Position | None:
-        """Return for whose sake those at a spot wait; None: for the source, or nobody waits there."""
-        if spot not in self._holders:
-            self._holders[spot] = self._find_holder(spot)
-        return self._holders[spot]
+    def blocker(self, position: Position) -> Position | None:
+        """Return for whose sake those at a position wait; None: for the source, or nobody waits there."""
+        if position not in self._blockers:
+            self._blockers[position] = self._find_blocker(position)
+        return self._blockers[position]
 
-    def _find_holder(self, spot: Position) -> Position | None:
-        blocks, slot_of = self.order.blocks, self.residency.slot_of
+    def _find_blocker(self, position: Position) -> Position | None:
+        blocks, slot_of = self.cursors.blocks, self.residency.slot_of
         waited_for = [
-            ask.at - point.block
-            for point in spot.points
-            for ask in point.asks
-            if ask.at % blocks not in slot_of
+            request.at - cursor.block
+            for cursor in position.cursors
+            for request in cursor.requests
+            if request.at % blocks not in slot_of
         ]
         if not waited_for:
             return None
         # What is behind its point was asked for late: reach says nothing of it.
         nearest = min([ahead for ahead in waited_for if ahead >= 0], default=None)
         if nearest is not None:
-            if (hindmost := self._ahead_of(spot)) is not None:
+            if (hindmost := self._ahead_of(position)) is not None:
                 return hindmost
-            reach, hindmost = self.reach(spot)
+            reach, hindmost = self.reach(position)
             if hindmost is not None and nearest >= reach:
                 return hindmost
         victims = self.victims.first(max(0, self.reserve + 1 - self.residency.free))
-        return next(filter(None, (self.holder_of(victim, spot) for victim in victims)), None)
+        return next(filter(None, (self.blocker_of(victim, position) for victim in victims)), None)
 
-    def in_ring_of_waits(self, spot: Position) -> bool:
-        """R4: return whether, from one to the other whom it waits for, the way leads back to this spot."""
+    def in_ring_of_waits(self, position: Position) -> bool:
+        """R4: return whether the chain of waits leads back to this position."""
         if not self._can_be_ring:
             return False
         known = self._in_rings
         way: dict[Position, None] = {}
-        at: Position | None = spot
+        at: Position | None = position
         while at is not None and at not in known and at not in way:
             way[at] = None
-            at = self.holder(at)
+            at = self.blocker(at)
         # A way that comes to itself is a ring from there on. What leads to a ring, or to an end, is in none.
         in_ring = False
         for passed in way:
             in_ring = in_ring or passed is at
             known[passed] = in_ring
-        return known[spot]
+        return known[position]

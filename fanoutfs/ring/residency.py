@@ -39,7 +39,7 @@ class Residency:
         return len(self._free)
 
     def arcs(self) -> Iterator[tuple[int, int]]:
-        """Give the resident stretches as (first, one past the last), in order."""
+        """Return the resident stretches as (first, one past the last), in order."""
         return zip(self._starts, self._ends, strict=True)
 
     def lend_slot(self, after: int | None) -> int:
@@ -56,7 +56,7 @@ class Residency:
         return slot
 
     def return_slot(self, slot: int) -> None:
-        """Give a lent slot back unfilled."""
+        """Return a lent slot back unfilled."""
         self._free[slot] = None
 
     def add(self, block: int, slot: int) -> None:
@@ -78,7 +78,7 @@ class Residency:
             self._ends.insert(i, block + 1)
 
     def remove(self, block: int) -> None:
-        """Give ``block`` up; its slot is free."""
+        """Return ``block`` up; its slot is free."""
         self._free[self.slot_of.pop(block)] = None
         i = bisect_right(self._starts, block) - 1
         start, end = self._starts[i], self._ends[i]
@@ -94,7 +94,7 @@ class Residency:
             self._ends.insert(i + 1, end)
 
     def first_absent(self, begin: int, end: int) -> int | None:
-        """Give the first block of [begin, end) that is not resident, or None.
+        """Return the first block of [begin, end) that is not resident, or None.
 
         The stretch may go over the end of the image; what lies there is told with ``blocks`` added.
         """
@@ -111,13 +111,13 @@ class Residency:
         return None if block is None else block % self.blocks
 
     def first_resident(self, begin: int, end: int) -> int:
-        """Give the first block of [begin, end) that is resident, or ``end``."""
+        """Return the first block of [begin, end) that is resident, or ``end``."""
         if begin in self.slot_of:
             return begin
         i = bisect_right(self._starts, begin)
         return min(self._starts[i], end) if i < len(self._starts) else end
 
     def highest_below(self, end: int) -> int | None:
-        """Give the highest resident block below ``end``, or None."""
+        """Return the highest resident block below ``end``, or None."""
         i = bisect_right(self._starts, end - 1) - 1
         return min(self._ends[i], end) - 1 if i >= 0 else None

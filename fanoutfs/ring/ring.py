@@ -29,7 +29,7 @@ Buffer = bytes | bytearray | memoryview
 class Waiting:
     """A reader's request that is parked: what it waits for and how it will be woken."""
 
-    ask: Request
+    request: Request
     woken: trio.Event
     error: FanoutError | None = None
 
@@ -63,39 +63,39 @@ class Ring:
 
     # Consumers
 
-    def open(self, point_id: int, start: int | None = None) -> Cursor:
-        """Enter a consumer: in-order, or wrapping from byte ``start``, a multiple of the block's size."""
-        return self.rules.open(point_id, None if start is None else start // self.block)
+    def open(self, cursor_id: int, start: int | None = None) -> Cursor:
+        """Register a consumer: in-order, or wrapping from byte ``start``, a multiple of the block's size."""
+        return self.rules.open(cursor_id, None if start is None else start // self.block)
 
-    def close(self, point: Cursor) -> None:
+    def close(self, cursor: Cursor) -> None:
         """Take a consumer out, with nothing granted to it any more.
 
         Those of its requests that still wait end with ReaderGoneError first.
         """
         for waiting in self.waiting():
-            if waiting.ask.point is point:
+            if waiting.request.cursor is cursor:
                 self._give_up(waiting, ReaderGoneError("its file was closed"))
-        for ask in list(point.asks):
-            self.rules.answered(ask, self.clock())
-        self.rules.close(point)
+        for request in list(cursor.requests):
+            self.rules.answered(request, self.clock())
+        self.rules.close(cursor)
         self._work.set()
 
-    def move(self, point: Cursor, place: int, *, counts: bool) -> None:
+    def move(self, cursor: Cursor, place: int, *, sequential: bool) -> None:
         """Tell where a consumer's next byte lies; wakes the producer when that gives it work.
 
         A *place* is a byte of the consumer's way: it counts on past ``size`` when the way goes round.
         """
-        if self.rules.move(point, self._block_of(place), counts=counts, now=self.clock()):
+        if self.rules.move(cursor, self._block_of(place), sequential=sequential, now=self.clock()):
             self._work.set()
 
     def _block_of(self, place: int) -> int:
-        """Give the unrolled block in which a place lies."""
+        """Return the unrolled block in which a place lies."""
         if place < self.size:
             return place // self.block
         return self.rules.blocks + (place - self.size) // self.block
 
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
-        """Give the bytes if all of their blocks are resident and none of the bytes is bad, else None.
+        """Return the bytes if all of their blocks are resident and none of the bytes is bad, else None.
 
         The view is good until the next checkpoint: whoever hands it out must have it copied before that.
         """
@@ -110,8 +110,8 @@ class Ring:
             return self.memory.view[start : start + size]
         return self._span(first, slot, begin, size)
 
-    async def read(self, point: Cursor, place: int, size: int, *, fresh: bool) -> Buffer:
-        """Give the bytes, waiting for what is not there yet; a checkpoint only when it has to wait.
+    async def read(self, cursor: Cursor, place: int, size: int, *, fresh: bool) -> Buffer:
+        """Return the bytes, waiting for what is not there yet; a checkpoint only when it has to wait.
 
         ``place`` is where on the consumer's way they begin; they don't go over the end of the image.
         Cancelled: the request is taken out, nothing is left. Raises SourceBrokeError, SourceHungError,
@@ -128,30 +128,30 @@ class Ring:
             self.rules.drop_bad(block)
             del self._bad[block]
         first, last = self._block_of(place), self._block_of(place + size - 1)
-        ask = self.rules.request(point, first, last, self.clock(), fresh=fresh)
+        request = self.rules.request(cursor, first, last, self.clock(), fresh=fresh)
         try:
-            await self._resident(ask)
+            await self._resident(request)
             found = self._take(offset, size)
             if found is None:
-                found = await self._gather(ask, place, size)
+                found = await self._gather(request, place, size)
             return found
         finally:
-            if ask in point.asks and self.rules.answered(ask, self.clock()):
+            if request in cursor.requests and self.rules.answered(request, self.clock()):
                 self._work.set()
 
-    async def _gather(self, ask: Request, place: int, size: int) -> bytearray:
+    async def _gather(self, request: Request, place: int, size: int) -> bytearray:
         """Copy block by block, as they come: for a request over blocks that are never there together."""
         gathered = bytearray(size)
         offset = place % self.size
         done = 0
         while done < size:
-            before, at = ask.at, self._block_of(place + done)
+            before, at = request.at, self._block_of(place + done)
             if at != before:
-                self.rules.advance(ask, at)
-                if ask.point.block == before:
+                self.rules.advance(request, at)
+                if request.cursor.block == before:
                     # What was copied is no longer needed, and must not hold those in front.
-                    self.move(ask.point, place + done, counts=ask.point.counts)
-            await self._resident(ask)
+                    self.move(request.cursor, place + done, sequential=request.cursor.sequential)
+            await self._resident(request)
             part = min(size - done, self.block - (offset + done) % self.block)
             found = self._take(offset + done, part)
             assert found is not None
@@ -161,13 +161,13 @@ class Ring:
 
     # Consumers that copy blocks out of the ring themselves: unrolled blocks in, slots out
 
-    def grant_nowait(self, point: Cursor, first: int, most: int) -> list[int]:
+    def grant_nowait(self, cursor: Cursor, first: int, most: int) -> list[int]:
         """Grant the blocks from ``first`` on that are resident and good, ``most`` at most: give their slots.
 
         They stay in their slots until ``took`` or ``revoke``.
         """
         slots: list[int] = []
-        for unrolled in range(first, min(first + most, point.end)):
+        for unrolled in range(first, min(first + most, cursor.end)):
             block = unrolled % self.rules.blocks
             slot = self.rules.residency.slot_of.get(block)
             if slot is None or block in self._bad:
@@ -176,13 +176,13 @@ class Ring:
         self.rules.grant(range(first, first + len(slots)))
         return slots
 
-    async def grant(self, point: Cursor, first: int, most: int, *, fresh: bool) -> list[int]:
+    async def grant(self, cursor: Cursor, first: int, most: int, *, fresh: bool) -> list[int]:
         """Do as grant_nowait, but wait until there is at least one; a checkpoint only when it has to wait.
 
         For a consumer that has nothing in hand: what it waits for here, nobody waits for it meanwhile.
         Cancelled: nothing is granted. Raises what ``read`` raises.
         """
-        if slots := self.grant_nowait(point, first, most):
+        if slots := self.grant_nowait(cursor, first, most):
             return slots
         if self._closing:
             raise ClosingError("the producer is being ended")
@@ -190,22 +190,22 @@ class Ring:
         if block in self._bad:
             self.rules.drop_bad(block)
             del self._bad[block]
-        ask = self.rules.request(point, first, first, self.clock(), fresh=fresh)
+        request = self.rules.request(cursor, first, first, self.clock(), fresh=fresh)
         try:
-            await self._resident(ask)
+            await self._resident(request)
             if bad := self._bad.get(block):
                 at = block * self.block
                 places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad)
                 raise self._broke(places)
-            return self.grant_nowait(point, first, most)
+            return self.grant_nowait(cursor, first, most)
         finally:
-            if self.rules.answered(ask, self.clock()):
+            if self.rules.answered(request, self.clock()):
                 self._work.set()
 
-    def release(self, point: Cursor, blocks: range) -> None:
+    def release(self, cursor: Cursor, blocks: range) -> None:
         """Take granted blocks back that their consumer has copied; the first of what it has in hand."""
         made_room = self.rules.release(blocks)
-        if self.rules.move(point, blocks.stop, counts=True, now=self.clock()) or made_room:
+        if self.rules.move(cursor, blocks.stop, sequential=True, now=self.clock()) or made_room:
             self._work.set()
 
     def revoke(self, blocks: range) -> None:
@@ -216,15 +216,15 @@ class Ring:
         self.rules.release(blocks)
         self._work.set()
 
-    def place_at(self, point: Cursor, block: int) -> None:
+    def place_at(self, cursor: Cursor, block: int) -> None:
         """Set where a consumer with nothing in hand stands, an unrolled block; it is live from now on."""
-        self.rules.move(point, block, counts=True, now=self.clock())
+        self.rules.move(cursor, block, sequential=True, now=self.clock())
         self._work.set()
 
-    async def _resident(self, ask: Request) -> None:
+    async def _resident(self, request: Request) -> None:
         """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
-        while not self._is_resident(ask):
-            block, waiting = ask.at % self.rules.blocks, Waiting(ask, trio.Event())
+        while not self._is_resident(request):
+            block, waiting = request.at % self.rules.blocks, Waiting(request, trio.Event())
             here = self._waiting.setdefault(block, [])
             here.append(waiting)
             self._work.set()
@@ -239,11 +239,11 @@ class Ring:
             if waiting.error is not None:
                 raise waiting.error
 
-    def _is_resident(self, ask: Request) -> bool:
-        return ask.at % self.rules.blocks in self.rules.residency.slot_of
+    def _is_resident(self, request: Request) -> bool:
+        return request.at % self.rules.blocks in self.rules.residency.slot_of
 
     def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:
-        """Give bytes that lie in several blocks: as one view where the slots adjoin, else copied together."""
+        """Return bytes of several blocks: as one view where the slots adjoin, else joined in a copy."""
         slots = self.rules.residency.slot_of
         parts: list[memoryview] = []
         adjoining = True
@@ -271,7 +271,7 @@ class Ring:
         return self.read_nowait(offset, size)
 
     def is_bad(self, block: int) -> bool:
-        """Say whether a resident block has bytes that could not be read."""
+        """Return whether a resident block has bytes that could not be read."""
         return block in self._bad
 
     def _broke(self, place: str) -> SourceBrokeError:
@@ -279,7 +279,7 @@ class Ring:
         return SourceBrokeError(f"the source can't be read from byte {place}{why}")
 
     def _bad_in(self, offset: int, size: int) -> list[int]:
-        """Give the resident blocks that have bad bytes among these."""
+        """Return the resident blocks that have bad bytes among these."""
         found = []
         for block in range(offset // self.block, (offset + size - 1) // self.block + 1):
             begin = offset - block * self.block
@@ -343,7 +343,7 @@ class Ring:
     # Those who watch over the waiting
 
     def waiting(self) -> list[Waiting]:
-        """Give the requests that wait now."""
+        """Return the requests that wait now."""
         return [waiting for here in self._waiting.values() for waiting in here]
 
     async def nobody_waits(self) -> None:
@@ -353,7 +353,7 @@ class Ring:
             await self._all_answered.wait()
 
     def reader_gone(self, waiting: Waiting) -> None:
-        """Give a request back to a reader that has been told to die."""
+        """Return a request back to a reader that has been told to die."""
         self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
 
     def source_hangs(self, limit: float) -> None:
@@ -362,7 +362,7 @@ class Ring:
         if self.reading_since is None or now - self.reading_since < limit:
             return
         for waiting in self.waiting():
-            if now - waiting.ask.since >= limit:
+            if now - waiting.request.since >= limit:
                 self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:

@@ -1,4 +1,4 @@
-"""The ring's rules: what the producer reads next, what goes for it, and who waits. Pure.
+"""The ring's rules: what the producer reads next, what goes for it, and who waits. No I/O, no clock.
 
 What it is for
     One disk, many readers that come when they like. The source shall be read as few times as can be, nobody
@@ -20,12 +20,13 @@ Theory of operation
 The rules
     R1  Sweep. Wants are the absent blocks of each counting consumer's look-ahead and of what it has asked
         for. The wanted block nearest ahead of the head, going round, is read next, in a run of several
-        blocks; ``room.py`` says how far that goes. No preference for who waited longest: that makes the head
-        jump past others, who then wait a whole turn (PostgreSQL's syncscan.c stands on the same ground).
+        blocks; ``slot_allocator.py`` says how far that goes. No preference for who waited longest: that makes
+        the head jump past others, who then wait a whole turn (PostgreSQL's syncscan.c stands on the same
+        ground).
     R1a Detour. What was asked for and has not come for ``turn`` seconds is read off the sweep; the head
         stays. The first block after an open or a jump is overdue at once. Detours get at most half of the
         source's time while the sweep has work.
-    R2  Give up. The block with the farthest next use goes, see ``farthest.py``. What lies in a look-ahead or
+    R2  Give up. The block with the farthest next use goes, see ``eviction.py``. What lies in a look-ahead or
         is about to be given or is being copied out never goes; nor does anything for a block read ahead that
         is used later than it (Cao, Felten, Karlin, Li 1995: do no harm). Slots that were never used come
         first, as long as there are any; where memory takes longer to get than the source to be read again
@@ -45,13 +46,13 @@ Invariants
     1. At most K blocks are resident or on loan to a read.
     2. Under R3 a front is at most K blocks ahead of the last live consumer in reach, but for R4.
     3. What never goes for being in a look-ahead is at most K // 2 blocks, and a run for each front that is
-       about to take what came; ``ahead.py`` says how the look-ahead is divided.
+       about to take what came; ``look_ahead.py`` says how the look-ahead is divided.
     4. A decision is made only while no read is under way, so "absent" means that nobody fetches it.
 
 What is not done, and why
-    Readers that jump (``counts`` is False) are served by detours and hold nobody: nothing about their future
-    is known. Under R3 a few slots (``reserve``) are kept free of the sweep for them, so that a probe is
-    answered while a pack fills the ring with what it needs.
+    Readers that jump (``sequential`` is False) are served by detours and hold nobody: nothing about their
+    future is known. Under R3 a few slots (``reserve``) are kept free of the sweep for them, so that a probe
+    is answered while a pack fills the ring with what it needs.
 
 Cost: a decision takes O(log C) for what has moved, and at most O(C) in every state, also when all wait and
 are overdue; C is the number of different blocks at which consumers stand or ask. Never O(blocks), but for the
@@ -59,9 +60,9 @@ slots that have to be given up. ``contrib/bench/decision_cost.py`` measures it.
 
 Entry points: ``open``, ``close``, ``ask``, ``advance``, ``answered``, ``grant``, ``returned``, ``move``,
 ``filled`` and ``forget`` are the events; ``decide`` is the decision. Where a consumer is on the circle is
-``order.py``'s; in which order wants are tried is ``wanted.py``'s; what a byte range is in blocks, and when a
-reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once more, the naive way: change
-both.
+``cursors.py``'s; in which order wants are tried is ``candidates.py``'s; what a byte range is in blocks, and
+when a reader counts, is ``stream.py``'s. The tests' ``world.py`` says all of this once more, the naive way:
+change both.
 """
 
 from collections import Counter
@@ -101,37 +102,37 @@ class Rules:
     _memory_is_expensive: bool = attrs.field(default=False, init=False)
     """Memory for a slot that was never used takes longer to get than to read a block again."""
     _head: int = attrs.field(default=0, init=False)
-    points: dict[int, Cursor] = attrs.field(factory=dict, init=False)
+    open_cursors: dict[int, Cursor] = attrs.field(factory=dict, init=False)
     residency: Residency = attrs.field(init=False)
-    order: Cursors = attrs.field(init=False)
+    cursors: Cursors = attrs.field(init=False)
     ahead: LookAhead = attrs.field(init=False)
     reserve: int = attrs.field(init=False)
     granted: Counter[int] = attrs.field(factory=Counter, init=False)
     """The real blocks that consumers are copying out of the ring, with how many do so."""
     _paces: bool = attrs.field(init=False)
-    _asks: Requests = attrs.field(init=False)
+    _requests: Requests = attrs.field(init=False)
     _detour_debt: float = attrs.field(default=0.0, init=False)
 
     # Set by a decision, for the events until the next.
     _pace: Pace = attrs.field(init=False)
-    _room: SlotAllocator = attrs.field(init=False)
+    _allocator: SlotAllocator = attrs.field(init=False)
     _held_up: bool = attrs.field(default=False, init=False)
     """R3 made somebody wait: whoever moves may end that."""
     _held_by: set[Cursor] = attrs.field(factory=set, init=False)
     """R3 made somebody wait for one of these to move on, and nobody else can end that."""
     _held: set[int] = attrs.field(factory=set, init=False)
     """The blocks that are not read before one of those has moved on."""
-    _starved: bool = attrs.field(default=False, init=False)
+    _no_free_slot: bool = attrs.field(default=False, init=False)
     """There was no slot at all to take: all are about to be given, or looked ahead for."""
     _waits: list[tuple[int, Position, bool]] = attrs.field(factory=list, init=False)
     """What R3 did not let be read, for whose sake, and whether for being out of reach."""
 
     def __attrs_post_init__(self) -> None:
         self.residency = Residency(self.slots, self.blocks)
-        self.order = Cursors(self.blocks, self.patience)
-        self._asks = Requests(self.blocks, self.turn)
+        self.cursors = Cursors(self.blocks, self.patience)
+        self._requests = Requests(self.blocks, self.turn)
         most = self.look_ahead_runs * self.run
-        self.ahead = LookAhead(self.order, self.residency, self._asks.at, self.run, most)
+        self.ahead = LookAhead(self.cursors, self.residency, self._requests.at, self.run, most)
         # In a ring that holds all of the image nobody has to wait for another.
         self._paces = self.strict and self.slots < self.blocks
         spares = self._paces and self.slots >= RESERVE_LEAST
@@ -158,40 +159,40 @@ class Rules:
 
     # Events. Those that may change the decision answer True: the producer should be woken.
 
-    def open(self, point_id: int, start: int | None = None) -> Cursor:
-        """Enter a consumer: in-order, or wrapping from block ``start``. It holds nothing until it reads."""
+    def open(self, cursor_id: int, start: int | None = None) -> Cursor:
+        """Register a consumer, in-order or wrapping from ``start``; it holds nothing until it reads."""
         first, end = (0, self.blocks) if start is None else (start, start + self.blocks)
-        point = self.points[point_id] = Cursor(point_id, first, end)
-        return point
+        cursor = self.open_cursors[cursor_id] = Cursor(cursor_id, first, end)
+        return cursor
 
-    def close(self, point: Cursor) -> bool:
+    def close(self, cursor: Cursor) -> bool:
         """Take a consumer out; what only it needed is free."""
-        assert not point.asks
-        del self.points[point.id]
-        self.order.close(point)
-        return point.counts
+        assert not cursor.requests
+        del self.open_cursors[cursor.id]
+        self.cursors.close(cursor)
+        return cursor.sequential
 
-    def request(self, point: Cursor, first: int, last: int, now: float, *, fresh: bool) -> Request:
-        """Enter a request that has to wait for a block; ``fresh``: the first since an open or a jump."""
-        urgent = fresh or not point.counts or first < point.block
-        ask = Request(point, first, last, now, urgent)
-        self._asks.enter(ask)
-        self.order.changed(point)
-        return ask
+    def request(self, cursor: Cursor, first: int, last: int, now: float, *, fresh: bool) -> Request:
+        """Register a request that has to wait for a block; ``fresh``: the first since an open or a jump."""
+        urgent = fresh or not cursor.sequential or first < cursor.block
+        request = Request(cursor, first, last, now, urgent)
+        self._requests.enter(request)
+        self.cursors.changed(cursor)
+        return request
 
-    def advance(self, ask: Request, at: int) -> None:
-        """Note that a request was given its blocks before ``at``."""
-        self._asks.advance(ask, at)
+    def advance(self, request: Request, at: int) -> None:
+        """Record that a request was given its blocks before ``at``."""
+        self._requests.advance(request, at)
 
-    def answered(self, ask: Request, now: float) -> bool:
+    def answered(self, request: Request, now: float) -> bool:
         """Take out a request that was answered or given up; True when its block's slot was waited for."""
-        self._asks.remove(ask)
-        ask.point.taken_at = now
-        self.order.changed(ask.point)
-        return self._starved
+        self._requests.remove(request)
+        request.cursor.taken_at = now
+        self.cursors.changed(request.cursor)
+        return self._no_free_slot
 
     def grant(self, blocks: range) -> None:
-        """Note that a consumer copies these resident blocks, unrolled, out of the ring: they stay."""
+        """Record that a consumer copies these resident blocks, unrolled, out of the ring: they stay."""
         self.granted.update(block % self.blocks for block in blocks)
 
     def release(self, blocks: range) -> bool:
@@ -201,27 +202,27 @@ class Rules:
             self.granted[block] -= 1
             if not self.granted[block]:
                 del self.granted[block]
-        return self._starved
+        return self._no_free_slot
 
-    def move(self, point: Cursor, block: int, *, counts: bool, now: float) -> bool:
+    def move(self, cursor: Cursor, block: int, *, sequential: bool, now: float) -> bool:
         """Set where a consumer is and whether it counts; it has just taken something.
 
         Answers True when a run that is absent comes into its look-ahead, or somebody is held up for whom
         it may have made room. Only when it goes over a border between runs, so as not to decide all the
         time for one block.
         """
-        before, counted = point.block, point.counts
-        point.block, point.counts, point.taken_at = block, counts, now
-        self.order.changed(point)
-        if counts != counted:
+        before, was_sequential = cursor.block, cursor.sequential
+        cursor.block, cursor.sequential, cursor.taken_at = block, sequential, now
+        self.cursors.changed(cursor)
+        if sequential != was_sequential:
             return True
-        if point in self._held_by and self._pace.lets_on(before, block):
+        if cursor in self._held_by and self._pace.unblocks(before, block):
             return True
-        if before // self.ahead.granule == block // self.ahead.granule and block < point.end:
+        if before // self.ahead.run_boundary == block // self.ahead.run_boundary and block < cursor.end:
             return False
-        if self._held_up or (self._held and block == point.end):
+        if self._held_up or (self._held and block == cursor.end):
             return True
-        absent = self.residency.absent(block, self.ahead.end(block, point.end))
+        absent = self.residency.absent(block, self.ahead.end(block, cursor.end))
         return absent is not None and absent not in self._held
 
     def filled(self, read: Read, seconds: float) -> None:
@@ -237,18 +238,18 @@ class Rules:
     def drop_bad(self, block: int) -> None:
         """Take a resident block out that is not good: who wants it waits until it was read anew."""
         self.residency.remove(block)
-        self.order.look_again()
+        self.cursors.look_again()
 
     # Questions
 
-    def dormant(self, point: Cursor, now: float) -> bool:
+    def dormant(self, cursor: Cursor, now: float) -> bool:
         """R5: it has taken nothing for too long, and not because of us."""
-        return self.order.dormant(point, now)
+        return self.cursors.dormant(cursor, now)
 
     def held(self, now: float) -> int:
         """Return how many resident blocks a live consumer still needs."""
-        self.order.settle(now)
-        needed = iter(self.order.needed())
+        self.cursors.settle(now)
+        needed = iter(self.cursors.needed())
         begin, stop = next(needed, (self.blocks, self.blocks))
         held = 0
         for start, end in self.residency.arcs():
@@ -260,11 +261,11 @@ class Rules:
         return held
 
     def ahead_of_head(self, block: int) -> int:
-        """Say how many blocks the head has to go to come to a block, real or unrolled."""
+        """Return how many blocks the head has to go to come to a block, real or unrolled."""
         return (block - self._head) % self.blocks
 
     def is_resident_up_to_head(self, block: int) -> bool:
-        """Say whether all blocks from a real one to before the head, going round, are resident."""
+        """Return whether all blocks from a real one to before the head, going round, are resident."""
         behind_head = (self._head - block) % self.blocks
         return self.residency.first_absent(block, block + behind_head) is None
 
@@ -276,11 +277,15 @@ class Rules:
         self._begin(now)
         ids: dict[Position, int] = {}
         found: dict[int, int] = {}
-        for point in self.points.values():
-            if point.asks and point.spot is not None and (holder := self._pace.holder(point.spot)):
-                if holder not in ids:
-                    ids[holder] = min(other.id for other in holder.points)
-                found[point.id] = ids[holder]
+        for cursor in self.open_cursors.values():
+            if (
+                cursor.requests
+                and cursor.position is not None
+                and (blocker := self._pace.blocker(cursor.position))
+            ):
+                if blocker not in ids:
+                    ids[blocker] = min(other.id for other in blocker.cursors)
+                found[cursor.id] = ids[blocker]
         return found
 
     # The decision
@@ -288,20 +293,20 @@ class Rules:
     def decide(self, now: float) -> Read | Rest:
         """Decide what to read next; what must go for it has gone when this returns."""
         self._begin(now)
-        self._starved = False
+        self._no_free_slot = False
         self._waits.clear()
-        overdue, until = self._asks.overdue(now)
+        overdue, until = self._requests.overdue(now)
         wanted = Candidates(
             head=self._head,
             run=self.run,
-            order=self.order,
+            cursors=self.cursors,
             residency=self.residency,
             ahead=self.ahead,
-            asks=self._asks,
+            requests=self._requests,
             pace=self._pace,
         )
-        for want in wanted.in_turn(overdue, detours_first=self._detour_debt <= 0):
-            if read := self._read(want):
+        for candidate in wanted.in_turn(overdue, detours_first=self._detour_debt <= 0):
+            if read := self._read(candidate):
                 return read
         return self._rest(until)
 
@@ -310,25 +315,27 @@ class Rules:
         self._held_up = False
         self._held.clear()
         self._held_by.clear()
-        self._waits += [(spot.block, holder, True) for spot, holder in self._pace.stops.items() if holder]
-        for block, holder, in_reach in self._waits:
+        self._waits += [
+            (position.block, blocker, True) for position, blocker in self._pace.stops.items() if blocker
+        ]
+        for block, blocker, in_reach in self._waits:
             if in_reach and self._pace.together:
                 self._held.add(block)
-                self._held_by |= holder.points
+                self._held_by |= blocker.cursors
             else:
                 self._held_up = True
-        holders = {holder for _, holder, _ in self._waits}
-        return Rest(min([until, *map(self.order.wakes_at, holders)]))
+        blockers = {blocker for _, blocker, _ in self._waits}
+        return Rest(min([until, *map(self.cursors.wakes_at, blockers)]))
 
     def _begin(self, now: float) -> None:
         """Bring up to date what a decision is made on."""
-        self.order.settle(now)
+        self.cursors.settle(now)
         self.ahead.divide()
         self._pace = Pace(
-            order=self.order,
+            cursors=self.cursors,
             residency=self.residency,
             victims=EvictionOrder(
-                self.order, self.residency, self.ahead.guarded_of, self._asks.at, self.granted
+                self.cursors, self.residency, self.ahead.guarded_of, self._requests.at, self.granted
             ),
             slots=self.slots,
             reserve=self.reserve,
@@ -336,8 +343,8 @@ class Rules:
             look=self.ahead.guarded,
             strict=self._paces,
         )
-        self._room = SlotAllocator(
-            order=self.order,
+        self._allocator = SlotAllocator(
+            cursors=self.cursors,
             residency=self.residency,
             ahead=self.ahead,
             pace=self._pace,
@@ -347,26 +354,26 @@ class Rules:
 
     # What goes for it, and who waits: R2 to R4
 
-    def _read(self, want: ReadCandidate, *, forced: bool = False) -> Read | None:
+    def _read(self, candidate: ReadCandidate, *, forced: bool = False) -> Read | None:
         """Make room for a run that begins with the wanted block; None when that has to wait."""
         most = self.blocks
-        if want.spot is not None and not forced:
-            reach, holder = self._pace.reach(want.spot)
-            ahead = (want.block - want.spot.block) % self.blocks
+        if candidate.position is not None and not forced:
+            reach, blocker = self._pace.reach(candidate.position)
+            ahead = (candidate.block - candidate.position.block) % self.blocks
             # What is farther ahead than its way goes lies behind: it was asked for late.
-            if holder is not None and ahead < want.spot.need:
+            if blocker is not None and ahead < candidate.position.need:
                 if ahead >= reach:
-                    return self._wait(want, holder, in_reach=True)
+                    return self._wait(candidate, blocker, in_reach=True)
                 most = reach - ahead
-        slots, holder = self._room.take(want, most, forced=forced)
-        self._starved = self._starved or self._room.starved
+        slots, blocker = self._allocator.take(candidate, most, forced=forced)
+        self._no_free_slot = self._no_free_slot or self._allocator.no_free_slot
         if slots:
-            return Read(want.block, tuple(slots), want.detour)
-        return None if holder is None else self._wait(want, holder)
+            return Read(candidate.block, tuple(slots), candidate.detour)
+        return None if blocker is None else self._wait(candidate, blocker)
 
-    def _wait(self, want: ReadCandidate, holder: Position, *, in_reach: bool = False) -> Read | None:
+    def _wait(self, candidate: ReadCandidate, blocker: Position, *, in_reach: bool = False) -> Read | None:
         """Hold up those who want this, unless R4 says that they go on all the same."""
-        if want.spot is not None and self._pace.in_ring_of_waits(want.spot):
-            return self._read(want, forced=True)
-        self._waits.append((want.block, holder, in_reach))
+        if candidate.position is not None and self._pace.in_ring_of_waits(candidate.position):
+            return self._read(candidate, forced=True)
+        self._waits.append((candidate.block, blocker, in_reach))
         return None

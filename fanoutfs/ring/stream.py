@@ -3,10 +3,10 @@
 A reader's requests may overlap, come out of order (read-ahead, several threads, libaio) and be answered out
 of order. Its *position* is the end of what it has had without a gap since it last jumped; pieces beyond are
 kept until the gap closes. A request far from the position is a *jump*: the position moves there and the
-stream starts anew. A reader *counts* from its second adjoining read on, or from the first when that is at
-offset 0 or at the write head: until then nothing is known about where it goes.
+stream starts anew. A reader is *sequential* from its second adjoining read on, or from the first when that is
+at offset 0 or at the write head: until then nothing is known about where it goes.
 
-Bytes throughout. Pure.
+Bytes throughout. No I/O, no clock.
 """
 
 from bisect import insort
@@ -24,7 +24,7 @@ BEHIND = 8 * MIB
 1 MiB behind its position, and the kernel asks again, for single pages, when it has lost one meanwhile (seen
 up to 2.1 MiB behind). Taken for a jump, that would cost the reader its place in the pack."""
 
-COUNTS_FROM = 2
+SEQUENTIAL_FROM = 2
 """A reader counts from so many adjoining reads on."""
 
 MOST_PIECES = 64
@@ -36,7 +36,7 @@ class Stream:
     """One handle's requests, put in order."""
 
     position: int = attrs.field(default=0, init=False)
-    counts: bool = attrs.field(default=False, init=False)
+    sequential: bool = attrs.field(default=False, init=False)
     begun: bool = attrs.field(default=False, init=False)
     since: int = attrs.field(default=0, init=False)
     """Where it began, or last jumped to: all from there to the position was answered."""
@@ -47,15 +47,15 @@ class Stream:
     _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
 
     def begin(self, offset: int, size: int, head: int = 0) -> bool:
-        """Enter a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump.
+        """Register a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump.
 
         ``head``: where the producer's write head is.
         """
         if self.begun and self.position - BEHIND <= offset <= self.position + AHEAD:
             if offset in (self.position, self._asked):
                 self._adjoining += 1
-                self.counts = self.counts or self._adjoining >= COUNTS_FROM
-                self.straight = self.counts and not self._pieces
+                self.sequential = self.sequential or self._adjoining >= SEQUENTIAL_FROM
+                self.straight = self.sequential and not self._pieces
             self._asked = max(self._asked, offset + size)
             return False
         self.begun = True
@@ -63,7 +63,7 @@ class Stream:
         self._pieces.clear()
         self._adjoining = 1
         self._asked = offset + size
-        self.counts = self.straight = offset in (0, head)
+        self.sequential = self.straight = offset in (0, head)
         return True
 
     def share(self, other: "Stream") -> None:
@@ -73,7 +73,7 @@ class Stream:
             self.took(begin, end - begin)
 
     def took(self, offset: int, size: int) -> None:
-        """Enter the answer to a request; the position moves over what is now without a gap."""
+        """Register the answer to a request; the position moves over what is now without a gap."""
         end = offset + size
         if offset <= self.position:
             self.position = max(self.position, end)
@@ -83,4 +83,4 @@ class Stream:
                 self.position = self._pieces[0][1]
         while self._pieces and self._pieces[0][0] <= self.position:
             self.position = max(self.position, self._pieces.pop(0)[1])
-        self.straight = self.counts and not self._pieces
+        self.straight = self.sequential and not self._pieces

@@ -83,7 +83,7 @@ class Lender(Observer):
     """The eventfd that this end posts once per granted block."""
     freed_fd: int = attrs.field(init=False)
     """The eventfd that the consumer posts once per copied block."""
-    point: Cursor = attrs.field(init=False)
+    cursor: Cursor = attrs.field(init=False)
     delivered: int = attrs.field(default=0, init=False)
     """Bytes copied, including those copied again."""
     kind: str = attrs.field(default="copy", init=False)
@@ -103,7 +103,7 @@ class Lender(Observer):
             undo.callback(os.close, self.filled_fd)
             self.freed_fd = os.eventfd(0, flags)
             undo.pop_all()
-        self.point = self.ring.open(self.id, self.turn.start * self.ring.block)
+        self.cursor = self.ring.open(self.id, self.turn.start * self.ring.block)
         self._begin_epoch(self.turn.next)
 
     # What the status shows
@@ -121,7 +121,7 @@ class Lender(Observer):
     @property
     def left(self) -> int:
         """Bytes that it still has to copy."""
-        return self._bytes(range(self._freed, self.point.end))
+        return self._bytes(range(self._freed, self.cursor.end))
 
     @property
     def sequential(self) -> bool:
@@ -147,7 +147,7 @@ class Lender(Observer):
 
     def resume(self, block: int) -> None:
         """Begin a new epoch at an unrolled block; the consumer holds none, and waits for the reply."""
-        if self._state is not Lease.REVOKED or not self.turn.start <= block <= self.point.end:
+        if self._state is not Lease.REVOKED or not self.turn.start <= block <= self.cursor.end:
             raise ValueError(f"it can't resume at block {block}")
         _drain(self.freed_fd, self.capacity)
         _drain(self.filled_fd, self.capacity)
@@ -156,7 +156,7 @@ class Lender(Observer):
     def close(self) -> None:
         """Revoke what the consumer holds, and leave the ring."""
         self.ring.revoke(range(self._freed, self._granted))
-        self.ring.close(self.point)
+        self.ring.close(self.cursor)
         self.grant_table.close()
         os.close(self.filled_fd)
         os.close(self.freed_fd)
@@ -168,7 +168,7 @@ class Lender(Observer):
     def _begin_epoch(self, block: int) -> None:
         self._enter(Lease.GRANTING)
         self._epoch_began = self._granted = self._freed = block
-        self.ring.place_at(self.point, block)
+        self.ring.place_at(self.cursor, block)
         self._stirred.set()
 
     def _end_epoch(self) -> None:
@@ -182,7 +182,7 @@ class Lender(Observer):
 
     def _room(self) -> int:
         """Return how many blocks may be granted now."""
-        if self._state is Lease.REVOKED or self._granted == self.point.end:
+        if self._state is Lease.REVOKED or self._granted == self.cursor.end:
             return 0
         in_hand = self._granted - self._freed
         return self.window(in_hand) - in_hand
@@ -191,7 +191,7 @@ class Lender(Observer):
         """Grant the blocks that are in the ring; ``_request`` waits for the next block, and for digests."""
         if self._state is Lease.REQUESTING or (room := self._room()) <= 0:
             return
-        slots = [] if self.digests is not None else self.ring.grant_nowait(self.point, self._granted, room)
+        slots = [] if self.digests is not None else self.ring.grant_nowait(self.cursor, self._granted, room)
         if slots:
             self._hand_out(slots, [_NO_DIGEST] * len(slots))
         elif self._granted == self._freed or self.digests is not None:
@@ -206,7 +206,7 @@ class Lender(Observer):
                 if self._granted == self._freed:
                     slots = await self._request_next(room)
                 elif self.digests is not None:
-                    slots = self.ring.grant_nowait(self.point, self._granted, room)
+                    slots = self.ring.grant_nowait(self.cursor, self._granted, room)
             if not slots:
                 await self._stirred.wait()
             elif self.digests is None:
@@ -218,7 +218,7 @@ class Lender(Observer):
         self._enter(Lease.REQUESTING)
         try:
             fresh = self._granted == self._epoch_began
-            return await self.ring.grant(self.point, self._granted, room, fresh=fresh)
+            return await self.ring.grant(self.cursor, self._granted, room, fresh=fresh)
         finally:
             self._enter(Lease.GRANTING)
 
@@ -256,14 +256,14 @@ class Lender(Observer):
             blocks = range(self._freed, self._freed + count)
             self._freed += count
             self.delivered += self._bytes(blocks)
-            self.ring.release(self.point, blocks)
+            self.ring.release(self.cursor, blocks)
             self._grant_nowait()
 
     async def _watch(self) -> None:
         """End the epoch when the consumer has become dormant while it holds blocks."""
         while True:
             await trio.sleep(self._patience())
-            if self._granted > self._freed and self.ring.rules.dormant(self.point, self.ring.clock()):
+            if self._granted > self._freed and self.ring.rules.dormant(self.cursor, self.ring.clock()):
                 self._end_epoch()
 
     def _patience(self) -> float:
@@ -271,7 +271,7 @@ class Lender(Observer):
         rules = self.ring.rules
         if self._granted == self._freed:
             return rules.patience
-        return max(_LEAST_WAIT, self.point.taken_at + rules.patience - self.ring.clock())
+        return max(_LEAST_WAIT, self.cursor.taken_at + rules.patience - self.ring.clock())
 
     def _bytes(self, blocks: range) -> int:
         """Return the image's bytes in unrolled blocks; the image's last block may be shorter."""

@@ -66,7 +66,7 @@ class Waits:
 class Cohort:
     """Readers at one place, and the point of the one that goes farthest."""
 
-    point: Cursor
+    cursor: Cursor
     first: SimulatedReader
     """The reader that it began with; none of the others differs from it in what is still to come."""
     seconds: float
@@ -75,7 +75,7 @@ class Cohort:
     """Blocks, since this cohort was made."""
     since: float = 0.0
     """From when on it waits, if it does."""
-    ask: Request | None = None
+    request: Request | None = None
     """What it waits for; None also when it stands beside another one whose point and ask are its own."""
     beside: list["Cohort"] = attrs.field(factory=list)
     """Those who came to where this one waits, need no more than it, and will go on with it."""
@@ -138,11 +138,11 @@ class Cohort:
         """Merge ``other``, which is then gone, into this one; return the cursor that is no longer needed."""
         for member in other.members():
             other.settle(member)
-        spare = other.point
+        spare = other.cursor
         if other.remaining > self.remaining:
-            spare, self.point = self.point, other.point
+            spare, self.cursor = self.cursor, other.cursor
         for member in other.members():
             self.enter(member, member.due - other.taken)
         other.gone = True
-        self.ask = self.point.asks[0] if self.point.asks else None
+        self.request = self.cursor.requests[0] if self.cursor.requests else None
         return spare

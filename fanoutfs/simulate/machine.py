@@ -146,7 +146,7 @@ class SimulatedMachine:
         cohort.enter(member, self.grain.blocks)
         if reader.leaves is not None:
             self._at(max(reader.leaves, reader.at), lambda: self._leave(cohort))
-        self._work |= rules.move(point, point.block, counts=True, now=self.clock.now)
+        self._work |= rules.move(point, point.block, sequential=True, now=self.clock.now)
         self._go_on(cohort)
 
     def _leave(self, cohort: Cohort) -> None:
@@ -156,13 +156,13 @@ class SimulatedMachine:
             cohort.settle(member)
             member.left = True
             self.clock.left -= 1
-        if cohort.ask is not None:
-            del self._waiting[cohort.point.block % self.grain.blocks][cohort.kind]
+        if cohort.request is not None:
+            del self._waiting[cohort.cursor.block % self.grain.blocks][cohort.kind]
         cohort.gone = True
-        self._drop(cohort.point)
+        self._drop(cohort.cursor)
 
     def _drop(self, point: Cursor) -> None:
-        for ask in list(point.asks):
+        for ask in list(point.requests):
             self._work |= self.rules.answered(ask, self.clock.now)
         self._work |= self.rules.close(point)
 
@@ -177,13 +177,13 @@ class SimulatedMachine:
                 self.clock.left -= 1
             if not len(cohort):
                 cohort.gone = True
-                self._drop(cohort.point)
+                self._drop(cohort.cursor)
                 return
             stall = cohort.stalls_now(self.clock.now, self.grain.block)
             if stall is not None:
                 self._at(self.clock.now + stall.seconds, lambda: self._go_on(cohort))
                 return
-            block = cohort.point.block
+            block = cohort.cursor.block
             if block % blocks not in residency.slot_of:
                 self._wait(cohort)
                 return
@@ -193,30 +193,30 @@ class SimulatedMachine:
 
     def _wait(self, cohort: Cohort) -> None:
         """Let a cohort wait for its block, beside others of its kind that need as much and wait for it."""
-        block = cohort.point.block
+        block = cohort.cursor.block
         # Of a coarse block only a small part would be read at once.
         fresh = cohort.taken == 0 and not self.grain.coarse
         waiting = self._waiting.setdefault(block % self.grain.blocks, {})
         there = waiting.setdefault(cohort.kind, [])
         cohort.since = self.clock.now
         if there and there[-1].remaining >= cohort.remaining and not fresh:
-            self._drop(cohort.point)
-            cohort.point = there[-1].point
+            self._drop(cohort.cursor)
+            cohort.cursor = there[-1].cursor
             there[-1].beside.append(cohort)
             return
-        cohort.ask = self.rules.request(cohort.point, block, block, self.clock.now, fresh=fresh)
+        cohort.request = self.rules.request(cohort.cursor, block, block, self.clock.now, fresh=fresh)
         there.append(cohort)
         self._work = True
 
     def _take(self, cohort: Cohort) -> None:
         """Take the next block, which is there; unless it takes no time, the cohort goes on when it has it."""
-        point, now = cohort.point, self.clock.now
+        point, now = cohort.cursor, self.clock.now
         block = point.block % self.grain.blocks
-        if cohort.ask is not None:
-            self._work |= self.rules.answered(cohort.ask, now)
-            cohort.ask = None
+        if cohort.request is not None:
+            self._work |= self.rules.answered(cohort.request, now)
+            cohort.request = None
         cohort.taken += 1
-        self._work |= self.rules.move(point, point.block + 1, counts=True, now=now)
+        self._work |= self.rules.move(point, point.block + 1, sequential=True, now=now)
         if not cohort.seconds:
             return
         ready_at = now + cohort.seconds * self.bytes_of(range(block, block + 1)) / self.grain.block
@@ -238,7 +238,7 @@ class SimulatedMachine:
         if len(one) < len(other):
             one, other = other, one
         spare = one.absorb(other)
-        if spare is not one.point:
+        if spare is not one.cursor:
             self._drop(spare)
         return one
 

@@ -62,7 +62,7 @@ class Served:
     def is_idle(self) -> bool:
         """Say whether nobody holds anything of the ring, is known, or waits."""
         ring = self.engine.ring
-        known = (self.engine.lenders, ring.rules.points, ring.rules.granted, ring.waiting())
+        known = (self.engine.lenders, ring.rules.open_cursors, ring.rules.granted, ring.waiting())
         return not any(known)
 
     async def becomes(self, condition: Callable[[], bool]) -> None:

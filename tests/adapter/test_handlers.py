@@ -140,7 +140,7 @@ async def test_readers_through_one_page_cache_wait_for_none_of_them(filesystem: 
         handle = handles[block // 2 % 2]
         assert CONTENT[block * PAGE : (block + 1) * PAGE] == await filesystem.read(handle, block * PAGE, PAGE)
 
-    assert trio.current_time() - began < filesystem.ring.rules.order.patience
+    assert trio.current_time() - began < filesystem.ring.rules.cursors.patience
     assert [SIZE, SIZE] == [reader.consumer.position for reader in filesystem.readers]
 
 
@@ -178,11 +178,11 @@ async def test_release_lets_go_of_everything(filesystem: Filesystem) -> None:
     opened = await open_image(filesystem)
     await filesystem.read(opened.fh, 0, 100)
     await filesystem.flush(opened.fh)
-    assert len(filesystem.ring.rules.points) == 1
+    assert len(filesystem.ring.rules.open_cursors) == 1
 
     await filesystem.release(opened.fh)
 
-    assert (filesystem.handles, filesystem.ring.rules.points) == ({}, {})
+    assert (filesystem.handles, filesystem.ring.rules.open_cursors) == ({}, {})
 
 
 async def test_status_and_head_are_snapshots_with_their_true_size(filesystem: Filesystem) -> None:

@@ -39,7 +39,7 @@ class Inspection:
         self.now = self.world.now
         self.free_before = self.rules.slots - len(self.before)
         walkers = self.world.walkers.values()
-        self.points = [w for w in walkers if w.counts and not w.done and self.world.live(w)]
+        self.points = [w for w in walkers if w.sequential and not w.done and self.world.live(w)]
         self.asked = {self.real(w.request.at) for w in walkers if w.request is not None}
         self.granted = {self.real(block) for w in walkers for block in w.granted}
 
@@ -241,7 +241,7 @@ class Inspection:
     def check_run(self, read: Read, sakes: list[Walker], gone: set[int]) -> None:
         """R1: beyond the look-ahead a run goes on to its border, in slots that nobody needs."""
         rules, stop = self.rules, read.blocks.stop
-        granule, whole, together = rules.ahead.granule, self.whole(), self.together()
+        granule, whole, together = rules.ahead.run_boundary, self.whole(), self.together()
         border = (read.first // whole + 1) * whole
         if stop > (read.first // granule + 1) * granule:
             assert together, "R1: another pack may want these slots"
@@ -290,7 +290,7 @@ class Inspection:
     def surely_looked_ahead(self, walker: Walker) -> range:
         """Give its look-ahead but for the last blocks, where runs may end."""
         ahead = self.rules.ahead
-        return range(walker.place, min(walker.end, walker.place + ahead.blocks - ahead.granule + 1))
+        return range(walker.place, min(walker.end, walker.place + ahead.blocks - ahead.run_boundary + 1))
 
     def starved(self) -> bool:
         """Too little of what is there may go: it is looked ahead for, about to be given, or copied out."""

@@ -110,7 +110,7 @@ class _Drive:
             self.produce()
             self.rules.answered(ask, self.now)
         assert point.block in self.rules.residency.slot_of
-        self.rules.move(point, point.block + 1, counts=True, now=self.now)
+        self.rules.move(point, point.block + 1, sequential=True, now=self.now)
 
 
 def of_the_rules(situation: Situation) -> int:
@@ -130,7 +130,7 @@ def of_the_rules(situation: Situation) -> int:
         drive.now = float(time)
         if time == len(points) * situation.apart and len(points) < situation.readers:
             points.append(rules.open(len(points)))
-            rules.move(points[-1], 0, counts=True, now=drive.now)
+            rules.move(points[-1], 0, sequential=True, now=drive.now)
         drive.produce()
         for point in points:
             if point.block < situation.blocks:

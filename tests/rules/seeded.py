@@ -78,9 +78,9 @@ def _crowd(chance: random.Random, inspects: bool) -> World:
         place = number * gap + chance.randrange(gap)
         if chance.random() < wraps:
             world.rules.begin_at(place)
-            world.step(world.wrap().point.id)
+            world.step(world.wrap().cursor.id)
         else:
-            world.step(world.join(place).point.id)
+            world.step(world.join(place).cursor.id)
     return world
 
 
@@ -141,9 +141,9 @@ def _disturb(world: World, chance: random.Random, numbers: list[int], what: floa
 def _join(world: World, chance: random.Random, kind: str) -> None:
     place = chance.randrange(world.rules.blocks)
     if kind == "j":
-        world.step(world.join().point.id)
+        world.step(world.join().cursor.id)
     elif kind == "p":
-        world.step(world.join(place).point.id)
+        world.step(world.join(place).cursor.id)
     elif kind == "w":
         world.wrap()
     else:

@@ -25,8 +25,8 @@ def make_rules(blocks: int, slots: int, run: int = 1) -> Rules:
 
 def reader(rules: Rules, at: int, start: int | None = None) -> Cursor:
     """One that counts and stands at ``at``: in-order, or wrapping from ``start``."""
-    point = rules.open(len(rules.points), start=start)
-    rules.move(point, at, counts=True, now=0.0)
+    point = rules.open(len(rules.open_cursors), start=start)
+    rules.move(point, at, sequential=True, now=0.0)
     return point
 
 
@@ -151,14 +151,14 @@ def test_a_wrapping_front_goes_round_without_leaving_a_slow_one_behind(
     """The one in front waits at the end of the image as anywhere: one pass from when it joined."""
     world = World(Rules(blocks=400, slots=slots, run=run, patience=1e9, turn=1e9))
     slow = world.wrap() if wraps else world.join()
-    world.step(slow.point.id)
+    world.step(slow.cursor.id)
     while len(world.reads) < 200:
-        world.step(slow.point.id)
+        world.step(slow.cursor.id)
         world.produce()
     travelled = len(world.reads)
     fast = world.wrap()
     while not (slow.done and fast.done):
-        for number in (slow.point.id, *[fast.point.id] * 3):
+        for number in (slow.cursor.id, *[fast.cursor.id] * 3):
             world.step(number)
             world.produce()
 
@@ -187,8 +187,8 @@ def test_wrapping_readers_cost_one_pass_from_when_the_last_one_joins(
         resting = all(walker.done for walker in world.walkers.values())
         while waiting and (len(world.reads) >= waiting[0][0] or resting):
             walker = world.wrap()
-            speed[walker.point.id] = waiting.pop(0)[1]
-            world.step(walker.point.id)
+            speed[walker.cursor.id] = waiting.pop(0)[1]
+            world.step(walker.cursor.id)
             travelled = len(world.reads)
             resting = False
         for number in dice.sample(sorted(speed), len(speed)):

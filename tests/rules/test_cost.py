@@ -23,7 +23,7 @@ def calls(load: Load, go_on: Callable[[Load, int], None], decisions: int = 60) -
     decide = Rules.decide
 
     def counting(rules: Rules, now: float) -> Read | Rest:
-        rules.order.settle(now)
+        rules.cursors.settle(now)
         with counted(counts):
             return decide(rules, now)
 
@@ -103,7 +103,7 @@ def _late_and_early(readers: int) -> Load:
         start = 50_000 + (0 if late else 2 * number)
         point = load.rules.open(number, start=start)
         place = start + blocks - 2 * (half - number) if late else start
-        load.rules.move(point, place, counts=True, now=0.0)
+        load.rules.move(point, place, sequential=True, now=0.0)
         load.ask(point)
     load.now = 200.0
     return load
@@ -113,5 +113,5 @@ def _calls_of_waits(load: Load) -> int:
     counts: list[int] = []
     with counted(counts):
         found = load.rules.waits(load.now)
-    assert len(found) >= len(load.rules.points) - 2
+    assert len(found) >= len(load.rules.open_cursors) - 2
     return counts[0]

@@ -18,7 +18,7 @@ def make_rules(blocks: int = 100, slots: int = 16, run: int = 2, *, strict: bool
 
 def reader(rules: Rules, number: int, at: int, now: float = 0.0, *, counts: bool = True) -> Cursor:
     point = rules.open(number)
-    rules.move(point, at, counts=counts, now=now)
+    rules.move(point, at, sequential=counts, now=now)
     return point
 
 
@@ -127,7 +127,7 @@ def test_detours_get_at_most_half_of_the_sources_time() -> None:
     for i in range(60):
         probe = rules.open(100 + i)
         rules.request(probe, 500 + i, 500 + i, float(i), fresh=True)
-        rules.move(walker, rules.head, counts=True, now=float(i))
+        rules.move(walker, rules.head, sequential=True, now=float(i))
         decision = rules.decide(float(i))
         assert isinstance(decision, Read)
         seconds = 0.3 if decision.detour else 0.1
@@ -145,7 +145,7 @@ def test_the_block_used_farthest_in_the_future_goes() -> None:
     reader(rules, 2, 40)
     fill(rules)
     for front in range(41, 60):
-        rules.move(rules.points[2], front, counts=True, now=0.0)
+        rules.move(rules.open_cursors[2], front, sequential=True, now=0.0)
         fill(rules)
 
     left_behind = {block for block in resident(rules) if block < 59 and block >= 8}
@@ -158,7 +158,7 @@ def test_of_what_nobody_needs_the_highest_goes_first() -> None:
     rules = make_rules(slots=16, run=1)
     point = reader(rules, 1, 0)
     for at in range(60):
-        rules.move(point, at, counts=True, now=0.0)
+        rules.move(point, at, sequential=True, now=0.0)
         fill(rules)
 
     assert {0, 1, 2, 3} <= resident(rules)
@@ -172,7 +172,7 @@ def test_the_front_waits_for_one_in_reach_behind_it() -> None:
     for _ in range(100):
         fill(rules)
         if front.block in rules.residency.slot_of:
-            rules.move(front, front.block + 1, counts=True, now=0.0)
+            rules.move(front, front.block + 1, sequential=True, now=0.0)
     rules.request(front, front.block, front.block, 0.0, fresh=False)
 
     decision = rules.decide(TURN)
@@ -189,7 +189,7 @@ def test_pace_free_lets_the_front_go() -> None:
     reader(rules, 1, 0)
     front = reader(rules, 2, 0)
     for at in range(100):
-        rules.move(front, at, counts=True, now=0.0)
+        rules.move(front, at, sequential=True, now=0.0)
         fill(rules)
 
     assert 100 in resident(rules)
@@ -201,7 +201,7 @@ def test_one_out_of_reach_holds_nobody() -> None:
     reader(rules, 1, 0)
     front = reader(rules, 2, 500)
     for at in range(500, 600):
-        rules.move(front, at, counts=True, now=0.0)
+        rules.move(front, at, sequential=True, now=0.0)
         fill(rules)
 
     assert 600 in resident(rules)
@@ -214,7 +214,7 @@ def test_after_patience_one_that_takes_nothing_holds_nobody() -> None:
     front = reader(rules, 2, 0, now=0.0)
     for at in range(1, 16):
         fill(rules, now=1.0)
-        rules.move(front, at, counts=True, now=1.0)
+        rules.move(front, at, sequential=True, now=1.0)
     rules.request(front, 15, 15, 1.0, fresh=False)
 
     assert rules.decide(1.0 + TURN) == Rest(PATIENCE)
@@ -248,7 +248,7 @@ def test_what_readers_hold_is_counted_until_they_have_it() -> None:
     point = reader(rules, 1, 0)
     fill(rules)
     held = [rules.held(0.0)]
-    rules.move(point, 3, counts=True, now=0.0)
+    rules.move(point, 3, sequential=True, now=0.0)
     held.append(rules.held(0.0))
     held.append(rules.held(PATIENCE))
     rules.close(point)
@@ -264,7 +264,7 @@ def test_a_leaving_reader_frees_what_only_it_needed() -> None:
     front = reader(rules, 2, 0)
     for at in range(1, 15):
         fill(rules)
-        rules.move(front, at, counts=True, now=0.0)
+        rules.move(front, at, sequential=True, now=0.0)
     fill(rules)
     assert isinstance(rules.decide(0.0), Rest)
 
@@ -279,7 +279,7 @@ def test_a_jumping_reader_is_served_while_a_pack_fills_the_ring() -> None:
     front = reader(rules, 2, 0)
     for at in range(1, 15):
         fill(rules)
-        rules.move(front, at, counts=True, now=0.0)
+        rules.move(front, at, sequential=True, now=0.0)
     fill(rules)
     needed = resident(rules)
     for number in range(3, 9):
@@ -301,7 +301,7 @@ def test_an_image_that_fits_the_ring_is_read_once_and_stays() -> None:
     for number in range(3):
         point = reader(rules, number, 0)
         for at in range(17):
-            rules.move(point, at, counts=True, now=0.0)
+            rules.move(point, at, sequential=True, now=0.0)
             reads += fill(rules)
 
     assert sorted(block for read in reads for block in read.blocks) == list(range(16))
@@ -315,7 +315,7 @@ def test_what_never_goes_covers_at_most_half_of_the_ring(readers: int) -> None:
         reader(rules, number, number * 200)
     fill(rules)
 
-    assert sum(rules.ahead.guarded_of(spot) for spot in rules.order.at.values()) <= 8
+    assert sum(rules.ahead.guarded_of(spot) for spot in rules.cursors.at.values()) <= 8
 
 
 def test_one_that_waits_for_the_sweep_takes_no_look_ahead_from_the_others() -> None:
@@ -380,7 +380,7 @@ def test_a_pack_leaves_room_for_the_look_ahead_of_those_out_of_reach() -> None:
         for _ in range(200):
             fill(rules)
             if front.block in resident(rules):
-                rules.move(front, front.block + 1, counts=True, now=0.0)
+                rules.move(front, front.block + 1, sequential=True, now=0.0)
         return front.block
 
     in_reach = 100 + 64 - make_rules(slots=64).reserve
@@ -395,7 +395,7 @@ def test_memory_that_is_dear_is_not_taken_for_what_nobody_needs(used: int, *, ex
     world.rules.set_memory_cost(is_expensive=expensive)
     reader = world.join()
     while not reader.done:
-        world.step(reader.point.id)
+        world.step(reader.cursor.id)
         world.produce()
 
     assert used == world.rules.residency.used
@@ -407,12 +407,12 @@ def test_memory_that_is_dear_is_taken_for_what_somebody_needs() -> None:
     world = World(Rules(blocks=64, slots=64, run=2, patience=10.0, turn=1e9, cheap_slots=16))
     world.rules.set_memory_cost(is_expensive=True)
     slow, fast = world.join(), world.join()
-    world.step(slow.point.id)
+    world.step(slow.cursor.id)
     while not fast.done:
-        world.step(fast.point.id)
+        world.step(fast.cursor.id)
         world.produce()
     while not slow.done:
-        world.step(slow.point.id)
+        world.step(slow.cursor.id)
         world.produce()
 
     assert list(range(64)) == world.reads

@@ -54,7 +54,7 @@ def act(world: World, what: str, place: int, who: int) -> None:
     elif what == "borrow":
         world.borrow()
     elif what == "probe":
-        world.step(world.join(place % world.rules.blocks).point.id)
+        world.step(world.join(place % world.rules.blocks).cursor.id)
     else:
         act_of_source(world, what, place)
 
@@ -187,7 +187,7 @@ def test_a_pack_that_starts_together_is_served_by_one_pass(slots: int, run: int,
     blocks = 24
     world = World(Rules(blocks=blocks, slots=slots, run=run, patience=1e9, turn=1e9))
     for _ in range(5):
-        world.step(world.join().point.id)
+        world.step(world.join().cursor.id)
     for who in steps:
         world.step(1 + who)
         world.produce()

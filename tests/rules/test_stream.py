@@ -18,7 +18,7 @@ def test_a_first_read_at_0_counts_at_once() -> None:
     stream = Stream()
 
     assert read(stream, 0, 512) is True
-    assert stream.counts is True
+    assert stream.sequential is True
 
 
 def test_a_first_read_elsewhere_counts_from_the_second() -> None:
@@ -26,11 +26,11 @@ def test_a_first_read_elsewhere_counts_from_the_second() -> None:
     stream = Stream()
     read(stream, 5 * MIB, 4096)
 
-    assert stream.counts is False
+    assert stream.sequential is False
 
     read(stream, 5 * MIB + 4096, 4096)
 
-    assert stream.counts is True
+    assert stream.sequential is True
 
 
 def test_a_jump_moves_the_position_and_ends_the_counting() -> None:
@@ -40,7 +40,7 @@ def test_a_jump_moves_the_position_and_ends_the_counting() -> None:
 
     jumped = read(stream, 500 * MIB, 4096)
 
-    assert (jumped, stream.position, stream.counts) == (True, 500 * MIB + 4096, False)
+    assert (jumped, stream.position, stream.sequential) == (True, 500 * MIB + 4096, False)
 
 
 def test_a_probe_of_the_end_finishes_but_does_not_count() -> None:
@@ -48,7 +48,7 @@ def test_a_probe_of_the_end_finishes_but_does_not_count() -> None:
     stream = Stream()
     read(stream, SIZE - 4096, 4096)
 
-    assert (stream.position, stream.counts) == (SIZE, False)
+    assert (stream.position, stream.sequential) == (SIZE, False)
 
 
 def test_adjoining_requests_count_before_either_is_answered() -> None:
@@ -57,7 +57,7 @@ def test_adjoining_requests_count_before_either_is_answered() -> None:
     stream.begin(7 * MIB, 128 * KIB)
     stream.begin(7 * MIB + 128 * KIB, 128 * KIB)
 
-    assert stream.counts is True
+    assert stream.sequential is True
 
 
 @given(st.permutations(range(8)), st.permutations(range(8)))
@@ -115,4 +115,4 @@ def test_a_late_piece_just_behind_is_no_jump() -> None:
 
     jumped = read(stream, 40 * MIB - BEHIND, 4096)
 
-    assert (jumped, stream.position, stream.counts) == (False, 40 * MIB, True)
+    assert (jumped, stream.position, stream.sequential) == (False, 40 * MIB, True)

@@ -13,8 +13,8 @@ def make_rules(*, strict: bool = True) -> Rules:
 
 
 def reader(rules: Rules, at: int) -> Cursor:
-    point = rules.open(len(rules.points))
-    rules.move(point, at, counts=True, now=0.0)
+    point = rules.open(len(rules.open_cursors))
+    rules.move(point, at, sequential=True, now=0.0)
     return point
 
 
@@ -41,7 +41,7 @@ def test_a_run_goes_on_in_slots_that_nobody_needs() -> None:
     spread(rules, 1024 - 49, 1024)
 
     assert range(1024, 1032) == run_of(rules)
-    assert rules.ahead.granule < RUN
+    assert rules.ahead.run_boundary < RUN
 
 
 def test_a_run_begins_anywhere_and_ends_at_its_border() -> None:
@@ -57,7 +57,7 @@ def test_a_run_does_not_go_on_where_nobody_needs_it() -> None:
     rules = make_rules()
     for point in spread(rules, 1000, 1024):
         point.end = 1028
-        rules.order.changed(point)
+        rules.cursors.changed(point)
 
     blocks = run_of(rules)
 
@@ -71,7 +71,7 @@ def test_a_run_does_not_go_on_where_another_pack_may_want_the_slots() -> None:
     reader(rules, 100)
     spread(rules, 1000, 1024)
 
-    assert run_of(rules).stop % rules.ahead.granule == 0
+    assert run_of(rules).stop % rules.ahead.run_boundary == 0
     assert rules.head < 1032
 
 
@@ -80,7 +80,7 @@ def test_a_run_does_not_go_on_without_pace() -> None:
     rules = make_rules(strict=False)
     spread(rules, 1000, 1024)
 
-    assert run_of(rules).stop % rules.ahead.granule == 0
+    assert run_of(rules).stop % rules.ahead.run_boundary == 0
     assert rules.head < 1032
 
 
@@ -89,15 +89,15 @@ def test_a_front_that_waits_for_one_behind_gets_whole_runs() -> None:
     rules = make_rules()
     *others, hindmost = spread(rules, 1008, 1064)
     for other in others:
-        rules.move(other, 1064, counts=True, now=0.0)
+        rules.move(other, 1064, sequential=True, now=0.0)
     asleep = rules.decide(0.0)
     runs, woken = [], []
     for block in range(1009, 1033):
-        if rules.move(hindmost, block, counts=True, now=0.0):
+        if rules.move(hindmost, block, sequential=True, now=0.0):
             woken.append(block)
             runs.append(run_of(rules))
             for other in others:
-                rules.move(other, rules.head, counts=True, now=0.0)
+                rules.move(other, rules.head, sequential=True, now=0.0)
             assert isinstance(rules.decide(0.0), Rest)
 
     assert isinstance(asleep, Rest)
@@ -113,7 +113,7 @@ def test_who_is_not_waited_for_wakes_nobody() -> None:
 
     for point in between:
         for block in range(point.block + 1, 1065):
-            assert not rules.move(point, block, counts=True, now=0.0)
+            assert not rules.move(point, block, sequential=True, now=0.0)
             assert isinstance(rules.decide(0.0), Rest)
     assert front.block == 1064
     assert rules.close(hindmost)
@@ -123,7 +123,7 @@ def test_eight_that_span_the_ring_are_served_in_whole_runs() -> None:
     """Seven as fast as memory, one slower: each read is of a whole run, few decisions are for nothing."""
     world = World(Rules(blocks=512, slots=SLOTS, run=RUN, patience=1e9, turn=1e9))
     walkers = [world.join() for _ in range(8)]
-    slow = walkers[0].point.id
+    slow = walkers[0].cursor.id
     reads: list[int] = []
     rests = 0
     while not all(walker.done for walker in walkers):

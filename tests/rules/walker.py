@@ -11,7 +11,7 @@ from fanoutfs.ring.cursor import Cursor, Request
 class PendingRequest:
     """What a reader waits for: blocks ``at`` to ``last``, unrolled; a straggler's lie behind its place."""
 
-    ask: Request
+    request: Request
     at: int
     last: int
     since: float
@@ -23,11 +23,11 @@ class PendingRequest:
 class Walker:
     """A reader of the world; ``had`` is every block that it was given since it began or jumped, in order."""
 
-    point: Cursor
+    cursor: Cursor
     place: int
     end: int
     wraps: bool
-    counts: bool = False
+    sequential: bool = False
     fresh: bool = True
     taken_at: float = -math.inf
     request: PendingRequest | None = None

@@ -64,7 +64,7 @@ class World:
         walker = self.wrap()
         walker.borrows = True
         walker.fresh = False
-        self._move(walker, counts=True)
+        self._move(walker, sequential=True)
         self.awake = True
         return walker
 
@@ -73,8 +73,8 @@ class World:
         self.revoke(number)
         del self.walkers[number]
         if walker.request is not None:
-            self.rules.answered(walker.request.ask, self.now)
-        self.rules.close(walker.point)
+            self.rules.answered(walker.request.request, self.now)
+        self.rules.close(walker.cursor)
         self.awake = True
         self.upsets += 1
 
@@ -83,7 +83,7 @@ class World:
         if walker.request is None and not walker.wraps:
             walker.place = walker.began = to
             walker.fresh = True
-            walker.counts = False
+            walker.sequential = False
             walker.had.clear()
             self.upsets += 1
             self.step(number)
@@ -99,10 +99,11 @@ class World:
             self._borrow_on(walker, size)
             return True
         if walker.fresh:
-            # The first request says where it reads, as the stream does; at its beginning it counts at once.
-            self._move(walker, counts=walker.wraps or walker.place == 0)
-        elif not walker.counts:
-            self._move(walker, counts=True)
+            # The first request says where it reads, as the stream does; at its beginning it is sequential at
+            # once.
+            self._move(walker, sequential=walker.wraps or walker.place == 0)
+        elif not walker.sequential:
+            self._move(walker, sequential=True)
         # A request does not go over the end of the image: there a wrapping reader begins another.
         lap = (walker.place // self.rules.blocks + 1) * self.rules.blocks
         last = min(walker.place + size, walker.end, lap) - 1
@@ -145,7 +146,7 @@ class World:
             self._take(walker, freed)
         else:
             # One that lost what it had is live again from when it goes on.
-            self._move(walker, counts=True)
+            self._move(walker, sequential=True)
             if not self._grant(walker):
                 self._ask(walker, walker.place, walker.place)
 
@@ -160,8 +161,8 @@ class World:
         return block > first
 
     def _ask(self, walker: Walker, first: int, last: int, *, straggler: bool = False) -> None:
-        urgent = walker.fresh or not walker.counts or straggler
-        ask = self.rules.request(walker.point, first, last, self.now, fresh=walker.fresh)
+        urgent = walker.fresh or not walker.sequential or straggler
+        ask = self.rules.request(walker.cursor, first, last, self.now, fresh=walker.fresh)
         walker.request = PendingRequest(ask, first, last, self.now, urgent, straggler)
         self.awake = True
 
@@ -173,18 +174,18 @@ class World:
             self._grant(walker)
             walker.request = None
             walker.taken_at = self.now
-            self.awake |= self.rules.answered(request.ask, self.now)
+            self.awake |= self.rules.answered(request.request, self.now)
             return True
         rest = range(request.at, request.last + 1)
         if all(self._there(block) for block in rest):
             walker.request = None
             walker.taken_at = self.now
-            self.awake |= self.rules.answered(request.ask, self.now)
+            self.awake |= self.rules.answered(request.request, self.now)
             if not request.straggler:
                 self._take(walker, rest)
         else:
             request.at += 1
-            self.rules.advance(request.ask, request.at)
+            self.rules.advance(request.request, request.at)
             self._take(walker, rest[:1])
             self.awake = True
         return True
@@ -196,13 +197,13 @@ class World:
             walker.had.append(block)
             walker.place += 1
         walker.fresh = False
-        self._move(walker, counts=walker.counts)
+        self._move(walker, sequential=walker.sequential)
 
-    def _move(self, walker: Walker, *, counts: bool) -> None:
-        walker.counts = counts
+    def _move(self, walker: Walker, *, sequential: bool) -> None:
+        walker.sequential = sequential
         walker.taken_at = self.now
-        self.awake |= self.rules.move(walker.point, walker.place, counts=counts, now=self.now)
-        assert walker.point.block == walker.place
+        self.awake |= self.rules.move(walker.cursor, walker.place, sequential=sequential, now=self.now)
+        assert walker.cursor.block == walker.place
 
     def _there(self, block: int) -> bool:
         return block % self.rules.blocks in self.rules.residency.slot_of

@@ -141,7 +141,7 @@ class Copy:
 def is_empty(rig: Rig) -> bool:
     """Say whether nobody has anything of the ring, or waits for it."""
     rules = rig.ring.rules
-    return not (rules.points or rules.granted or rig.ring.waiting() or rules.held(trio.current_time()))
+    return not (rules.open_cursors or rules.granted or rig.ring.waiting() or rules.held(trio.current_time()))
 
 
 def only(error: BaseException) -> BaseException:

@@ -387,7 +387,7 @@ async def test_a_term_ends_while_its_blocks_are_hashed(
         await trio.sleep(15)
         assert made.borrower.wait(4, 0) == 0
         epoch = lender.grant_table.epoch
-        rig.ring.rules.patience = rig.ring.rules.order.patience = float("inf")
+        rig.ring.rules.patience = rig.ring.rules.cursors.patience = float("inf")
         go.set()
         await made.all(4)
         nursery.cancel_scope.cancel()

@@ -30,7 +30,7 @@ async def test_every_reader_gets_the_sources_bytes(slots: int, piece: int, autoj
         nursery.cancel_scope.cancel()
 
     assert results == [rig.content] * 5
-    assert rig.ring.rules.points == {}
+    assert rig.ring.rules.open_cursors == {}
     assert rig.ring.waiting() == []
 
 
@@ -64,7 +64,7 @@ async def test_jumping_readers_get_the_sources_bytes(*, begins_at_0: bool, autoj
         nursery.cancel_scope.cancel()
 
     assert wrong == []
-    assert consumer.point.asks == []
+    assert consumer.cursor.requests == []
     assert len(rig.blocks_read) <= 2 * touched
 
 
@@ -136,7 +136,7 @@ async def test_a_cancelled_read_leaves_nothing(autojump_clock: MockClock) -> Non
     with trio.move_on_after(5):
         await read(consumer, 0, PAGE)
 
-    assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
+    assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.produce)
@@ -160,7 +160,7 @@ async def test_a_bad_place_fails_those_who_read_it_alone(autojump_clock: MockClo
                 await read(consumer, offset, size)
         nursery.cancel_scope.cancel()
 
-    assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
+    assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
 
 async def test_a_bad_place_is_tried_again_for_the_next_request(autojump_clock: MockClock) -> None:
@@ -231,7 +231,7 @@ async def test_a_reader_told_to_die_gets_its_read_back_alone(autojump_clock: Moc
             readers.start_soon(live)
             await wait_all_tasks_blocked()
             for waiting in rig.ring.waiting():
-                if waiting.ask.point is dying.point:
+                if waiting.request.cursor is dying.cursor:
                     rig.ring.reader_gone(waiting)
         nursery.cancel_scope.cancel()
 
@@ -275,7 +275,7 @@ async def test_closing_a_file_ends_its_waits(autojump_clock: MockClock) -> None:
         await wait_all_tasks_blocked()
         consumer.close()
 
-    assert (rig.ring.rules.points, rig.ring.waiting()) == ({}, [])
+    assert (rig.ring.rules.open_cursors, rig.ring.waiting()) == ({}, [])
 
 
 async def test_a_probe_is_answered_while_a_pack_is_held(autojump_clock: MockClock) -> None:

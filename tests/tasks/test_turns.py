@@ -36,7 +36,7 @@ async def test_a_turn_gives_each_byte_once_from_its_start_round(
 
     assert got == turned(rig, start * PAGE)
     assert sorted(rig.blocks_read) == list(range(38))
-    assert rig.ring.rules.points == {}
+    assert rig.ring.rules.open_cursors == {}
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8])
@@ -66,7 +66,7 @@ async def test_turns_and_readers_in_order_at_once(
         nursery.cancel_scope.cancel()
 
     assert results == [True] * 6
-    assert (rig.ring.rules.points, rig.ring.waiting()) == ({}, [])
+    assert (rig.ring.rules.open_cursors, rig.ring.waiting()) == ({}, [])
 
 
 @pytest.mark.parametrize("joined_after", [1, 8, 15])
@@ -128,7 +128,7 @@ async def test_many_requests_at_once_on_one_turn(autojump_clock: MockClock) -> N
         nursery.cancel_scope.cancel()
 
     assert wrong == []
-    assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
+    assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
 
 @pytest.mark.parametrize(("slots", "blocks"), [(8, 3), (2, 1)])
@@ -186,7 +186,7 @@ async def test_a_bad_place_is_where_it_comes_in_the_turn(autojump_clock: MockClo
         assert bytes(await read(consumer, rest, SIZE)) == expected[rest:]
         nursery.cancel_scope.cancel()
 
-    assert (consumer.point.asks, rig.ring.waiting()) == ([], [])
+    assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
 
 @pytest.mark.parametrize("bad", [37, 0])

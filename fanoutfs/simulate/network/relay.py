@@ -78,8 +78,8 @@ class Relay:
         self._go_on(whom, blocks, blocks.start, done, fresh=fresh)
 
     def _move(self, block: int) -> None:
-        now, counts = self.clock.now, self._stream.counts
-        self.above.worthwhile(self.above.rules.move(self._point, block, counts=counts, now=now))
+        now, counts = self.clock.now, self._stream.sequential
+        self.above.worthwhile(self.above.rules.move(self._point, block, sequential=counts, now=now))
 
     def _go_on(
         self, whom: Settles, blocks: range, at: int, done: Callable[[], None], *, fresh: bool = False
