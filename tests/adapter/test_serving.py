@@ -255,8 +255,14 @@ async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCap
     looks = iter([{"readers": list[int]()}])
     listening = opened()
     address = listening.socket.getsockname()
-    ring, source = make_rig().ring, SimpleNamespace(identity="disk-8:16")
-    engine: Any = SimpleNamespace(status=lambda: next(looks), ring=ring, source=source, source_changed=None)
+    rig, source = make_rig(), SimpleNamespace(identity="disk-8:16")
+    engine: Any = SimpleNamespace(
+        status=lambda: next(looks),
+        ring=rig.ring,
+        slot_digests=rig.digests,
+        source=source,
+        source_changed=None,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve, listening, engine)
         async with await trio.open_tcp_stream(*address) as stream:
