@@ -1,11 +1,11 @@
-"""Who may see the monitor service. Pure: what a request says in, whether that is enough out.
+"""Decides which requests may see the monitor service. No I/O, no clock.
 
-A request must call this computer by a name of its own (its Host header). A page from elsewhere that a browser
-was made to load from here under another name, by a DNS answer that changed (DNS rebinding), does not.
+The Host header of a request must be a name of this computer. That keeps out a page of a foreign site that a
+browser was made to load from here by a DNS answer that changed (DNS rebinding).
 
-Where there is a token, a request must have it as well: as ``Authorization: Bearer TOKEN``, or as the cookie
-that the login form gave for it. The cookie says until when it is good and proves that with the token (HMAC),
-so that nothing is kept here and it outlives a restart of the service.
+If there is a token, a request must carry it as well: as ``Authorization: Bearer TOKEN``, or as the cookie
+that the login form returns. The cookie contains its expiry time and an HMAC of it, keyed by the token, so
+that the service stores nothing and a login survives its restart.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ import attrs
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 COOKIE_SECONDS = 7 * 86400
-"""A login lasts so long."""
+"""How long a login lasts."""
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@,]+))(?::\d{1,5})?", re.ASCII)
 
 
 def host_of(header: str) -> str | None:
-    """Give the name or address of a Host header, without the port; None for what is none."""
+    """Return the name or address in a Host header, without the port; None if it is malformed."""
     found = _HOST.fullmatch(header)
     if found is None:
         return None
@@ -33,24 +33,24 @@ def host_of(header: str) -> str | None:
 
 @attrs.frozen(kw_only=True)
 class Access:
-    """What has to be known to let somebody in."""
+    """What decides on a request."""
 
     names: frozenset[str]
-    """What this computer may be called, in lower case."""
+    """The names that this computer goes by, in lower case."""
     port: int
     everywhere: bool = False
-    """It listens on all of its addresses: the one that a request came to is a name, too."""
+    """The service listens on all addresses: the one that a connection came to is a name, too."""
     token: str | None = attrs.field(default=None, repr=False)
     secure: bool = False
-    """It is reached by https: the cookie never goes over anything else."""
+    """The service uses HTTPS: the cookie is sent over nothing else."""
 
     @property
     def cookie_name(self) -> str:
-        """Name the cookie: browsers send those of all ports of a computer."""
+        """The name of the cookie. It has the port, for a browser sends the cookies of all ports of a host."""
         return f"fanoutfs-{self.port}"
 
     def is_called(self, host: str, came_to: str) -> bool:
-        """Say whether a Host header names this computer; ``came_to`` is the address of the connection."""
+        """Return whether a Host header names this computer; ``came_to`` is its local address."""
         name = host_of(host)
         if name is None:
             return False
@@ -59,7 +59,7 @@ class Access:
         return self.everywhere and _same_address(name, came_to)
 
     def admits(self, authorization: str, cookie: str, now: float) -> bool:
-        """Say whether a request may see it: by its header, or by its cookie at a time (seconds, Unix)."""
+        """Return whether a request may pass, by its header, or by its cookie at a time (Unix seconds)."""
         if self.token is None:
             return True
         scheme, _, said = authorization.partition(" ")
@@ -71,11 +71,11 @@ class Access:
         return _equal(proof, self._proof(until))
 
     def is_token(self, said: str) -> bool:
-        """Compare with the token, in a time that tells nothing."""
+        """Return whether this is the token. Takes constant time."""
         return self.token is not None and _equal(said, self.token)
 
     def cookie(self, now: float) -> str:
-        """Give the Set-Cookie header's value for who has said the token."""
+        """Return the value of the Set-Cookie header for a client that has sent the token."""
         until = str(int(now) + COOKIE_SECONDS)
         secure = "; Secure" if self.secure else ""
         return (
@@ -100,6 +100,6 @@ def _same_address(name: str, address: str) -> bool:
 
 
 def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Read an address; one of IPv4 that came in over an IPv6 socket is what it was."""
+    """Parse an address; an IPv4 address mapped to IPv6 becomes IPv4 again."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

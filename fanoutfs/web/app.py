@@ -1,4 +1,4 @@
-"""The service's paths, as an ASGI application; who gets through to them is decided in ``access.py``."""
+"""The paths of the monitor service, as an ASGI application; ``access.py`` decides which requests pass."""
 
 import time
 from collections.abc import Callable
@@ -34,12 +34,12 @@ class WebApp:
     digests: DigestStream
     page: Page = attrs.field(factory=Page.read)
     clock: Callable[[], float] = time.time
-    """Unix seconds, for the login's end."""
+    """Unix seconds, for the expiry of logins."""
     _written: tuple[Snapshot, bytes] | None = attrs.field(default=None, init=False)
-    """The last snapshot that was written for Prometheus: who asks more often gets the same."""
+    """The last snapshot, as text for Prometheus; more frequent requests get the same."""
 
     def app(self) -> ASGIApp:
-        """Give the application, guarded."""
+        """Return the application with its guard."""
         routes = [
             Route("/", self._home),
             Route("/status", self._status),
@@ -49,17 +49,17 @@ class WebApp:
             Route("/login", self._login, methods=["POST"]),
             *(Route(f"/{name}", _give(file)) for name, file in self.page.files.items()),
         ]
-        # Without a Starlette around it: that would answer errors with more than they need.
+        # No Starlette around it: its error pages say more than a stranger needs to know.
         return Guard(self, Router(routes, redirect_slashes=False))
 
-    def knows(self, request: Request) -> bool:
-        """Say whether a request comes from who may see the status."""
+    def admits(self, request: Request) -> bool:
+        """Return whether a request may see the status."""
         authorization = request.headers.get("authorization", "")
         cookie = request.cookies.get(self.access.cookie_name, "")
         return self.access.admits(authorization, cookie, self.clock())
 
     async def _home(self, request: Request) -> Response:
-        if not self.knows(request):
+        if not self.admits(request):
             return HTMLResponse(self.page.login, 401, NEEDS_TOKEN)
         return HTMLResponse(self.page.monitor)
 
@@ -83,7 +83,7 @@ class WebApp:
 
 @attrs.frozen
 class Guard:
-    """Around the paths: lets through who names this computer and has the token; seals all answers."""
+    """Wraps the paths: admits requests by host name and token, and adds headers to each answer."""
 
     service: WebApp
     inner: ASGIApp
@@ -109,10 +109,12 @@ class Guard:
         server = request.scope.get("server") or ("", 0)
         hosts = request.headers.getlist("host")
         if len(hosts) != 1 or not service.access.is_called(hosts[0], server[0]):
-            return PlainTextResponse("this computer is not called so here; see --listen\n", 421)
+            return PlainTextResponse(
+                "this host name is not served here; use the one given to --listen\n", 421
+            )
         public = path in ("/", "/login") or path.removeprefix("/") in service.page.files
-        if not public and not service.knows(request):
-            return PlainTextResponse("the token is missing, or is another one\n", 401, NEEDS_TOKEN)
+        if not public and not service.admits(request):
+            return PlainTextResponse("the token is missing or wrong\n", 401, NEEDS_TOKEN)
         return None
 
 
@@ -124,7 +126,7 @@ def _give(file: StaticFile) -> Callable[[Request], object]:
 
 
 async def _form_field(request: Request, name: str) -> str | None:
-    """Read a short form in a short time; None when it is none, or has no such field."""
+    """Return a field of a short form, within FORM_SECONDS; None if this is not one, or lacks the field."""
     body, more = b"", True
     with trio.move_on_after(FORM_SECONDS) as reading:
         while more:

@@ -1,6 +1,6 @@
-"""Before the mount: the address is taken, the token and the certificate are read.
+"""Binds the address of ``--listen`` and reads token and certificate, before the mount.
 
-All that can be wrong with them is an error of the command, with nothing mounted.
+So whatever is wrong with them is an error of the command, with nothing mounted.
 """
 
 import os
@@ -15,12 +15,12 @@ from fanoutfs.system.listen import listen
 from fanoutfs.web.access import LOOPBACK, Access
 
 SEND_BUFFER = 256 * 1024
-"""Bytes that the kernel keeps for a client that does not take them; by itself it would be megabytes."""
+"""Bytes that the kernel buffers for a client that does not read; its default is megabytes."""
 
 
 @attrs.define(eq=False)
 class BoundService:
-    """A service that is listening, and does not answer yet."""
+    """A service that listens but does not answer yet."""
 
     socket: socket.socket
     access: Access
@@ -28,7 +28,7 @@ class BoundService:
     url: str
 
     def fileno(self) -> int:
-        """Give the listening descriptor."""
+        """Return the listening descriptor."""
         return self.socket.fileno()
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ def open_service(settings: ServiceSettings) -> BoundService:
 
 
 def _names(host: str, address: str, *, loopback: bool) -> frozenset[str]:
-    """Give what this computer may be called by those who reach it there."""
+    """Return the names by which clients at that address may call this computer."""
     names = {*LOOPBACK, host.lower().removesuffix("."), address.lower()}
     if not loopback:
         node = os.uname().nodename.lower()

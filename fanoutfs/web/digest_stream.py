@@ -1,11 +1,12 @@
-"""The answer to /digests: the digest of every block, as they become known, for who verifies elsewhere.
+"""The answer to /digests: the digest of each block, once it is known, for copies that verify on other hosts.
 
-The first line is ``image SIZE BLOCK_SIZE IDENTITY``: of what the digests are. Each further one is
-``BLOCK HEX``, the first DIGEST_SIZE bytes of the SHA-256 of what is in that block (the last one may be
-short), or ``BLOCK -`` for one that could not be read; the last line of a block counts. An empty line says
-that the connection is alive.
+The first line is ``image SIZE BLOCK_SIZE IDENTITY``: what the digests are of. Each further line is ``BLOCK
+HEX``, the first DIGEST_SIZE bytes of the SHA-256 of that block's content (the last block may be short), or
+``BLOCK -`` for a block that could not be read; the last line for a block counts. An empty line shows that the
+connection is alive.
 
-Who has the first line will get one for every block that it reads from here after that, by whatever way.
+A follower that has received the first line will get a line for every block that it reads from here
+afterwards, by whatever way it reads.
 """
 
 import attrs
@@ -15,19 +16,19 @@ from starlette.types import Receive, Scope, Send
 
 from fanoutfs.digests.digest_table import BEGIN, MOST_BLOCKS, DigestTable
 from fanoutfs.digests.recorder import Recorder
-from fanoutfs.web.streaming import come_again, hear
+from fanoutfs.web.streaming import come_again, wait_for_disconnect
 
 MOST_FOLLOWERS = 32
-"""Who comes beyond them is told to come again."""
+"""Further followers are told to try again later."""
 
 MOST_LINES = 1000
-"""That are sent in one piece: it takes the engine's thread from its readers for a millisecond at most."""
+"""Lines sent in one piece: it takes the engine's thread from its readers for a millisecond at most."""
 
 SENDS_PER_SECOND = 50
-"""Most pieces that are sent in a second, to all followers together."""
+"""Most pieces sent in a second, to all followers together."""
 
 ALIVE_SECONDS = 3.0
-"""Where nothing comes, an empty line is sent after so long."""
+"""After this time without news, an empty line is sent."""
 
 CONTENT_TYPE = b"text/plain; charset=us-ascii"
 
@@ -53,10 +54,10 @@ class DigestStream:
             )
             await send({"type": "http.response.body", "body": b""})
         else:
-            # Before the first checkpoint: many come in one instant.
+            # Before the first checkpoint: many clients may come at one instant.
             with self.recorder.follow() as table:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(hear, receive, nursery.cancel_scope)
+                    nursery.start_soon(wait_for_disconnect, receive, nursery.cancel_scope)
                     await self._send(table, send)
 
     async def _send(self, table: DigestTable, send: Send) -> None:

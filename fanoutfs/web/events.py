@@ -5,10 +5,10 @@ import trio
 from starlette.types import Receive, Scope, Send
 
 from fanoutfs.web.feed import Feed
-from fanoutfs.web.streaming import come_again, hear
+from fanoutfs.web.streaming import come_again, wait_for_disconnect
 
 MOST_CLIENTS = 100
-"""Who comes beyond them is told to come again."""
+"""Further clients are told to try again later."""
 
 RETRY = b"retry: 2000\n\n"
 """Milliseconds after which a browser whose connection broke tries again."""
@@ -25,7 +25,7 @@ class Events:
         if self.feed.clients >= MOST_CLIENTS:
             await come_again()(scope, receive, send)
             return
-        # Counted before the first checkpoint: many come in one instant.
+        # Counted before the first checkpoint: many clients may come at one instant.
         self.feed.clients += 1
         try:
             await self._send(scope, receive, send)
@@ -39,7 +39,7 @@ class Events:
             await send({"type": "http.response.body", "body": b""})
             return
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(hear, receive, nursery.cancel_scope)
+            nursery.start_soon(wait_for_disconnect, receive, nursery.cancel_scope)
             snapshot = self.feed.now()
             await send({"type": "http.response.body", "body": RETRY + snapshot.event, "more_body": True})
             while True:

@@ -1,9 +1,9 @@
-"""Serves the application: Hypercorn speaks HTTP, here is who may be connected, and for how long.
+"""Serves the application: Hypercorn speaks HTTP; this file bounds the connections in number and time.
 
-Hypercorn's own worker has no bound on connections; it shields what it sends from cancellation, so that a
-client that takes nothing would keep the engine from its end; and an exception in a connection would end the
-mount. So its protocol for one connection (``TCPServer``) is run here, on streams that are given up when a
-client is too slow or the service ends. It forks nothing, has no threads, and leaves signals alone.
+Hypercorn's own worker does not bound its connections; it shields sending from cancellation, so that a client
+that does not read would delay the engine's end; and an exception in a connection would end the mount. So
+Hypercorn's protocol for one connection (``TCPServer``) runs here, on streams that are aborted when a client
+is too slow or the service ends. It forks nothing, has no threads, and leaves signals alone.
 """
 
 import logging
@@ -23,38 +23,38 @@ from fanoutfs.web.bind_service import BoundService
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 150
-"""Who comes beyond them waits until one has gone. Each has a descriptor, which copies need, too."""
+"""Further clients wait until one has left. Each has a descriptor, which copies need, too."""
 
 SEND_SECONDS = 5.0
-"""A client that has not taken within this what was sent is hung up on."""
+"""A client that has not received what was sent within this time is disconnected."""
 
 IDLE_SECONDS = 15
-"""A connection is kept so long for another request, or until the first has come."""
+"""How long a connection is kept for the first or the next request."""
 
 LEAVING_SECONDS = 1.0
-"""A client that has hung up is let go after so long; Hypercorn would wait for IDLE_SECONDS."""
+"""How long after a client's end of stream its connection is kept; Hypercorn would wait for IDLE_SECONDS."""
 
 NO_ROOM_SECONDS = 1.0
 
 
 @attrs.define(eq=False)
 class Client(trio.abc.HalfCloseableStream):
-    """A connection that ends for good when it is closed, or its other end takes nothing."""
+    """A connection that is aborted when it is closed, or when the client does not read."""
 
     stream: trio.SocketStream
     whole: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    """All that is done for it."""
+    """Around all that is done for the client."""
     seconds: float = SEND_SECONDS
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     """Hypercorn may end a stream while it sends on it."""
 
     @property
     def socket(self) -> trio.socket.SocketType:
-        """The socket, for Hypercorn to ask who it is."""
+        """The socket, from which Hypercorn takes the addresses."""
         return self.stream.socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, in time."""
+        """Send; abort the connection if that takes longer than ``seconds``."""
         with trio.move_on_after(self.seconds) as waiting:
             try:
                 async with self._sending:
@@ -64,14 +64,14 @@ class Client(trio.abc.HalfCloseableStream):
                 raise
         if waiting.cancelled_caught:
             self.abort()
-            raise trio.BrokenResourceError("it takes nothing")
+            raise trio.BrokenResourceError("the client does not read")
 
     async def wait_send_all_might_not_block(self) -> None:
         """See trio.abc.SendStream."""
         await self.stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive; who has said that no more comes may have what is under way, and no more."""
+        """Receive. After its end of stream a client still gets the answer under way, but no more."""
         try:
             data = await self.stream.receive_some(max_bytes)
         except trio.BrokenResourceError:
@@ -87,18 +87,18 @@ class Client(trio.abc.HalfCloseableStream):
             await self.stream.send_eof()
 
     async def aclose(self) -> None:
-        """Close; a task that still has something for it would wait for ever."""
+        """Abort: a task that still sends would wait for ever."""
         self.abort()
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
-        """Close at once: who sends or receives gets an error, shielded or not."""
+        """Close at once: a task that sends or receives gets an error, shielded or not."""
         self.stream.socket.close()
         self.whole.cancel()
 
 
 def configuration() -> Config:
-    """Give Hypercorn's settings: its log is ours, and it says nothing about itself."""
+    """Return Hypercorn's settings: it logs to our log, and does not name itself to clients."""
     config = Config()
     config.accesslog = None
     config.errorlog = log
@@ -110,9 +110,9 @@ def configuration() -> Config:
 
 @attrs.define(eq=False)
 class Server:
-    """Lets clients in, and answers each with the application."""
+    """Accepts clients, and answers each with the application."""
 
-    opened: BoundService
+    bound: BoundService
     app: ASGIApp
     clients: set[Client] = attrs.field(factory=set, init=False)
     _config: Config = attrs.field(factory=configuration, init=False)
@@ -120,9 +120,9 @@ class Server:
     _room: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(MOST_CONNECTIONS), init=False)
 
     async def run(self) -> None:
-        """Serve until it is cancelled; then all connections are closed, in whatever state."""
-        log.info("the monitor service is at %s", self.opened.url)
-        with trio.socket.from_stdlib_socket(self.opened.socket) as listening:
+        """Serve until cancelled; then abort all connections."""
+        log.info("the monitor service is at %s", self.bound.url)
+        with trio.socket.from_stdlib_socket(self.bound.socket) as listening:
             async with trio.open_nursery() as nursery:
                 try:
                     while True:
@@ -137,8 +137,8 @@ class Server:
             try:
                 connected, _ = await listening.accept()
             except OSError as error:
-                # No descriptor is free, mostly.
-                log.info("nobody can connect to the service for now: %s", error.strerror)
+                # Mostly because no descriptor is free.
+                log.info("the monitor service can't accept connections for now: %s", error.strerror)
                 await trio.sleep(NO_ROOM_SECONDS)
             else:
                 client = Client(trio.SocketStream(connected))
@@ -146,10 +146,10 @@ class Server:
                 return client
 
     async def _answer(self, client: Client) -> None:
-        """Answer a client until it goes; whatever goes wrong ends with its connection."""
+        """Answer a client until it leaves; an error ends with its connection."""
         stream: trio.abc.Stream = client
-        if self.opened.tls is not None:
-            stream = trio.SSLStream(client, self.opened.tls, server_side=True, https_compatible=True)
+        if self.bound.tls is not None:
+            stream = trio.SSLStream(client, self.bound.tls, server_side=True, https_compatible=True)
         try:
             with client.whole:
                 await TCPServer(
@@ -160,9 +160,9 @@ class Server:
                     cast("trio.SSLStream[trio.SocketStream]", stream),
                 ).run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            log.debug("a client of the service has gone in the middle")
+            log.debug("a client of the monitor service disconnected during a request")
         except* Exception as group:  # noqa: BLE001 (a client must not end the mount)
-            log.info("a connection to the service is let go: %r", group.exceptions)
+            log.info("a connection to the monitor service is closed: %r", group.exceptions)
         finally:
             client.abort()
             self.clients.discard(client)

@@ -1,11 +1,11 @@
-"""The page's files, read once, and the headers that keep it to itself."""
+"""The files of the page, read once, and the headers that isolate it from other sites."""
 
 from importlib.resources import files
 
 import attrs
 
 HEADERS = (
-    # Nothing from elsewhere, no script or style in the page itself, no frame around it, no form to elsewhere.
+    # Nothing from other sites, no inline script or style, no frame around it, no form to other sites.
     (
         b"content-security-policy",
         (
@@ -22,7 +22,7 @@ HEADERS = (
 """On every answer."""
 
 SAID = b"<!-- said -->"
-"""Where the login form says what was wrong."""
+"""The place in the login form for a message."""
 
 
 @attrs.frozen
@@ -35,12 +35,12 @@ class StaticFile:
 
 @attrs.frozen
 class Page:
-    """All of it, in memory: no request opens a file."""
+    """The page in memory: no request opens a file."""
 
     monitor: bytes
     login: bytes
     files: dict[str, StaticFile]
-    """By name; these are for everybody, for the login form needs them."""
+    """By name. They are public: the login form needs them."""
 
     @classmethod
     def read(cls) -> "Page":
@@ -59,5 +59,5 @@ class Page:
         )
 
     def login_saying(self, said: bytes) -> bytes:
-        """Give the login form with a line of text."""
+        """Return the login form with a message."""
         return self.login.replace(SAID, said)

@@ -1,4 +1,4 @@
-"""What the answers without an end have in common."""
+"""What the endless answers have in common."""
 
 import trio
 from starlette.responses import PlainTextResponse
@@ -6,13 +6,13 @@ from starlette.types import Receive
 
 
 def come_again() -> PlainTextResponse:
-    """Give the answer to one too many: who is hung up on keeps no connection from others."""
+    """Return the answer to a client too many. It closes the connection, which another client may need."""
     headers = {"retry-after": "5", "connection": "close"}
-    return PlainTextResponse("so many look already; come again\n", 503, headers)
+    return PlainTextResponse("too many clients; try again later\n", 503, headers)
 
 
-async def hear(receive: Receive, sending: trio.CancelScope) -> None:
-    """Wait for the client's end, and end what is sent to it."""
+async def wait_for_disconnect(receive: Receive, sending: trio.CancelScope) -> None:
+    """Wait until the client disconnects, then cancel what is sent to it."""
     while (await receive())["type"] != "http.disconnect":
         pass
     sending.cancel()

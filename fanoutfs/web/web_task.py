@@ -1,4 +1,4 @@
-"""The monitor service as a task beside an engine."""
+"""The monitor service as a background task of an engine."""
 
 import logging
 
@@ -15,8 +15,8 @@ from fanoutfs.web.http_server import Server
 log = logging.getLogger(__name__)
 
 
-async def serve(opened: BoundService, engine: Engine) -> None:
-    """Serve what an engine does, until it ends."""
+async def serve(bound: BoundService, engine: Engine) -> None:
+    """Serve the status of an engine until cancelled."""
     feed = Feed(engine.status)
     recorder = Recorder(engine.ring, engine.slot_digests, engine.source_changed)
     digests = DigestStream(recorder, engine.source.identity)
@@ -24,7 +24,7 @@ async def serve(opened: BoundService, engine: Engine) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed.run)
             nursery.start_soon(recorder.run)
-            nursery.start_soon(Server(opened, WebApp(opened.access, feed, digests).app()).run)
+            nursery.start_soon(Server(bound, WebApp(bound.access, feed, digests).app()).run)
     except* Exception:
-        # Whoever looks must not be able to end what is looked at.
+        # A client that looks must not be able to end what it looks at.
         log.exception("the monitor service has ended, the mount goes on: this is a bug")

@@ -60,7 +60,7 @@ class Served:
 
     @property
     def port(self) -> int:
-        port: int = self.server.opened.socket.getsockname()[1]
+        port: int = self.server.bound.socket.getsockname()[1]
         return port
 
     async def connect(self) -> trio.SocketStream:

@@ -245,7 +245,7 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
         secret = await trio.open_ssl_over_tcp_stream("localhost", served.port, ssl_context=trusting)
         await secret.send_all(GET % b"/status")
         assert (await receive_until(secret, b"}\n")).startswith(b"HTTP/1.1 200")
-        assert served.server.opened.url.startswith("https://")
+        assert served.server.bound.url.startswith("https://")
         await secret.aclose()
         await plain.aclose()
 
