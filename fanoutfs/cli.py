@@ -110,6 +110,8 @@ def mount_command(
         log_path=log_path,
         foreground=foreground,
     )
+    if started.url is not None:
+        click.echo(f"Monitoring page: {started.url}")
     if started.open_to_all is not None:
         click.echo(f"fanoutfs: {started.open_to_all}", err=True)
     if started.joined:
@@ -195,10 +197,10 @@ def status_command(source: str, *, token_file: Path | None, tls_ca: Path | None,
     click.echo(json.dumps(document, indent=1) if as_json else describe(document))
 
 
-@commands.command("umount", epilog=examples("fanoutfs umount /mnt/fan"))
-@click.argument("mountpoint", type=FILE)
+@commands.command("umount", epilog=examples("fanoutfs umount /mnt/fan", "fanoutfs umount /dev/sdb"))
+@click.argument("mountpoint", metavar="SOURCE|MOUNTPOINT", type=FILE)
 def umount_command(mountpoint: Path) -> None:
-    """Unmount MOUNTPOINT and wait for its daemon to end.
+    """Unmount SOURCE or MOUNTPOINT and wait for its daemon to end.
 
     If copies are still reading from the daemon, it goes on for them, and the command does not wait.
     """

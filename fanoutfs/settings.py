@@ -192,7 +192,7 @@ class NetworkSettings:
             raise UsageError("--token-file, --tls-cert and --tls-key apply only to --listen and --export")
         service = exported = None
         if listen is not None:
-            host, port = _address("--listen", listen, "8400")
+            host, port = _address("--listen", listen, "8400", lowest=0)
             service = ServiceSettings(
                 host=host, port=port, token_file=token_file, tls_cert=tls_cert, tls_key=tls_key
             )
@@ -209,9 +209,9 @@ class NetworkSettings:
         return cls(service=service, export=exported)
 
 
-def _address(option: str, text: str, usual: str) -> tuple[str, int]:
+def _address(option: str, text: str, usual: str, *, lowest: int = 1) -> tuple[str, int]:
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})", text, re.ASCII)
-    if found is None or not 0 < int(found[3]) < 65536:  # noqa: PLR2004 (ports)
+    if found is None or not lowest <= int(found[3]) < 65536:  # noqa: PLR2004 (ports)
         raise UsageError(
             f"invalid {option}: {text!r} is not HOST:PORT; write 127.0.0.1:{usual}, "
             f"or 0.0.0.0:{usual} for all networks"

@@ -37,6 +37,8 @@ class Started:
     """The log's name, where it could not be known."""
     open_to_all: str | None = None
     """Who can read it, where that may be more than was meant."""
+    url: str | None = None
+    """The address of the monitoring page."""
     joined: bool = False
     """It is served by a producer that was there already, with that one's settings."""
 
@@ -80,7 +82,7 @@ def mount(
                     # It was about to leave when we knocked.
                     continue
         opened = source.open()
-        with _services(network) as (services, kept):
+        with _services(network) as (services, kept, url):
             if foreground:
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
                 return Started()
@@ -89,15 +91,18 @@ def mount(
                 found, opened, settings, work.as_daemon, log_path, services=services, kept=kept
             )
         open_to_all = None if network.export is None else network.export.open_to_all
-        return Started(log=readiness.see_it_answer(line, point), open_to_all=open_to_all)
+        return Started(log=readiness.see_it_answer(line, point), open_to_all=open_to_all, url=url)
 
 
 @contextlib.contextmanager
-def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.BackgroundTask], Sequence[int]]]:
-    """Open what shall be served over the network; gives it, with what its process has to keep open.
+def _services(
+    network: NetworkSettings,
+) -> Iterator[tuple[Sequence[daemon.BackgroundTask], Sequence[int], str | None]]:
+    """Bind the network services. Yield their tasks, the descriptors they need, and the page's URL.
 
-    It is closed here, where another process serves it.
+    On exit this process closes the descriptors; a daemon that serves them has its own.
     """
+    url: str | None = None
     services: list[daemon.BackgroundTask] = []
     kept: list[int] = []
     with contextlib.ExitStack() as opened:
@@ -108,6 +113,7 @@ def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.Backgr
             service = opened.enter_context(contextlib.closing(open_service(network.service)))
             services.append(partial(serve, service))
             kept.append(service.fileno())
+            url = service.url
         if network.export is not None:
             from fanoutfs.nbd.bind_export import bind_export  # noqa: PLC0415
             from fanoutfs.nbd.export_task import export  # noqa: PLC0415
@@ -115,7 +121,7 @@ def _services(network: NetworkSettings) -> Iterator[tuple[Sequence[daemon.Backgr
             exported = opened.enter_context(contextlib.closing(bind_export(network.export)))
             services.append(partial(export, exported))
             kept.append(exported.fileno())
-        yield services, kept
+        yield services, kept, url
 
 
 def _by_the_producer(

@@ -2,6 +2,7 @@
 
 import os
 import select
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from fanoutfs.engine.find import ask_status
 from fanoutfs.engine.query import read_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.system import mountinfo, mountpoint
+from fanoutfs.system.identity import identity_of
 
 END_SECONDS = 15.0
 """The daemon is given so long to end once its mount is gone."""
@@ -17,12 +19,13 @@ END_SECONDS = 15.0
 LOOK_SECONDS = 0.05
 
 
-def umount(point: Path) -> int:
-    """Unmount, and wait until its daemon has ended, or goes on for copies alone; says how many these are.
+def umount(path: Path) -> int:
+    """Unmount a mount point, or the mount of a source, and wait until the daemon has ended.
 
-    Raises UnusableError, naming who still reads.
+    If copies still use the producer, its daemon does not end: return their number without waiting. Raises
+    UnusableError, which names the readers if the mount is busy.
     """
-    point = mountpoint.absolute(point)
+    point = _mount_point(path)
     mountpoint.ours(point)
     if not mountpoint.alive(point):
         mountinfo.detach(point, lazy=True)
@@ -45,6 +48,32 @@ def umount(point: Path) -> int:
         return _wait_for_end(daemon, status, point)
     finally:
         os.close(daemon)
+
+
+def _mount_point(path: Path) -> Path:
+    """Return ``path`` if it is a mount point or a folder, else where the source that it names is mounted."""
+    point = mountpoint.absolute(path)
+    if mountinfo.mount_at(point) is not None:
+        return point
+    try:
+        status = path.stat()
+    except OSError:
+        # It does not exist, or links to a dead mount.
+        return point
+    if stat.S_ISDIR(status.st_mode):
+        return point
+    document = ask_status(identity_of(status))
+    if document is None or document["mountpoint"] is None:
+        raise UnusableError(
+            f"{path} is neither a mount point nor a mounted source; "
+            f"mounts are listed by: findmnt -t {mountinfo.FANOUTFS}"
+        )
+    served = Path(document["mountpoint"])
+    device = mountpoint.ours(served).device
+    points = [mount.point for mount in mountinfo.mounts() if mount.device == device]
+    if len(points) > 1:
+        raise UnusableError(f"{path} is mounted on {', '.join(points)}; name the mount point to unmount")
+    return served
 
 
 def _of_mount(status: dict[str, Any]) -> list[dict[str, Any]]:

@@ -25,6 +25,11 @@ class Mount:
     """Of the file system (the last column)."""
 
     @property
+    def device(self) -> tuple[int, int]:
+        """The device number of the file system; bind mounts share it."""
+        return self.major, self.minor
+
+    @property
     def user(self) -> int | None:
         """Who mounted it, when it is a FUSE mount."""
         for option in self.options:

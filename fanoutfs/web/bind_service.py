@@ -26,6 +26,7 @@ class BoundService:
     access: Access
     tls: ssl.SSLContext | None
     url: str
+    """The address to open in a browser, with the real port where port 0 was requested; never the token."""
 
     def fileno(self) -> int:
         """Return the listening descriptor."""
@@ -44,15 +45,18 @@ def open_service(settings: ServiceSettings) -> BoundService:
         tls = read_certificate(settings.tls_cert, settings.tls_key)
         tls.set_alpn_protocols(["http/1.1"])
     listening, address = listen("--listen", settings.host, settings.port, send_buffer=SEND_BUFFER)
+    port = listening.getsockname()[1]
+    everywhere = address in ("0.0.0.0", "::")  # noqa: S104 (it is compared)
     access = Access(
         names=_names(settings.host, address, loopback=settings.loopback),
-        port=settings.port,
-        everywhere=address in ("0.0.0.0", "::"),  # noqa: S104 (it is compared)
+        port=port,
+        everywhere=everywhere,
         token=token,
         secure=tls is not None,
     )
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{'http' if tls is None else 'https'}://{host}:{settings.port}/"
+    host = os.uname().nodename if everywhere else settings.host
+    host = f"[{host}]" if ":" in host else host
+    url = f"{'http' if tls is None else 'https'}://{host}:{port}/"
     return BoundService(listening, access, tls, url)
 
 

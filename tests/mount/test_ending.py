@@ -80,6 +80,31 @@ def test_a_dead_mount_is_unmounted(mount: MountFactory, pattern_image: PatternFa
     assert not mounted.is_mounted()
 
 
+def test_umount_takes_the_source(mount: MountFactory, pattern_image: PatternFactory) -> None:
+    """`umount SOURCE` ends the mount of that source; the second time there is none to end."""
+    source = pattern_image(MIB)
+    mounted = mount(source)
+    fanoutfs("umount", source)
+    assert not mounted.is_mounted()
+    assert_refused(fanoutfs("umount", source, code=None), source)
+
+
+def test_umount_refuses_a_source_with_several_mount_points(
+    mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
+) -> None:
+    """With a bind mount there are two: both are named, and stay."""
+    source = pattern_image(MIB)
+    mounted = mount(source)
+    second = tmp_path / "second"
+    second.mkdir()
+    run("mount", "--bind", mounted.point, second)
+    try:
+        assert_refused(fanoutfs("umount", source, code=None), mounted.point, second)
+        assert mounted.is_mounted()
+    finally:
+        run("umount", second)
+
+
 def test_unmounting_twice(mount: MountFactory, pattern_image: PatternFactory) -> None:
     """The second `umount` finds no mount and says so."""
     mounted = mount(pattern_image(MIB))

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -79,6 +80,21 @@ def test_an_address_in_use_is_an_error_of_the_command(
     assert b"address already in use" in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert [] == at(second)
+
+
+def test_mount_prints_the_address_of_the_page(
+    pattern_image: PatternFactory, point: Path, tmp_path: Path
+) -> None:
+    """With the port that the kernel has chosen, and without the token."""
+    path = token_file(tmp_path, TOKEN)
+    options = ("--listen", "127.0.0.1:0", "--token-file", path, "--log", tmp_path / "log")
+    done = fanoutfs("mount", *options, pattern_image(MIB), point)
+    try:
+        found = re.fullmatch(r"Monitoring page: http://127\.0\.0\.1:([1-9]\d*)/\n", done.stdout.decode())
+        assert found is not None
+        assert 200 == Web(int(found[1])).code("/status", "-H", f"Authorization: Bearer {TOKEN}")
+    finally:
+        fanoutfs("umount", point)
 
 
 def test_elsewhere_it_needs_a_token(pattern_image: PatternFactory, tmp_path: Path) -> None:
