@@ -1,4 +1,4 @@
-"""Events in order of time. What happens at one time happens before anybody decides on it."""
+"""Events in order of time. All events of one time happen before their owners decide on them."""
 
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -29,13 +29,13 @@ class Clock:
     """Events at the same time happen in the order in which they were scheduled."""
     _touched: dict[Settles, None] = attrs.field(factory=dict, init=False)
 
-    def at(self, time: float, whom: Settles, act: Callable[[], None]) -> None:
-        """Schedule ``act`` for ``time``; ``whom`` decides afterwards."""
-        heappush(self._queue, (time, next(self._serial), whom, act))
+    def at(self, time: float, owner: Settles, act: Callable[[], None]) -> None:
+        """Schedule ``act`` for ``time``; ``owner`` decides afterwards."""
+        heappush(self._queue, (time, next(self._serial), owner, act))
 
-    def touch(self, whom: Settles) -> None:
-        """Let ``whom`` decide before time goes on."""
-        self._touched[whom] = None
+    def touch(self, owner: Settles) -> None:
+        """Let ``owner`` decide before time goes on."""
+        self._touched[owner] = None
 
     def run(self) -> None:
         """Run all events until no reader is left.
@@ -49,10 +49,10 @@ class Clock:
                 )
             self.now = self._queue[0][0]
             while self._queue and self._queue[0][0] <= self.now:
-                _, _, whom, act = heappop(self._queue)
-                self._touched[whom] = None
+                _, _, owner, act = heappop(self._queue)
+                self._touched[owner] = None
                 act()
             while self._touched:
                 touched, self._touched = self._touched, {}
-                for whom in touched:
-                    whom.settle()
+                for owner in touched:
+                    owner.settle()

@@ -1,9 +1,9 @@
-"""Readers that nothing tells apart any more, as one.
+"""Readers that have become identical, modelled as one.
 
-Readers of one kind (same order, same rate, nothing special ahead) that take the same block at the same time
-do the same from there on, but for where each ends. The rules would see several points at one place, of which
-the one that needs most needs all that the others need. So its point stands for them all, and the others leave
-when they have had their share. This is what makes ten thousand readers cheap.
+Readers of one kind (same order, same rate, no stall or leave ahead) that take the same block at the same time
+behave the same from there on, but for where each ends. The rules would see several cursors at one position,
+and the cursor that needs most needs all that the others need. So that cursor stands for all of them, and the
+other readers leave when they have read everything. This makes ten thousand readers cheap.
 """
 
 from bisect import bisect_left
@@ -18,18 +18,18 @@ from fanoutfs.simulate.scenario import SimulatedReader, Stall
 
 @attrs.define(eq=False)
 class Member:
-    """One reader in the model; ``waited`` and ``longest`` are what it brought along into its cohort."""
+    """One reader in the model; ``waited`` and ``longest`` are from before it entered its cohort."""
 
     reader: SimulatedReader
     number: int
     start: int = 0
-    """Block that it began with."""
+    """The block that it began with."""
     due: int = 0
-    """How many blocks its cohort has taken when this one has had all."""
+    """How many blocks its cohort has taken when this reader has read everything."""
     finished: float | None = None
     """Seconds since the scenario began; None: it left before."""
     left: bool = False
-    """It went before it had everything."""
+    """It left before it had read everything."""
     waited: float = 0.0
     longest: float = 0.0
     waited_before: float = 0.0
@@ -44,7 +44,7 @@ class Waits:
     count: int = 0
     _serials: list[int] = attrs.field(factory=list, init=False)
     _lengths: list[float] = attrs.field(factory=list, init=False)
-    """Those waits after which no longer one came; so the lengths fall."""
+    """Of the waits that no longer wait has followed; so the lengths fall."""
 
     def add(self, seconds: float) -> None:
         """Record one wait."""
@@ -64,21 +64,21 @@ class Waits:
 
 @attrs.define(eq=False)
 class Cohort:
-    """Readers at one place, and the point of the one that goes farthest."""
+    """Readers at one position, with the cursor of the reader that goes farthest."""
 
     cursor: Cursor
     first: SimulatedReader
-    """The reader that it began with; none of the others differs from it in what is still to come."""
+    """The reader that it began with; the others do not differ from it in what is still to come."""
     seconds: float
-    """What a whole block takes it."""
+    """Seconds that it needs for a whole block."""
     taken: int = 0
     """Blocks, since this cohort was made."""
     since: float = 0.0
-    """From when on it waits, if it does."""
+    """When its wait began, if it waits."""
     request: Request | None = None
-    """What it waits for; None also when it stands beside another one whose point and ask are its own."""
-    beside: list["Cohort"] = attrs.field(factory=list)
-    """Those who came to where this one waits, need no more than it, and will go on with it."""
+    """What it waits for; a companion has none: it shares the cursor and request of its cohort."""
+    companions: list["Cohort"] = attrs.field(factory=list)
+    """Cohorts that came to where this one waits, need no more than it, and will continue with it."""
     gone: bool = False
     last_due: int = 0
     kind: Hashable = attrs.field(init=False)

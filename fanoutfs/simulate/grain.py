@@ -3,12 +3,13 @@
 A coarse block stands for many real ones, and what a real mount does run by run happens in one go. So that the
 proportions stay right, what belongs to a run is scaled with it (``scale``):
 
-- ``turn``: who waits off the sweep gets a run per turn; a larger run in a larger turn is the same rate.
+- ``turn``: a reader off the sequential pass gets a run per turn; a larger run in a larger turn is the same
+  rate.
 - the time and the number of seeks: a run stands for many, each of which would cost one.
 - the first block after an open is not read at once: of a coarse block only a small part would be.
 
-Readers that differ in nothing but their rates a little could never go on as one (``cohort.py``). So where
-many rates meet a coarse model, they are rounded, to steps of about two percent.
+Readers whose rates differ slightly could never become one cohort (``cohort.py``). So where many rates meet a
+coarse model, they are rounded, to steps of about two percent.
 """
 
 import math
@@ -113,7 +114,7 @@ def _slots(ring: int, block: int, blocks: int) -> int:
 
 def _chosen(scenario: Scenario) -> int:
     rings = [scenario.ring, *(nodes.ring or scenario.ring for nodes in scenario.nodes)]
-    # A node is a reader where its source is, and those of its targets.
+    # A node is a reader of the node above, and its targets are readers of its own ring.
     readers = len(scenario.readers) + sum(1 + len(nodes.targets) for nodes in scenario.nodes)
     block = MIB
     while readers * (scenario.size // block) > WORK:

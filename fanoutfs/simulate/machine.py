@@ -1,18 +1,17 @@
 """One machine of the model: a ring with its rules, a producer, and readers.
 
 Theory of operation
-    A queue of events in order of time (``clock.py``): somebody comes, has taken its block, goes; a read of
-    the source ends. Each event tells the rules what happened. The source reads one run at a time; what comes
-    next is decided as soon as a read ends, and while it rests whenever an event has said that deciding again
-    is worthwhile, and when the rules said so. As on a mount, the decision comes before those that waited for
-    the read are woken.
+    A queue of events in order of time (``clock.py``): a reader comes, has taken its block, leaves; a read of
+    the source ends. Each event tells the rules what happened. The source reads one run at a time. The next
+    read is decided as soon as a read ends; while the source rests, whenever an event has made a new decision
+    worthwhile, and at the time that the rules named. As on a mount, the decision comes before the readers
+    that waited for the read are woken.
 
-    A reader takes a block at once and then needs ``block / rate`` seconds for it. Meanwhile the block is
-    handed out and the reader holds no slot for it. What is there for all of the same kind at the same time
-    is given to one cohort (``cohort.py``).
+    A reader takes a block at once and then needs ``block / rate`` seconds for it. Meanwhile the reader holds
+    no slot for it. Readers of one kind that take a block at the same time become one cohort (``cohort.py``).
 
-    What goes to other nodes is sent by the network card, block after block. As each of them waits for one
-    block at a time, that shares the card's rate fairly among those who want something.
+    The network card sends blocks to other nodes one after the other. As each node waits for one block at a
+    time, the nodes share the card's rate fairly.
 
 What is not modelled
     The page cache, requests smaller than a block, read errors, the time that FUSE takes.
@@ -37,7 +36,7 @@ from fanoutfs.simulate.supply import Supply
 
 @attrs.define(eq=False)
 class Card:
-    """What a machine sends through, at so many bytes per second; one after the other."""
+    """A network card, which sends at ``rate`` bytes per second, one block after the other."""
 
     rate: float = math.inf
     sent: int = attrs.field(default=0, init=False)
@@ -45,9 +44,9 @@ class Card:
     _free_at: float = attrs.field(default=0.0, init=False)
 
     def send(self, now: float, size: int, receivers: int, rate: float) -> float:
-        """Send so many bytes to each of so many, who receive at a rate; says when they have left.
+        """Send ``size`` bytes to each of the receivers, which receive at ``rate``; return when all have left.
 
-        Who receives slowly does so while others are served, too.
+        While a slow receiver receives, the card serves others, too.
         """
         self._free_at = max(now, self._free_at) + receivers * size / self.rate
         self.sent += receivers * size
@@ -55,7 +54,7 @@ class Card:
 
 
 class SimulatedMachine:
-    """One run of one machine; what is in it is in blocks where its name does not say bytes."""
+    """One run of one machine; counts are in blocks unless a name says bytes."""
 
     def __init__(
         self,
@@ -86,13 +85,13 @@ class SimulatedMachine:
             strict=scenario.pace == "strict",
             look_ahead_runs=scenario.look_ahead_runs,
         )
-        self.hushed = False
+        self.dead = False
         """The machine has died."""
         self._most_used = 0
         self._members = [Member(reader, number) for number, reader in enumerate(scenario.readers)]
         self._waiting: dict[int, dict[Hashable, list[Cohort]]] = {}  # by real block and kind
         self._awaited: dict[int, list[Callable[[], None]]] = {}  # by real block
-        # Who has which block in hand, and until when.
+        # Which cohort has which block in hand, and until when.
         self._taking: dict[tuple[Hashable, int, float], Cohort] = {}
         self._reading: Read | None = None
         self._work = False
@@ -109,7 +108,7 @@ class SimulatedMachine:
         if self._work and self._reading is None:
             self._decide()
 
-    # For those on other nodes
+    # For relays on other nodes
 
     def worthwhile(self, work: bool) -> None:
         """Record whether a change to the rules makes deciding worthwhile."""
@@ -121,9 +120,9 @@ class SimulatedMachine:
         """Call ``act`` as soon as an absent real block has been read."""
         self._awaited.setdefault(block, []).append(act)
 
-    def hush(self) -> None:
+    def die(self) -> None:
         """Stop the machine for good: its readers leave, and it reads no more."""
-        self.hushed = True
+        self.dead = True
         for member in self._members:
             if member.finished is None and not member.left:
                 member.left = True
@@ -132,25 +131,25 @@ class SimulatedMachine:
     # Readers
 
     def _arrive(self, member: Member) -> None:
-        if self.hushed:
+        if self.dead:
             return
         reader, rules = member.reader, self.rules
         if reader.order == "image":
-            point = rules.open(member.number)
+            cursor = rules.open(member.number)
         else:
             member.start = rules.head
-            point = rules.open(member.number, start=member.start)
+            cursor = rules.open(member.number, start=member.start)
         if self.recording is not None:
             self.recording.tracks[member.number].start = member.start
-        cohort = Cohort(point, reader, self.grain.seconds(reader.rate))
+        cohort = Cohort(cursor, reader, self.grain.seconds(reader.rate))
         cohort.enter(member, self.grain.blocks)
         if reader.leaves is not None:
             self._at(max(reader.leaves, reader.at), lambda: self._leave(cohort))
-        self._work |= rules.move(point, point.block, sequential=True, now=self.clock.now)
-        self._go_on(cohort)
+        self._work |= rules.move(cursor, cursor.block, sequential=True, now=self.clock.now)
+        self._advance(cohort)
 
     def _leave(self, cohort: Cohort) -> None:
-        if cohort.gone or self.hushed:
+        if cohort.gone or self.dead:
             return
         for member in cohort.members():
             cohort.settle(member)
@@ -161,15 +160,15 @@ class SimulatedMachine:
         cohort.gone = True
         self._drop(cohort.cursor)
 
-    def _drop(self, point: Cursor) -> None:
-        for ask in list(point.requests):
-            self._work |= self.rules.answered(ask, self.clock.now)
-        self._work |= self.rules.close(point)
+    def _drop(self, cursor: Cursor) -> None:
+        for request in list(cursor.requests):
+            self._work |= self.rules.answered(request, self.clock.now)
+        self._work |= self.rules.close(cursor)
 
-    def _go_on(self, cohort: Cohort) -> None:
-        """Let a cohort that has done with a block take the next ones, until that takes time or is a wait."""
+    def _advance(self, cohort: Cohort) -> None:
+        """Let a cohort take its next blocks, until that takes time or it has to wait."""
         residency, blocks = self.rules.residency, self.grain.blocks
-        while not cohort.gone and not self.hushed:
+        while not cohort.gone and not self.dead:
             self._note(cohort)
             for member in cohort.finished():
                 cohort.settle(member)
@@ -181,7 +180,7 @@ class SimulatedMachine:
                 return
             stall = cohort.stalls_now(self.clock.now, self.grain.block)
             if stall is not None:
-                self._at(self.clock.now + stall.seconds, lambda: self._go_on(cohort))
+                self._at(self.clock.now + stall.seconds, lambda: self._advance(cohort))
                 return
             block = cohort.cursor.block
             if block % blocks not in residency.slot_of:
@@ -192,7 +191,7 @@ class SimulatedMachine:
                 return
 
     def _wait(self, cohort: Cohort) -> None:
-        """Let a cohort wait for its block, beside others of its kind that need as much and wait for it."""
+        """Let a cohort wait for its block, as a companion of one that already does and needs as much."""
         block = cohort.cursor.block
         # Of a coarse block only a small part would be read at once.
         fresh = cohort.taken == 0 and not self.grain.coarse
@@ -202,21 +201,21 @@ class SimulatedMachine:
         if there and there[-1].remaining >= cohort.remaining and not fresh:
             self._drop(cohort.cursor)
             cohort.cursor = there[-1].cursor
-            there[-1].beside.append(cohort)
+            there[-1].companions.append(cohort)
             return
         cohort.request = self.rules.request(cohort.cursor, block, block, self.clock.now, fresh=fresh)
         there.append(cohort)
         self._work = True
 
     def _take(self, cohort: Cohort) -> None:
-        """Take the next block, which is there; unless it takes no time, the cohort goes on when it has it."""
-        point, now = cohort.cursor, self.clock.now
-        block = point.block % self.grain.blocks
+        """Take the next block, which is resident; if that takes time, the cohort continues afterwards."""
+        cursor, now = cohort.cursor, self.clock.now
+        block = cursor.block % self.grain.blocks
         if cohort.request is not None:
             self._work |= self.rules.answered(cohort.request, now)
             cohort.request = None
         cohort.taken += 1
-        self._work |= self.rules.move(point, point.block + 1, sequential=True, now=now)
+        self._work |= self.rules.move(cursor, cursor.block + 1, sequential=True, now=now)
         if not cohort.seconds:
             return
         ready_at = now + cohort.seconds * self.bytes_of(range(block, block + 1)) / self.grain.block
@@ -231,10 +230,10 @@ class SimulatedMachine:
     def _done(self, cohort: Cohort, step: tuple[Hashable, int, float]) -> None:
         self._taking.pop(step, None)
         if not cohort.gone:
-            self._go_on(cohort)
+            self._advance(cohort)
 
     def _join(self, one: Cohort, other: Cohort) -> Cohort:
-        """Make one of two cohorts that stand at one place; return the one that goes on."""
+        """Merge two cohorts at one position; return the one that remains."""
         if len(one) < len(other):
             one, other = other, one
         spare = one.absorb(other)
@@ -243,20 +242,20 @@ class SimulatedMachine:
         return one
 
     def _wake(self, block: int) -> None:
-        """Give a block that has come to those who wait for it; those of one kind go on as one."""
+        """Wake the cohorts that wait for a block; those of one kind continue as one."""
         for cohorts in self._waiting.pop(block, {}).values():
-            # Those who stand beside another one have its point: they join it before it joins others.
+            # Companions share the cursor of their cohort: they merge into it before it merges into others.
             together = reduce(self._join, [self._woken(cohort) for cohort in cohorts])
             self._take(together)
             if not together.seconds:
-                self._go_on(together)
+                self._advance(together)
         for act in self._awaited.pop(block, []):
             act()
 
     def _woken(self, cohort: Cohort) -> Cohort:
-        """End the wait of a cohort and of those beside it; return the cohort of all of them."""
-        all_of_them = [cohort, *cohort.beside]
-        cohort.beside = []
+        """End the wait of a cohort and its companions; return the merged cohort."""
+        all_of_them = [cohort, *cohort.companions]
+        cohort.companions = []
         for one in all_of_them:
             one.waits.add(self.clock.now - one.since)
             self._note(one)
@@ -266,7 +265,7 @@ class SimulatedMachine:
 
     def _decide(self) -> None:
         self._work = False
-        if self.hushed:
+        if self.dead:
             return
         self._decisions += 1
         decision = self.rules.decide(self.clock.now)
@@ -286,7 +285,7 @@ class SimulatedMachine:
     def _read(self, read: Read, begin: float) -> None:
         now = self.clock.now
         self._reading = None
-        if self.hushed:
+        if self.dead:
             return
         self.rules.filled(read, now - begin)
         if self.recording is not None:
@@ -300,7 +299,7 @@ class SimulatedMachine:
         """Return the size of real blocks in bytes."""
         return min(blocks.stop * self.grain.block, self.scenario.size) - blocks.start * self.grain.block
 
-    # What came of it
+    # Results
 
     def _note(self, cohort: Cohort) -> None:
         if self.recording is not None:
@@ -310,7 +309,7 @@ class SimulatedMachine:
 
     @property
     def memory(self) -> int:
-        """Most bytes of the ring in use at a time."""
+        """Most bytes of the ring in use at any time."""
         return min(self._most_used * self.grain.block, self.scenario.ring)
 
     def finishes(self) -> tuple[Finish, ...]:

@@ -1,4 +1,4 @@
-"""Who was where when: a drawing of one run of the model. The only place that needs matplotlib."""
+"""Draws one run of the model: the position of each reader over time. Only this file needs matplotlib."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +26,7 @@ COLUMNS, ROWS = 600, 300
 """What can be told apart in the drawing, in time and in place; finer changes are left out."""
 
 FEW = 8
-"""Up to so many readers have a line in the legend each."""
+"""Up to this number of readers, each has a line in the legend."""
 
 STYLE: dict[Any, Any] = {
     # Else the names in an SVG are random, and a drawing changes with every run.
@@ -148,12 +148,12 @@ class _Drawing:
         for number, track in enumerate(tracks):
             colour = colours(number if few else 0.9 * number / len(tracks))
             label = f"reader {number + 1}" if few else "readers" if number == 0 else None
-            # Those who go together lie on one another: the first is the broadest, below.
+            # Readers that go together are drawn over one another: the first is the broadest, below.
             width = 1.6 + 1.3 * (len(tracks) - 1 - number) if few else 1.0
             self._line(self._way(track), color=colour, linewidth=width, label=label, solid_capstyle="butt")
 
     def _way(self, track: Track) -> Points:
-        """Give where a reader was; its line is broken where it goes round."""
+        """Return where a reader was; its line breaks where it goes round."""
         way: Points = []
         rounds = 0
         before: tuple[float, int] | None = None
@@ -187,7 +187,7 @@ class _Drawing:
 
 
 def time_unit(seconds: float) -> tuple[float, str]:
-    """Give the unit, in seconds and by name, in which a time of so many seconds is drawn."""
+    """Return the unit, in seconds and by name, in which a time of ``seconds`` is drawn."""
     for unit, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if seconds > 3 * unit:
             return unit, name

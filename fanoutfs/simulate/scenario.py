@@ -14,23 +14,23 @@ Order = Literal["image", "carousel"]
 
 @attrs.frozen(kw_only=True)
 class Stall:
-    """A reader takes nothing for ``seconds``; one of ``at`` and ``position`` says from when on."""
+    """A reader stops reading for ``seconds``, from ``at`` or from ``position`` on."""
 
     seconds: float
     at: float | None = None
     """Seconds since the scenario began."""
     position: int | None = None
-    """Bytes that it has had."""
+    """Bytes that it has read."""
 
 
 @attrs.frozen(kw_only=True)
 class Wire:
-    """How bytes come to a node from the one above."""
+    """The link to a node from the one above."""
 
     rate: float = math.inf
-    """Bytes per second that it receives at most."""
+    """Most bytes per second that the node receives."""
     latency: float = 0.0
-    """Seconds that a byte is under way, and a request as well."""
+    """Seconds that a byte, or a request, is under way."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,32 +40,32 @@ class SimulatedReader:
     at: float = 0.0
     """When it comes."""
     rate: float | None = None
-    """How fast it takes what is there; None: at once."""
+    """How fast it takes what is resident; None: at once."""
     order: Order = "image"
     stalls: tuple[Stall, ...] = ()
     leaves: float | None = None
-    """When it goes, wherever it is then; None: when it has everything."""
+    """When it leaves, wherever it is then; None: when it has everything."""
 
 
 @attrs.frozen(kw_only=True)
 class Nodes:
-    """Nodes that nothing tells apart: so many behind each of the nodes above; bytes, seconds."""
+    """Identical nodes: ``count`` of them behind each of the nodes above; bytes, seconds."""
 
     name: str = ""
     count: int = 1
     above: int | None = None
-    """Whose image is their source: which entry of the scenario's; None: the machine with the source."""
+    """The entry of the scenario whose image is their source; None: the machine with the source."""
     at: float = 0.0
     """When they join, since the scenario began."""
     dies: float | None = None
-    """When they are heard of no more; None: never."""
+    """When they fall silent; None: never."""
     wire: Wire = Wire()
     card: float = math.inf
-    """Bytes per second that each sends at most, to all behind it together."""
+    """Most bytes per second that each sends, to all nodes behind it together."""
     ring: int | None = None
-    """None: as the machine with the source."""
+    """Bytes; None: as the machine with the source."""
     targets: tuple[SimulatedReader, ...] = (SimulatedReader(order="carousel"),)
-    """What is written on each node. A time is since the scenario began."""
+    """The copies on each node. Times are since the scenario began."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,13 +81,13 @@ class Scenario:
     look_ahead_runs: int = RUNS
     source_rate: float = 100.0 * MIB
     seek_time: float = 0.0
-    """Cost of a read of the source that does not adjoin the one before."""
+    """Seconds added to a read that does not adjoin the one before."""
     patience: float = 10.0
     turn: float = 2.0
     pace: Pace = "strict"
     nodes: tuple[Nodes, ...] = ()
-    """Each behind one that comes before it, or behind the machine with the source."""
+    """Each stands behind an entry before it, or behind the machine with the source."""
     card: float = math.inf
-    """Bytes per second that the machine with the source sends at most."""
+    """Most bytes per second that the machine with the source sends."""
     shape: str = ""
-    """How the nodes stand, in the user's words."""
+    """The shape of the nodes, as the user wrote it."""

@@ -127,7 +127,7 @@ def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> 
 
 
 def _entries(entries: dict[str, Any], given: dict[str, str | None]) -> dict[str, Any]:
-    """Give a trace's entries with the options in their place; those on readers make a trace's readers."""
+    """Return a trace's entries, with the options put in; options on readers make its readers."""
     said = {name: value for name, value in given.items() if value is not None}
     about_nodes = "nodes" in said or "nodes" in entries
     reader = {
@@ -139,7 +139,7 @@ def _entries(entries: dict[str, Any], given: dict[str, str | None]) -> dict[str,
     if reader:
         if "readers" in entries:
             raise UsageError(
-                "the trace says who reads; leave out --readers, --every, --reader-rate and --order"
+                "the trace names the readers; leave out --readers, --every, --reader-rate and --order"
             )
         entries["readers"] = [reader]
     return entries

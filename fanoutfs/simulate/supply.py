@@ -11,8 +11,8 @@ from fanoutfs.simulate.clock import Clock, Settles
 class Supply(Protocol):
     """What a producer reads from, one read at a time."""
 
-    def read(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
-        """Have ``done`` happen to ``whom`` when so many bytes, which are these real blocks, are there."""
+    def read(self, owner: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Schedule ``done`` for ``owner`` when these real blocks, of ``size`` bytes, have been read."""
 
 
 @attrs.define(eq=False)
@@ -24,16 +24,16 @@ class Disk:
     seek_time: float
     seeks: int = attrs.field(default=0, init=False)
     bytes: int = attrs.field(default=0, init=False)
-    """That were read of it."""
+    """Bytes read from it."""
     _adjoins: int | None = attrs.field(default=None, init=False)
-    """The block with which it can go on without a seek."""
+    """The block that it can read next without a seek."""
 
-    def read(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
-        """Read them; a seek comes first where they don't adjoin the ones before."""
+    def read(self, owner: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Read the blocks, after a seek if they do not adjoin the ones before."""
         seconds = size / self.rate
         if self._adjoins not in (None, blocks.start):
             self.seeks += 1
             seconds += self.seek_time
         self._adjoins = blocks.stop
         self.bytes += size
-        self.clock.at(self.clock.now + seconds, whom, done)
+        self.clock.at(self.clock.now + seconds, owner, done)

@@ -198,7 +198,7 @@ def test_readers_are_described_in_one_place(tmp_path: Any) -> None:
     trace = tmp_path / "trace.yaml"
     trace.write_text("size: 8M\nring: 4M\nreaders: [{count: 2}]\n")
     assert "2 readers" in run(str(trace)).output
-    with pytest.raises(UsageError, match="the trace says who reads"):
+    with pytest.raises(UsageError, match="the trace names the readers"):
         run(str(trace), "--readers", "3")
 
 

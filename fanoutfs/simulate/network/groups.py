@@ -1,4 +1,4 @@
-"""What a scenario with nodes came to. Values, nothing else."""
+"""The results of a scenario with nodes. Values, nothing else."""
 
 import attrs
 
@@ -8,11 +8,11 @@ from fanoutfs.simulate.scenario import Nodes, Scenario
 
 @attrs.frozen(kw_only=True)
 class Group:
-    """What became of nodes that nothing tells apart; seconds since the scenario began, bytes."""
+    """The result of identical nodes; seconds since the scenario began, bytes."""
 
     nodes: Nodes
     total: int
-    """How many they are in all."""
+    """The number of these nodes in all."""
     depth: int
     """Links between each and the machine with the source."""
     behind: int
@@ -20,23 +20,23 @@ class Group:
     done: float | None
     """When each has all of its targets; None: it died before, or one above it."""
     sent: int
-    """What each has sent."""
+    """Bytes that each has sent."""
 
     @property
     def took(self) -> float | None:
-        """From when each joined until it had everything."""
+        """Seconds from when each joined until it had everything."""
         return None if self.done is None else self.done - self.nodes.at
 
 
 @attrs.frozen(kw_only=True)
 class Spread:
-    """What one run came to."""
+    """The result of one run."""
 
     scenario: Scenario
     block: int
-    """What was modelled at a time, in bytes."""
+    """Bytes that were modelled at a time."""
     coarse: bool
-    """That is more than a mount reads at a time."""
+    """Whether that is more than a mount reads at a time."""
     source_bytes: int
     sent: int
     """Bytes that left the machine with the source."""
@@ -44,11 +44,11 @@ class Spread:
 
     @property
     def passes(self) -> float:
-        """What was read of the source, in images."""
+        """Bytes read from the source, in images."""
         return self.source_bytes / self.scenario.size
 
     def done_after(self, share: float) -> float | None:
-        """Say after how many seconds this share of all nodes had everything; None: they never had."""
+        """Return after how many seconds this share of all nodes had everything; None if it never had."""
         left = share * sum(group.total for group in self.groups)
         for seconds, total in sorted((g.done, g.total) for g in self.groups if g.done is not None):
             left -= total
@@ -58,7 +58,7 @@ class Spread:
 
 
 def groups(scenario: Scenario, done: list[float | None], sent: list[int]) -> tuple[Group, ...]:
-    """Put together what is known of each entry of the scenario's nodes."""
+    """Return the result of each entry of the scenario's nodes."""
     nodes = scenario.nodes
     columns = zip(nodes, totals(nodes), depths(nodes), behind(nodes), done, sent, strict=True)
     return tuple(

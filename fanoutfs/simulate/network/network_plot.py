@@ -1,4 +1,4 @@
-"""How many nodes had everything when: a line for each outcome. Needs matplotlib, as ``picture.py`` does."""
+"""How many nodes had everything when: a line for each outcome. Needs matplotlib, as ``plot.py`` does."""
 
 from itertools import accumulate
 from pathlib import Path
@@ -41,6 +41,6 @@ def draw(outcomes: list[Spread], path: Path, *, title: str | None = None) -> Non
 
 
 def _steps(when: list[tuple[float, int]], unit: float) -> tuple[list[float], list[int]]:
-    """Give the corners of a staircase: how many there are after each time, in units."""
+    """Return the corners of a staircase: how many there are after each time, in units."""
     in_turn = [(0.0, 0), *sorted(when)]
     return [seconds / unit for seconds, _ in in_turn], list(accumulate(total for _, total in in_turn))

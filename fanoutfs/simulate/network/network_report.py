@@ -11,7 +11,7 @@ from fanoutfs.status.text import format_rate
 from fanoutfs.units import format_seconds, format_size
 
 SHOWN = 12
-"""So many rows stand for more than MOST_ROWS."""
+"""Rows shown in place of more than MOST_ROWS."""
 
 
 def table(outcomes: list[Spread]) -> str:

@@ -1,24 +1,24 @@
-"""Many machines, each with a ring and rules of its own: what is read on one is what another one sends.
+"""Many machines, each with its own ring and rules: a node reads what the machine above it sends.
 
 Theory of operation
-    Nodes that nothing tells apart (``scenario.Nodes``) are modelled as one machine, which is sent to as
-    often as there are of them. All machines have one clock.
+    Identical nodes (``scenario.Nodes``) are modelled as one machine, to which each block is sent once for
+    each of them. All machines have one clock.
 
     Each is a *relay*: whether it mounts the image of the machine above or only copies it, it has a producer
     and a ring. That producer's reads are requests of one reader above, block by block, whose place
     ``ring/stream.py`` tells as on a mount; when all of a request has come, it is sent. Its head begins where
     the head above is when it joins, as when the source is named by its service.
 
-    Who dies is heard of no more, and all behind it with it. Its reader above holds the others until
+    A node that dies, and all nodes behind it, fall silent. Its reader above holds up the others until
     ``patience`` has passed.
 
 What is not modelled
     The switch between the nodes: what a card sends arrives at the rate at which the receiver can receive.
     Cards are full duplex: what a node receives does not slow down what it sends. Losses, and what TCP makes
-    of them. A request is up to a run of a mount, and a node has one on its way at a time: so a latency
-    is paid, there and back, for each run. A node that died is not replaced, nor are those behind it.
-    Coarse blocks (``grain.py``) are passed on whole, so each link of a deep tree costs the time of a
-    coarse block in place of that of a run; ``Spread.coarse`` records that.
+    of them. A request is up to a run of a mount, and a node has one on its way at a time: so a latency is
+    paid, there and back, for each run. A node that died is not replaced, nor are those behind it. Coarse
+    blocks (``grain.py``) are passed on whole, so each link of a deep tree costs the time of a coarse block in
+    place of that of a run; ``Spread.coarse`` records that.
 
 Cost
     Each entry of the nodes takes each block, at some 0.1 ms of processor time for it and its targets. So a
@@ -49,74 +49,74 @@ class Relay:
     clock: Clock
     above: SimulatedMachine
     nodes: Nodes
-    point_id: int
+    cursor_id: int
     below: SimulatedMachine = attrs.field(init=False)
-    _point: Cursor = attrs.field(init=False)
+    _cursor: Cursor = attrs.field(init=False)
     _stream: Stream = attrs.field(factory=Stream, init=False)
-    _ask: Request | None = attrs.field(default=None, init=False)
+    _request: Request | None = attrs.field(default=None, init=False)
 
     def join(self) -> None:
         """Open the image above; the first pass begins where the head is there."""
-        self._point = self.above.rules.open(self.point_id)
+        self._cursor = self.above.rules.open(self.cursor_id)
         self.below.rules.begin_at(self.above.rules.head)
 
-    def read(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+    def read(self, owner: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
         """Send a request; ``done`` is when its answer has arrived."""
         self.clock.at(
             self.clock.now + self.nodes.wire.latency,
             self.above,
-            partial(self._asked, whom, blocks, size, done),
+            partial(self._arrived, owner, blocks, size, done),
         )
 
-    def _asked(self, whom: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
-        """Begin with a request that has arrived above."""
-        if self.above.hushed:
+    def _arrived(self, owner: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
+        """Start to serve a request that has arrived above."""
+        if self.above.dead:
             return
         rules, block = self.above.rules, self.above.grain.block
         fresh = self._stream.begin(blocks.start * block, size, head=rules.head * block)
         self._move(blocks.start)
-        self._go_on(whom, blocks, blocks.start, done, fresh=fresh)
+        self._advance(owner, blocks, blocks.start, done, fresh=fresh)
 
     def _move(self, block: int) -> None:
-        now, counts = self.clock.now, self._stream.sequential
-        self.above.worthwhile(self.above.rules.move(self._point, block, sequential=counts, now=now))
+        now, sequential = self.clock.now, self._stream.sequential
+        self.above.worthwhile(self.above.rules.move(self._cursor, block, sequential=sequential, now=now))
 
-    def _go_on(
-        self, whom: Settles, blocks: range, at: int, done: Callable[[], None], *, fresh: bool = False
+    def _advance(
+        self, owner: Settles, blocks: range, at: int, done: Callable[[], None], *, fresh: bool = False
     ) -> None:
-        """Take what is there from ``at`` on; wait for what is not; send when all of it was there."""
+        """Take resident blocks from ``at`` on; wait for absent ones; send when all were resident."""
         above, rules = self.above, self.above.rules
-        if above.hushed:
+        if above.dead:
             return
         while at < blocks.stop and at in rules.residency.slot_of:
             at += 1
             self._stream.took((at - 1) * above.grain.block, above.bytes_of(range(at - 1, at)))
             self._move(at)
         if at < blocks.stop:
-            if self._ask is None:
+            if self._request is None:
                 last = blocks.stop - 1
-                self._ask = rules.request(self._point, at, last, self.clock.now, fresh=fresh)
+                self._request = rules.request(self._cursor, at, last, self.clock.now, fresh=fresh)
             else:
-                rules.advance(self._ask, at)
+                rules.advance(self._request, at)
             above.worthwhile(work=True)
-            above.when_there(at, partial(self._go_on, whom, blocks, at, done))
+            above.when_there(at, partial(self._advance, owner, blocks, at, done))
             return
-        if self._ask is not None:
-            above.worthwhile(rules.answered(self._ask, self.clock.now))
-            self._ask = None
-        self._send(whom, blocks, done)
+        if self._request is not None:
+            above.worthwhile(rules.answered(self._request, self.clock.now))
+            self._request = None
+        self._send(owner, blocks, done)
 
-    def _send(self, whom: Settles, blocks: range, done: Callable[[], None]) -> None:
-        """Send block by block, so that those who ask for less get as much of the card."""
+    def _send(self, owner: Settles, blocks: range, done: Callable[[], None]) -> None:
+        """Send block by block, so that small requests get as much of the card as large ones."""
         wire, above = self.nodes.wire, self.above
         size = above.bytes_of(blocks[:1])
         sent = above.card.send(self.clock.now, size, self.nodes.count, wire.rate)
         if len(blocks) > 1:
-            self.clock.at(sent, above, partial(self._send, whom, blocks[1:], done))
+            self.clock.at(sent, above, partial(self._send, owner, blocks[1:], done))
         else:
-            # A coarse block stands for many runs, each of which is asked for.
+            # A coarse block stands for many runs, each with a request of its own.
             way_back = wire.latency * (2 * above.grain.scale - 1)
-            self.clock.at(sent + way_back, whom, done)
+            self.clock.at(sent + way_back, owner, done)
 
 
 def spread(scenario: Scenario) -> Spread:
@@ -158,7 +158,7 @@ class _SimulatedNetwork:
 
     def _add(self, number: int, nodes: Nodes) -> None:
         above = self.root if nodes.above is None else self.machines[nodes.above]
-        relay = Relay(self.clock, above, nodes, point_id=-1 - number)
+        relay = Relay(self.clock, above, nodes, cursor_id=-1 - number)
         # Entered before its readers come, so that it is there when they do.
         self.clock.at(nodes.at, above, relay.join)
         ring = nodes.ring or self.scenario.ring
@@ -185,7 +185,7 @@ class _SimulatedNetwork:
         )
 
     def _slowest(self) -> dict[int | None, float]:
-        """Say for each machine how long a reader on another node may need for a run, whatever holds it up."""
+        """Return for each machine the longest time that a reader on another node may need for a run."""
         found: dict[int | None, float] = dict.fromkeys([None, *range(len(self.scenario.nodes))], 0.0)
         size = self.grain.block * self.grain.run
         cards = {None: self.scenario.card} | {i: nodes.card for i, nodes in enumerate(self.scenario.nodes)}
@@ -200,12 +200,12 @@ class _SimulatedNetwork:
         return found
 
     def _die(self, number: int) -> None:
-        self.machines[number].hush()
+        self.machines[number].die()
         for child in self.children.get(number, []):
             self._die(child)
 
 
 def _done(machine: SimulatedMachine) -> float | None:
-    """Say when the last target of a node had everything."""
+    """Return when the last target of a node had everything; None if one never had."""
     ends = [math.inf if finish.took is None else finish.came + finish.took for finish in machine.finishes()]
     return None if math.inf in ends else max(ends)

@@ -24,10 +24,10 @@ def children_of(shape: str, count: int) -> int:
 
 
 def grouped(like: Nodes, count: int, children: int, *, first: int = 0) -> list[Nodes]:
-    """Give so many nodes that begin together, those alike as one entry, where ``first`` are before these.
+    """Return entries for ``count`` nodes that begin together; identical nodes share one entry.
 
-    Two nodes are alike when as many are behind each. ``like`` says all but how many there are, and above whom
-    the whole stands.
+    Two nodes are identical when the same number of nodes is behind each. ``like`` gives all but the count,
+    and the node above the whole. ``first``: the number of entries before these.
     """
     found: list[Nodes] = []
     to_place = [(like.above, count)]
@@ -40,7 +40,7 @@ def grouped(like: Nodes, count: int, children: int, *, first: int = 0) -> list[N
 
 
 def one_by_one(like: Nodes, count: int, children: int, every: float, *, first: int = 0) -> list[Nodes]:
-    """Give so many nodes of which each comes some seconds after the one before, level by level."""
+    """Return ``count`` nodes, each of which joins ``every`` seconds after the one before, level by level."""
     return [
         attrs.evolve(
             like,
@@ -79,7 +79,7 @@ def behind(nodes: tuple[Nodes, ...]) -> list[int]:
 
 
 def _sizes(count: int, children: int) -> list[int]:
-    """Divide so many nodes among the children of one: how many each is, with those behind it."""
+    """Divide ``count`` nodes among the children of one; return the size of each child with all behind it."""
     children = min(children, count)
     if not children:
         return []
