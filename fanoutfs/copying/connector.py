@@ -62,7 +62,7 @@ def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSourc
 
 def _mount_of(path: Path) -> Path | None:
     """Return the fanoutfs mount that a path names, or names a file in."""
-    found = mountpoint.absolute(path)
+    found = mountpoint.normalise(path)
     points = {Path(mount.point) for mount in mounts() if mount.kind == FANOUTFS}
     return next((place for place in (found, *found.parents) if place in points), None)
 
@@ -110,6 +110,6 @@ class ProducerConnector:
             raise
         pipe = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
         try:
-            daemon.hear_of_start(pipe, f"{self.source.path} was read")
+            daemon.receive_start(pipe, f"{self.source.path} was read")
         finally:
             pipe.close()

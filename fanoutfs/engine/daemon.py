@@ -1,4 +1,4 @@
-"""The process that an engine runs in: forked by the command that needs it, and on its own from then on."""
+"""The process that runs an engine: a command forks it, and it outlives the command."""
 
 import logging
 import os
@@ -24,14 +24,15 @@ from fanoutfs.system.pipe import MessagePipe, message_pipes
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS = 0.0005
-"""How long the producer's thread waits for the interpreter before it insists. With Python's 5 ms it spent
-most of a fast source's time waiting; the event loop gives the interpreter up for microseconds only."""
+"""How long the producer's thread waits for the interpreter lock before it requests a switch. With Python's
+5 ms it spent most of a fast source's time waiting: the event loop releases the lock for only microseconds."""
 
 BackgroundTask = Callable[[Engine], Awaitable[None]]
-"""What is served beside an engine, until it ends."""
+"""A service that runs beside an engine until the engine ends."""
 
 Work = Callable[[Engine, MessagePipe, str | None], Awaitable[None]]
-"""What an engine is started for: gets the line to its starter, and the log's name if that should be told."""
+"""What an engine is started for. Its arguments: the engine, the pipe to the command, and the path of the log
+if the user should be told it."""
 
 
 def start(
@@ -44,41 +45,44 @@ def start(
     services: Sequence[BackgroundTask] = (),
     kept: Sequence[int] = (),
 ) -> MessagePipe:
-    """Fork a daemon that is the source's producer from now on; gives the line to it.
+    """Fork a daemon that becomes the source's producer; return the pipe to it.
 
-    Lock and source are the daemon's: they are closed here. What it says first is for ``hear_of_start``.
+    The daemon takes over lock and source; they are closed here. Its first message is for ``receive_start``.
     ``kept`` are the descriptors that ``services`` need.
     """
-    server_line, line = message_pipes()
+    server_pipe, pipe = message_pipes()
     if os.fork() == 0:
-        line.close()
-        _be_daemon(claim, opened, settings, work, log_path, server_line, services, kept)
-    server_line.close()
+        pipe.close()
+        _be_daemon(claim, opened, settings, work, log_path, server_pipe, services, kept)
+    server_pipe.close()
     opened.source.close()
     claim.release()
-    return line
+    return pipe
 
 
-async def wait_for_users(engine: Engine, line: MessagePipe, told: str | None) -> None:
-    """Work: be there for those who come through the door."""
+async def wait_for_users(engine: Engine, pipe: MessagePipe, log_path: str | None) -> None:
+    """Work: serve clients of the control socket."""
     ring = engine.ring
     log.info(
         "%s has a producer: %d bytes, ring of %d blocks of %d bytes",
         engine.source.path, ring.size, ring.rules.slots, ring.block)  # fmt: skip
-    line.send(ready=True, log=told)
-    deaf()
+    pipe.send(ready=True, log=log_path)
+    detach_stderr()
     await engine.first_user()
 
 
-def hear_of_start(line: MessagePipe, what: str) -> dict[str, Any]:
-    """Wait until the daemon says that it is ready; raises what ended it: UnusableError or UsageError."""
-    message = line.receive()
+def receive_start(pipe: MessagePipe, what: str) -> dict[str, Any]:
+    """Wait until the daemon is ready, and return its message.
+
+    Raise the error that ended the daemon: UnusableError or UsageError.
+    """
+    message = pipe.receive()
     if "error" in message:
         error = FanoutError(message["error"])
-        error.exit_code = message["exit_code"]  # type: ignore[misc]  # this one's own
+        error.exit_code = message["exit_code"]  # type: ignore[misc]  # of this instance
         raise error
     if not message:
-        raise UnusableError(f"the daemon ended before {what}; its log says why")
+        raise UnusableError(f"the daemon ended before {what}; see its log")
     return message
 
 
@@ -89,15 +93,15 @@ def serve(
     work: Callable[[Engine], Awaitable[None]],
     services: Sequence[BackgroundTask] = (),
 ) -> None:
-    """Be the source's producer, in this process, until nobody needs it."""
+    """Be the source's producer, in this process, until it has no more users."""
     sys.setswitchinterval(SWITCH_SECONDS)
     _allow_all_descriptors()
     path = socket_path(claim.identity)
     listener = listen(path)
     try:
         engine = Engine(settings, opened.source, opened.remote)
-        beside = [partial(service, engine) for service in services]
-        trio.run(engine.run, lambda: work(engine), ControlServer(engine, listener).serve, *beside)
+        tasks = [partial(service, engine) for service in services]
+        trio.run(engine.run, lambda: work(engine), ControlServer(engine, listener).serve, *tasks)
     finally:
         path.unlink(missing_ok=True)
         listener.close()
@@ -111,14 +115,14 @@ def _be_daemon(
     settings: Settings,
     work: Work,
     log_path: Path | None,
-    line: MessagePipe,
+    pipe: MessagePipe,
     services: Sequence[BackgroundTask],
     kept: Sequence[int],
 ) -> NoReturn:
-    """Serve as a daemon; never returns."""
+    """Become a daemon and serve; never return."""
     code = 1
     try:
-        close_all_but(line.fileno(), claim.fileno(), *opened.source.descriptors(), *kept)
+        close_all_but(pipe.fileno(), claim.fileno(), *opened.source.descriptors(), *kept)
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
@@ -126,16 +130,16 @@ def _be_daemon(
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        told = logs.configure(log_path, foreground=False)
-        serve(claim, opened, settings, lambda engine: work(engine, line, told), services)
+        new_log = logs.configure(log_path, foreground=False)
+        serve(claim, opened, settings, lambda engine: work(engine, pipe, new_log), services)
         code = 0
     except FanoutError as error:
-        # Until the engine is ready the user listens; after that only the log does.
-        if not line.send(error=str(error), exit_code=error.exit_code):
-            log.error("%s", error)  # noqa: TRY400 (one line says it all)
+        # Until the engine is ready the command reports the error; later only the log does.
+        if not pipe.send(error=str(error), exit_code=error.exit_code):
+            log.error("%s", error)  # noqa: TRY400 (the message is enough)
     except BaseException as error:
         log.exception("the daemon ended")
-        line.send(error=f"the daemon ended: {error!r}; its log says more", exit_code=1)
+        pipe.send(error=f"the daemon ended: {error!r}; see its log", exit_code=1)
         raise
     finally:
         logging.shutdown()
@@ -143,13 +147,13 @@ def _be_daemon(
 
 
 def _allow_all_descriptors() -> None:
-    """Raise the limit of open files as far as may be: each copy takes four here, and shells allow 1024."""
+    """Raise the limit of open files to the maximum: each copy takes four here, and shells allow 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def deaf() -> None:
-    """Let go of the terminal's stderr: libfuse explains itself there while the user still listens."""
+def detach_stderr() -> None:
+    """Redirect stderr to /dev/null. Until then libfuse's messages reach the user's terminal."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)
     os.close(null)

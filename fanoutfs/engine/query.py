@@ -60,7 +60,7 @@ def status_of(path: Path) -> dict[str, Any]:
 
     Raises UnusableError when it is neither.
     """
-    point = mountpoint.absolute(path)
+    point = mountpoint.normalise(path)
     mount = mount_at(point)
     if mount is not None and mount.kind == FANOUTFS:
         return read_status(point)
@@ -69,7 +69,7 @@ def status_of(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UnusableError(f"{path} can't be looked at: {reason(error)}; check its name") from error
     if path.is_dir():
-        mountpoint.ours(point)
+        mountpoint.require_fanoutfs_mount(point)
         return read_status(point)
     document = ask_status(identity_of(status))
     if document is None:
@@ -81,7 +81,7 @@ def status_of(path: Path) -> dict[str, Any]:
 
 def read_status(point: Path) -> dict[str, Any]:
     """Read the status document of the fanoutfs mount on ``point``; raises UnusableError."""
-    mountpoint.ours(mountpoint.absolute(point))
+    mountpoint.require_fanoutfs_mount(mountpoint.normalise(point))
     try:
         document: dict[str, Any] = json.loads((point / ".fanoutfs" / "status").read_bytes())
     except PermissionError as error:

@@ -18,7 +18,7 @@ BEST_READ = MIB
 
 @attrs.frozen
 class VirtualFile:
-    """A name in the mount. ``number`` is the st_ino that everybody sees."""
+    """A name in the mount. ``number`` is the st_ino that stat shows."""
 
     name: bytes
     number: int
@@ -32,11 +32,11 @@ STATUS = VirtualFile(b"status", 4, stat.S_IFREG | 0o444)
 HEAD = VirtualFile(b"head", 5, stat.S_IFREG | 0o444)
 CAROUSEL = VirtualFile(b"carousel", 6, stat.S_IFREG | 0o400)
 DIRECT = VirtualFile(b"direct", 7, stat.S_IFREG | 0o400)
-"""The image for who can't say O_DIRECT, and has to have each byte from the ring: an export, whose clients
-verify what went by there."""
+"""The image without the page cache, for a program that can't use O_DIRECT: an export's clients verify against
+the ring, so each byte must come from there."""
 
 TREE = {ROOT: (IMAGE, CAROUSEL, FOLDER), FOLDER: (STATUS, HEAD, DIRECT)}
-"""What is in which folder, in the order of a listing."""
+"""The files in each folder, in the order of a listing."""
 
 VIEWS = (IMAGE, CAROUSEL, DIRECT)
 """The files that show the image: each open one is a consumer."""
@@ -53,13 +53,13 @@ class Handle(Protocol):
     size: int
 
     def read_nowait(self, offset: int, size: int, /) -> Buffer | None:
-        """Give ``size`` bytes at ``offset``, within the file, if that can be done at once, else None."""
+        """Return ``size`` bytes at ``offset``, within the file; None if that would have to wait."""
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give ``size`` bytes at ``offset``, within the file; good until the next checkpoint."""
+        """Return ``size`` bytes at ``offset``, within the file; valid until the next checkpoint."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release what the open file holds."""
 
 
 @attrs.define(eq=False)
@@ -73,24 +73,24 @@ class TextHandle:
         self.size = len(self.text)
 
     def read_nowait(self, offset: int, size: int, /) -> Buffer:
-        """Give a piece of the snapshot."""
+        """Return a piece of the snapshot."""
         return self.text[offset : offset + size]
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give a piece of the snapshot; no checkpoint."""
+        """Return a piece of the snapshot; no checkpoint."""
         return self.read_nowait(offset, size)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: a snapshot holds no resources."""
 
 
 @attrs.define(eq=False)
 class ReaderHandle:
     """An open image or carousel: one consumer, read through the page cache of ``inode`` if ``cached``.
 
-    Where several share a page cache, what one of them is given the others find there without a word to us.
-    So each is told of it: else it would seem to stand still, and the others would wait for it, one of them
-    perhaps with the very page in hand for which it waits in the kernel.
+    When several handles share a page cache, the kernel serves what one has read to the others without a
+    request. So each handle records what the others read. Otherwise it would seem to have stopped, and the
+    other readers would wait for it; one of them might hold the very page that it waits for in the kernel.
     """
 
     consumer: Reader
@@ -98,10 +98,10 @@ class ReaderHandle:
     cached: bool
     size: int = attrs.field(init=False)
     dropped: int | None = attrs.field(default=None, init=False)
-    """Up to where the page cache behind this reader has been dropped, in bytes; None: not since a jump."""
+    """The offset up to which the page cache behind this reader was dropped, in bytes; None since a jump."""
     dropping: bool = attrs.field(default=False, init=False)
     sharing: "list[ReaderHandle]" = attrs.field(factory=list)
-    """All handles that read through the same page cache, this one among them."""
+    """All handles that read through the same page cache, including this one."""
     read_nowait: Callable[[int, int], Buffer | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -110,15 +110,15 @@ class ReaderHandle:
 
     async def read(self, offset: int, size: int) -> Buffer:
         """See ``Reader.read``."""
-        begins = not self.consumer.stream.begun
+        first = not self.consumer.stream.begun
         found = await self.consumer.read(offset, size)
-        if begins:
+        if first:
             for other in self._others():
                 self.consumer.joins(other.consumer)
         return found
 
     def passed(self, offset: int, size: int) -> None:
-        """Tell the others with this page cache what has come into it."""
+        """Record, for the others with this page cache, the bytes that are now in it."""
         for other in self._others():
             other.consumer.found_in_cache(offset, size)
 
@@ -128,7 +128,7 @@ class ReaderHandle:
         return [other for other in self.sharing if other is not self]
 
     def close(self) -> None:
-        """Leave the ring, and the page cache to the others."""
+        """Leave the ring; the other handles keep the page cache."""
         if self in self.sharing:
             self.sharing.remove(self)
         self.consumer.close()
@@ -136,24 +136,24 @@ class ReaderHandle:
 
 @attrs.define(eq=False)
 class Node:
-    """One inode number that the kernel knows; status and head come with their snapshot.
+    """An inode number that the kernel knows; for status and head, with their snapshot.
 
-    ``turn_from`` is where a carousel's turn begins, fixed by its first open: an inode has one page cache and
-    one set of attributes, so that a second open of it, through /proc/self/fd, say, has to be the same turn.
+    ``turn_from`` is where a carousel's turn begins, in bytes; its first open fixes it. An inode has one page
+    cache and one set of attributes, so a second open (through /proc/self/fd, for example) has the same turn.
     """
 
     file: VirtualFile
     text: bytes = b""
     turn_from: int | None = None
-    told: int = 1
-    """How often the kernel was told its number."""
+    lookup_count: int = 1
+    """How often the kernel has looked it up and not forgotten it."""
     cached: "list[ReaderHandle]" = attrs.field(factory=list, init=False)
     """The open handles that read through its page cache."""
 
 
 @attrs.frozen
 class Owner:
-    """Whose the files are and since when, as stat shows it."""
+    """The owner and the timestamps of the files, as stat shows them."""
 
     uid: int
     gid: int
@@ -161,7 +161,7 @@ class Owner:
 
 
 def attributes(file: VirtualFile, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
-    """Give what GETATTR answers: the constant number, and all of it good for long."""
+    """Return the reply to GETATTR: with the constant inode number, and cacheable for minutes."""
     entry = pyfuse3.EntryAttributes()
     entry.st_ino = pyfuse3.InodeT(file.number)
     entry.st_mode = pyfuse3.ModeT(file.mode)
@@ -171,13 +171,13 @@ def attributes(file: VirtualFile, size: int, owner: Owner) -> pyfuse3.EntryAttri
     entry.st_blksize = BEST_READ
     entry.st_blocks = -(-size // 512)
     entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = owner.time_ns
-    # A dead daemon must not go on looking alive from the kernel's memory of the root.
+    # The kernel must not answer for a dead daemon from cached attributes of the root.
     entry.attr_timeout = 1 if file is ROOT else 300
     return entry
 
 
 def find(folder: int, name: bytes) -> VirtualFile:
-    """Give the file of this name in the folder with this number, else FUSEError(ENOENT)."""
+    """Return the file with this name in the folder with this number. Raise FUSEError(ENOENT)."""
     for file in TREE.get(FOLDERS[folder], ()) if folder in FOLDERS else ():
         if file.name == name:
             return file

@@ -1,53 +1,53 @@
-"""Readiness: a mount is ready when another process has seen it answer.
+"""Readiness: a mount is ready when another process has checked that it answers.
 
-The daemon must not touch its own mount, for it would wait for itself; and it must not fork once it holds
-/dev/fuse, for a child that inherits it keeps readers hanging when the daemon dies. So there are two processes
-from before the mount on: the server, which becomes the mount, and the helper, which waits to hear "mounted",
-asks statvfs of it, and says what the mount "answers". With -f the helper is a child; else it is the command
-itself, which then ends while the server stays as the daemon.
+The daemon must not access its own mount, because it would wait for itself. It must not fork once it holds
+/dev/fuse either: a child that inherits the descriptor leaves readers hanging when the daemon dies. So there
+are two processes before the mount is made: the server, which serves the mount, and the checker, which waits
+for "mounted", calls statvfs on the mount, and sends the result as "answers". With -f the checker is a child.
+Without -f it is the command itself, which then exits while the server continues as the daemon.
 """
 
 import os
 import threading
 from pathlib import Path
 
-from fanoutfs.engine.daemon import hear_of_start
+from fanoutfs.engine.daemon import receive_start
 from fanoutfs.errors import UnusableError
 from fanoutfs.system.pipe import MessagePipe
 
 ANSWER_SECONDS = 15.0
-"""The mount is given so long to answer its first statvfs."""
+"""How long the mount may take to answer its first statvfs."""
 
 
-def see_it_answer(line: MessagePipe, mountpoint: Path) -> str | None:
-    """Be the helper: wait until the server is mounted, see whether it answers, and tell it so.
+def wait_until_ready(pipe: MessagePipe, mountpoint: Path) -> str | None:
+    """Be the checker: wait until the server has mounted, probe the mount, and send the server the result.
 
-    Gives where the log is when the user should know, else None. Raises what ended the server: UnusableError
-    or UsageError with its text.
+    Return the path of the log if the user should be told it, else None. Raise the error that ended the
+    server: UnusableError or UsageError with its text.
     """
-    message = hear_of_start(line, f"{mountpoint} was mounted")
-    said = what_it_answers(mountpoint)
-    line.send(answers=said)
-    complain(mountpoint, said)
+    message = receive_start(pipe, f"{mountpoint} was mounted")
+    problem = probe(mountpoint)
+    pipe.send(answers=problem)
+    raise_unless_ready(mountpoint, problem)
     return message.get("log")
 
 
-def complain(mountpoint: Path, said: str) -> None:
-    """Raise UnusableError when the mount has not answered as it should."""
-    if said:
-        raise UnusableError(f"{mountpoint} was mounted but {said}; it is taken down again, see the log")
+def raise_unless_ready(mountpoint: Path, problem: str) -> None:
+    """Raise UnusableError if the probe of the mount found a problem."""
+    if problem:
+        raise UnusableError(f"{mountpoint} was mounted but {problem}; it was unmounted again, see the log")
 
 
-def what_it_answers(mountpoint: Path) -> str:
-    """Ask statvfs of the mount; empty when that is well, else what is wrong."""
+def probe(mountpoint: Path) -> str:
+    """Call statvfs on the mount. Return the problem, or an empty string if the mount answers."""
     answer: list[str] = []
-    asking = threading.Thread(target=lambda: answer.append(_ask(mountpoint)), daemon=True)
-    asking.start()
-    asking.join(ANSWER_SECONDS)
+    thread = threading.Thread(target=lambda: answer.append(_statvfs(mountpoint)), daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
     return answer[0] if answer else f"has not answered within {ANSWER_SECONDS:g} seconds"
 
 
-def _ask(mountpoint: Path) -> str:
+def _statvfs(mountpoint: Path) -> str:
     try:
         os.statvfs(mountpoint)
     except OSError as error:

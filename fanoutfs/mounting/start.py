@@ -1,4 +1,4 @@
-"""From the command ``mount`` to a served mount: by a daemon of its own, or by the producer that is there."""
+"""The command ``mount``: start a daemon that serves the mount, or have the running producer serve it."""
 
 import contextlib
 import logging
@@ -31,16 +31,16 @@ log = logging.getLogger(__name__)
 
 @attrs.frozen
 class Started:
-    """What the user should be told of a mount that answers."""
+    """What the command reports about a mount that answers."""
 
     log: str | None = None
-    """The log's name, where it could not be known."""
+    """The path of the log, if the user can't know it."""
     open_to_all: str | None = None
-    """Who can read it, where that may be more than was meant."""
+    """A warning that anyone can read the export, or None."""
     url: str | None = None
     """The address of the monitoring page."""
     joined: bool = False
-    """It is served by a producer that was there already, with that one's settings."""
+    """A producer that was already running serves the mount, with its own settings."""
 
 
 def mount(
@@ -54,12 +54,12 @@ def mount(
     log_path: Path | None,
     foreground: bool,
 ) -> Started:
-    """Mount, and return once the mount answers (leaving a daemon) or, in the foreground, once it has ended.
+    """Mount. Return when the mount answers, leaving a daemon; in the foreground, when the mount has ended.
 
-    Raises UsageError or UnusableError; nothing is left mounted then.
+    Raise UsageError or UnusableError; nothing stays mounted then.
     """
     mount_options(mount_settings, source_path)
-    point = mountpoint.absolute(mountpoint_path)
+    point = mountpoint.normalise(mountpoint_path)
     mountpoint.prepare(point)
     point = point.resolve()
     if log_path is not None and log_path.absolute().is_relative_to(point):
@@ -73,13 +73,13 @@ def mount(
             with contextlib.closing(found):
                 if network.options:
                     raise UnusableError(
-                        f"the source {source_path} has a producer already, which can't begin to listen; "
-                        f"mount it without {network.options}, or when that one has ended"
+                        f"a producer that can't start listening already reads the source {source_path}; "
+                        f"mount it without {network.options}, or when that producer has ended"
                     )
                 try:
-                    return _by_the_producer(found, point, mount_settings, foreground=foreground)
+                    return _join_producer(found, point, mount_settings, foreground=foreground)
                 except HungUpError:
-                    # It was about to leave when we knocked.
+                    # The producer was about to end when this process connected.
                     continue
         opened = source.open()
         with _services(network) as (services, kept, url):
@@ -87,11 +87,11 @@ def mount(
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
                 return Started()
             work = _Work(point, mount_settings)
-            line = daemon.start(
+            pipe = daemon.start(
                 found, opened, settings, work.as_daemon, log_path, services=services, kept=kept
             )
         open_to_all = None if network.export is None else network.export.open_to_all
-        return Started(log=readiness.see_it_answer(line, point), open_to_all=open_to_all, url=url)
+        return Started(log=readiness.wait_until_ready(pipe, point), open_to_all=open_to_all, url=url)
 
 
 @contextlib.contextmanager
@@ -124,17 +124,17 @@ def _services(
         yield services, kept, url
 
 
-def _by_the_producer(
+def _join_producer(
     producer: ControlConnection, point: Path, settings: MountSettings, *, foreground: bool
 ) -> Started:
-    """Have the producer mount its source, too; in the foreground stay until that is unmounted."""
+    """Have a running producer mount its source; in the foreground, return when that is unmounted."""
     producer.request(
         "mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options)
     )
     try:
-        said = readiness.what_it_answers(point)
-        producer.send("answers", answers=said)
-        readiness.complain(point, said)
+        problem = readiness.probe(point)
+        producer.send("answers", answers=problem)
+        readiness.raise_unless_ready(point, problem)
         if foreground:
             producer.receive()
     except KeyboardInterrupt:
@@ -153,20 +153,20 @@ def _in_foreground(
     log_path: Path | None,
     services: Sequence[daemon.BackgroundTask],
 ) -> None:
-    server_line, helper_line = message_pipes()
+    server_pipe, checker_pipe = message_pipes()
     child = os.fork()
     if child == 0:
         claim.release()
-        server_line.close()
+        server_pipe.close()
         try:
-            readiness.see_it_answer(helper_line, point)
+            readiness.wait_until_ready(checker_pipe, point)
         except FanoutError:
-            # The server knows, and says so.
+            # The server reports the error.
             os._exit(1)
         os._exit(0)
-    helper_line.close()
+    checker_pipe.close()
     logs.configure(log_path, foreground=True)
-    # A working directory inside the mount would be ours to serve.
+    # If the working directory were inside the mount, this process would have to serve itself.
     os.chdir("/")
     work = _Work(point, mount_settings)
     try:
@@ -174,36 +174,36 @@ def _in_foreground(
             claim,
             opened,
             settings,
-            lambda engine: work.mount(engine, server_line, None, lambda: os.waitpid(child, 0)),
+            lambda engine: work.mount(engine, server_pipe, None, lambda: os.waitpid(child, 0)),
             services,
         )
     finally:
-        server_line.close()
+        server_pipe.close()
 
 
 @attrs.frozen
 class _Work:
-    """What an engine is started for by ``mount``."""
+    """The work of an engine that ``mount`` starts."""
 
     point: Path
     settings: MountSettings
 
-    async def as_daemon(self, engine: Engine, line: MessagePipe, told: str | None) -> None:
-        """Mount; the user listens until the mount answers."""
-        await self.mount(engine, line, told, daemon.deaf)
+    async def as_daemon(self, engine: Engine, pipe: MessagePipe, log_path: str | None) -> None:
+        """Serve the mount; the command's terminal receives stderr until the mount answers."""
+        await self.mount(engine, pipe, log_path, daemon.detach_stderr)
 
     async def mount(
-        self, engine: Engine, line: MessagePipe, told: str | None, answered: Callable[[], object]
+        self, engine: Engine, pipe: MessagePipe, log_path: str | None, answered: Callable[[], object]
     ) -> None:
-        """Serve the mount until it ends; ``answered`` is called once the helper has seen it answer."""
+        """Serve the mount until it ends; ``answered`` is called when the checker has reported."""
 
         async def ready() -> None:
-            line.send(mounted=True, log=told)
-            message = await trio.to_thread.run_sync(line.receive, readiness.ANSWER_SECONDS + 5)
+            pipe.send(mounted=True, log=log_path)
+            message = await trio.to_thread.run_sync(pipe.receive, readiness.ANSWER_SECONDS + 5)
             answered()
-            said = message.get("answers", "its helper process has ended")
-            if said:
-                raise UnusableError(f"{self.point} does not answer: {said}")
+            problem = message.get("answers", "the process that checks it has ended")
+            if problem:
+                raise UnusableError(f"{self.point} does not answer: {problem}")
             ring = engine.ring
             log.info(
                 "%s is mounted on %s: %d bytes, ring of %d blocks of %d bytes",

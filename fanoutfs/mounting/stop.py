@@ -1,4 +1,4 @@
-"""Taking a mount down from outside, as ``fanoutfs umount`` does."""
+"""The command ``umount``: unmount, and wait until the daemon has ended."""
 
 import os
 import select
@@ -14,9 +14,9 @@ from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
 
 END_SECONDS = 15.0
-"""The daemon is given so long to end once its mount is gone."""
+"""How long the daemon may take to end after its mount is gone."""
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 def umount(path: Path) -> int:
@@ -26,25 +26,25 @@ def umount(path: Path) -> int:
     UnusableError, which names the readers if the mount is busy.
     """
     point = _mount_point(path)
-    mountpoint.ours(point)
-    if not mountpoint.alive(point):
+    mountpoint.require_fanoutfs_mount(point)
+    if not mountpoint.responds(point):
         mountinfo.detach(point, lazy=True)
         return 0
     status = read_status(point)
     try:
         daemon = os.pidfd_open(status["pid"])
     except ProcessLookupError:
-        # The mount belongs to another namespace of processes: its end can't be waited for.
+        # The daemon is in a different PID namespace, so this process can't wait for its end.
         mountinfo.detach(point, lazy=False)
         return 0
     try:
         try:
             mountinfo.detach(point, lazy=False)
         except UnusableError as error:
-            readers = ", ".join(_name(reader, status) for reader in _of_mount(status))
+            readers = ", ".join(_name(reader, status) for reader in _mount_readers(status))
             if not readers:
                 raise
-            raise UnusableError(f"{point} is in use by {readers}; let them finish or end them") from error
+            raise UnusableError(f"{point} is in use by {readers}; let them finish or kill them") from error
         return _wait_for_end(daemon, status, point)
     finally:
         os.close(daemon)
@@ -52,7 +52,7 @@ def umount(path: Path) -> int:
 
 def _mount_point(path: Path) -> Path:
     """Return ``path`` if it is a mount point or a folder, else where the source that it names is mounted."""
-    point = mountpoint.absolute(path)
+    point = mountpoint.normalise(path)
     if mountinfo.mount_at(point) is not None:
         return point
     try:
@@ -69,14 +69,14 @@ def _mount_point(path: Path) -> Path:
             f"mounts are listed by: findmnt -t {mountinfo.FANOUTFS}"
         )
     served = Path(document["mountpoint"])
-    device = mountpoint.ours(served).device
+    device = mountpoint.require_fanoutfs_mount(served).device
     points = [mount.point for mount in mountinfo.mounts() if mount.device == device]
     if len(points) > 1:
         raise UnusableError(f"{path} is mounted on {', '.join(points)}; name the mount point to unmount")
     return served
 
 
-def _of_mount(status: dict[str, Any]) -> list[dict[str, Any]]:
+def _mount_readers(status: dict[str, Any]) -> list[dict[str, Any]]:
     return [reader for reader in status["readers"] if reader["kind"] != "copy"]
 
 
@@ -88,9 +88,9 @@ def _name(reader: dict[str, Any], status: dict[str, Any]) -> str:
 
 
 def _wait_for_end(daemon: int, before: dict[str, Any], point: Path) -> int:
-    """Wait until the daemon has ended, or its mount has and copies keep it; says how many."""
+    """Wait until the daemon has ended, or only copies use it; return the number of copies."""
     until = time.monotonic() + END_SECONDS
-    while not select.select([daemon], [], [], LOOK_SECONDS)[0]:
+    while not select.select([daemon], [], [], POLL_SECONDS)[0]:
         status = ask_status(before["source"]["identity"])
         if status is not None and status["pid"] == before["pid"] and status["mountpoint"] is None:
             copies = len(status["readers"])
