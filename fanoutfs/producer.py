@@ -1,4 +1,4 @@
-"""The one task that reads the source: asks the rules what, reads it into the lent slots, hands it in."""
+"""The only task that reads the source: it gets a decision from the rules, and reads into the lent slots."""
 
 import logging
 import time
@@ -28,22 +28,22 @@ class Producer:
     rate: RateLimit = attrs.field(factory=RateLimit)
 
     async def run(self) -> None:
-        """Read what the rules ask for, for ever.
+        """Read what the rules decide, until cancelled.
 
         An error of the source becomes state of the ring (bad ranges), never an exception here. Cancelled
-        while a read is under way: its thread is left alone with the slots it was lent.
+        while a read is under way: its thread is abandoned with the slots that it was lent.
         """
         clock = self.ring.clock
         while True:
             if (pause := self.rate.wait(clock())) > 0:
-                # Before the decision, so that it is made on what readers want when the source is read.
+                # Before the decision, which is to be made on what readers want when the source is read.
                 await trio.sleep(pause)
             read = await self.ring.next_read()
             began = clock()
             self.rate.began(began, len(read.slots) * self.ring.block)
             bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.statistics.seconds += pause + clock() - began
-            self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_dear)
+            self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_expensive)
             self.ring.filled(read, bad, self.statistics.trouble)
             for begin, length in joined(self._places(bad)):
                 log.warning(
@@ -51,7 +51,7 @@ class Producer:
                     begin, begin + length, self.statistics.trouble)  # fmt: skip
 
     def _places(self, bad: BadRanges) -> Iterator[Range]:
-        """Give bad ranges as bytes of the image."""
+        """Yield bad ranges in bytes of the image."""
         for block, ranges in bad.items():
             for begin, end in ranges:
                 yield block * self.ring.block + begin, end - begin

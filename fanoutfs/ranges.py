@@ -1,4 +1,4 @@
-"""Ranges of bytes: (offset, length). Pure."""
+"""Ranges of bytes: (offset, length). No I/O, no clock."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ Range = tuple[int, int]
 
 
 def joined(ranges: Iterable[Range]) -> list[Range]:
-    """Make one of those that adjoin, in the order given."""
+    """Return the ranges in the order given, with adjoining ones merged."""
     found: list[Range] = []
     for offset, length in ranges:
         if found and sum(found[-1]) == offset:

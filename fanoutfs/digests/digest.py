@@ -1,7 +1,7 @@
-"""The digest of a block, as it went by in the ring: what a target is held against when it is read back.
+"""The digest of a block in the ring, with which a target is compared when it is read back.
 
-The first DIGEST_SIZE bytes of the block's SHA-256: enough that no damage goes unseen, and a disk of 8 TiB has
-128 MiB of them.
+It is the first DIGEST_SIZE bytes of the block's SHA-256: enough to detect any damage, and only 128 MiB for a
+disk of 8 TiB.
 """
 
 import hashlib
@@ -10,5 +10,5 @@ DIGEST_SIZE = 16
 
 
 def digest(block: memoryview) -> bytes:
-    """Give the digest of a block's bytes; those behind the image's end are none of them."""
+    """Return the digest of a block's bytes, without those beyond the image's end."""
     return hashlib.sha256(block).digest()[:DIGEST_SIZE]

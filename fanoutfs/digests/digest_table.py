@@ -1,11 +1,11 @@
-"""The digests of an image's blocks, as far as they are known, and in which order they became known. Pure.
+"""The known digests of an image's blocks, and the order in which they became known. No I/O, no clock.
 
-A block has a digest, or it is *bad* (it could not be read), or nothing is known of it. A digest once known
-stays known: a block that can't be read later keeps the digest that it had when it could.
+A block has a digest, or it is *bad* (it could not be read), or unknown. A known digest stays known: a block
+that can't be read later keeps its digest.
 
-The *journal* of a table is the blocks in the order in which something became known of them. Whoever follows
-a table has a place in it, and needs nothing else: one who comes late goes through it from the beginning, one
-who is slow through what has come meanwhile.
+The *journal* of a table has the blocks in the order in which they became known or changed. A follower of the
+table needs only a place in the journal: a late follower goes through it from the beginning, a slow one
+through what has been added meanwhile.
 """
 
 import mmap
@@ -18,36 +18,36 @@ import attrs
 from fanoutfs.digests.digest import DIGEST_SIZE
 
 MOST_BLOCKS = 64 * 1024 * 1024
-"""A table of so many blocks takes 1 GiB for digests, and half as much again for its journal."""
+"""The largest table: it takes 1 GiB for digests, and half as much for its journal."""
 
 _UNKNOWN, _BAD, _KNOWN = range(3)
 
 Place = tuple[int, int]
-"""Where somebody is in a journal: which one, and how many of its blocks they have had."""
+"""A follower's place: the number of the journal, and how many of its blocks it has received."""
 
 BEGIN: Place = (0, 0)
 
 
 class Entered(Enum):
-    """What entering something has done."""
+    """What an entry has changed."""
 
     NOTHING = auto()
-    """It was known, or the block had a digest and is bad now."""
+    """It was known already, or the block had a digest and is bad now."""
     NEWS = auto()
     CHANGED = auto()
-    """The block had another digest."""
+    """The block had a different digest."""
 
 
 @attrs.define(eq=False)
 class DigestTable:
-    """DIGEST_SIZE bytes for each of ``blocks``; memory is taken page by page as it is filled in."""
+    """DIGEST_SIZE bytes for each of ``blocks``; memory is allocated page by page as entries come."""
 
     blocks: int
     _digests: mmap.mmap = attrs.field(init=False)
     _states: mmap.mmap = attrs.field(init=False)
     _journal: "array[int]" = attrs.field(factory=lambda: array("Q"), init=False)
     _number: int = attrs.field(default=0, init=False)
-    """Of the journal: it was begun anew so often."""
+    """The journal's number: how often it was rewritten."""
 
     def __attrs_post_init__(self) -> None:
         assert 0 < self.blocks <= MOST_BLOCKS
@@ -55,13 +55,13 @@ class DigestTable:
         self._states = mmap.mmap(-1, self.blocks)
 
     def get(self, block: int) -> bytes | None:
-        """Give a block's digest, if it is known."""
+        """Return a block's digest, if it is known."""
         if self._states[block] != _KNOWN:
             return None
         return self._digests[block * DIGEST_SIZE : (block + 1) * DIGEST_SIZE]
 
     def enter(self, block: int, digest: bytes | None) -> Entered:
-        """Note a block's digest, or, with None, that it is bad."""
+        """Record a block's digest, or, with None, that the block is bad."""
         before = self._states[block]
         if digest is None:
             if before != _UNKNOWN:
@@ -78,10 +78,10 @@ class DigestTable:
         return Entered.NEWS if had is None else Entered.CHANGED
 
     def lines(self, place: Place, most: int) -> tuple[bytes, Place]:
-        """Write the next ``most`` entries from a place on, and give the place behind them.
+        """Return the next ``most`` entries from a place on as lines, and the place after them.
 
-        A line is ``BLOCK HEX``, or ``BLOCK -`` for a bad one. Who was in a journal that is gone gets all
-        again.
+        A line is ``BLOCK HEX``, or ``BLOCK -`` for a bad block. A place in a replaced journal gets every
+        entry again.
         """
         number, at = place
         if number != self._number:
@@ -95,7 +95,7 @@ class DigestTable:
 
     def _note(self, block: int) -> None:
         if len(self._journal) >= 2 * self.blocks:
-            # Many blocks have changed, or come again: it must not grow for ever.
+            # Many blocks have changed: rewrite it, so that it does not grow for ever.
             self._journal = array("Q", compress(range(self.blocks), self._states))
             self._number += 1
             return
@@ -103,15 +103,15 @@ class DigestTable:
 
 
 def parse_line(line: bytes) -> tuple[int, bytes | None]:
-    """Read what ``lines`` writes, without the line's end; raises ValueError for anything else."""
+    """Parse a line of ``lines``, without its line end; raise ValueError for anything else."""
     number, _, said = line.partition(b" ")
-    if not number.isdigit() or len(number) > 20:  # noqa: PLR2004 (digits of what 64 bits hold)
+    if not number.isdigit() or len(number) > 20:  # noqa: PLR2004 (the digits of a 64-bit number)
         raise ValueError("it does not begin with a block's number")
     if said == b"-":
         return int(number), None
     if len(said) != 2 * DIGEST_SIZE:
         raise ValueError("it has no digest")
-    # ASCII first: what bytes.fromhex skips would be another digest.
+    # Check the length again: bytes.fromhex skips whitespace.
     digest = bytes.fromhex(said.decode("ascii"))
     if len(digest) != DIGEST_SIZE:
         raise ValueError("it has no digest")

@@ -1,4 +1,4 @@
-"""The slots whose content is being hashed at this moment."""
+"""The slots whose content is being hashed now."""
 
 from collections.abc import Iterator, KeysView, Sequence
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ class InFlight:
 
     @contextmanager
     def batch(self, slots: Sequence[int]) -> Iterator[trio.Event]:
-        """Register slots as being hashed while the block runs; yield what identifies this batch."""
+        """Register slots as being hashed while the ``with`` block runs; yield the batch's identity."""
         done = trio.Event()
         self._batches.update(dict.fromkeys(slots, done))
         try:
@@ -45,5 +45,5 @@ class InFlight:
         return self._batches.get(slot) is batch
 
     def drop(self, slot: int) -> None:
-        """Forget a slot that has been filled anew: what is being hashed is no longer in it."""
+        """Remove a slot that has been filled again: it no longer holds what is being hashed."""
         self._batches.pop(slot, None)

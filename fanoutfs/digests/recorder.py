@@ -1,10 +1,10 @@
 """Records the digest of every block that comes into the ring, for followers on other computers.
 
 A follower must get the digest of each block that it reads from here after it has joined: of the blocks that
-are resident then, and of all that come later. So no block may leave unrecorded. Blocks are hashed in a worker
-thread, in the order in which they came. Before the producer overwrites a slot, it waits for
+are resident then, and of all that are read later. So no block may leave unrecorded. Blocks are hashed in a
+worker thread, in the order in which they were read. Before the producer overwrites a slot, it waits for
 ``before_overwrite``, which hashes what was in the slot if that has not been done, and waits for a thread
-that is hashing it. Therefore no consumer has to hold a block for the recorder, the rules need not know of it,
+that is hashing it. Therefore no consumer has to hold a block for the recorder, the rules do not know it,
 and a source that is faster than hashing is read at the speed of hashing.
 
 Without followers nothing is hashed, and the recorded digests stay. The first follower causes all resident
@@ -58,14 +58,14 @@ class Recorder(Observer):
     _followed_at: float = attrs.field(default=0.0, init=False)
     """When the last follower left, by the ring's clock."""
     _lacking: dict[int, int] = attrs.field(factory=dict, init=False)
-    """The blocks still to be hashed, by slot, in the order in which they came."""
+    """The blocks still to be hashed, by slot, in the order in which they were read."""
     _in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @contextmanager
     def follow(self) -> Iterator[DigestTable]:
-        """Record, while the block runs, all that is resident now and all that comes."""
+        """Record all resident blocks, and all that are read while the ``with`` block runs."""
         if self.table is None:
             self.table = DigestTable(self.ring.rules.blocks)
         if not self._is_recording():
@@ -78,7 +78,7 @@ class Recorder(Observer):
             self._followed_at = self.ring.clock()
 
     async def news(self) -> None:
-        """Wait until the table has a new entry. Cancelled: nothing is left."""
+        """Wait until the table has a new entry. Safe to cancel."""
         await self._news.wait()
 
     async def run(self) -> None:
@@ -91,14 +91,14 @@ class Recorder(Observer):
                 await self._work.wait()
 
     def filled(self, read: Read, bad: Container[int]) -> None:
-        """Record what has come, or have it hashed."""
+        """Record bad blocks, and queue good ones for hashing."""
         if not self._is_recording():
             return
         for block, slot in zip(read.blocks, read.slots, strict=True):
             self._enter_resident(block, slot, bad=block in bad)
 
     async def before_overwrite(self, slots: tuple[int, ...]) -> None:
-        """Return when what was in these slots is recorded.
+        """Return once what was in these slots is recorded.
 
         A checkpoint only when it has to hash or wait. Shielded from cancellation: hashing takes some
         milliseconds.
@@ -110,7 +110,7 @@ class Recorder(Observer):
             await self._in_flight.wait(slots)
 
     def _is_recording(self) -> bool:
-        """Return whether it is recording; stop it when the time after the last follower is over."""
+        """Return whether it is recording; stop recording ``linger`` seconds after the last follower left."""
         if self._recording and not self.followers:
             self._recording = self.ring.clock() < self._followed_at + self.linger
             if not self._recording:
@@ -131,7 +131,7 @@ class Recorder(Observer):
             self._work.set()
 
     def _batch(self) -> dict[int, int]:
-        """Take the first blocks that lack a digest."""
+        """Remove and return the first blocks that lack a digest."""
         count = min(len(self._lacking), max(1, self.batch // self.ring.block))
         slots = [slot for slot, _ in zip(self._lacking, range(count), strict=False)]
         return {slot: self._lacking.pop(slot) for slot in slots}

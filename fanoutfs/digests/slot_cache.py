@@ -23,19 +23,19 @@ class DigestSource(Protocol):
     async def ready(self) -> None:
         """Wait until every block read from now on will have its digest; before a verifying copy joins.
 
-        Cancelled: nothing is left. Raises FanoutError when it can't be.
+        Safe to cancel. Raises FanoutError if that is impossible.
         """
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
         """Return the digests of these real blocks; ``lengths`` are their bytes.
 
-        The blocks are in ``slots`` and are granted to the caller. Raises FanoutError when there is no digest.
+        The blocks are in ``slots`` and are granted to the caller. Raises FanoutError if there is no digest.
         """
 
 
 @attrs.define(eq=False)
 class SlotDigests(Observer):
-    """The digests of what is in the slots; to be registered with the ring."""
+    """The digests of the slots' content; an observer of the ring."""
 
     memory: Memory
     _known: dict[int, bytes] = attrs.field(factory=dict, init=False)
@@ -46,7 +46,7 @@ class SlotDigests(Observer):
         """Return: what is in a slot can be hashed at any time."""
 
     def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (a bad block has a digest, too)
-        """Drop the digests of slots that were filled anew, and those of them that are being made."""
+        """Drop the digests of slots that were filled again, known or being made."""
         for slot in read.slots:
             self._known.pop(slot, None)
             self._in_flight.drop(slot)
@@ -54,8 +54,8 @@ class SlotDigests(Observer):
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what is in the slots is hashed)
         """Return the digests of the first ``lengths`` bytes of each slot; its block is granted to the caller.
 
-        A checkpoint when one has to be made. Cancelled: the hashing under way is finished first. If the grant
-        is revoked meanwhile the digests are of nothing, and empty.
+        A checkpoint only if one has to be made. Cancelled: hashing under way is finished first. If the grant
+        is revoked and the slot filled again meanwhile, its digest is empty.
         """
         await self._in_flight.wait(slots)
         lacking = {

@@ -42,7 +42,7 @@ class RemoteVerification:
         await self._stream.run()
 
     async def ready(self) -> None:
-        """See ``SaysDigests``: waits until they come."""
+        """See ``DigestSource``: waits until they come."""
         self._wanted.set()
         await self._stream.ready()
         if self._before is None and self._ring.reading_since is not None:
@@ -57,7 +57,7 @@ class RemoteVerification:
             await end.event.wait()
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
-        """See ``SaysDigests``."""
+        """See ``DigestSource``."""
         assert self._before is not None
         found: list[bytes] = []
         for block, slot, length in zip(blocks, slots, lengths, strict=True):

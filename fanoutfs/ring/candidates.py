@@ -1,12 +1,11 @@
-"""R1 and R1a: what is wanted, in the order in which it is tried. No I/O, no clock.
+"""R1 and R1a: the candidates for the next read, in the order in which they are tried. No I/O, no clock.
 
-The sweep wants the first absent block of each look-ahead, and of what was asked for beyond it; the nearest
-ahead of the head comes first. Detours want what was asked for and is overdue; the request that has waited
-longest comes first.
+The sweep's candidates are the first absent block of each look-ahead and of each request beyond it, nearest
+ahead of the head first. The detours' candidates are the overdue requests, the longest-waiting first.
 
-What can't be read now is passed over. In a crowd that waits that is nearly all of it. So a position that R3
-is known to stop is passed over here, before anything is worked out for it; but not the nearest of the sweep,
-which decides whether a detour is one.
+A candidate that can't be read now is skipped. In a crowd that waits, that is nearly every one. So a position
+that R3 is known to stop is skipped here, before any work is done for it; but not the nearest of the sweep, on
+which it depends whether an overdue request is a detour.
 """
 
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from fanoutfs.ring.residency import Residency
 
 @attrs.define(eq=False, kw_only=True)
 class Candidates:
-    """What is wanted, for one decision."""
+    """The candidates of one decision."""
 
     head: int
     run: int
@@ -43,7 +42,7 @@ class Candidates:
             yield from self._detours(overdue)
             return
         nearest = next(sweep, None)
-        # What the sweep can read next is no detour.
+        # A block that the sweep can read next is not a detour.
         if nearest is not None and self._is_among(nearest.block, overdue):
             yield nearest
         yield from self._detours(overdue)
@@ -55,12 +54,12 @@ class Candidates:
         return (candidate.block - self.head) % self.cursors.blocks
 
     def _sweep(self) -> Iterator[ReadCandidate]:
-        """R1: yield what is wanted, nearest ahead of the head first."""
+        """R1: yield the sweep's candidates, nearest ahead of the head first."""
         requested = sorted(self._asked_for(), key=self._ahead_of_head)
         return merge(self._looked_ahead_for(), requested, key=self._ahead_of_head)
 
     def _looked_ahead_for(self) -> Iterator[ReadCandidate]:
-        """Yield the first absent block of each look-ahead; of one that the head is in, on both its sides."""
+        """Yield the first absent block of each look-ahead, or of both its parts if the head is inside."""
         straddling = [
             candidate
             for position, distance in self.cursors.behind(self.head, self.run + self.ahead.blocks)
@@ -71,7 +70,7 @@ class Candidates:
         yield from sorted(straddling, key=self._ahead_of_head)
         nearest = not straddling
         for position in self.cursors.may_want_from(self.head):
-            # The nearest is told in any case: it has a say in which detours are none.
+            # The nearest is yielded in any case: which requests are detours depends on it.
             if not nearest and self._is_stopped(position):
                 continue
             window = self.ahead.of(position)
@@ -85,12 +84,12 @@ class Candidates:
             yield from candidates
 
     def _asked_for(self) -> Iterator[ReadCandidate]:
-        """Yield what counting consumers have asked for beyond the block where they stand."""
+        """Yield the requests of sequential consumers beyond the block of their cursor."""
         slot_of = self.residency.slot_of
         for request in self.requests.beyond:
             position = request.cursor.position
-            # Asked for behind its point is what came late; that is for a detour. The block where it stands
-            # is looked ahead for.
+            # A request behind the cursor came late, and is for a detour. The cursor's own block is in the
+            # look-ahead.
             if position is None or request.at < request.cursor.block:
                 continue
             if request.at > request.cursor.block or position.block in slot_of:
@@ -112,7 +111,7 @@ class Candidates:
             yield ReadCandidate(block, most, position, requested or block in self.requests.at, detour)
 
     def _detours(self, overdue: list[Request]) -> Iterator[ReadCandidate]:
-        """R1a: what was asked for and is past its time, in the order of the requests."""
+        """R1a: yield the absent blocks of overdue requests, in the order of the requests."""
         tried: set[tuple[int, Position | None]] = set()
         for request in overdue:
             position = request.cursor.position
@@ -126,7 +125,7 @@ class Candidates:
                     yield candidate
 
     def _is_among(self, block: int, requests: list[Request]) -> bool:
-        """Return whether an absent block is the first that one of these requests lacks."""
+        """Return whether an absent block is the first one that any of these requests lacks."""
         slot_of = self.residency.slot_of
         for request in requests:
             at = request.at % self.cursors.blocks

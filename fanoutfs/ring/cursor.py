@@ -1,7 +1,7 @@
 """A consumer, its position and its requests as the rules see them. No I/O, no clock.
 
-A consumer's way is told in *unrolled* blocks: an ``image`` reader goes from its offset to N, the number of
-the image's blocks; a wrapping one that began at s goes from s to s + N. The real block is the remainder by N.
+A consumer's blocks are counted *unrolled*: an ``image`` reader goes from its offset to N, the number of the
+image's blocks; a wrapping one that started at s goes from s to s + N. The real block is that modulo N.
 """
 
 import math
@@ -12,7 +12,7 @@ import attrs
 
 @attrs.define(eq=False)
 class Request:
-    """A request that waits: the blocks from ``at`` to ``last`` (inclusive, unrolled) are still to come."""
+    """A waiting request: it still lacks the blocks from ``at`` to ``last`` (inclusive, unrolled)."""
 
     cursor: "Cursor"
     at: int
@@ -27,41 +27,41 @@ class Cursor:
 
     id: int
     block: int
-    """The block of its next byte; ``end`` when it has everything."""
+    """The block of its next byte; ``end`` once it has everything."""
     end: int
     """One past the last block that it needs."""
     sequential: bool = False
-    """It reads straight on: it may be waited for, looked ahead for, and paces."""
+    """It reads straight on: it has a look-ahead, and R3 applies to it."""
     taken_at: float = -math.inf
     requests: list[Request] = attrs.field(factory=list, init=False)
     position: "Position | None" = attrs.field(default=None, init=False)
-    """Where it was when the order was last settled; None: nowhere."""
+    """Its position at the last ``Cursors.settle``, if it had one."""
     queued: bool = attrs.field(default=False, init=False)
-    """It is in the queue of those who may become dormant."""
+    """It is in the queue of consumers that may become dormant."""
 
 
 @attrs.define(eq=False)
 class Position:
-    """A real block where live counting consumers stand; never empty."""
+    """A real block at which there are live sequential consumers; never empty."""
 
     block: int
     cursors: set[Cursor] = attrs.field(factory=set, init=False)
     need: int = attrs.field(default=0, init=False)
-    """How many blocks, from its own on, the one who goes farthest still needs."""
+    """The most blocks, from its own on, that one of its consumers still needs."""
 
 
 @attrs.define(eq=False)
 class Requests:
-    """The book of all requests that wait; the longest waiting first."""
+    """All waiting requests; the longest-waiting first."""
 
     blocks: int
-    """How many the image has."""
+    """The image's blocks."""
     turn: float
-    """Seconds after which one that can wait is overdue."""
+    """Seconds after which a request that is not urgent is overdue."""
     at: Counter[int] = attrs.field(factory=Counter, init=False)
-    """The real blocks at which requests are, with how many."""
+    """How many requests wait at each real block."""
     beyond: dict[Request, None] = attrs.field(factory=dict, init=False)
-    """Those of counting consumers for more than the block where they stand."""
+    """The requests of sequential consumers that go beyond the block of the consumer's cursor."""
     _urgent: dict[Request, None] = attrs.field(factory=dict, init=False)
     _patient: dict[Request, None] = attrs.field(factory=dict, init=False)
 
@@ -81,7 +81,7 @@ class Requests:
         self.at[at % self.blocks] += 1
 
     def remove(self, request: Request) -> None:
-        """Take out a request that was answered or given up."""
+        """Remove a request that was answered or given up."""
         request.cursor.requests.remove(request)
         for requests in (self._urgent, self._patient, self.beyond):
             requests.pop(request, None)
@@ -94,7 +94,7 @@ class Requests:
             del self.at[block]
 
     def overdue(self, now: float) -> tuple[list[Request], float]:
-        """R1a: give those that are past their time, and when (seconds) the next one will be."""
+        """R1a: return the overdue requests, and the time (seconds) at which the next one will be overdue."""
         found, until = list(self._urgent), math.inf
         for request in self._patient:
             if now < request.since + self.turn:

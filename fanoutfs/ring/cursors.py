@@ -1,15 +1,15 @@
-"""The live sequential consumers, sorted by their place on the circle. No I/O, no clock.
+"""The positions of the live sequential consumers, sorted round the circle. No I/O, no clock.
 
-A *position* is a real block at which at least one live counting consumer stands. All that the rules ask of
-the consumers they ask of the positions, for those at one position differ only in how far they have to go.
+A *position* is a real block at which there is at least one live sequential consumer. The rules look only at
+positions, because the consumers at one position differ only in how many blocks they still need.
 
-Keeping it cheap: events only note who has changed; ``settle`` puts these few in their new places before a
-decision, by bisection. Dormancy is found by a queue that holds each live consumer once, with a time before
-which it can't be dormant. So settling costs what has changed, not how many there are.
+Cost: events only record which consumers have changed; ``settle`` moves these to their new positions before a
+decision, by bisection. Dormant consumers are found by a queue that holds each live consumer once, with a time
+before which it can't be dormant. So settling costs what has changed, not how many consumers there are.
 
-Invariants, after ``settle(now)``: a consumer is at a position if and only if it counts, needs more, and is
-not dormant at ``now``; positions are sorted and not empty; ``need`` is the most that one of those at it
-needs.
+Invariants, after ``settle(now)``: a consumer has a position if and only if it is sequential, needs more
+blocks, and is not dormant at ``now``; positions are sorted and not empty; ``need`` is the most that one of
+its consumers needs.
 """
 
 import math
@@ -29,7 +29,7 @@ class Cursors:
     """The positions round the circle."""
 
     blocks: int
-    """How many the image has: the length of the circle."""
+    """The image's blocks: the length of the circle."""
     patience: float
     """Seconds."""
     places: list[int] = attrs.field(factory=list, init=False)
@@ -39,25 +39,25 @@ class Cursors:
     may_want: list[int] = attrs.field(factory=list, init=False)
     """The blocks, sorted, of the positions that may have an absent block in their look-ahead."""
     uneven: set[Position] = attrs.field(factory=set, init=False)
-    """The positions whose farthest way does not end where the image does, but before that or beyond."""
+    """The positions whose ``need`` does not end exactly at the end of the image, but before or beyond it."""
     _changed: dict[Cursor, None] = attrs.field(factory=dict, init=False)
     _queue: list[tuple[float, int, Cursor]] = attrs.field(factory=list, init=False)
 
     def changed(self, cursor: Cursor) -> None:
-        """Record that a consumer moved, took, asked, or began or ceased to count."""
+        """Record that a consumer moved, took, requested, or became sequential or ceased to be."""
         self._changed[cursor] = None
 
     def close(self, cursor: Cursor) -> None:
-        """Take a consumer out for good."""
+        """Remove a consumer for good."""
         cursor.end = cursor.block
         self._changed[cursor] = None
 
     def dormant(self, cursor: Cursor, now: float) -> bool:
-        """R5: it has taken nothing for too long, and not because of us."""
+        """R5: return whether a consumer has taken nothing for too long, with no request outstanding."""
         return not cursor.requests and now >= cursor.taken_at + self.patience
 
     def settle(self, now: float) -> None:
-        """Put everybody in their place, as of ``now``."""
+        """Move all changed consumers to their positions as of ``now``."""
         self._find_dormant(now)
         touched: set[Position] = set()
         for cursor in self._changed:
@@ -99,16 +99,16 @@ class Cursors:
             del self.may_want[i]
 
     def may_want_again(self, position: Position) -> None:
-        """Record that something of a position's look-ahead may have gone."""
+        """Record that a block of a position's look-ahead may have been evicted."""
         self.satisfied(position)
         insort(self.may_want, position.block)
 
     def look_again(self) -> None:
-        """Record that anybody's look-ahead may have an absent block: what it covers has changed."""
+        """Record that every look-ahead may have an absent block."""
         self.may_want = self.places.copy()
 
     def _find_dormant(self, now: float) -> None:
-        """Note as changed whoever has become dormant since the last time."""
+        """Mark as changed the consumers that have become dormant since the last call."""
         due = []
         while self._queue and self._queue[0][0] <= now:
             due.append(heappop(self._queue)[2])
@@ -121,17 +121,17 @@ class Cursors:
                 heappush(self._queue, (earliest + self.patience, cursor.id, cursor))
 
     def wakes_at(self, position: Position) -> float:
-        """Return when, in seconds, the first of those here will be dormant if it takes nothing."""
+        """Return the time (seconds) at which the first consumer here becomes dormant if it takes nothing."""
         return min((p.taken_at + self.patience for p in position.cursors if not p.requests), default=math.inf)
 
     def may_want_from(self, head: int) -> Iterator[Position]:
-        """Return the hungry positions going round from ``head``; they may be sated meanwhile."""
+        """Yield the ``may_want`` positions from ``head`` round; ``satisfied`` may be called meanwhile."""
         first = bisect_left(self.may_want, head)
         for place in self.may_want[first:] + self.may_want[:first]:
             yield self.at[place]
 
     def behind(self, block: int, most: int) -> Iterator[tuple[Position, int]]:
-        """Return the positions less than ``most`` blocks behind ``block``, nearest first, with distances."""
+        """Yield the positions less than ``most`` blocks behind ``block``, nearest first, with distances."""
         first = bisect_left(self.places, block) - 1
         for i in range(first, first - len(self.places), -1):
             place = self.places[i]
@@ -148,15 +148,15 @@ class Cursors:
     def is_behind(self, one: Position, other: Position, reach: int) -> bool:
         """Return whether one position is at most ``reach`` blocks behind the other.
 
-        Round the circle each is behind the other. What tells is the way: one is behind when its own leads to
-        the other, or when the other's does not lead to it, who then has been there already.
+        On the circle each is behind the other. What they need decides: one is behind if it still needs the
+        other's block, or if the other does not need its block, and so has passed it already.
         """
         distance = (other.block - one.block) % self.blocks
         leads = one.need > distance or other.need <= self.blocks - distance
         return 0 < distance <= reach and leads
 
     def farthest_behind(self, position: Position, reach: int) -> Position | None:
-        """Return the farthest of the positions at most ``reach`` blocks behind this one, wherever it goes.
+        """Return the farthest of the positions at most ``reach`` blocks behind this one, whatever it needs.
 
         ``reach`` is less than the length of the circle.
         """
@@ -166,10 +166,10 @@ class Cursors:
         return None if other is position else other
 
     def hindmosts(self, reach: int) -> dict[Position, Position]:
-        """Return for each position the last of those that are behind it by at most ``reach`` blocks, if any.
+        """Return for each position the last of the positions at most ``reach`` blocks behind it, if any.
 
-        ``reach`` is less than the length of the circle. Costs O(positions): going on along the line, a
-        position that is out of reach, or whose way has ended, stays so for all that follow.
+        ``reach`` is less than the length of the circle. Costs O(positions): going along the line, a position
+        that is out of reach, or that needs no more, stays so for all that follow.
         """
         line = [place - self.blocks for place in self.places] + self.places
         positions = [self.at[place] for place in self.places] * 2
@@ -180,10 +180,10 @@ class Cursors:
             while line[first] < place - reach:
                 first += 1
             behind = first
-            # Those from this place on, to whom this position's own way does not lead, are all behind it.
+            # From this place on, the positions whose blocks this one does not need are all behind it.
             unled = place + position.need - self.blocks
             if unled > line[first]:
-                # Of those before that place, those are behind it whose ways lead here.
+                # Before that place, only the positions that still need this block are behind it.
                 leads = max(leads, first)
                 while leads < here and line[leads] + positions[leads].need <= place:
                     leads += 1
@@ -195,8 +195,8 @@ class Cursors:
     def look_ahead(self, most: int, room: int, among: Container[int] | None = None) -> int:
         """Return the largest look-ahead, at most ``most`` blocks, that fits ``room`` for all positions.
 
-        Where the next position is nearer than that the two overlap, and only the gap counts. ``among``: the
-        blocks of the positions that count; None: all do.
+        Where the next position is nearer than that, the two overlap, and only the gap counts. ``among``: only
+        the positions at these blocks count; None: all do.
         """
         if most * len(self.places) <= room:
             return most
@@ -212,7 +212,7 @@ class Cursors:
         return most
 
     def needed(self) -> list[tuple[int, int]]:
-        """Return the stretches (first, one past the last) that somebody still needs, in order, disjoint."""
+        """Return the stretches (first, one past the last) that consumers still need, in order, disjoint."""
         ways = sorted(
             [
                 (0, end)
@@ -235,7 +235,7 @@ class Cursors:
         return self.blocks - max(gaps)
 
     def packs(self, reach: int) -> int:
-        """Count the packs: rows of positions, each at most ``reach`` behind the next."""
+        """Return the number of packs: rows of positions, each at most ``reach`` behind the next."""
         at = self.at
         rows = [
             b - a > reach or (at[a].need <= b - a and not self.is_behind(at[a], at[b], reach))

@@ -1,4 +1,4 @@
-"""What the rules decide, and what they decide on. No I/O, no clock."""
+"""The decisions of the rules, and the candidates they choose from. No I/O, no clock."""
 
 import math
 
@@ -17,23 +17,22 @@ class Read:
 
     @property
     def blocks(self) -> range:
-        """The numbers of the blocks to be read."""
+        """The numbers of the blocks to read."""
         return range(self.first, self.first + len(self.slots))
 
 
 @attrs.frozen
 class Rest:
-    """Decision: leave the source alone until an event comes, or until the time ``until`` (seconds)."""
+    """Decision: do not read until an event occurs, or until the time ``until`` (seconds)."""
 
     until: float = math.inf
 
 
 @attrs.frozen
 class ReadCandidate:
-    """``most`` blocks from the absent real block ``block`` on are wanted at ``position``.
+    """Up to ``most`` blocks, from the absent real block ``block`` on, that ``position`` wants.
 
-    ``position`` is None for the sake of a reader that counts for nobody. ``asked``: not only looked ahead
-    for.
+    ``position`` is None for a reader that is not sequential. ``requested``: not only in a look-ahead.
     """
 
     block: int

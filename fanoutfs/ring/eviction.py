@@ -2,25 +2,25 @@
 
 Theory
     The next use of a block is the distance to it from the nearest position at or behind it that still needs
-    it; infinite when no position does. Between one position and the next, blocks farther on have the farther
-    next use, also where some positions' ways end in between: each end that is passed leaves a needer farther
-    behind. So only the highest resident block of each *gap* between two positions can be the one.
+    it; infinite when no position does. Between one position and the next, a block farther on has a farther
+    next use, even where some positions need nothing beyond a block in between: the next position that does
+    is farther behind. So only the highest resident block of each *gap* between two positions can be chosen.
 
-    To have no circle here, a position whose way goes over the end of the image enters twice: at its place,
-    with its way up to N, and as a *ghost* at its place minus N, with what it needs behind that end::
+    To turn the circle into a line, a position that needs blocks beyond the end of the image is entered twice:
+    at its place, with its need up to N, and as a *ghost* at its place minus N, with the rest of its need::
 
         ghost                 |0                                 N|
           x···················|··········>           x············|
 
-    The gaps are looked at widest first, and only until none that is left can hold a block farther than the
-    best that was found. So this costs O(positions) once in a decision that needs a slot, most of it a sort,
-    and then a few bisections for each slot.
+    The gaps are searched widest first, until no gap left can hold a block farther than the best one found.
+    So this costs O(positions) once per decision that needs a slot, most of it a sort, and then a few
+    bisections per slot.
 
-What never goes
-    A block in the look-ahead of the position that uses it next (those farther behind have a look-ahead that
-    ends earlier), a block that a waiting request is about to be given, and one that is being copied out.
+What is never evicted
+    A block in the look-ahead of the position that uses it next (the look-ahead of a position farther behind
+    ends earlier), a block that is about to be given to a waiting request, and a block being copied out.
 
-When blocks have the same next use the highest goes first: the next newcomer probably begins at 0.
+Among blocks with the same next use the highest goes first: the next new reader probably starts at 0.
 """
 
 import math
@@ -40,7 +40,7 @@ _need = attrgetter("need")
 
 @attrs.frozen
 class Victim:
-    """A block that may go, and the position that uses it next, ``next_use`` blocks on; None: nobody does."""
+    """A block that may be evicted, and the position, if any, that uses it next, after ``next_use`` blocks."""
 
     block: int
     needed_by: Position | None
@@ -49,35 +49,35 @@ class Victim:
 
 @attrs.define(eq=False)
 class EvictionOrder:
-    """The resident blocks that may go, farthest next use first; made for one decision."""
+    """The resident blocks that may be evicted, farthest next use first; made for one decision."""
 
     cursors: Cursors
     residency: Residency
     window: Callable[[Position], int]
-    """How many blocks of look-ahead a position has."""
+    """Returns the blocks of a position's look-ahead."""
     requested: Container[int]
-    """Blocks about to be given."""
+    """Blocks about to be given to a request."""
     granted: Container[int]
     """Blocks being copied out."""
     _widths: list[int] = attrs.field(factory=list, init=False)
-    """More than any next use in each position's gap, and, last, in the one before the first position."""
+    """An upper bound of the next uses in each position's gap; last, in the gap before the first position."""
     _gaps: list[int] = attrs.field(factory=list, init=False)
-    """The gaps not yet looked at, the most promising last; that before the first position is -1."""
+    """The gaps not yet searched, the most promising last; the gap before the first position is -1."""
     _found: list[tuple[int, int, int]] = attrs.field(factory=list, init=False)
     """A heap of (minus the next use, minus the block, its gap)."""
     _next: list[Victim] = attrs.field(factory=list, init=False)
-    """Those named already."""
+    """The victims found and not yet evicted."""
     _needed_to: list[int] = attrs.field(factory=list, init=False)
-    """One past what the ghosts need of the line, and then what they and the positions up to each do; empty
-    where each needs all up to the end of the image."""
+    """One past the last block that the ghosts need, and then that they and the positions up to each one
+    need; empty if every position needs all up to the end of the image."""
 
     @property
     def _never(self) -> int:
-        """More than any next use; an int, for a list of ints is sorted twice as fast."""
+        """More than any next use; an int, because a list of ints is sorted twice as fast."""
         return self.cursors.blocks + 1
 
     def first(self, count: int) -> list[Victim]:
-        """Return the ``count`` blocks that go next, fewer when all else that is resident has to stay."""
+        """Return the next ``count`` victims, fewer if all other resident blocks have to stay."""
         if count and not self._widths:
             self._measure()
         while len(self._next) < count and (victim := self._another()):
@@ -85,11 +85,11 @@ class EvictionOrder:
         return self._next[:count]
 
     def give_up(self) -> None:
-        """Remove the first of them from the residency; its slot is free."""
+        """Evict the first victim; its slot is free."""
         self.residency.remove(self._next.pop(0).block)
 
     def _measure(self) -> None:
-        """Put the gaps in the order in which they are worth a look."""
+        """Sort the gaps by the farthest next use that each can have."""
         places, at = self.cursors.places, self.cursors.at
         widths = list(map(sub, [*places[1:], self.cursors.blocks], places))
         if self.cursors.uneven:
@@ -103,7 +103,7 @@ class EvictionOrder:
         self._gaps = sorted(range(-1, len(places)), key=self._widths.__getitem__)
 
     def _another(self) -> Victim | None:
-        """Return the block that goes after those named."""
+        """Return the victim after those in ``_next``, if there is one."""
         places = self.cursors.places
         while self._gaps and (not self._found or self._widths[self._gaps[-1]] >= -self._found[0][0]):
             gap = self._gaps.pop()
@@ -116,7 +116,7 @@ class EvictionOrder:
         return Victim(-minus_block, needed_by, math.inf if needed_by is None else -minus_use)
 
     def _look(self, gap: int, below: int) -> None:
-        """Register the highest block of the gap that is below ``below`` and may go."""
+        """Add the gap's highest block below ``below`` that may be evicted to ``_found``."""
         block = self.residency.highest_below(below)
         while block is not None and (block in self.requested or block in self.granted):
             block = self.residency.highest_below(block)
@@ -129,7 +129,7 @@ class EvictionOrder:
             heappush(self._found, (begin - block, -block, gap))
 
     def _needer(self, block: int, gap: int) -> tuple[Position | None, int]:
-        """Return the position that uses a block of the gap next, and where that stands on the line."""
+        """Return the position that uses a block of the gap next, and its place on the line."""
         places, at = self.cursors.places, self.cursors.at
         if gap >= 0 and places[gap] + at[places[gap]].need > block:
             return at[places[gap]], places[gap]
@@ -141,4 +141,4 @@ class EvictionOrder:
             position = at[begin % self.cursors.blocks]
             if begin + position.need > block:
                 return position, begin
-        raise AssertionError("the block is needed by nobody, against the books")
+        raise AssertionError("_needed_to says that a position needs the block, but none does")

@@ -1,11 +1,12 @@
-"""How far is looked ahead for each consumer (R1), and how much of that never goes (R2). No I/O, no clock.
+"""Each consumer's look-ahead (R1), and the part of it that is never evicted (R2). No I/O, no clock.
 
-All have the same look-ahead, four runs if there is room. It is *divided* among those who have their next
-block, so that together they take half of the ring; who waits for the sweep has nothing of its look-ahead yet,
-and takes nothing from those whom the sweep serves. When the sweep comes to one more, all together can have
-more than half. So what is *guarded*, that is never given up, is divided among all.
+All consumers have the same look-ahead, four runs if there is room. Half of the ring is *divided* among those
+that have their next block; a consumer that waits for the sweep has no look-ahead in the ring yet, and takes
+none from the others. When the sweep reaches one more, all together can have more than half. So the *guarded*
+part, which is never evicted, is divided among all.
 
-Runs end at multiples of the *granule*, half of the look-ahead at most: one is being read while one is taken.
+Runs end at multiples of ``run_boundary``, half of the look-ahead at most: one run is read while the consumer
+takes the one before.
 """
 
 from collections.abc import Container
@@ -27,7 +28,7 @@ class LookAhead:
     cursors: Cursors
     residency: Residency
     requested: Container[int]
-    """The real blocks at which requests are."""
+    """The real blocks at which requests wait."""
     run: int
     """Most blocks in one read."""
     most: int
@@ -36,7 +37,7 @@ class LookAhead:
     run_boundary: int = attrs.field(default=1, init=False)
 
     def divide(self) -> None:
-        """Divide it anew."""
+        """Recompute the look-ahead."""
         room = self.residency.slots // 2
         most = min(self.most, room)
         self.guarded = self.cursors.look_ahead(most, room)
@@ -47,28 +48,28 @@ class LookAhead:
             self.cursors.look_again()
 
     def of(self, position: Position) -> int:
-        """Return how many blocks from its own on are looked ahead for at a position."""
+        """Return the blocks of a position's look-ahead, from its own block on."""
         return self._window(position, self.blocks)
 
     def guarded_of(self, position: Position) -> int:
-        """Return how many blocks from its own on never go."""
+        """Return the blocks, from a position's own on, that are never evicted."""
         return self._window(position, self.guarded)
 
     def end(self, block: int, end: int, length: int | None = None) -> int:
-        """Return the end of the look-ahead of who stands at ``block`` and goes to ``end``, all unrolled.
+        """Return the end of the look-ahead of a consumer at ``block`` that needs all up to ``end``, unrolled.
 
-        It is on a border between runs, so that runs come whole.
+        It is a run boundary, so that whole runs are read.
         """
         ahead = block + (self.blocks if length is None else length)
         lap = ahead // self.cursors.blocks * self.cursors.blocks
         return min(end, lap + (ahead - lap) // self.run_boundary * self.run_boundary)
 
     def _window(self, position: Position, length: int) -> int:
-        """Return how long a look-ahead of so many blocks is at a position.
+        """Return the blocks of a look-ahead of nominal ``length`` at a position.
 
-        Who has waited at the front for what came just now is about to take it: the look-ahead begins
-        behind that. Else the head would leave for the next pack, and come back a turn later, whenever the
-        look-ahead shrinks.
+        A front that has waited for a run just read is about to take it: its look-ahead begins after that
+        run. Otherwise, whenever the look-ahead shrinks, the head would leave for the next pack and return
+        only a turn later.
         """
         at = position.block
         end = at + position.need

@@ -1,13 +1,13 @@
-"""The slots: K blocks of anonymous shared memory (memfd), in huge pages where that can be had.
+"""The slots: K blocks of anonymous shared memory (memfd), in huge pages where possible.
 
-What the kernel copies to readers it looks up page by page. With pages of 4 KiB that look-up costs more than a
-third of the whole: eight direct readers of a 64 MiB ring got 0.62 of what a small constant buffer gives, with
-pages of 2 MiB 0.91 (docs/measurements.md). Systems have huge pages for shared memory switched off
-(shmem_enabled is "never"), but MADV_COLLAPSE (Linux 6.1, madvise(2)) makes them on demand, whatever is
-switched. It wants mapping and file aligned to a huge page, hence the mapping at a chosen address, and a page
-there already, hence the touch.
+When the kernel copies to readers it looks up each page. With pages of 4 KiB that look-up takes more than a
+third of the time: eight direct readers of a 64 MiB ring got 0.62 of the throughput of a small constant
+buffer, and 0.91 with pages of 2 MiB (docs/measurements.md). Huge pages for shared memory are usually off
+(shmem_enabled is "never"), but MADV_COLLAPSE (Linux 6.1, madvise(2)) makes them on demand whatever the
+setting. It requires mapping and file to be aligned to a huge page, hence the mapping at a chosen address, and
+a page to be present, hence the touch.
 
-Memory is taken CHUNK by CHUNK as slots are first lent, and locked nowhere.
+Memory is allocated CHUNK by CHUNK when slots are first lent, and is not locked.
 """
 
 import ctypes
@@ -23,10 +23,10 @@ from fanoutfs.units import MIB
 log = logging.getLogger(__name__)
 
 HUGE_PAGE = 2 * MIB
-"""On x86-64, and on arm64 with pages of 4 KiB; elsewhere MADV_COLLAPSE refuses, and small pages serve."""
+"""On x86-64, and on arm64 with pages of 4 KiB; elsewhere MADV_COLLAPSE fails, and small pages are used."""
 
 CHUNK = 32 * MIB
-"""What is made at a time: each MADV_COLLAPSE waits for all processors, 5 ms, however much it makes."""
+"""Bytes allocated at a time: each MADV_COLLAPSE waits 5 ms for all processors, whatever its size."""
 
 MADV_COLLAPSE, MAP_FIXED, MAP_NORESERVE = 25, 0x10, 0x4000
 """linux/mman.h; Python 3.11's mmap does not name them."""
@@ -38,19 +38,19 @@ _libc.mmap.argtypes = (
 
 
 F_SEAL_FUTURE_WRITE = 0x10
-"""linux/fcntl.h, Linux 5.1: the writable mapping that is there stays, and there will be no other."""
+"""linux/fcntl.h, Linux 5.1: the existing writable mapping stays, and no other can be made."""
 
 
 def seal(fd: int) -> None:
-    """Let whoever gets this memfd only read it; what is mapped for writing already stays so."""
+    """Make this memfd read-only for every process it is passed to; the existing writable mapping stays."""
     seals = F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
 
 
 def _map_aligned(fd: int, size: int, protection: int) -> tuple[mmap.mmap, int]:
-    """Map a memfd at a multiple of HUGE_PAGE; gives the room around it, and where in that it begins.
+    """Map a memfd at a multiple of HUGE_PAGE; return the mapping around it, and the memfd's offset in that.
 
-    Python's mmap takes no address: room is reserved, and the memfd put over an aligned part of it.
+    Python's mmap takes no address: reserve address space, and map the memfd over an aligned part of it.
     """
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
     room = mmap.mmap(-1, size + HUGE_PAGE, flags=flags)
@@ -75,13 +75,13 @@ class Memory:
     block: int
     fd: int = attrs.field(init=False)
     view: memoryview = attrs.field(init=False)
-    """All of it; a slot is ``view[slot * block : (slot + 1) * block]``."""
+    """All slots; one is ``view[slot * block : (slot + 1) * block]``."""
     _room: mmap.mmap = attrs.field(init=False)
     _begin: int = attrs.field(init=False)
-    """Where in ``_room`` the slots begin: at a multiple of HUGE_PAGE."""
+    """The offset of the first slot in ``_room``; its address is a multiple of HUGE_PAGE."""
     _size: int = attrs.field(init=False)
     _ready: set[int] = attrs.field(factory=set, init=False)
-    """Chunks that were made."""
+    """The chunks already allocated."""
 
     def __attrs_post_init__(self) -> None:
         self._size = _rounded(self.slots * self.block)
@@ -96,9 +96,9 @@ class Memory:
         return self.view[slot * self.block : (slot + 1) * self.block]
 
     def make_ready(self, slot: int) -> int:
-        """Have memory for a slot, in huge pages if that can be; takes milliseconds, in a worker thread.
+        """Allocate memory for a slot, in huge pages if possible; takes milliseconds, in a worker thread.
 
-        Gives how many bytes were made for it.
+        Return how many bytes were allocated.
         """
         made = 0
         for chunk in range(slot * self.block // CHUNK, ((slot + 1) * self.block - 1) // CHUNK + 1):
@@ -116,8 +116,8 @@ class Memory:
         try:
             self._room.madvise(MADV_COLLAPSE, begin, length)
         except OSError as error:
-            # Nothing is lost but speed; ENOMEM and EAGAIN may pass, the others will not.
-            log.info("the ring has small pages in part: %s", error.strerror)
+            # Only speed is lost. ENOMEM and EAGAIN may be temporary, other errors are not.
+            log.info("part of the ring has small pages: %s", error.strerror)
 
     def close(self) -> None:
         """Close the descriptor. The mapping goes with its last view: a read may still be under way."""
@@ -127,10 +127,10 @@ class Memory:
 
 @attrs.define(eq=False)
 class ReadOnlyMemory:
-    """The slots as a consumer in another process sees them: it can't write there."""
+    """The slots as a consumer in another process maps them: read-only."""
 
     fd: int
-    """The memfd; this object's from now on."""
+    """The memfd, owned by this object."""
     slots: int
     block: int
     view: memoryview = attrs.field(init=False)
@@ -145,6 +145,6 @@ class ReadOnlyMemory:
         return self.view[slot * self.block : (slot + 1) * self.block]
 
     def close(self) -> None:
-        """Let go of it; the mapping goes with its last view."""
+        """Close the descriptor; the mapping goes with its last view."""
         os.close(self.fd)
         self.view = memoryview(b"")

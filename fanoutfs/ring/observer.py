@@ -1,4 +1,4 @@
-"""What may follow the content of the ring's slots: all that the ring knows of digests and of lenders."""
+"""Observers of the slots' content: the ring knows digests and lenders only through this class."""
 
 from collections.abc import Container
 
@@ -6,7 +6,7 @@ from fanoutfs.ring.decision import Read
 
 
 class Observer:
-    """Follows what comes into the slots and what leaves them; it ignores what it does not override."""
+    """Observes what is read into the slots and what leaves them; an event not overridden is ignored."""
 
     __slots__ = ()
 
@@ -14,7 +14,7 @@ class Observer:
         """React to a finished read; ``bad`` has the blocks in which bytes could not be read."""
 
     async def before_overwrite(self, slots: tuple[int, ...]) -> None:
-        """Return when the source may be read into these slots, in which no block is resident any more.
+        """Return once the source may be read into these slots, in which no block is resident any more.
 
-        The producer waits. Not to be cancelled: the slots are lent already.
+        The producer waits. Must not be cancelled: the slots are already lent.
         """

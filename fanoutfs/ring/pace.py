@@ -1,17 +1,17 @@
-"""R3 and R4: who waits for whom. No I/O, no clock.
+"""R3 and R4: which position waits for which. No I/O, no clock.
 
-A consumer is *in reach* of one in front when it is at most K blocks behind it, K being the slots; which of
-two is behind, ``Cursors.is_behind`` says. The one in front has to wait where going on would give up what one
-in reach behind it still needs, and where its own next block and that one's can't both be in the ring.
+A consumer is *in reach* of one in front if it is at most K blocks behind it, K being the number of slots;
+``Cursors.is_behind`` decides which of two is behind. The one in front waits if going on would evict a block
+that one in reach behind it still needs, or if its own next block and that one's can't both be resident.
 
-On a line somebody is the hindmost and waits for nobody. On the circle each may have one behind it: a *ring of
-waits*, in which all wait and nothing would ever move. Whoever waits has one for whom it waits; so to follow
-these from one to the next finds the ring, and whoever is in one need not wait.
+On a line the hindmost waits for no other. On the circle each may have one behind it: a *ring of waits*, in
+which all wait and none would ever move. Each waiting position waits for exactly one other; so following these
+links finds the ring, and a position in a ring need not wait.
 
-Cost: nothing that is answered here changes between the first want of a decision that is tried and the one
-that is read, because a want that has to wait takes nothing. So each answer is kept for the decision, and all
-of them together cost O(C): the hindmost and the holder of a position are found once, and each link of the
-waits is followed once.
+Cost: the answers do not change between the first candidate that a decision tries and the one that it reads,
+because a candidate that has to wait takes nothing. So each answer is cached for the decision, and all of them
+together cost O(C): the hindmost and the blocker of a position are found once, and each link of the waits is
+followed once.
 """
 
 from functools import cached_property
@@ -24,15 +24,15 @@ from fanoutfs.ring.eviction import EvictionOrder, Victim
 from fanoutfs.ring.residency import Residency
 
 FEW = 16
-"""More positions than these are looked at all together: in a crowd that is cheaper than one by one."""
+"""More positions than this are examined all at once: in a crowd that is cheaper than one by one."""
 
 WHOLE_SHARE = 8
-"""A whole run takes one slot in so many at most."""
+"""A whole run takes at most one slot in this many."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Pace:
-    """Who has to wait, for one decision."""
+    """Decides which positions have to wait, for one decision."""
 
     cursors: Cursors
     residency: Residency
@@ -46,25 +46,26 @@ class Pace:
     """Blocks of look-ahead of each consumer."""
     strict: bool
     stops: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
-    """What ``stopped_by`` has found."""
+    """The results of ``stopped_by``."""
     _reaches: dict[Position, tuple[int, Position | None]] = attrs.field(factory=dict, init=False)
     _blockers: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
     _in_rings: dict[Position, bool] = attrs.field(factory=dict, init=False)
 
     @cached_property
     def packs(self) -> int:
-        """How many packs there are."""
+        """The number of packs."""
         return self.cursors.packs(self.slots)
 
     @cached_property
     def together(self) -> bool:
-        """Whether all are within K blocks of one another, and one pack."""
+        """Whether all positions are within K blocks of one another, and one pack."""
         return self.cursors.spread() <= self.slots and self.packs == 1
 
     @cached_property
     def _span(self) -> int:
         """How many blocks a pack may span."""
-        # Another pack's look-ahead takes slots from this one's span: a hole that would move along with it.
+        # Another pack's look-ahead takes slots that this pack's span must not count on: that would leave a
+        # hole that moves along with the pack.
         return max(1, self.slots - self.reserve - (self.packs - 1) * self.look)
 
     @cached_property
@@ -73,7 +74,7 @@ class Pace:
 
     @cached_property
     def _outran(self) -> dict[Position, Position]:
-        """The positions that may not even have their own block but for R4, with those for whose sake."""
+        """The positions that, without R4, may not even have their own block; each with its blocker."""
         blocks, room, at = self.cursors.blocks, self._span, self._hindmosts.items()
         if self.together:
             return {s: h for s, h in at if self._room_before(h) <= (s.block - h.block) % blocks}
@@ -83,13 +84,13 @@ class Pace:
     def _can_be_ring(self) -> bool:
         """Whether there can be a ring of waits at all.
 
-        Each link of one leads back by K blocks at most, and all of them together round the circle. Where all
-        ways end at the end of the image the circle is a line: there each waits for one at a lower block.
+        Each of its links leads back by K blocks at most, and all of them together round the circle. If
+        every need ends at the end of the image, the circle is a line: each waits for one at a lower block.
         """
         return bool(self.cursors.uneven) and self.cursors.blocks - self.cursors.spread() <= self.slots
 
     def reach(self, position: Position) -> tuple[int, Position | None]:
-        """Return how many blocks from its own on a position may have, and for whose sake no more."""
+        """Return how many blocks from its own on a position may have, and which position limits it."""
         found = self._reaches.get(position)
         if found is None:
             found = self._reaches[position] = self._find_reach(position)
@@ -107,16 +108,16 @@ class Pace:
         return self._room_before(hindmost) - (position.block - hindmost.block) % blocks, hindmost
 
     def _room_before(self, hindmost: Position) -> int:
-        """Return how many blocks from the hindmost's own on its pack may have."""
+        """Return how many blocks, from the hindmost's own on, its pack may have."""
         if not self.together:
             return self._span
-        # Where there are others the head would leave for them meanwhile, and come back a turn later.
+        # With other packs the head would leave for them meanwhile, and return a turn later.
         return self._border(hindmost.block + self._span) - hindmost.block
 
     def stopped_by(self, position: Position) -> Position | None:
-        """Return for whose sake those at a position may not even have the block where they stand.
+        """Return the position that keeps this one from its own block, which is absent and requested.
 
-        That block is absent and asked for. None: they may have it, or R4 lets them go on all the same.
+        None: it may have that block, or R4 lets it go on all the same.
         """
         if position in self.stops:
             return self.stops[position]
@@ -127,7 +128,7 @@ class Pace:
         return found
 
     def _ahead_of(self, position: Position) -> Position | None:
-        """Return the hindmost if a position is so far ahead of it that it may have nothing more."""
+        """Return the hindmost if a position is too far ahead of it to have any more blocks."""
         if len(self._reaches) >= FEW:
             return self._outran.get(position)
         reach, hindmost = self.reach(position)
@@ -135,26 +136,27 @@ class Pace:
 
     @property
     def whole(self) -> int:
-        """The length of a whole run: no more than an eighth of the slots."""
+        """The blocks of a whole run: an eighth of the slots at most."""
         return max(1, min(self.run, self.slots // WHOLE_SHARE))
 
     def _border(self, block: int) -> int:
-        """Return the last border between whole runs up to an unrolled block."""
+        """Return the last boundary between whole runs at or before an unrolled block."""
         lap = block // self.cursors.blocks * self.cursors.blocks
         return lap + (block - lap) // self.whole * self.whole
 
     def unblocks(self, before: int, block: int) -> bool:
-        """Return whether who waits for one that was at ``before`` may have more now that it is at ``block``.
+        """Return whether a consumer's move from ``before`` to ``block`` may unblock one that waits for it.
 
-        Both unrolled; while all are together.
+        Both are unrolled. Only while all are together.
         """
         room = max(1, self.slots - self.reserve)
         return self._border(before + room) != self._border(block + room)
 
     def blocker_of(self, victim: Victim, on_behalf_of: Position | None) -> Position | None:
-        """Return who needs the victim so that ``sake`` has to wait, or None.
+        """Return the position that needs the victim and so makes ``on_behalf_of`` wait, or None.
 
-        A reader that counts for nobody (None) has the reserve, and waits for anybody in reach of the block.
+        A reader that is not sequential (None) has the reserve, and waits for any position in reach of the
+        block.
         """
         needed_by = victim.needed_by
         if needed_by is None or not self.strict:
@@ -170,7 +172,7 @@ class Pace:
         return needed_by if holds else None
 
     def blocker(self, position: Position) -> Position | None:
-        """Return for whose sake those at a position wait; None: for the source, or nobody waits there."""
+        """Return the position that one waits for; None: it waits for the source, or not at all."""
         if position not in self._blockers:
             self._blockers[position] = self._find_blocker(position)
         return self._blockers[position]
@@ -185,7 +187,7 @@ class Pace:
         ]
         if not waited_for:
             return None
-        # What is behind its point was asked for late: reach says nothing of it.
+        # A block behind the cursor was requested late: ``reach`` does not cover it.
         nearest = min([ahead for ahead in waited_for if ahead >= 0], default=None)
         if nearest is not None:
             if (hindmost := self._ahead_of(position)) is not None:
@@ -206,7 +208,7 @@ class Pace:
         while at is not None and at not in known and at not in way:
             way[at] = None
             at = self.blocker(at)
-        # A way that comes to itself is a ring from there on. What leads to a ring, or to an end, is in none.
+        # A chain that returns to itself is a ring from there on. What leads to it, or to an end, is none.
         in_ring = False
         for passed in way:
             in_ring = in_ring or passed is at

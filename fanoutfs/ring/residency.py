@@ -1,9 +1,9 @@
 """Which block of the image is in which slot of the ring.
 
-The image is a circle of blocks, the ring a set of slots. What is resident is kept twice: as a map from block
-to slot, and as *arcs*, the sorted list of unbroken stretches of resident blocks, none over the end of the
-image. Readers go straight on, so there are about as many arcs as readers, however many slots; every question
-about "the first absent from here" or "the highest resident below" is a bisection of that short list.
+The image is a circle of blocks, the ring a set of slots. The resident blocks are stored twice: as a map from
+block to slot, and as *arcs*, the sorted list of unbroken stretches of resident blocks, none across the end of
+the image. Readers go straight on, so there are about as many arcs as readers, however many slots there are.
+"The first absent block from here" or "the highest resident block below" is a bisection of that short list.
 
 Invariants: arcs are disjoint, never adjoin, never empty; the blocks in arcs are exactly the keys of the map;
 every slot is either free, held by a resident block, or on loan to a read under way.
@@ -17,20 +17,20 @@ import attrs
 
 @attrs.define(eq=False)
 class Residency:
-    """Blocks in slots; a pure book, the memory itself is elsewhere."""
+    """The bookkeeping of blocks in slots; ``Memory`` has their content."""
 
     slots: int
     blocks: int
-    """How many the image has."""
+    """The image's blocks."""
     slot_of: dict[int, int] = attrs.field(factory=dict, init=False)
     used: int = attrs.field(default=0, init=False)
-    """All slots from this one on have never been used: their memory has still to be made."""
+    """No slot from this one on was ever used: their memory is not yet allocated."""
     _starts: list[int] = attrs.field(factory=list, init=False)
     _ends: list[int] = attrs.field(factory=list, init=False)
     _free: dict[int, None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # The last is the first to be taken: the low ones come first.
+        # popitem takes the last key: the low slots are used first.
         self._free = dict.fromkeys(range(self.slots - 1, -1, -1))
 
     @property
@@ -43,9 +43,9 @@ class Residency:
         return zip(self._starts, self._ends, strict=True)
 
     def lend_slot(self, after: int | None) -> int:
-        """Take a free slot for a read under way: next to slot ``after`` when that one is free.
+        """Lend a free slot to a read: the one next to slot ``after`` if it is free, else the last one freed.
 
-        Blocks that adjoin in the image and in memory go out in one piece. None: the one last given up.
+        Blocks that are adjacent both in the image and in memory are returned in one piece.
         """
         slot = -1 if after is None else after + 1
         if slot in self._free:
@@ -56,11 +56,11 @@ class Residency:
         return slot
 
     def return_slot(self, slot: int) -> None:
-        """Return a lent slot back unfilled."""
+        """Take back a lent slot unfilled."""
         self._free[slot] = None
 
     def add(self, block: int, slot: int) -> None:
-        """Enter ``block``, absent until now, as resident in the lent ``slot``."""
+        """Record ``block``, absent until now, as resident in the lent ``slot``."""
         assert block not in self.slot_of
         self.slot_of[block] = slot
         i = bisect_right(self._starts, block)
@@ -78,7 +78,7 @@ class Residency:
             self._ends.insert(i, block + 1)
 
     def remove(self, block: int) -> None:
-        """Return ``block`` up; its slot is free."""
+        """Record ``block`` as absent; its slot is free."""
         self._free[self.slot_of.pop(block)] = None
         i = bisect_right(self._starts, block) - 1
         start, end = self._starts[i], self._ends[i]
@@ -96,7 +96,7 @@ class Residency:
     def first_absent(self, begin: int, end: int) -> int | None:
         """Return the first block of [begin, end) that is not resident, or None.
 
-        The stretch may go over the end of the image; what lies there is told with ``blocks`` added.
+        The stretch may cross the end of the image; ``blocks`` is added to a block found beyond it.
         """
         i = bisect_right(self._starts, begin) - 1
         absent = self._ends[i] if i >= 0 and self._ends[i] > begin else begin

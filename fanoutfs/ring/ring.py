@@ -1,11 +1,11 @@
 """The only place where tasks wait: readers for their blocks, the producer for work.
 
-Every waiting method has the same shape: a ``_nowait`` step decides; when it can't be had now, the task parks
-and is woken by the event that it waits for. One trio thread runs all of it, so what stands between two
-checkpoints is atomic; there are no locks. ``docs/concurrency.md`` lists tasks, invariants and checkpoints.
+Every waiting method has the same shape: a ``_nowait`` step tries; if it fails, the task parks until the event
+that it waits for wakes it. One trio thread runs all tasks, so the code between two checkpoints is atomic, and
+there are no locks. ``docs/concurrency.md`` lists tasks, invariants and checkpoints.
 
-Requirement "counting semaphores" of the method: a free slot is a permit of the producer, a resident block a
-permit of each consumer whose arc holds it. The counts are ``Residency``'s; waiting for one is done here.
+In terms of counting semaphores, a free slot is a permit of the producer, a resident block a permit of each
+consumer that needs it. ``Residency`` has the counts; the waiting is here.
 """
 
 import time
@@ -27,7 +27,7 @@ Buffer = bytes | bytearray | memoryview
 
 @attrs.define(eq=False)
 class Waiting:
-    """A reader's request that is parked: what it waits for and how it will be woken."""
+    """A parked request: what it waits for, the event that wakes it, and the error if it failed."""
 
     request: Request
     woken: trio.Event
@@ -36,7 +36,7 @@ class Waiting:
 
 @attrs.define(eq=False, kw_only=True)
 class Ring:
-    """Slots, rules, and the tasks that wait for either."""
+    """The slots, the rules, and the tasks that wait for blocks."""
 
     size: int
     """Bytes of the image."""
@@ -45,12 +45,12 @@ class Ring:
     memory: Memory
     clock: Callable[[], float] = time.monotonic
     reading_since: float | None = attrs.field(default=None, init=False)
-    """When the read under way began, by ``clock``; None when the source is left alone."""
+    """When the read under way began, by ``clock``; None while no read is under way."""
     _read_error: str = attrs.field(default="", init=False)
-    """Why the source could not be read, the last time that it could not."""
+    """The reason of the last read error of the source."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _waiting: dict[int, list[Waiting]] = attrs.field(factory=dict, init=False)
-    """By the real block that they wait for."""
+    """The parked requests by the real block that they wait for."""
     _observers: tuple[Observer, ...] = attrs.field(default=(), init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -68,9 +68,9 @@ class Ring:
         return self.rules.open(cursor_id, None if start is None else start // self.block)
 
     def close(self, cursor: Cursor) -> None:
-        """Take a consumer out, with nothing granted to it any more.
+        """Remove a consumer, which must hold no grant.
 
-        Those of its requests that still wait end with ReaderGoneError first.
+        Its requests that still wait fail with ReaderGoneError first.
         """
         for waiting in self.waiting():
             if waiting.request.cursor is cursor:
@@ -81,9 +81,9 @@ class Ring:
         self._work.set()
 
     def move(self, cursor: Cursor, place: int, *, sequential: bool) -> None:
-        """Tell where a consumer's next byte lies; wakes the producer when that gives it work.
+        """Record where a consumer's next byte lies, and wake the producer if that may give it work.
 
-        A *place* is a byte of the consumer's way: it counts on past ``size`` when the way goes round.
+        A *place* is an unrolled byte: a consumer that wraps round has places of ``size`` and more.
         """
         if self.rules.move(cursor, self._block_of(place), sequential=sequential, now=self.clock()):
             self._work.set()
@@ -97,7 +97,7 @@ class Ring:
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
         """Return the bytes if all of their blocks are resident and none of the bytes is bad, else None.
 
-        The view is good until the next checkpoint: whoever hands it out must have it copied before that.
+        The view is valid until the next checkpoint: the caller must copy it before that.
         """
         if self._bad and self._bad_in(offset, size):
             return None
@@ -111,11 +111,10 @@ class Ring:
         return self._span(first, slot, begin, size)
 
     async def read(self, cursor: Cursor, place: int, size: int, *, fresh: bool) -> Buffer:
-        """Return the bytes, waiting for what is not there yet; a checkpoint only when it has to wait.
+        """Return the bytes, waiting for absent blocks; a checkpoint only when it has to wait.
 
-        ``place`` is where on the consumer's way they begin; they don't go over the end of the image.
-        Cancelled: the request is taken out, nothing is left. Raises SourceBrokeError, SourceHungError,
-        ReaderGoneError or ClosingError.
+        The bytes begin at ``place`` and don't cross the end of the image. Cancelled: the request is removed.
+        Raises SourceBrokeError, SourceHungError, ReaderGoneError or ClosingError.
         """
         offset = place % self.size
         found = self.read_nowait(offset, size)
@@ -124,7 +123,7 @@ class Ring:
         if self._closing:
             raise ClosingError("the mount is being taken down")
         for block in self._bad_in(offset, size):
-            # What could not be read before this request came is tried again for it.
+            # Bytes that could not be read before this request are tried again for it.
             self.rules.drop_bad(block)
             del self._bad[block]
         first, last = self._block_of(place), self._block_of(place + size - 1)
@@ -140,7 +139,7 @@ class Ring:
                 self._work.set()
 
     async def _gather(self, request: Request, place: int, size: int) -> bytearray:
-        """Copy block by block, as they come: for a request over blocks that are never there together."""
+        """Copy block by block as they come, for a request whose blocks are never resident together."""
         gathered = bytearray(size)
         offset = place % self.size
         done = 0
@@ -149,7 +148,7 @@ class Ring:
             if at != before:
                 self.rules.advance(request, at)
                 if request.cursor.block == before:
-                    # What was copied is no longer needed, and must not hold those in front.
+                    # The copied block is no longer needed, and must not block the consumers in front.
                     self.move(request.cursor, place + done, sequential=request.cursor.sequential)
             await self._resident(request)
             part = min(size - done, self.block - (offset + done) % self.block)
@@ -159,12 +158,12 @@ class Ring:
             done += part
         return gathered
 
-    # Consumers that copy blocks out of the ring themselves: unrolled blocks in, slots out
+    # Grants, for consumers that copy blocks out of the ring themselves: unrolled blocks in, slots out
 
     def grant_nowait(self, cursor: Cursor, first: int, most: int) -> list[int]:
-        """Grant the blocks from ``first`` on that are resident and good, ``most`` at most: give their slots.
+        """Grant the resident, good blocks from ``first`` on, ``most`` at most, and return their slots.
 
-        They stay in their slots until ``took`` or ``revoke``.
+        They stay in their slots until ``release`` or ``revoke``.
         """
         slots: list[int] = []
         for unrolled in range(first, min(first + most, cursor.end)):
@@ -177,10 +176,10 @@ class Ring:
         return slots
 
     async def grant(self, cursor: Cursor, first: int, most: int, *, fresh: bool) -> list[int]:
-        """Do as grant_nowait, but wait until there is at least one; a checkpoint only when it has to wait.
+        """Do as ``grant_nowait``, but wait for at least one block; a checkpoint only when it has to wait.
 
-        For a consumer that has nothing in hand: what it waits for here, nobody waits for it meanwhile.
-        Cancelled: nothing is granted. Raises what ``read`` raises.
+        For a consumer that holds no grant: while it waits here, no other may be waiting for it. Cancelled:
+        nothing is granted. Raises what ``read`` raises.
         """
         if slots := self.grant_nowait(cursor, first, most):
             return slots
@@ -203,26 +202,26 @@ class Ring:
                 self._work.set()
 
     def release(self, cursor: Cursor, blocks: range) -> None:
-        """Take granted blocks back that their consumer has copied; the first of what it has in hand."""
+        """Take back granted blocks that the consumer has copied; they are the first of those it holds."""
         made_room = self.rules.release(blocks)
         if self.rules.move(cursor, blocks.stop, sequential=True, now=self.clock()) or made_room:
             self._work.set()
 
     def revoke(self, blocks: range) -> None:
-        """Take granted blocks back though they were not copied: their consumer has left, or is dormant.
+        """Take back granted blocks that were not copied: their consumer has left, or is dormant.
 
-        Whoever was held up may go on now, also when it was for another's sake.
+        This may unblock any other consumer.
         """
         self.rules.release(blocks)
         self._work.set()
 
     def place_at(self, cursor: Cursor, block: int) -> None:
-        """Set where a consumer with nothing in hand stands, an unrolled block; it is live from now on."""
+        """Move a consumer that holds no grant to an unrolled block; it is live from now on."""
         self.rules.move(cursor, block, sequential=True, now=self.clock())
         self._work.set()
 
     async def _resident(self, request: Request) -> None:
-        """Wait until the block that ``ask`` is at is in the ring, or it can't be."""
+        """Wait until the block at ``request.at`` is resident; raise the error if it fails."""
         while not self._is_resident(request):
             block, waiting = request.at % self.rules.blocks, Waiting(request, trio.Event())
             here = self._waiting.setdefault(block, [])
@@ -243,7 +242,7 @@ class Ring:
         return request.at % self.rules.blocks in self.rules.residency.slot_of
 
     def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:
-        """Return bytes of several blocks: as one view where the slots adjoin, else joined in a copy."""
+        """Return bytes of several blocks: one view if the slots adjoin, else a joined copy."""
         slots = self.rules.residency.slot_of
         parts: list[memoryview] = []
         adjoining = True
@@ -264,7 +263,7 @@ class Ring:
         return self.memory.view[start : start + size] if adjoining else b"".join(parts)
 
     def _take(self, offset: int, size: int) -> Buffer | None:
-        """Do as read_nowait, but raise SourceBrokeError when one of the bytes is bad."""
+        """Do as ``read_nowait``, but raise SourceBrokeError if one of the bytes is bad."""
         if self._bad and (blocks := self._bad_in(offset, size)):
             place = f"{offset} to before {offset + size}, in block {blocks[0]}"
             raise self._broke(place)
@@ -279,7 +278,7 @@ class Ring:
         return SourceBrokeError(f"the source can't be read from byte {place}{why}")
 
     def _bad_in(self, offset: int, size: int) -> list[int]:
-        """Return the resident blocks that have bad bytes among these."""
+        """Return the resident blocks that have bad bytes within this range."""
         found = []
         for block in range(offset // self.block, (offset + size - 1) // self.block + 1):
             begin = offset - block * self.block
@@ -293,7 +292,7 @@ class Ring:
     async def next_read(self) -> Read:
         """Wait for a decision to read; the slots are lent to the caller until ``filled``.
 
-        Cancelled: nothing is lent.
+        Cancelled: no slot is lent.
         """
         while True:
             self._work = trio.Event()
@@ -312,9 +311,9 @@ class Ring:
             await self._work.wait()
 
     def filled(self, read: Read, bad: Mapping[int, Sequence[tuple[int, int]]], error: str = "") -> None:
-        """Take back the slots of a finished read, filled.
+        """Take back the filled slots of a finished read.
 
-        ``bad`` has per block the byte ranges in it that can't be read; ``error`` is why, if known.
+        ``bad`` has per block the byte ranges in it that can't be read; ``error`` is the reason, if known.
         """
         assert self.reading_since is not None
         self.rules.filled(read, self.clock() - self.reading_since)
@@ -329,7 +328,7 @@ class Ring:
 
     @contextmanager
     def observed_by(self, observer: Observer) -> Iterator[None]:
-        """Have an observer follow the slots while the block runs."""
+        """Let an observer follow the slots while the ``with`` block runs."""
         self.add_observer(observer)
         try:
             yield
@@ -337,27 +336,27 @@ class Ring:
             self._observers = tuple(other for other in self._observers if other is not observer)
 
     def add_observer(self, observer: Observer) -> None:
-        """Have an observer follow the slots as long as the ring is used."""
+        """Let an observer follow the slots for as long as the ring is used."""
         self._observers = (*self._observers, observer)
 
-    # Those who watch over the waiting
+    # For the tasks that supervise waiting requests
 
     def waiting(self) -> list[Waiting]:
-        """Return the requests that wait now."""
+        """Return the parked requests."""
         return [waiting for here in self._waiting.values() for waiting in here]
 
     async def nobody_waits(self) -> None:
-        """Wait until no request waits; a checkpoint when one does. Cancelled: nothing is left."""
+        """Wait until no request is parked; a checkpoint if one is. Safe to cancel."""
         while self._waiting:
             self._all_answered = trio.Event()
             await self._all_answered.wait()
 
     def reader_gone(self, waiting: Waiting) -> None:
-        """Return a request back to a reader that has been told to die."""
+        """Fail the request of a reader that has a fatal signal pending."""
         self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
 
     def source_hangs(self, limit: float) -> None:
-        """Fail those who have waited ``limit`` seconds while the read under way is older than that."""
+        """Fail the requests parked for ``limit`` seconds, if the read under way is at least that old."""
         now = self.clock()
         if self.reading_since is None or now - self.reading_since < limit:
             return
@@ -366,7 +365,7 @@ class Ring:
                 self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:
-        """Let nobody wait any more: ClosingError for those who do and those who would."""
+        """Fail all parked requests with ClosingError, and all later ones that would have to wait."""
         self._closing = True
         for waiting in self.waiting():
             self._give_up(waiting, ClosingError("the mount is being taken down"))

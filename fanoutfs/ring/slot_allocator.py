@@ -1,10 +1,10 @@
-"""R1 and R2 applied: how far a run goes, and the slots for it. No I/O, no clock.
+"""R1 and R2 applied: the length of a run, and the slots for it. No I/O, no clock.
 
-A run is of what is wanted, up to a border of the look-ahead's granule. Where many share a small ring that may
-be a block or two, and each read has its price, as has each decision. So a run goes on to the border of a
-*whole* run, in slots that nobody needs: what is there will be needed by those that it is read for, and would
-be read next anyhow. Nothing goes for it that anybody needs. And it goes on only while all are together, for
-others may want those slots, and what was read ahead might go before it is used.
+A run consists of the blocks that the candidate wants, up to the look-ahead's ``run_boundary``. Where many
+readers share a small ring that may be a block or two, and each read and each decision has a cost. So a run is
+extended to the boundary of a *whole* run, in slots whose blocks no consumer needs: the position will need the
+added blocks, and they would be read next anyway. Only while all consumers are together: otherwise the others
+may want those slots, and the added blocks might be evicted before they are used.
 """
 
 import attrs
@@ -19,26 +19,26 @@ from fanoutfs.ring.residency import Residency
 
 @attrs.define(eq=False, kw_only=True)
 class SlotAllocator:
-    """Makes room, for one decision."""
+    """Frees and lends slots, for one decision."""
 
     cursors: Cursors
     residency: Residency
     ahead: LookAhead
     pace: Pace
     cheap_slots: int
-    """How many slots are taken into use whatever memory costs."""
+    """Slots that may be used whatever memory costs."""
     memory_is_expensive: bool
-    """Memory for a slot that was never used takes longer to get than to read a block again."""
+    """Getting memory for a new slot takes longer than reading a block again."""
     no_free_slot: bool = attrs.field(default=False, init=False)
-    """There was no slot at all to take: all are about to be given, or looked ahead for."""
+    """No slot could be freed: all are about to be given to a request, or in a look-ahead."""
 
     def take(
         self, candidate: ReadCandidate, most: int, *, forced: bool = False
     ) -> tuple[list[int], Position | None]:
-        """Lend slots for ``most`` blocks from the wanted one on; what must go for it has gone.
+        """Lend slots for up to ``most`` blocks from the candidate's on, evicting what has to go.
 
-        None at all: who it is for has to wait for the one that is given, or, when there is none, for a slot.
-        ``forced``: R3 has no say.
+        Return the slots, and the position that R3 makes the candidate wait for, if any. No slots and no
+        position: it has to wait for a slot. ``forced``: R3 does not apply.
         """
         first = candidate.block
         stop, border = self._ends(candidate, most, forced=forced)
@@ -70,7 +70,7 @@ class SlotAllocator:
         return slots, None
 
     def _ends(self, candidate: ReadCandidate, most: int, *, forced: bool) -> tuple[int, int]:
-        """Return where the run ends, and how far it goes on in slots that nobody needs."""
+        """Return the end of the run, and the end of its extension in slots that no consumer needs."""
         first, blocks, run_boundary = candidate.block, self.cursors.blocks, self.ahead.run_boundary
         stop = min(first + candidate.most, first + most, (first // run_boundary + 1) * run_boundary, blocks)
         stop = self.residency.first_resident(first, stop)
@@ -85,7 +85,7 @@ class SlotAllocator:
         return stop, self.residency.first_resident(first, border)
 
     def _give_up(self, count: int) -> None:
-        """Have blocks go, the first of those that may."""
+        """Evict the first ``count`` victims."""
         victims = self.pace.victims
         for victim in victims.first(count):
             victims.give_up()
@@ -93,7 +93,7 @@ class SlotAllocator:
                 self.cursors.may_want_again(victim.needed_by)
 
     def _saves(self, keep: int) -> bool:
-        """Give up a block that nobody needs in place of a slot that was never used, if there is one."""
+        """Evict a block that no consumer needs, if there is one and a new slot would cost more."""
         residency, victims = self.residency, self.pace.victims
         grown = self.cheap_slots <= residency.used < residency.slots
         if not self.memory_is_expensive or not grown or residency.free <= keep:
@@ -105,7 +105,7 @@ class SlotAllocator:
         return True
 
     def _harms(self, candidate: ReadCandidate, block: int, count: int) -> bool:
-        """Return whether a look-ahead block would be used later than a block that would go for it."""
+        """Return whether a look-ahead block would be used later than a block evicted for it."""
         if candidate.requested or candidate.position is None:
             return False
         use = (block - candidate.position.block) % self.cursors.blocks

@@ -1,10 +1,10 @@
-"""Where a reader is, told from its requests alone: reassembly, as TCP does it.
+"""A reader's position, derived from its requests alone: reassembly, as TCP does it.
 
 A reader's requests may overlap, come out of order (read-ahead, several threads, libaio) and be answered out
-of order. Its *position* is the end of what it has had without a gap since it last jumped; pieces beyond are
-kept until the gap closes. A request far from the position is a *jump*: the position moves there and the
-stream starts anew. A reader is *sequential* from its second adjoining read on, or from the first when that is
-at offset 0 or at the write head: until then nothing is known about where it goes.
+of order. Its *position* is the end of what it has received without a gap since its last jump; pieces beyond
+are kept until the gap closes. A request far from the position is a *jump*: the position moves there and the
+stream starts again. A reader is *sequential* from its second adjoining read on, or from the first if that is
+at offset 0 or at the write head; before that its next reads are unknown.
 
 Bytes throughout. No I/O, no clock.
 """
@@ -16,40 +16,40 @@ import attrs
 from fanoutfs.units import MIB
 
 AHEAD = 16 * MIB
-"""A request up to so far ahead of the position is still the same stream: eight requests of 2 MiB at once
-(qemu-img convert) fit."""
+"""A request at most this far ahead of the position belongs to the same stream: enough for eight requests of
+2 MiB at once (qemu-img convert)."""
 
 BEHIND = 8 * MIB
-"""A request up to so far behind is no jump back. Through the page cache a reader is up to two read-aheads of
-1 MiB behind its position, and the kernel asks again, for single pages, when it has lost one meanwhile (seen
-up to 2.1 MiB behind). Taken for a jump, that would cost the reader its place in the pack."""
+"""A request at most this far behind is not a jump. Through the page cache a reader is up to two read-aheads
+of 1 MiB behind its position, and the kernel requests single pages again after dropping them (seen up to
+2.1 MiB behind). Treated as a jump, that would cost the reader its place in the pack."""
 
 SEQUENTIAL_FROM = 2
-"""A reader counts from so many adjoining reads on."""
+"""The number of adjoining reads that make a reader sequential."""
 
 MOST_PIECES = 64
-"""More gaps than this are not one stream read by many threads, but a reader that skips."""
+"""With more gaps than this it is a reader that skips, not one stream read by many threads."""
 
 
 @attrs.define(eq=False)
 class Stream:
-    """One handle's requests, put in order."""
+    """One handle's requests, reassembled."""
 
     position: int = attrs.field(default=0, init=False)
     sequential: bool = attrs.field(default=False, init=False)
     begun: bool = attrs.field(default=False, init=False)
     since: int = attrs.field(default=0, init=False)
-    """Where it began, or last jumped to: all from there to the position was answered."""
+    """Where it began or last jumped to: everything from there to the position was answered."""
     straight: bool = attrs.field(default=False, init=False)
-    """It counts, and nothing was answered beyond the position: a read there just moves the position."""
+    """It is sequential with no answer beyond the position: a read there just moves the position."""
     _adjoining: int = attrs.field(default=0, init=False)
     _asked: int = attrs.field(default=0, init=False)
     _pieces: list[tuple[int, int]] = attrs.field(factory=list, init=False)
 
     def begin(self, offset: int, size: int, head: int = 0) -> bool:
-        """Register a request of ``size`` bytes at ``offset``; True when it is the first one, or a jump.
+        """Register a request of ``size`` bytes at ``offset``; return True if it is the first one, or a jump.
 
-        ``head``: where the producer's write head is.
+        ``head`` is the producer's write head, in bytes.
         """
         if self.begun and self.position - BEHIND <= offset <= self.position + AHEAD:
             if offset in (self.position, self._asked):
@@ -67,13 +67,13 @@ class Stream:
         return True
 
     def share(self, other: "Stream") -> None:
-        """Record what a stream through the same page cache was answered: this one need not ask for it."""
+        """Record the answers to a stream through the same page cache: this one need not request them."""
         self.took(other.since, other.position - other.since)
         for begin, end in other._pieces:  # noqa: SLF001 (of its own class)
             self.took(begin, end - begin)
 
     def took(self, offset: int, size: int) -> None:
-        """Register the answer to a request; the position moves over what is now without a gap."""
+        """Record the answer to a request; the position moves to the next gap."""
         end = offset + size
         if offset <= self.position:
             self.position = max(self.position, end)

@@ -31,6 +31,6 @@ class Counters:
         return self.bytes_read / self.seconds if self.seconds > 0 else 0.0
 
     @property
-    def memory_is_dear(self) -> bool:
-        """Say whether to make memory takes longer than to read as much of the source."""
+    def memory_is_expensive(self) -> bool:
+        """Whether allocating memory takes longer than reading as many bytes of the source."""
         return self.making * self.bytes_read > self.reading * self.made > 0
