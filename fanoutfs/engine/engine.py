@@ -146,6 +146,15 @@ class Engine:
             raise failed
 
     @contextlib.contextmanager
+    def exporting(self, shown: dict[str, str | int]) -> Iterator[None]:
+        """Show in the status that the image is exported over NBD, while the block runs."""
+        self.export = shown
+        try:
+            yield
+        finally:
+            self.export = None
+
+    @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep it alive while the block is run; whoever is the last to leave ends it."""
         self.users += 1

@@ -1,9 +1,9 @@
-"""Dropping the page cache behind readers, so that four readers don't push each other's read-ahead out.
+"""Drop the page cache behind readers, so that several readers do not evict each other's read-ahead.
 
 The notification (FUSE_NOTIFY_INVAL_INODE, linux/fuse.h) is 40 bytes written to the session's descriptor;
-pyfuse3's own call takes no range. Two rules keep it from a deadlock: it is sent from a worker thread, never
-the event loop's, for it waits for pages that only the loop can deliver; and it stays MARGIN behind, where no
-read-ahead is in flight. At most one is under way per handle.
+pyfuse3's own call takes no range. Two rules prevent a deadlock. A worker thread sends the notification, never
+the event loop, because it waits for pages that only the loop can deliver. And the range ends MARGIN behind
+the reader, where no read-ahead is in flight. Each handle has at most one notification under way.
 """
 
 import errno
@@ -20,10 +20,10 @@ from fanoutfs.units import MIB
 log = logging.getLogger(__name__)
 
 CHUNK = 4 * MIB
-"""How much is dropped at a time."""
+"""Bytes: the least that one notification drops."""
 
 MARGIN = 4 * MIB
-"""How far behind the position, which is itself up to two read-aheads of 1 MiB ahead of the reader."""
+"""Bytes behind the position, which is itself up to two read-aheads of 1 MiB ahead of the reader."""
 
 NOTIFY_INVAL_INODE = 2
 NOTIFICATION = struct.Struct("=IiQQqq")
@@ -32,18 +32,27 @@ NOTIFICATION = struct.Struct("=IiQQqq")
 
 @attrs.define(eq=False)
 class DropBehind:
-    """Sends the notifications; ``descriptor`` is the session's, None switches all of it off."""
+    """Sends the notifications while ``run`` is running."""
 
-    descriptor: int | None = None
-    nursery: trio.Nursery | None = None
+    _descriptor: int | None = attrs.field(default=None, init=False)
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+
+    async def run(self, descriptor: int) -> None:
+        """Send notifications through the session's descriptor until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._descriptor, self._nursery = descriptor, nursery
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._descriptor = self._nursery = None
 
     def passed(self, handle: ReaderHandle) -> None:
-        """Note that a cached reader has moved on; drops what it left behind when that is worth a call."""
-        if self.descriptor is None or self.nursery is None:
+        """Record that a cached reader has advanced; drop the pages behind it if they amount to CHUNK."""
+        if self._nursery is None:
             return
         stream = handle.consumer.stream
         if not stream.sequential or len(handle.sharing) > 1:
-            # What one reader has left behind another may find in the same cache.
+            # Another reader may still use the pages behind this one.
             handle.dropped = None
             return
         if handle.dropped is None or handle.dropped > stream.position:
@@ -51,7 +60,7 @@ class DropBehind:
         length = (stream.position - MARGIN - handle.dropped) // MIB * MIB
         if length >= CHUNK and not handle.dropping:
             handle.dropping = True
-            self.nursery.start_soon(self._drop, handle, handle.dropped, length)
+            self._nursery.start_soon(self._drop, handle, handle.dropped, length)
             handle.dropped += length
 
     async def _drop(self, handle: ReaderHandle, offset: int, length: int) -> None:
@@ -61,13 +70,13 @@ class DropBehind:
             handle.dropping = False
 
     def _notify(self, inode: int, offset: int, length: int) -> None:
-        descriptor = self.descriptor
+        descriptor = self._descriptor
         if descriptor is None:
             return
         message = NOTIFICATION.pack(NOTIFICATION.size, NOTIFY_INVAL_INODE, 0, inode, offset, length)
         try:
             os.write(descriptor, message)
         except OSError as error:
-            # ENOENT: the inode was forgotten meanwhile, and its pages with it. Else the mount is ending.
+            # ENOENT: the kernel has forgotten the inode, with its pages. Other errors: the mount is ending.
             if error.errno != errno.ENOENT:
-                log.info("the page cache behind a reader stays: %s", error)
+                log.info("the page cache behind a reader was not dropped: %s", error)

@@ -1,9 +1,9 @@
-"""The life of a mount, from init to unmounted: the tasks that serve it, and how it ends.
+"""The life of a mount, from init to unmount: the tasks that serve it, and how it ends.
 
 It ends in one of three ways. *Unmounted* from outside: the kernel ends the session and the mount is gone.
-*Told to*: opens are refused, and when the ring has been shut the session is ended and unmounted. *Broken*:
-the session ended though nobody asked for it, which is an error. ``pyfuse3.close`` is called exactly once
-for each ``pyfuse3.init``; a second call, or ``terminate`` after it, is a crash of the process.
+*Requested*: opens are refused, and after the ring has been shut the session is ended and unmounted. *Broken*:
+the session ended without a request, which is an error. ``pyfuse3.close`` is called exactly once for each
+``pyfuse3.init``: a second call, or ``terminate`` after it, crashes the process.
 """
 
 import logging
@@ -28,12 +28,12 @@ from fanoutfs.system.mountinfo import detach, mount_at
 log = logging.getLogger(__name__)
 
 MIN_TASKS, MAX_TASKS = 16, 100_000
-"""pyfuse3's own limit of 99 tasks would let 99 parked reads keep out everything, RELEASE included."""
+"""With pyfuse3's default limit of 99 tasks, 99 waiting reads would block all other requests, even RELEASE."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Session:
-    """One mount being served; a process has one at a time."""
+    """A mount that this process serves; it serves one at a time."""
 
     ring: Ring
     source: str
@@ -55,8 +55,8 @@ class Session:
     async def serve(self, ready: Callable[[], Awaitable[None]]) -> None:
         """Mount, serve, and unmount; ``ready`` is awaited once the mount can answer.
 
-        Raises UnusableError when it can't be mounted, does not answer, or ends unasked. Nothing is left
-        mounted then, nor when this is cancelled.
+        Raise UnusableError if it can't be mounted, does not answer, or ends without a request. Nothing stays
+        mounted then, nor after a cancellation.
         """
         options = mount_options(self.settings, self.source)
         failed: UnusableError | None = None
@@ -70,46 +70,47 @@ class Session:
             kernel.never_block(descriptor)
             kernel.read_without_waiting(descriptor)
             async with trio.open_nursery() as nursery:
-                self.drop_behind.nursery = nursery
                 nursery.start_soon(Reaper(self.ring, self.filesystem).run)
                 nursery.start_soon(self._main, nursery)
                 try:
-                    await self._tune(descriptor)
+                    await self._tune()
+                    nursery.start_soon(self.drop_behind.run, descriptor)
                     await ready()
                 except UnusableError as error:
                     failed = error
                     nursery.cancel_scope.cancel()
         finally:
             self._serving = False
-            self.drop_behind.descriptor = None
-            unasked = not self.told_to_end and failed is None and mount_at(self.point) is not None
+            unrequested = not self.told_to_end and failed is None and mount_at(self.point) is not None
             pyfuse3.close(unmount=True)
             for number in list(self.filesystem.handles):
-                # The kernel sends no RELEASE for those that were open at the end; the ring may live on.
+                # The kernel sends no RELEASE for handles that are open at the end, and the ring may live on.
                 self.filesystem.close_handle(number)
             if mount_at(self.point) is not None:
-                # A connection aborted through fusectl is not unmounted by close().
+                # close() does not unmount a connection that was aborted through fusectl.
                 detach(self.point, lazy=True)
             self.ended.set()
         if failed is not None:
             raise failed
-        if unasked:
-            raise UnusableError(f"the kernel ended the mount on {self.point} unasked; was it aborted?")
+        if unrequested:
+            raise UnusableError(
+                f"the kernel ended the mount on {self.point}; was it aborted through fusectl?"
+            )
         log.info("%s is unmounted", self.point)
 
     def refuse_opens(self) -> None:
-        """Let nobody come any more: the mount is about to be ended."""
+        """Refuse further opens: the mount is about to end."""
         self.told_to_end = True
         self.filesystem.closing = True
 
     def end(self) -> None:
-        """End the session; no read may wait in the ring any more."""
+        """End the session. The caller has made sure that no read waits in the ring."""
         self.told_to_end = True
         if self._serving:
             pyfuse3.terminate()
 
-    async def _tune(self, descriptor: int) -> None:
-        """Tune the kernel's side; after INIT, whose reply sets the read-ahead to what libfuse was offered."""
+    async def _tune(self) -> None:
+        """Tune the kernel's side, after INIT: its reply resets the read-ahead."""
         await self.filesystem.initialised.wait()
         mount = mount_at(self.point)
         if mount is None:
@@ -118,7 +119,6 @@ class Session:
             self.filesystem.cached_limit = kernel.CACHED_WHERE_UNTUNED
         kernel.raise_read_ahead(mount.major, mount.minor)
         kernel.warn_of_timeouts()
-        self.drop_behind.descriptor = descriptor
 
     async def _main(self, nursery: trio.Nursery) -> None:
         await pyfuse3.main(min_tasks=MIN_TASKS, max_tasks=MAX_TASKS)
@@ -126,7 +126,7 @@ class Session:
 
 
 def _why_not(point: Path, options: set[str]) -> str:
-    """Guess why libfuse could not mount: it gives no reason but on stderr."""
+    """Return the likely reason that libfuse could not mount: libfuse reports it only on stderr."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse can't be opened; load the module with: modprobe fuse"
     if "allow_other" in options and os.getuid() != 0:

@@ -30,16 +30,15 @@ async def export(opened: BoundExport, engine: Engine) -> None:
             begin=str(engine.session.point / ".fanoutfs" / "direct"),
             description=DESCRIBED + (source.origin or source.identity),
         )
-        engine.export = opened.shown
         log.info("the image is exported at %s over NBD, TLS: %s", opened.settings, opened.settings.tls)
         if (said := opened.settings.open_to_all) is not None:
             log.info("%s", said)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_hear, line, nursery.cancel_scope)
-            nursery.start_soon(_end_with, engine.session.ended, nursery.cancel_scope)
-            nursery.start_soon(_end_with, engine.told_to_end, nursery.cancel_scope)
+        with engine.exporting(opened.shown):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_hear, line, nursery.cancel_scope)
+                nursery.start_soon(_end_with, engine.session.ended, nursery.cancel_scope)
+                nursery.start_soon(_end_with, engine.told_to_end, nursery.cancel_scope)
     finally:
-        engine.export = None
         with trio.CancelScope(shield=True):
             await _end(line)
 

@@ -1,8 +1,11 @@
 """Dropping the page cache behind readers: what is sent to the kernel, when, and for whom."""
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
+import trio.testing
 
 from fanoutfs.fuse.drop_behind import CHUNK, MARGIN, NOTIFICATION, DropBehind
 from fanoutfs.fuse.files import ReaderHandle
@@ -21,14 +24,26 @@ def make_handle() -> ReaderHandle:
     return ReaderHandle(Reader(ring, 1, 0, "test"), 77, cached=True)
 
 
+@asynccontextmanager
+async def dropping(descriptor: int) -> AsyncIterator[DropBehind]:
+    drop_behind = DropBehind()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drop_behind.run, descriptor)
+        await trio.testing.wait_all_tasks_blocked()
+        yield drop_behind
+        nursery.cancel_scope.cancel()
+
+
 async def sent(handle: ReaderHandle, reads: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Let a reader read, and give the (offset, length) pairs that the kernel is told to drop."""
     told, descriptor = os.pipe()
     for offset, size in reads:
         handle.consumer.stream.begin(offset, size)
         handle.consumer.stream.took(offset, size)
-        async with trio.open_nursery() as nursery:
-            DropBehind(descriptor, nursery).passed(handle)
+        async with dropping(descriptor) as drop_behind:
+            drop_behind.passed(handle)
+            while handle.dropping:
+                await trio.lowlevel.checkpoint()
     os.close(descriptor)
     messages = os.read(told, 65536)
     os.close(told)
@@ -71,8 +86,8 @@ async def test_at_most_one_drop_per_handle_is_under_way() -> None:
     handle.dropped, handle.dropping = 0, True
     handle.consumer.stream.begin(0, 100 * MIB)
     handle.consumer.stream.took(0, 100 * MIB)
-    async with trio.open_nursery() as nursery:
-        DropBehind(1 << 20, nursery).passed(handle)
+    async with dropping(1 << 20) as drop_behind:
+        drop_behind.passed(handle)
     assert handle.dropped == 0
 
     handle.dropping = False

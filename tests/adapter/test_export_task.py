@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from fanoutfs.engine.engine import Engine
 from fanoutfs.nbd.bind_export import BoundExport
 from fanoutfs.nbd.export_task import export
 from fanoutfs.settings import ExportSettings
@@ -26,7 +28,9 @@ def make_engine() -> Any:
     session = SimpleNamespace(point=Path("/mnt"), ended=trio.Event())
     source = SimpleNamespace(identity="disk-8:16", origin=None)
     events = {"mounted": trio.Event(), "told_to_end": trio.Event()}
-    return SimpleNamespace(session=session, source=source, export=None, **events)
+    engine: Any = SimpleNamespace(session=session, source=source, export=None, **events)
+    engine.exporting = partial(Engine.exporting, engine)
+    return engine
 
 
 @attrs.define(eq=False)
