@@ -34,7 +34,7 @@ def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[
     if tls_ca is not None and not address.tls:
         raise UsageError(f"--tls-ca is for https, and {word} is not; write https://, or leave it away")
     # Only who asks another computer needs what that needs.
-    from fanoutfs.remote.client import ServiceClient  # noqa: PLC0415
+    from fanoutfs.remote.service_client import ServiceClient  # noqa: PLC0415
 
     return ServiceClient.of(address, token_file, tls_ca).status
 

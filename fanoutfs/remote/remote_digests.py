@@ -15,7 +15,7 @@ import trio
 
 from fanoutfs.digests.digest_table import MOST_BLOCKS, DigestTable, parse_line
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
-from fanoutfs.remote.client import CONNECT_SECONDS, ServiceClient
+from fanoutfs.remote.service_client import CONNECT_SECONDS, ServiceClient
 from fanoutfs.units import format_seconds
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import attrs
 from fanoutfs.source.contract import Source
 
 
-class DigestStream(Protocol):
+class RemoteDigestStream(Protocol):
     """The digests that a remote producer has made; a ``DigestSource`` that has to be run."""
 
     async def run(self) -> None:
@@ -29,7 +29,7 @@ class RemoteInfo:
     """Bytes of its blocks. Ours must have the same size, for digests are of whole blocks."""
     head: Callable[[], int]
     """Ask for the position of its write head, in bytes. Blocks; raises FanoutError if there is no answer."""
-    digests: DigestStream
+    digests: RemoteDigestStream
     """What a verified copy is compared with."""
 
 

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from fanoutfs.digests.slot_cache import SlotDigests
-from fanoutfs.remote.remote_info import DigestStream
+from fanoutfs.remote.remote_info import RemoteDigestStream
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring
@@ -29,7 +29,7 @@ class _EndOfRead(Observer):
 class RemoteVerification:
     """The digests of one engine's remote source; the stream is opened for the first copy that verifies."""
 
-    _stream: DigestStream
+    _stream: RemoteDigestStream
     _ring: Ring
     _slots: SlotDigests
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)

@@ -7,11 +7,11 @@ import attrs
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.address import ServiceAddress
 from fanoutfs.remote.announcement import Announcement
-from fanoutfs.remote.client import ServiceClient
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_digests import RemoteDigests
 from fanoutfs.remote.remote_info import OpenSource, RemoteInfo
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.service_client import ServiceClient
 
 
 @attrs.frozen

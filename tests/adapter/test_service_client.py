@@ -16,10 +16,10 @@ import trio
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
-from fanoutfs.remote import client as service_module
+from fanoutfs.remote import service_client as service_module
 from fanoutfs.remote.address import ServiceAddress
-from fanoutfs.remote.client import ServiceClient
 from fanoutfs.remote.remote_digests import RemoteDigests
+from fanoutfs.remote.service_client import ServiceClient
 from fanoutfs.units import PAGE
 from tests.adapter.service import SHOWN, TOKEN, serving
 from tests.documents import document, reader

@@ -12,8 +12,8 @@ from trio.testing import MockClock
 
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
 from fanoutfs.remote.address import ServiceAddress
-from fanoutfs.remote.client import ServiceClient
 from fanoutfs.remote.remote_digests import SILENT_SECONDS, RemoteDigests
+from fanoutfs.remote.service_client import ServiceClient
 
 BLOCKS = 10
 IMAGE = b"image 9500 1000 disk-8:16\n"
