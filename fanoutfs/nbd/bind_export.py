@@ -1,4 +1,4 @@
-"""Before the mount: the address is taken, keys and certificates are read, nbdkit is tried, its keeper forked.
+"""Before the mount: bind the address, read keys and certificates, try nbdkit, fork its supervisor.
 
 All that can be wrong with them is an error of the command, with nothing mounted.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.nbd.export_supervisor import keep
+from fanoutfs.nbd.export_supervisor import supervise
 from fanoutfs.nbd.nbdkit import NAME, TlsOptions, trial
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.settings import ExportSettings
@@ -33,7 +33,7 @@ IDLE_SECONDS, PROBE_SECONDS, PROBES = 60, 15, 4
 class BoundExport:
     """An export whose clients can knock, and are not let in yet."""
 
-    keeper: Supervisor
+    supervisor: Supervisor
     settings: ExportSettings
 
     @property
@@ -43,16 +43,16 @@ class BoundExport:
         return {"host": settings.host, "port": settings.port, "name": NAME, "tls": settings.tls}
 
     def fileno(self) -> int:
-        """Give the descriptor of the line to its keeper."""
-        return self.keeper.fileno()
+        """Give the descriptor of the pipe to its supervisor."""
+        return self.supervisor.fileno()
 
     def close(self) -> None:
-        """Hang up, in this process; the keeper ends with the last that does."""
-        self.keeper.close()
+        """Hang up, in this process; the supervisor ends with the last that does."""
+        self.supervisor.close()
 
 
 def bind_export(settings: ExportSettings) -> BoundExport:
-    """Listen, and have a keeper for nbdkit; raises UnusableError."""
+    """Listen, and have a supervisor for nbdkit; raises UnusableError."""
     if settings.token_file is not None:
         read_token(settings.token_file)
     with contextlib.ExitStack() as unless_kept:
@@ -61,7 +61,7 @@ def bind_export(settings: ExportSettings) -> BoundExport:
         listening, _ = listen("--export", settings.host, settings.port)
         with listening:
             _notice_who_has_gone(listening)
-            work = partial(keep, listening=listening.fileno(), secured=secured)
+            work = partial(supervise, listening=listening.fileno(), secured=secured)
             opened = BoundExport(Supervisor.fork(work, listening.fileno()), settings)
         unless_kept.pop_all()
     return opened

@@ -1,7 +1,7 @@
-"""What the keeper of an export does: nbdkit runs as long as the mount does, started again when it ends.
+"""What the supervisor of an export does: nbdkit runs as long as the mount does, started again when it ends.
 
-The listening socket is the keeper's all the time: who knocks while there is no nbdkit waits in the queue.
-Heard on the line: ``begin`` with the image's path and its ``description``, then ``end``, or that nobody holds
+The listening socket is the supervisor's all the time: who knocks while there is no nbdkit waits in the queue.
+Heard on the pipe: ``begin`` with the image's path and its ``description``, then ``end``, or that nobody holds
 its other end.
 Said: ``ended``, each time that nbdkit has, with how that was, and in how many seconds it comes ``again``.
 """
@@ -24,38 +24,38 @@ END_SECONDS = 1.0
 """nbdkit is given so long to end; it has nothing to lose, and waits for clients that take nothing."""
 
 
-def keep(line: MessagePipe, *, listening: int, secured: TlsOptions) -> None:
-    """Work of a keeper: nbdkit serves the image on a socket that listens, until told to end or hung up on."""
-    if line.fileno() == FIRST:
-        line.move()
+def supervise(pipe: MessagePipe, *, listening: int, secured: TlsOptions) -> None:
+    """Supervise nbdkit, which serves the image on a listening socket, until "end" or a closed pipe."""
+    if pipe.fileno() == FIRST:
+        pipe.move()
     # Here, not in nbdkit's process: there the place may be taken by what its start needs.
     os.dup2(listening, FIRST)
     if listening != FIRST:
         os.close(listening)
     try:
-        message = line.receive()
+        message = pipe.receive()
         if "begin" in message:
-            _supervise(line, serving(Path(message["begin"]), secured, message["description"]))
+            _supervise(pipe, serving(Path(message["begin"]), secured, message["description"]))
     finally:
         os.close(FIRST)
         if secured.certificates is not None:
             shutil.rmtree(secured.certificates, ignore_errors=True)
 
 
-def _supervise(line: MessagePipe, words: list[str]) -> None:
+def _supervise(pipe: MessagePipe, words: list[str]) -> None:
     back_off = BackOff()
     while True:
         began = time.monotonic()
-        said = _run(line, words)
+        said = _run(pipe, words)
         if said is None:
             return
         again = back_off.after(time.monotonic() - began)
-        line.send(ended=said, again=again)
-        if select.select([line], [], [], again)[0]:
+        pipe.send(ended=said, again=again)
+        if select.select([pipe], [], [], again)[0]:
             return
 
 
-def _run(line: MessagePipe, words: list[str]) -> str | None:
+def _run(pipe: MessagePipe, words: list[str]) -> str | None:
     """Run nbdkit until it ends, and give how that was; None when it was told to."""
     try:
         program = Child.start(words, kept=(FIRST,), first=_hand_over)
@@ -63,7 +63,7 @@ def _run(line: MessagePipe, words: list[str]) -> str | None:
         return str(error)
     try:
         while program.ended is None:
-            if program.wait(line.fileno()):
+            if program.wait(pipe.fileno()):
                 return None
         return f"{_end_of(program.ended)}: {program.said[-1] if program.said else 'it said nothing'}"
     finally:

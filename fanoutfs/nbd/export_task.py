@@ -1,4 +1,4 @@
-"""The export as a task beside an engine: nbdkit's keeper is told when there is a mount, and when no more."""
+"""The export as an engine's background task: tell nbdkit's supervisor when the mount begins and ends."""
 
 import logging
 
@@ -12,7 +12,7 @@ from fanoutfs.system.pipe import MessagePipe
 log = logging.getLogger(__name__)
 
 END_SECONDS = 5.0
-"""The keeper is given so long to end its nbdkit and itself."""
+"""The supervisor is given so long to end its nbdkit and itself."""
 
 
 async def export(opened: BoundExport, engine: Engine) -> None:
@@ -20,13 +20,13 @@ async def export(opened: BoundExport, engine: Engine) -> None:
 
     Cancelled it ends the export, too; it returns once the address is free.
     """
-    line = opened.keeper.line
+    pipe = opened.supervisor.pipe
     try:
         await engine.mounted.wait()
         if engine.session is None:
             return
         source = engine.source
-        line.send(
+        pipe.send(
             begin=str(engine.session.point / ".fanoutfs" / "direct"),
             description=DESCRIBED + (source.origin or source.identity),
         )
@@ -35,27 +35,29 @@ async def export(opened: BoundExport, engine: Engine) -> None:
             log.info("%s", said)
         with engine.exporting(opened.shown):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_hear, line, nursery.cancel_scope)
+                nursery.start_soon(_hear, pipe, nursery.cancel_scope)
                 nursery.start_soon(_end_with, engine.session.ended, nursery.cancel_scope)
                 nursery.start_soon(_end_with, engine.told_to_end, nursery.cancel_scope)
     finally:
         with trio.CancelScope(shield=True):
-            await _end(line)
+            await _end(pipe)
 
 
-async def _hear(line: MessagePipe, all_of_it: trio.CancelScope) -> None:
-    """Log what the keeper says."""
-    while message := await _hear_next(line):
+async def _hear(pipe: MessagePipe, all_of_it: trio.CancelScope) -> None:
+    """Log what the supervisor says."""
+    while message := await _hear_next(pipe):
         if "error" in message:
             break
         log.warning("nbdkit has ended (%s); it begins again in %g s", message["ended"], message["again"])
-    log.warning("nobody can read over NBD any more: %s", message.get("error", "nbdkit's keeper has ended"))
+    log.warning(
+        "nobody can read over NBD any more: %s", message.get("error", "nbdkit's supervisor has ended")
+    )
     all_of_it.cancel()
 
 
-async def _hear_next(line: MessagePipe) -> dict[str, object]:
-    await trio.lowlevel.wait_readable(line.fileno())
-    return line.receive(0)
+async def _hear_next(pipe: MessagePipe) -> dict[str, object]:
+    await trio.lowlevel.wait_readable(pipe.fileno())
+    return pipe.receive(0)
 
 
 async def _end_with(ended: trio.Event, all_of_it: trio.CancelScope) -> None:
@@ -63,11 +65,11 @@ async def _end_with(ended: trio.Event, all_of_it: trio.CancelScope) -> None:
     all_of_it.cancel()
 
 
-async def _end(line: MessagePipe) -> None:
-    """Tell the keeper to end, and wait until it has."""
-    line.send(end=True)
+async def _end(pipe: MessagePipe) -> None:
+    """Tell the supervisor to end, and wait until it has."""
+    pipe.send(end=True)
     with trio.move_on_after(END_SECONDS) as waiting:
-        while await _hear_next(line):
+        while await _hear_next(pipe):
             pass
     if waiting.cancelled_caught:
-        log.warning("nbdkit's keeper has not ended within %g seconds; leaving it", END_SECONDS)
+        log.warning("nbdkit's supervisor has not ended within %g seconds; leaving it", END_SECONDS)

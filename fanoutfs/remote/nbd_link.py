@@ -1,11 +1,11 @@
-"""The link to an export on another computer: an nbdfuse mount, kept up by a keeper process.
+"""The link to an export on another computer: an nbdfuse mount, kept up by a supervisor process.
 
 libnbd's nbdfuse shows an NBD export as a file, which is then read like any other; no NBD is spoken here. It
-does not connect again when its connection breaks: whoever reads asks the keeper for a new one
+does not connect again when its connection breaks: whoever reads asks the supervisor for a new one
 (``exported.py``). TLS with a key or a certificate of one's own is more than nbdfuse takes; then nbdkit's nbd
 plugin stands between.
 
-Each connection is mounted in a folder of its own, in a folder of the keeper's: the file of an old one may be
+Each connection is mounted in its own folder, in a folder of the supervisor's: the file of an old one may be
 open still when the next is there.
 """
 
@@ -73,7 +73,7 @@ def describing(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> 
 
 @attrs.define(eq=False)
 class LinkSupervisor:
-    """What the keeper of a link does: the work of ``Keeper.fork``."""
+    """What the supervisor of a link does: the work of ``Supervisor.fork``."""
 
     address: ExportAddress
     keys: RemoteKeys
@@ -216,7 +216,7 @@ def take_off(point: Path) -> None:
 
 
 def tidy(runtime: Path) -> None:
-    """Remove what links have left behind whose keepers were killed."""
+    """Remove what links have left behind whose supervisors were killed."""
     for folder in runtime.glob("link-*-*"):
         try:
             os.kill(int(folder.name.split("-")[1]), 0)
@@ -226,5 +226,5 @@ def tidy(runtime: Path) -> None:
                     take_off(point)
             shutil.rmtree(folder)
         except (ValueError, FanoutError, OSError):
-            # Another's, or still in use; or another keeper tidies up, too.
+            # Another's, or still in use; or another supervisor tidies up, too.
             continue

@@ -68,14 +68,14 @@ class ExportedSource:
     UnusableError when it can't be asked. None: it has none."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
-    _keeper: Supervisor
+    _supervisor: Supervisor
     _file: PositionedSource | None
     _seen: tuple[int, bytes] | None = attrs.field(default=None, init=False)
     """A page of it, and at what byte that is."""
     _good: int = attrs.field(default=0, init=False)
     """A place that could be read; what lies there may still be in the ring over there."""
     _reader: int | None = attrs.field(default=None, init=False)
-    """The process that the keeper knows as the one that reads."""
+    """The process that the supervisor knows as the one that reads."""
     _changed: str | None = attrs.field(default=None, init=False)
     _away: bool = attrs.field(default=False, init=False)
     """The last read was given up."""
@@ -95,15 +95,15 @@ class ExportedSource:
 
         ``path``: what the user has named, if not this address; ``size``: what it has to be.
         """
-        keeper = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=ask is None))
+        supervisor = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=ask is None))
         try:
-            file, description = _connect(keeper, path or address.text)
+            file, description = _connect(supervisor, path or address.text)
         except BaseException:
-            keeper.close()
+            supervisor.close()
             raise
         if size is not None and size != file.size:
             file.close()
-            keeper.close()
+            supervisor.close()
             raise SourceChangedError(
                 f"the export {address.text} has {file.size} bytes, its service says {size}; "
                 "something else answers there"
@@ -115,7 +115,7 @@ class ExportedSource:
             size=file.size,
             description=description,
             ask=ask,
-            keeper=keeper,
+            supervisor=supervisor,
             file=file,
         )
 
@@ -125,7 +125,7 @@ class ExportedSource:
             raise LostError(errno.EIO, self._changed)
         if self._reader != os.getpid():
             self._reader = os.getpid()
-            self._keeper.line.send(reader=self._reader)
+            self._supervisor.pipe.send(reader=self._reader)
         lost_at, pause, piece = None, FIRST_PAUSE, length
         while True:
             began = time.monotonic()
@@ -185,7 +185,7 @@ class ExportedSource:
     ) -> None:
         """Read, or have the connection cut when nothing comes."""
         # It must not be waited for in this thread, which may hang in the read.
-        hangs = threading.Timer(self.hang_seconds, self._keeper.line.send, kwargs={"cut": True})
+        hangs = threading.Timer(self.hang_seconds, self._supervisor.pipe.send, kwargs={"cut": True})
         hangs.daemon = True
         hangs.start()
         try:
@@ -204,7 +204,7 @@ class ExportedSource:
         return True
 
     def _connect_again(self) -> PositionedSource:
-        file, description = _connect(self._keeper, self.path)
+        file, description = _connect(self._supervisor, self.path)
         try:
             self._compare(file, description)
             if self.ask is not None:
@@ -234,22 +234,22 @@ class ExportedSource:
             self._file = None
 
     def descriptors(self) -> tuple[int, ...]:
-        """Give the line to the keeper, and the file."""
-        return (self._keeper.fileno(), *(() if self._file is None else self._file.descriptors()))
+        """Give the line to the supervisor, and the file."""
+        return (self._supervisor.fileno(), *(() if self._file is None else self._file.descriptors()))
 
     def close(self) -> None:
         """Leave the link; it ends with the last process that does."""
         self._hang_up()
-        self._keeper.close()
+        self._supervisor.close()
 
 
-def _connect(keeper: Supervisor, path: str) -> tuple[PositionedSource, str]:
-    """Have the keeper connect; gives what the export says of itself, too. Raises UnusableError."""
-    keeper.line.send(connect=True)
-    answer = keeper.line.receive(CONNECT_SECONDS + 10)
+def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
+    """Have the supervisor connect; gives what the export says of itself, too. Raises UnusableError."""
+    supervisor.pipe.send(connect=True)
+    answer = supervisor.pipe.receive(CONNECT_SECONDS + 10)
     if "path" not in answer:
         raise UnusableError(
-            f"the source {path} can't be reached: {answer.get('error', 'its keeper has ended')}"
+            f"the source {path} can't be reached: {answer.get('error', 'its supervisor has ended')}"
         )
     return PositionedSource.open(answer["path"], or_buffered=False), answer["description"]
 

@@ -1,4 +1,4 @@
-"""A program that a keeper runs: started, heard, ended."""
+"""A program that a supervisor runs: start it, read its stderr, end it."""
 
 import contextlib
 import os
@@ -16,25 +16,24 @@ from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.fork import die_with_parent
 
 LAST_LINES = 5
-"""Of what it said, so many lines are kept."""
+"""How many of the last lines of stderr are kept."""
 
 LONGEST_LINE = 4096
-"""Bytes; of a longer one the end is kept."""
+"""Bytes; only the end of a longer line is kept."""
 
 END_SECONDS = 3.0
-"""It is given so long to end when it is asked to; then it is killed."""
+"""How long the program may take to end after SIGTERM; then it is killed."""
 
 
 @attrs.define(eq=False)
 class Child:
-    """A program under a keeper. What it writes to stderr is kept; it ends, by SIGTERM, with its keeper."""
+    """A supervisor's program. The last lines of its stderr are kept; SIGTERM ends it with its supervisor."""
 
     process: subprocess.Popen[bytes]
     said: deque[str] = attrs.field(factory=lambda: deque(maxlen=LAST_LINES), init=False)
-    """Its last lines."""
+    """The last lines that it wrote to stderr."""
     _begun: bytes = attrs.field(default=b"", init=False)
-    _mute: bool = attrs.field(default=False, init=False)
-    """It has closed its stderr."""
+    _stderr_closed: bool = attrs.field(default=False, init=False)
     _pidfd: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -45,9 +44,9 @@ class Child:
     def start(
         cls, words: Sequence[str], *, kept: tuple[int, ...] = (), first: Callable[[], object] = int
     ) -> Self:
-        """Start it; ``first`` is called in its process before it begins, ``kept`` stay open there.
+        """Start a program. Its process calls ``first`` before exec, and inherits the descriptors ``kept``.
 
-        Raises UnusableError when it is not installed, or can't be started.
+        Raise UnusableError if it is not installed or can't be started.
         """
         before = partial(_become, os.getpid(), first)
         try:
@@ -58,7 +57,7 @@ class Child:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=kept,
-                    # A keeper has one thread.
+                    # A supervisor has one thread.
                     preexec_fn=before,  # noqa: PLW1509
                 )
             )
@@ -70,13 +69,13 @@ class Child:
             raise UnusableError(f"{words[0]} can't be started: {reason(error)}") from error
 
     def wait(self, *others: int, seconds: float | None = None) -> list[int]:
-        """Wait until it says something, ends, or one of these descriptors is readable; gives those that are.
+        """Wait until it writes to stderr, ends, or one of ``others`` is readable; return those that are.
 
-        What it says is in ``said`` then. ``seconds`` is the most that it waits.
+        What it wrote is in ``said`` then. ``seconds`` is the longest wait.
         """
-        heard = [] if self._mute else [self._stderr]
-        ready, _, _ = select.select([*heard, self._pidfd, *others], [], [], seconds)
-        self._listen()
+        stderr = [] if self._stderr_closed else [self._stderr]
+        ready, _, _ = select.select([*stderr, self._pidfd, *others], [], [], seconds)
+        self._read_stderr()
         return [other for other in others if other in ready]
 
     @property
@@ -84,13 +83,13 @@ class Child:
         """Its exit code, or minus the signal that killed it; None while it runs."""
         code = self.process.poll()
         if code is not None:
-            self._listen()
+            self._read_stderr()
         return code
 
     def end(self, seconds: float = END_SECONDS) -> None:
-        """End it, and return once it has; ``seconds`` is how long it is given when it is asked to.
+        """End the program and wait until it has ended; ``seconds`` is the time between SIGTERM and SIGKILL.
 
-        What it said last is in ``said`` then. To end it once more does nothing.
+        Its last lines are in ``said`` then. A second call does nothing.
         """
         assert self.process.stderr is not None
         if self.process.stderr.closed:
@@ -101,18 +100,18 @@ class Child:
                 self.process.wait(seconds)
             self.process.kill()
             self.process.wait()
-        self._listen()
+        self._read_stderr()
         os.close(self._pidfd)
         self.process.stderr.close()
 
-    def _listen(self) -> None:
-        """Take what it has said."""
+    def _read_stderr(self) -> None:
+        """Read what it has written to stderr."""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._stderr, 65536):
                 *lines, begun = (self._begun + piece).split(b"\n")
                 self._begun = begun[-LONGEST_LINE:]
                 self._keep(*lines)
-            self._mute = True
+            self._stderr_closed = True
             self._keep(self._begun)
             self._begun = b""
 
@@ -125,6 +124,6 @@ class Child:
         return self.process.stderr.fileno()
 
 
-def _become(keeper: int, first: Callable[[], object]) -> None:
-    die_with_parent(keeper, signal.SIGTERM)
+def _become(supervisor: int, first: Callable[[], object]) -> None:
+    die_with_parent(supervisor, signal.SIGTERM)
     first()

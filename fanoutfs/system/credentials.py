@@ -1,4 +1,4 @@
-"""What lets others in: tokens, keys, certificates. Who else can read a token or a key is let in, too."""
+"""Tokens, keys and certificates. A file with a token or keys must be readable by its owner only."""
 
 import os
 import re
@@ -12,16 +12,16 @@ SHORTEST_TOKEN = 16
 LONGEST_TOKEN = 1024
 
 SHORTEST_KEY = 16
-"""Bytes of a shared key."""
+"""Bytes of a pre-shared key."""
 
 LONGEST_KEYS = 65536
-"""Bytes of the file of shared keys."""
+"""Bytes of the file of pre-shared keys."""
 
 _KEY = re.compile(rb"([^:\s]+):((?:[0-9A-Fa-f]{2})+)")
 
 
 def read_token(path: Path) -> str:
-    """Read the token from its file; raises UnusableError when others could, too, or it is no token."""
+    """Return the token in a file. Raise UnusableError if others can read it or it is invalid."""
     token = _read_private("token file", path, LONGEST_TOKEN + 2).strip()
     if not all(0x21 <= letter <= 0x7E for letter in token):  # noqa: PLR2004 (ASCII's letters)
         raise UnusableError(f"the token file {path} holds more than one line of ASCII letters without spaces")
@@ -34,9 +34,9 @@ def read_token(path: Path) -> str:
 
 
 def first_user(path: Path) -> str:
-    """Look at a file of shared keys (TLS-PSK), lines of USER:HEX; give the first one's user.
+    """Check a file of pre-shared keys (TLS-PSK), lines of USER:HEX; return the user of the first.
 
-    Raises UnusableError as ``read_token``.
+    Raise UnusableError as ``read_token`` does.
     """
     lines = _read_private("key file", path, LONGEST_KEYS).splitlines()
     keys = [_KEY.fullmatch(line) for line in lines if line and not line.startswith(b"#")]
@@ -50,10 +50,10 @@ def first_user(path: Path) -> str:
 
 
 def read_certificate(cert: Path, key: Path) -> ssl.SSLContext:
-    """Read a certificate, with its chain, and its key; raises UnusableError when they can't be used."""
+    """Load a certificate chain and its key. Raise UnusableError if they can't be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # Without a password of ours OpenSSL would ask for one on the terminal.
+        # Without a password argument OpenSSL would prompt for one on the terminal.
         context.load_cert_chain(cert, key, password="")
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
@@ -65,7 +65,7 @@ def read_certificate(cert: Path, key: Path) -> ssl.SSLContext:
 
 
 def _read_private(what: str, path: Path, most: int) -> bytes:
-    """Read so many bytes at most of a file that nobody else can read."""
+    """Read at most ``most`` bytes of a file that only its owner can read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

@@ -1,4 +1,4 @@
-"""What a process that was forked has to see to first."""
+"""The first steps of a forked process."""
 
 import ctypes
 import os
@@ -11,27 +11,28 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 def close_all_but(*kept: int) -> None:
-    """Close what the parent had open beyond stderr.
+    """Close the descriptors that the parent had open, except stdin, stdout, stderr and ``kept``.
 
-    A target that stays open here is in use for everybody else, and of a pipe or a socket nobody sees the end.
+    A target that stayed open here would be busy for other processes, and the other end of a pipe or socket
+    would not see it closed.
     """
     begin = 3
     for fd in sorted(kept):
         if begin < fd:
-            # Never an empty range: closerange(0, 0) of Python 3.11 closes all.
+            # The range is never empty: closerange(0, 0) of Python 3.11 closes everything.
             os.closerange(begin, fd)
         begin = fd + 1
     os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
 def die_with_parent(parent: int, signal: int) -> None:
-    """Have the kernel send this process a signal when ``parent``, which forked it, ends: prctl(2).
+    """Have the kernel send this process a signal when its parent process ends: prctl(2).
 
-    What it executes is sent it, too. Raises OSError.
+    The setting survives exec. Raise OSError.
     """
     if _libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0):
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     if os.getppid() != parent:
-        # It ended before it could be noticed.
+        # The parent ended before the call.
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Before the mount: an address is taken, so that one in use is an error of the command."""
+"""Bind an address before the mount, so that the command reports an address in use."""
 
 import socket
 
@@ -8,12 +8,12 @@ BACKLOG = 128
 
 
 def listen(option: str, host: str, port: int, *, send_buffer: int | None = None) -> tuple[socket.socket, str]:
-    """Listen on the first address of a name, as ``option`` says; gives that address, too.
+    """Listen on the first address of a host name; return the socket and that address.
 
-    ``send_buffer``: bytes that the kernel keeps for a client that does not take them; None leaves it the
-    choice. Raises UnusableError.
+    ``send_buffer``: bytes that the kernel buffers for a client that does not read; None keeps the default.
+    Raise UnusableError, which names ``option``.
     """
-    # Of localhost's two addresses the one that everybody tries.
+    # localhost has two addresses; all clients try this one.
     name = "127.0.0.1" if host == "localhost" else host
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -26,13 +26,13 @@ def listen(option: str, host: str, port: int, *, send_buffer: int | None = None)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if send_buffer is not None:
-            # Those that it accepts have it from here.
+            # Accepted connections inherit it.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise UnusableError(
-            f"{option} {host}:{port} can't be: {reason(error)}; name a free port, and an address of ours"
+            f"{option} {host}:{port} failed: {reason(error)}; name a free port and a local address"
         ) from error
     return listening, str(address[0])

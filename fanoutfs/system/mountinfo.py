@@ -1,4 +1,4 @@
-"""What is mounted where, from /proc/self/mountinfo, which touches no mount; and taking one off."""
+"""The mount table, from /proc/self/mountinfo (reading it accesses no mount); and unmounting."""
 
 import os
 import re
@@ -22,7 +22,7 @@ class Mount:
     kind: str
     source: str
     options: tuple[str, ...]
-    """Of the file system (the last column)."""
+    """The options of the file system (the last column)."""
 
     @property
     def device(self) -> tuple[int, int]:
@@ -31,7 +31,7 @@ class Mount:
 
     @property
     def user(self) -> int | None:
-        """Who mounted it, when it is a FUSE mount."""
+        """The user that mounted it; None if it is not a FUSE mount."""
         for option in self.options:
             if option.startswith("user_id="):
                 return int(option.removeprefix("user_id="))
@@ -39,7 +39,7 @@ class Mount:
 
 
 def _plain(field: str) -> str:
-    """Undo mountinfo's octal escapes; a name is bytes there."""
+    """Decode mountinfo's octal escapes, which stand for bytes."""
     raw = re.sub(
         rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field.encode(errors="surrogateescape")
     )
@@ -47,7 +47,7 @@ def _plain(field: str) -> str:
 
 
 def parse(mountinfo: str) -> list[Mount]:
-    """Read mountinfo's text, in its order: of several mounts on one point the last is the one in sight."""
+    """Parse mountinfo's text. Of several mounts on one mount point, the last is the visible one."""
     mounts = []
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
@@ -60,18 +60,18 @@ def parse(mountinfo: str) -> list[Mount]:
 
 
 def mounts() -> list[Mount]:
-    """Give all mounts that this process sees."""
+    """Return all mounts that this process sees."""
     return parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
 
 
 def mount_at(point: Path) -> Mount | None:
-    """Give the mount in sight at this absolute path, or None."""
+    """Return the visible mount at this absolute path, or None."""
     found = [mount for mount in mounts() if mount.point == str(point)]
     return found[-1] if found else None
 
 
 def detach(point: Path, *, lazy: bool) -> None:
-    """Unmount what is on ``point``; lazy: at once, though it is in use. Raises UnusableError."""
+    """Unmount ``point``; lazy: at once, even if it is in use. Raise UnusableError."""
     if os.getuid() == 0:
         command = ["umount", "--no-canonicalize", *(["--lazy"] if lazy else []), "--", str(point)]
     else:

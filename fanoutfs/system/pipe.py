@@ -1,4 +1,4 @@
-"""A line between two processes of ours, one forked by the other: JSON, one message per packet."""
+"""A message pipe between a process and one that it forked: JSON, one message per packet."""
 
 import json
 import socket
@@ -9,12 +9,12 @@ import attrs
 
 @attrs.define(eq=False)
 class MessagePipe:
-    """One end of the pair."""
+    """One end of the pipe."""
 
     _socket: socket.socket
 
     def send(self, **message: Any) -> bool:
-        """Send; says whether somebody was there to hear it."""
+        """Send a message; return False if the other end is closed."""
         try:
             self._socket.send(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):
@@ -22,9 +22,9 @@ class MessagePipe:
         return True
 
     def receive(self, timeout: float | None = None) -> dict[str, Any]:
-        """Wait for a message; an empty one when the other side has ended or the time (seconds) is over.
+        """Wait for a message. Return an empty one if the other end is closed, or after ``timeout`` seconds.
 
-        A timeout of 0 takes only what is there already.
+        A timeout of 0 returns only a message that has already arrived.
         """
         self._socket.settimeout(timeout)
         try:
@@ -37,25 +37,25 @@ class MessagePipe:
         try:
             return self._socket.recv(65536)
         except ConnectionResetError:
-            # It ended with something unread. That is told once; what it said before is still there.
+            # The other end closed with a message unread: one error, then what it sent before can be read.
             return self._socket.recv(65536)
 
     def move(self) -> None:
-        """Take another descriptor: this one is wanted for something else."""
+        """Move to a different descriptor, because this number is needed for something else."""
         moved = self._socket.dup()
         self._socket.close()
         self._socket = moved
 
     def fileno(self) -> int:
-        """Give its descriptor."""
+        """Return the descriptor."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end."""
         self._socket.close()
 
 
 def message_pipes() -> tuple[MessagePipe, MessagePipe]:
-    """Give both ends: the server's and the other's."""
+    """Return both ends: the server's and the other process's."""
     server, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return MessagePipe(server), MessagePipe(other)

@@ -1,10 +1,10 @@
-"""What /proc tells of a reader's process."""
+"""Information on a reader's process from /proc."""
 
 from pathlib import Path
 
 
 def read(pid: int, name: str) -> str:
-    """Give the text of /proc/PID/``name``; empty when the process is gone or not ours to see."""
+    """Return the text of /proc/PID/``name``; empty if the process has ended or access is denied."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Where what lives as long as we do lies: locks, sockets, logs, links."""
+"""The runtime directory: locks, sockets, logs and links of running processes."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from fanoutfs.errors import UnusableError
 
 
 def runtime_folder() -> Path:
-    """Give, made when missing, this user's folder for locks and logs, which a reboot empties."""
+    """Return this user's runtime directory, created if missing; a reboot empties it."""
     if os.getuid() == 0:
         folder = Path("/run/fanoutfs")
     elif runtime := os.environ.get("XDG_RUNTIME_DIR"):

@@ -1,9 +1,9 @@
-"""A process that runs programs for one that must not fork.
+"""A process that runs a program for a process that must not fork.
 
-Whoever serves a mount holds /dev/fuse, and a child that inherits it keeps readers hanging when the server
-dies. So before the mount it forks a keeper: a plain process that holds nothing of the mount, and starts, sees
-end, and ends the program that is needed beside it. The two talk over a line. When nobody holds the other end
-any more, however those processes ended, the keeper ends its program and itself.
+A process that serves a mount holds /dev/fuse, and a child that inherits it leaves readers hanging when the
+server dies. So the server forks a supervisor before the mount is made: a process that holds no part of the
+mount, and that starts the program, notices its end, and ends it. The two communicate over a message pipe.
+When no process holds the other end any more, for whatever reason, the supervisor ends its program and itself.
 """
 
 import logging
@@ -20,43 +20,44 @@ from fanoutfs.system.pipe import MessagePipe, message_pipes
 log = logging.getLogger(__name__)
 
 Work = Callable[[MessagePipe], None]
-"""What a keeper does until nobody holds the other end of its line."""
+"""What a supervisor does until no process holds the other end of its pipe."""
 
 
 @attrs.define(eq=False)
 class Supervisor:
-    """The other side's end of the line to a keeper."""
+    """The server's handle of a supervisor."""
 
-    line: MessagePipe
+    pipe: MessagePipe
     pid: int
 
     @classmethod
     def fork(cls, work: Work, *kept: int) -> Self:
-        """Start one, from a process with one thread; ``kept`` are the descriptors that it needs.
+        """Start a supervisor from a process with one thread; ``kept`` are the descriptors that it needs.
 
-        It is in a session of its own: Ctrl-C is not for it, and it outlives its starter if somebody else
-        has the line by then.
+        It has its own session, so Ctrl-C does not reach it, and it outlives its parent if a different process
+        holds the pipe by then.
         """
-        keepers_line, line = message_pipes()
+        supervisor_pipe, pipe = message_pipes()
         pid = os.fork()
         if pid == 0:
-            _be_keeper(work, keepers_line, kept)
-        keepers_line.close()
-        return cls(line, pid)
+            _become_supervisor(work, supervisor_pipe, kept)
+        supervisor_pipe.close()
+        return cls(pipe, pid)
 
     def fileno(self) -> int:
-        """Give the line's descriptor, which has to stay open where the keeper is needed."""
-        return self.line.fileno()
+        """Return the pipe's descriptor; a process that needs the supervisor has to keep it open."""
+        return self.pipe.fileno()
 
     def close(self) -> None:
-        """Hang up, in this process; the keeper ends with the last who does.
+        """Close the pipe in this process; the supervisor ends when the last process has closed it.
 
-        Doesn't wait: where the last one must know that it has ended it asks it to, and hears its answer.
+        Does not wait. A process that must know when the supervisor has ended sends a request and waits for
+        the reply.
         """
-        self.line.close()
+        self.pipe.close()
 
 
-def _be_keeper(work: Work, line: MessagePipe, kept: tuple[int, ...]) -> NoReturn:
+def _become_supervisor(work: Work, pipe: MessagePipe, kept: tuple[int, ...]) -> NoReturn:
     code = 1
     try:
         os.setsid()
@@ -64,15 +65,15 @@ def _be_keeper(work: Work, line: MessagePipe, kept: tuple[int, ...]) -> NoReturn
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        close_all_but(line.fileno(), *kept)
+        close_all_but(pipe.fileno(), *kept)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         os.close(null)
-        work(line)
+        work(pipe)
         code = 0
     except BaseException as error:
-        line.send(error=f"its keeper broke: {error!r}")
+        pipe.send(error=f"its supervisor failed: {error!r}")
         raise
     finally:
         os._exit(code)

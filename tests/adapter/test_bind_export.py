@@ -1,4 +1,4 @@
-"""An export before its mount, and its keeper with a program that only plays nbdkit."""
+"""An export before its mount, and its supervisor with a program that only plays nbdkit."""
 
 import os
 import select
@@ -51,7 +51,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
 
 @pytest.fixture
 def make(runtime: Path) -> Iterator[Open]:
-    """Open exports on the loopback; at the end their keepers have ended, and have left nothing."""
+    """Open exports on the loopback; at the end their supervisors have ended, and have left nothing."""
     with ExitStack() as stack:
 
         def begin(**settings: Any) -> BoundExport:
@@ -66,11 +66,11 @@ def make(runtime: Path) -> Iterator[Open]:
 
 def see_end(opened: BoundExport) -> None:
     opened.close()
-    descriptor = os.pidfd_open(opened.keeper.pid)
+    descriptor = os.pidfd_open(opened.supervisor.pid)
     ended = select.select([descriptor], [], [], HANG_SECONDS)[0]
     os.close(descriptor)
-    assert ended, "the keeper has not ended"
-    os.waitpid(opened.keeper.pid, 0)
+    assert ended, "the supervisor has not ended"
+    os.waitpid(opened.supervisor.pid, 0)
     with socket.create_server(("127.0.0.1", opened.settings.port)):
         # The address is free again.
         pass
@@ -213,7 +213,7 @@ def test_a_client_that_went_without_a_word_is_noticed(make: Open, play: Play) ->
     assert timer.startswith("02:"), "the timer is that of keepalive"
 
 
-# The keeper
+# The supervisor
 
 
 def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
         f"mv {tmp_path}/made {tmp_path}/seen; exec sleep 60"
     )
     opened = make()
-    opened.keeper.line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    opened.supervisor.pipe.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     wait_for((tmp_path / "seen").exists)
     count, told, own, what = (tmp_path / "seen").read_text().split()
 
@@ -234,7 +234,7 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
 def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
     """With what it said last, after a second, then after two."""
     play(TRIED + "echo something is broken >&2; exit 3")
-    line = make().keeper.line
+    line = make().supervisor.pipe
     line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     told = [line.receive(HANG_SECONDS) for _ in range(2)]
 
@@ -246,7 +246,7 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
 def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) -> None:
     """It would begin again in a second, and does not."""
     play(TRIED + "exit 3")
-    line = make().keeper.line
+    line = make().supervisor.pipe
     line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     assert 1 == line.receive(HANG_SECONDS)["again"]
     line.send(end=True)
@@ -257,7 +257,7 @@ def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) 
 def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Path) -> None:
     """A second later."""
     play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
-    line = make().keeper.line
+    line = make().supervisor.pipe
     line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     wait_for((tmp_path / "pid").exists)
     line.send(end=True)

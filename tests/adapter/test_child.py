@@ -1,4 +1,4 @@
-"""Programs as a keeper runs them; here the test is the keeper."""
+"""Programs as a supervisor runs them; here the test is the supervisor."""
 
 import os
 import select
@@ -165,12 +165,12 @@ time.sleep(60)
 
 def test_it_ends_with_its_keeper() -> None:
     """Also with one that is killed."""
-    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE) as keeper:
-        assert keeper.stdout is not None
-        program = os.pidfd_open(int(keeper.stdout.readline()))
+    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        program = os.pidfd_open(int(supervisor.stdout.readline()))
         try:
             assert [] == select.select([program], [], [], 0.1)[0]
-            keeper.kill()
+            supervisor.kill()
             assert [program] == select.select([program], [], [], HANG_SECONDS)[0]
         finally:
             os.close(program)

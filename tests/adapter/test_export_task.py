@@ -1,4 +1,4 @@
-"""The export's task beside an engine: what it tells the keeper, which the test plays, and the engine."""
+"""The export's task beside an engine: what it tells the supervisor, which the test plays, and the engine."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -37,26 +37,26 @@ def make_engine() -> Any:
 class Beside:
     """An export under way."""
 
-    keeper: MessagePipe
+    supervisor: MessagePipe
     engine: Any
     ended: trio.Event = attrs.field(factory=trio.Event)
 
     async def hear(self) -> dict[str, Any]:
-        """Hear what the keeper is told."""
+        """Hear what the supervisor is told."""
         with trio.fail_after(HANG_SECONDS):
-            await trio.lowlevel.wait_readable(self.keeper.fileno())
-        return self.keeper.receive(0)
+            await trio.lowlevel.wait_readable(self.supervisor.fileno())
+        return self.supervisor.receive(0)
 
 
 @asynccontextmanager
 async def exporting() -> AsyncIterator[Beside]:
-    """Run it; the keeper hangs up at the end, if it has not before."""
-    keeper, line = message_pipes()
+    """Run it; the supervisor hangs up at the end, if it has not before."""
+    supervisor, pipe = message_pipes()
     settings = ExportSettings(host="127.0.0.1", port=10809)
-    beside = Beside(keeper, make_engine())
+    beside = Beside(supervisor, make_engine())
 
     async def run() -> None:
-        await export(BoundExport(Supervisor(line, pid=0), settings), beside.engine)
+        await export(BoundExport(Supervisor(pipe, pid=0), settings), beside.engine)
         beside.ended.set()
 
     with trio.fail_after(HANG_SECONDS):
@@ -65,8 +65,8 @@ async def exporting() -> AsyncIterator[Beside]:
             await trio.testing.wait_all_tasks_blocked()
             yield beside
             nursery.cancel_scope.cancel()
-            keeper.close()
-    line.close()
+            supervisor.close()
+    pipe.close()
 
 
 async def begun(beside: Beside) -> None:
@@ -86,7 +86,7 @@ async def test_it_begins_with_the_mount() -> None:
 
 @pytest.mark.parametrize("by", ["session.ended", "told_to_end"])
 async def test_it_ends_with_the_mount(by: str) -> None:
-    """And waits for the keeper, so that the address is free when the engine has ended."""
+    """And waits for the supervisor, so that the address is free when the engine has ended."""
     async with exporting() as beside:
         await begun(beside)
         where, _, what = by.rpartition(".")
@@ -95,14 +95,14 @@ async def test_it_ends_with_the_mount(by: str) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert beside.engine.export is None
         assert not beside.ended.is_set()
-        beside.keeper.close()
+        beside.supervisor.close()
         await beside.ended.wait()
 
 
 async def test_an_engine_that_never_mounts_ends_it_too() -> None:
-    """The keeper is told, and has nothing to begin."""
-    keeper, line = message_pipes()
-    opened = BoundExport(Supervisor(line, pid=0), ExportSettings(host="127.0.0.1", port=10809))
+    """The supervisor is told, and has nothing to begin."""
+    supervisor, pipe = message_pipes()
+    opened = BoundExport(Supervisor(pipe, pid=0), ExportSettings(host="127.0.0.1", port=10809))
     engine = trio.CancelScope()
 
     async def run() -> None:
@@ -115,16 +115,16 @@ async def test_an_engine_that_never_mounts_ends_it_too() -> None:
             await trio.testing.wait_all_tasks_blocked()
             engine.cancel()
             await trio.testing.wait_all_tasks_blocked()
-            assert {"end": True} == keeper.receive(0)
-            keeper.close()
-    line.close()
+            assert {"end": True} == supervisor.receive(0)
+            supervisor.close()
+    pipe.close()
 
 
 async def test_an_end_of_nbdkit_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """With its last words, and when it begins again; the export goes on."""
     async with exporting() as beside:
         await begun(beside)
-        beside.keeper.send(ended="signal 9: it said nothing", again=2)
+        beside.supervisor.send(ended="signal 9: it said nothing", again=2)
         await trio.testing.wait_all_tasks_blocked()
         assert ["nbdkit has ended (signal 9: it said nothing); it begins again in 2 s"] == [
             record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
@@ -132,7 +132,7 @@ async def test_an_end_of_nbdkit_is_a_warning(caplog: pytest.LogCaptureFixture) -
         assert SHOWN == beside.engine.export
 
 
-@pytest.mark.parametrize("word", [None, "its keeper broke: this is wrong"])
+@pytest.mark.parametrize("word", [None, "its supervisor failed: this is wrong"])
 async def test_a_keeper_that_has_gone_costs_the_export_alone(
     word: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,10 +140,10 @@ async def test_a_keeper_that_has_gone_costs_the_export_alone(
     async with exporting() as beside:
         await begun(beside)
         if word is not None:
-            beside.keeper.send(error=word)
-        beside.keeper.close()
+            beside.supervisor.send(error=word)
+        beside.supervisor.close()
         await beside.ended.wait()
         assert beside.engine.export is None
         (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert said.startswith("nobody can read over NBD any more: ")
-        assert said.endswith(word or "keeper has ended")
+        assert said.endswith(word or "supervisor has ended")

@@ -66,7 +66,7 @@ class Far:
     description: str = "fanoutfs disk-8:16"
     connected: int = 0
 
-    def connect(self, _keeper: Supervisor, path: str) -> tuple[Connection, str]:
+    def connect(self, _supervisor: Supervisor, path: str) -> tuple[Connection, str]:
         if self.refusals:
             raise UnusableError(f"the source {path} can't be reached: {self.refusals.pop(0)}")
         self.connected += 1
@@ -75,11 +75,11 @@ class Far:
 
 
 @pytest.fixture
-def keepers_line() -> Iterator[tuple[MessagePipe, MessagePipe]]:
-    ours, keepers = message_pipes()
-    yield ours, keepers
+def supervisor_pipes() -> Iterator[tuple[MessagePipe, MessagePipe]]:
+    ours, supervisors = message_pipes()
+    yield ours, supervisors
     ours.close()
-    keepers.close()
+    supervisors.close()
 
 
 Opener = Callable[..., tuple[ExportedSource, Far]]
@@ -87,7 +87,7 @@ Opener = Callable[..., tuple[ExportedSource, Far]]
 
 @pytest.fixture
 def open_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepers_line: tuple[MessagePipe, MessagePipe]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supervisor_pipes: tuple[MessagePipe, MessagePipe]
 ) -> Iterator[Opener]:
     """Give sources whose first connection has these errors before it."""
     opened: list[ExportedSource] = []
@@ -99,15 +99,15 @@ def open_source(
         path.write_bytes(noise(SIZE))
         far = Far(path, list(errors))
         monkeypatch.setattr(nbd_source, "_connect", far.connect)
-        keeper = Supervisor(keepers_line[0], 0)
+        supervisor = Supervisor(supervisor_pipes[0], 0)
         source = ExportedSource(
             path="nbd://far/image",
             identity="nbd-far",
             origin=None,
             size=SIZE,
-            keeper=keeper,
+            supervisor=supervisor,
             description=far.description,
-            file=cast("PositionedSource", far.connect(keeper, "nbd://far/image")[0]),
+            file=cast("PositionedSource", far.connect(supervisor, "nbd://far/image")[0]),
             **{"ask": None, **attributes},
         )
         opened.append(source)
@@ -249,14 +249,14 @@ def test_a_service_that_is_not_up_yet_is_asked_again(
 
 
 def test_a_connection_that_is_dead_without_a_word_is_cut(
-    open_source: Opener, keepers_line: tuple[MessagePipe, MessagePipe], caplog: pytest.LogCaptureFixture
+    open_source: Opener, supervisor_pipes: tuple[MessagePipe, MessagePipe], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The keeper is told to end it, and the read goes on in small pieces, each of which is a sign of life."""
+    """The supervisor is told to end it; the read goes on in small pieces, each of them a sign of life."""
     source, far = open_source(errno.ENOTCONN, hang_seconds=0.02)
     first = cast("Connection", source._file)
 
     def hang() -> None:
-        assert [keepers_line[1].receive(HANG_SECONDS) for _ in range(2)] == [
+        assert [supervisor_pipes[1].receive(HANG_SECONDS) for _ in range(2)] == [
             {"reader": os.getpid()},
             {"cut": True},
         ]

@@ -19,14 +19,14 @@ Fork = Callable[..., Supervisor]
 
 @pytest.fixture
 def fork() -> Iterator[Fork]:
-    """Fork keepers; at the end each has ended, once nobody holds its line."""
+    """Fork supervisors; at the end each has ended, once nobody holds its line."""
     with ExitStack() as stack:
 
         def begin(work: Work, *kept: int) -> Supervisor:
-            keeper = Supervisor.fork(work, *kept)
-            stack.callback(see_end, keeper.pid)
-            stack.callback(keeper.close)
-            return keeper
+            supervisor = Supervisor.fork(work, *kept)
+            stack.callback(see_end, supervisor.pid)
+            stack.callback(supervisor.close)
+            return supervisor
 
         yield begin
 
@@ -39,7 +39,7 @@ def see_end(pid: int) -> None:
     if not ended:
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert ended, f"keeper {pid} has not ended"
+    assert ended, f"supervisor {pid} has not ended"
 
 
 def is_child(pid: int) -> bool:
@@ -52,24 +52,24 @@ def stay(line: MessagePipe) -> None:
         line.send(**message)
 
 
-def ask(keeper: Supervisor, **message: Any) -> dict[str, Any]:
-    keeper.line.send(**message)
-    return keeper.line.receive(HANG_SECONDS)
+def ask(supervisor: Supervisor, **message: Any) -> dict[str, Any]:
+    supervisor.pipe.send(**message)
+    return supervisor.pipe.receive(HANG_SECONDS)
 
 
 def test_it_ends_when_nobody_holds_its_line(fork: Fork) -> None:
     """However those ended who did; it answers until then."""
-    keeper = fork(stay)
-    assert {"there": 1} == ask(keeper, there=1)
+    supervisor = fork(stay)
+    assert {"there": 1} == ask(supervisor, there=1)
 
 
 def test_it_stays_for_another_holder(fork: Fork) -> None:
     """Who started it may go: the one that serves the mount has the line."""
-    keeper = fork(stay)
-    other = os.dup(keeper.fileno())
-    keeper.close()
+    supervisor = fork(stay)
+    other = os.dup(supervisor.fileno())
+    supervisor.close()
     try:
-        assert is_child(keeper.pid)
+        assert is_child(supervisor.pid)
     finally:
         os.close(other)
 
@@ -83,8 +83,8 @@ def test_it_has_its_line_and_what_it_was_given(fork: Fork, tmp_path: Path) -> No
 
     given, not_given = tmp_path / "given", tmp_path / "not given"
     with given.open("w") as one, not_given.open("w"):
-        keeper = fork(look, one.fileno())
-        said = keeper.line.receive(HANG_SECONDS)
+        supervisor = fork(look, one.fileno())
+        said = supervisor.pipe.receive(HANG_SECONDS)
 
     assert [*["/dev/null"] * 3, str(given)] == sorted(said["files"])
 
@@ -95,18 +95,18 @@ def test_it_is_in_a_session_of_its_own(fork: Fork) -> None:
     def where(line: MessagePipe) -> None:
         line.send(session=os.getsid(0), folder=os.getcwd())  # noqa: PTH109 (a text for the line)
 
-    keeper = fork(where)
-    assert {"session": keeper.pid, "folder": "/"} == keeper.line.receive(HANG_SECONDS)
+    supervisor = fork(where)
+    assert {"session": supervisor.pid, "folder": "/"} == supervisor.pipe.receive(HANG_SECONDS)
 
 
 def test_a_signal_that_its_starter_handles_ends_it(fork: Fork) -> None:
     """Handlers are the starter's alone."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        keeper = fork(stay)
-        assert {"there": 1} == ask(keeper, there=1)
-        os.kill(keeper.pid, signal.SIGTERM)
-        ended = os.waitid(os.P_PID, keeper.pid, os.WEXITED | os.WNOWAIT)
+        supervisor = fork(stay)
+        assert {"there": 1} == ask(supervisor, there=1)
+        os.kill(supervisor.pid, signal.SIGTERM)
+        ended = os.waitid(os.P_PID, supervisor.pid, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         assert (os.CLD_KILLED, signal.SIGTERM) == (ended.si_code, ended.si_status)
     finally:
@@ -119,9 +119,9 @@ def test_what_breaks_it_is_told(fork: Fork) -> None:
     def broken(_: MessagePipe) -> None:
         raise ValueError("this is wrong")
 
-    keeper = fork(broken)
-    assert "this is wrong" in keeper.line.receive(HANG_SECONDS)["error"]
-    assert {} == keeper.line.receive(HANG_SECONDS)
+    supervisor = fork(broken)
+    assert "this is wrong" in supervisor.pipe.receive(HANG_SECONDS)["error"]
+    assert {} == supervisor.pipe.receive(HANG_SECONDS)
 
 
 def test_a_line_can_make_room(fork: Fork) -> None:
@@ -133,6 +133,6 @@ def test_a_line_can_make_room(fork: Fork) -> None:
         line.send(moved=before != line.fileno())
         stay(line)
 
-    keeper = fork(move)
-    assert {"moved": True} == keeper.line.receive(HANG_SECONDS)
-    assert {"there": 1} == ask(keeper, there=1)
+    supervisor = fork(move)
+    assert {"moved": True} == supervisor.pipe.receive(HANG_SECONDS)
+    assert {"there": 1} == ask(supervisor, there=1)

@@ -104,7 +104,7 @@ def test_a_relay_that_is_killed(
     assert (work / "killed").stat().st_size < SIZE
     for name in readers:
         assert_same(pattern_image(SIZE), work / name)
-    wait_until(lambda: not two.processes(), "its keeper and its link have ended")
+    wait_until(lambda: not two.processes(), "its supervisor and its link have ended")
 
 
 def test_a_relay_killed_and_there_again(
