@@ -116,9 +116,9 @@ def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: 
     waiting: str | int | None = None
     sweep_in: float | None = None
     if cursor.requests:
-        holder = waits.get(cursor.id)
-        waiting = "source" if holder is None else holder
-        if holder is None and rate:
+        blocker = waits.get(cursor.id)
+        waiting = "source" if blocker is None else blocker
+        if blocker is None and rate:
             sweep_in = round(ring.rules.ahead_of_head(cursor.requests[0].at) * ring.block / rate, 1)
     shown = {
         "id": consumer.id,

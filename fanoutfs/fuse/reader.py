@@ -68,12 +68,7 @@ class Reader:
         stream = self.stream
         if offset != stream.position or not stream.straight:
             return None
-        at = self._origin + offset
-        if at >= self.ring.size:
-            at -= self.ring.size
-        elif at + size > self.ring.size:
-            return None
-        found = self.ring.read_nowait(at, size)
+        found = self.ring.read_nowait(self._origin + offset, size)
         if found is not None:
             stream.position = offset + size
             self.delivered += size

@@ -94,11 +94,15 @@ class Ring:
             return place // self.block
         return self.rules.blocks + (place - self.size) // self.block
 
-    def read_nowait(self, offset: int, size: int) -> Buffer | None:
-        """Return the bytes if all of their blocks are resident and none of the bytes is bad, else None.
+    def read_nowait(self, place: int, size: int) -> Buffer | None:
+        """Return the bytes at ``place`` if all their blocks are resident and no byte is bad, else None.
 
-        The view is valid until the next checkpoint: the caller must copy it before that.
+        None, too, if they cross the end of the image. The view is valid until the next checkpoint: the
+        caller must copy it before that.
         """
+        offset = place if place < self.size else place - self.size
+        if offset + size > self.size:
+            return None
         if self._bad and self._bad_in(offset, size):
             return None
         first, begin = divmod(offset, self.block)
@@ -111,13 +115,13 @@ class Ring:
         return self._span(first, slot, begin, size)
 
     async def read(self, cursor: Cursor, place: int, size: int, *, fresh: bool) -> Buffer:
-        """Return the bytes, waiting for absent blocks; a checkpoint only when it has to wait.
+        """Do as ``read_nowait``, but wait for absent blocks; a checkpoint only when it has to wait.
 
-        The bytes begin at ``place`` and don't cross the end of the image. Cancelled: the request is removed.
+        The bytes must not cross the end of the image. Cancelled: the request is removed.
         Raises SourceBrokeError, SourceHungError, ReaderGoneError or ClosingError.
         """
         offset = place % self.size
-        found = self.read_nowait(offset, size)
+        found = self.read_nowait(place, size)
         if found is not None:
             return found
         if self._closing:

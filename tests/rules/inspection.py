@@ -241,9 +241,9 @@ class Inspection:
     def check_run(self, read: Read, sakes: list[Walker], gone: set[int]) -> None:
         """R1: beyond the look-ahead a run goes on to its border, in slots that nobody needs."""
         rules, stop = self.rules, read.blocks.stop
-        granule, whole, together = rules.ahead.run_boundary, self.whole(), self.together()
+        run_boundary, whole, together = rules.ahead.run_boundary, self.whole(), self.together()
         border = (read.first // whole + 1) * whole
-        if stop > (read.first // granule + 1) * granule:
+        if stop > (read.first // run_boundary + 1) * run_boundary:
             assert together, "R1: another pack may want these slots"
             assert self.paced
             assert not read.detour
@@ -278,7 +278,7 @@ class Inspection:
 
     def free_to_be_read(self) -> list[int]:
         """Give what is wanted by those for whom R3 has nothing to say, when something may go."""
-        if self.starved():
+        if self.no_free_slot():
             return []
         found = []
         for walker in self.points:
@@ -292,7 +292,7 @@ class Inspection:
         ahead = self.rules.ahead
         return range(walker.place, min(walker.end, walker.place + ahead.blocks - ahead.run_boundary + 1))
 
-    def starved(self) -> bool:
+    def no_free_slot(self) -> bool:
         """Too little of what is there may go: it is looked ahead for, about to be given, or copied out."""
         may_go = self.before - self.looked_ahead_for() - self.asked - self.granted
         return len(may_go) + self.free_before <= self.rules.reserve

@@ -315,7 +315,7 @@ def test_what_never_goes_covers_at_most_half_of_the_ring(readers: int) -> None:
         reader(rules, number, number * 200)
     fill(rules)
 
-    assert sum(rules.ahead.guarded_of(spot) for spot in rules.cursors.at.values()) <= 8
+    assert sum(rules.ahead.guarded_of(position) for position in rules.cursors.at.values()) <= 8
 
 
 def test_one_that_waits_for_the_sweep_takes_no_look_ahead_from_the_others() -> None:
