@@ -1,9 +1,9 @@
-"""The coordinating engine: joins the producer, its consumers and the ring, and decides when all of it ends.
+"""The engine connects the producer, its consumers and the ring, and decides when they end.
 
-There is one per source. Consumers come through a mount, or through the door (``door.py``). It lives as long
-as there is a mount or a consumer from the door; one that was started for a copy leaves with the last of
-them. A signal ends it at once: newcomers are refused, those who wait are given DRAIN_SECONDS, then an
-error, and a mount is taken down.
+There is one engine per source. Consumers join through a mount or the control socket (``control_server.py``).
+The engine runs while it has a mount or a client that stays; one that was started for a copy ends with the
+last of them. A signal ends it: it refuses new consumers, lets waiting reads finish for DRAIN_SECONDS, fails
+those that remain, and unmounts.
 """
 
 import contextlib
@@ -41,11 +41,11 @@ DRAIN_SECONDS = 2.0
 END_SECONDS = 5.0
 
 FIRST_SECONDS = 10.0
-"""So long an engine that was started for a copy waits for its first consumer."""
+"""How long an engine that was started for a copy waits for its first consumer."""
 
 MODEST = 64 * MIB
-"""A ring of so many bytes has the look-ahead and the spread of those who are there. What is beyond that is
-for those to come; where there are only copies it is not taken if it costs more than to read again."""
+"""Bytes. A ring of this size holds the look-ahead and the spread of the current readers. Memory beyond it
+serves later readers; with copies alone it is not used if it costs more than reading the source again."""
 
 WATCH_SECONDS = 0.25
 
@@ -53,7 +53,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def available_memory() -> int:
-    """Give the bytes that the system could hand out without swapping (MemAvailable, proc(5))."""
+    """Return the bytes that are available without swapping (MemAvailable, proc(5))."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -61,7 +61,7 @@ def available_memory() -> int:
 
 
 def build_ring(settings: Settings, size: int) -> Ring:
-    """Make the ring for an image of ``size`` bytes."""
+    """Return the ring for an image of ``size`` bytes."""
     rules = Rules(
         blocks=-(-size // settings.block),
         slots=settings.slots(size, available_memory()),
@@ -81,23 +81,23 @@ class Engine:
     settings: Settings
     source: Source
     remote: RemoteInfo | None = None
-    """What its service tells of a remote source."""
+    """What the service of a remote source reports about it."""
     ring: Ring = attrs.field(init=False)
     slot_digests: SlotDigests = attrs.field(init=False)
     statistics: Counters = attrs.field(factory=Counters, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
-    """Gives each consumer its number."""
+    """The numbers of the consumers."""
     session: Session | None = attrs.field(default=None, init=False)
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
     mounted: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """Its first mount answers."""
+    """Set when the first mount answers."""
     export: dict[str, str | int] | None = attrs.field(default=None, init=False)
-    """Where the image is shown over NBD."""
+    """Where the image is exported over NBD."""
     told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
     _verification: RemoteVerification | None = attrs.field(init=False)
-    """Of a remote source; the ring's own digests serve a local one."""
+    """Digests of a remote source; for a local one, those of the ring are used."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -113,15 +113,14 @@ class Engine:
 
     @property
     def digests(self) -> DigestSource:
-        """Give what those who verify hold their targets against."""
+        """The digests that copies verify their targets against."""
         return self._verification or self.slot_digests
 
-    async def run(self, work: Callable[[], Awaitable[None]], *beside: Callable[[], Awaitable[None]]) -> None:
-        """Run until nobody is left; ``work`` is what it was started for.
+    async def run(self, work: Callable[[], Awaitable[None]], *tasks: Callable[[], Awaitable[None]]) -> None:
+        """Run until the last user has left; ``work`` is what the engine was started for.
 
-        ``beside`` goes on for as long: the door, which lets others in, and what is served.
-
-        Raises what ``work`` raises.
+        ``tasks`` run in the background until then: the control server and the network services. Raise what
+        ``work`` raises.
         """
         failed: FanoutError | None = None
         try:
@@ -132,7 +131,7 @@ class Engine:
                 nursery.start_soon(self._watch_source)
                 if self._verification is not None:
                     nursery.start_soon(self._verification.run)
-                for task in beside:
+                for task in tasks:
                     nursery.start_soon(task)
                 try:
                     await work()
@@ -156,7 +155,7 @@ class Engine:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep it alive while the block is run; whoever is the last to leave ends it."""
+        """Keep the engine running while the block runs; the last user to leave ends it."""
         self.users += 1
         self._came.set()
         try:
@@ -167,22 +166,22 @@ class Engine:
                 self._nursery.cancel_scope.cancel()
 
     async def first_user(self) -> None:
-        """Wait until somebody has come through the door to stay, FIRST_SECONDS at most."""
+        """Wait for the first user, FIRST_SECONDS at most."""
         with trio.move_on_after(FIRST_SECONDS):
             await self._came.wait()
 
     async def begin_at_head(self) -> None:
-        """Begin the first pass where the source is being read already, if that is known, and none has begun.
+        """Begin the first pass where the remote producer reads, if that is known and no pass has begun.
 
-        Asked as late as can be: what that head passes between the question and our first read comes round
-        to us only in the end. A checkpoint if it has to ask; cancelled: nothing is changed.
+        Requested as late as possible: blocks that its head passes between the request and our first read
+        are read only at the end of the pass. A checkpoint for remote sources; cancelled: nothing is changed.
         """
         if self.remote is None or self._has_begun():
             return
         try:
             head = await trio.to_thread.run_sync(self.remote.head, abandon_on_cancel=True)
         except FanoutError as error:
-            log.info("where %s is being read is not known: %s", self.source.path, error)
+            log.info("the read position of %s is not known: %s", self.source.path, error)
             return
         if not self._has_begun():
             self.ring.rules.begin_at(head // self.ring.block)
@@ -193,12 +192,12 @@ class Engine:
     # Consumers
 
     async def mount(self, point: Path, settings: MountSettings, ready: Callable[[], Awaitable[None]]) -> None:
-        """Serve a mount until it is unmounted; raises UnusableError, also when there is one already."""
+        """Serve a mount until it is unmounted. Raise UnusableError, also if the source is already mounted."""
         await self.begin_at_head()
         if self.session is not None:
             raise UnusableError(
                 f"the source {self.source.path} is served on {self.session.point} already; read it there, "
-                f"or take that down with: fanoutfs umount {self.session.point}"
+                f"or unmount it with: fanoutfs umount {self.session.point}"
             )
         self.session = Session(
             ring=self.ring,
@@ -232,11 +231,11 @@ class Engine:
         preferred_start: int | None,
         verify: bool,
     ) -> Iterator[Lender]:
-        """Have a consumer that copies out of the ring itself; in the end all that it held is free.
+        """Register a consumer that copies out of the ring itself; on exit, release everything it holds.
 
         Its turn begins at the head, or at ``preferred_start`` if all blocks from there to the head are in the
-        ring: so the copies of one command begin at one block. A consumer that had a producer before continues
-        its ``turn``.
+        ring, so that the copies of one command begin at the same block. A consumer that has left a
+        different producer continues its ``turn``.
         """
         rules = self.ring.rules
         if turn is None:
@@ -258,7 +257,7 @@ class Engine:
             )
         except OSError as error:
             raise UnusableError(
-                f"the producer of {self.source.path} can't serve more: {reason(error)}"
+                f"the producer of {self.source.path} can't serve more copies: {reason(error)}"
             ) from error
         with self.in_use():
             self.lenders[lender.id] = lender
@@ -270,10 +269,10 @@ class Engine:
                 lender.close()
 
     def _window(self, in_hand: int) -> int:
-        """Say how many blocks one may have in hand that has so many: two runs at most.
+        """Return how many blocks a consumer that holds ``in_hand`` blocks may hold: at most two runs.
 
-        An eighth of the ring, so that a pack stays close together, and what is looked ahead for it comes in
-        long runs. All together have at most half of it, but for a block each; those of a pack have the same.
+        At most an eighth of the ring, so that a pack stays close together and look-ahead comes in long runs.
+        All consumers together hold at most half of the ring, in equal shares, but each at least one block.
         """
         rules = self.ring.rules
         half = rules.slots // 2
@@ -281,17 +280,18 @@ class Engine:
         return max(1, min(2 * rules.run, rules.slots // 8, room))
 
     def source_changed(self, block: int) -> None:
-        """Count a block that is not what it was when it was read before."""
+        """Count a block whose content differed from its previous read."""
         if not self.statistics.changed:
             log.warning(
-                "the source %s changes while it is replicated: at byte %d it is not what it was; "
-                "copies of it may be right nowhere", self.source.path, block * self.ring.block)  # fmt: skip
+                "the source %s changes while it is read: byte %d has changed since an "
+                "earlier read; copies may match no state of the source",
+                self.source.path, block * self.ring.block)  # fmt: skip
         self.statistics.changed += 1
 
-    # What is shown
+    # Status
 
     def status(self) -> dict[str, Any]:
-        """Give the status document."""
+        """Return the status document."""
         session = self.session
         files = [] if session is None else [handle.consumer for handle in session.filesystem.readers]
         consumers: list[ReaderStatus] = [*files, *self.lenders.values()]
@@ -313,7 +313,7 @@ class Engine:
     # Tasks
 
     async def _watch_source(self) -> None:
-        """Fail those whom a hanging source keeps for too long."""
+        """Fail reads that have waited too long for a source that hangs."""
         while True:
             await trio.sleep(WATCH_SECONDS)
             self.ring.source_hangs(self.settings.source_timeout)
@@ -322,7 +322,7 @@ class Engine:
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
                 if self.told_to_end.is_set():
-                    log.info("a second signal: not waiting any longer")
+                    log.info("a second signal: ending without waiting for readers")
                     self.ring.shut()
                     continue
                 log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
@@ -333,7 +333,7 @@ class Engine:
                 self._nursery.start_soon(self._end)
 
     async def _end(self) -> None:
-        """Give those who wait a moment, then an error; then end all that serves."""
+        """Wait briefly for pending reads, then fail them; then end the session and the engine."""
         with trio.move_on_after(DRAIN_SECONDS):
             await self.ring.nobody_waits()
         self.ring.shut()

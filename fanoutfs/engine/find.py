@@ -1,8 +1,8 @@
-"""Producer or consumer? Looking for the live producer of a source, and becoming it where there is none.
+"""Find the live producer of a source, or become it.
 
-Whoever holds the source's claim is its producer, or is about to be; its door stands open a moment later. A
-claim is given up only after the door is closed. So to connect, to try to claim, and to wait a little, in
-turns, ends with one producer and everybody else at its door, however many come at once.
+The process that holds the producer lock is the producer, or is about to be: its control socket opens a moment
+later. It releases the lock only after it has closed the socket. So processes that alternately connect, try to
+lock, and wait end up with one producer and all others connected to it, however many start at once.
 """
 
 import time
@@ -21,7 +21,7 @@ remote one takes up to twice ``nbd_link.CONNECT_SECONDS``."""
 
 
 def connect(identity: str) -> ControlConnection | None:
-    """Connect to the producer of a source; None when there is none, or it is not listening yet."""
+    """Connect to the producer of a source; return None if there is none or it does not listen yet."""
     try:
         return ControlConnection.to(socket_path(identity))
     except (FileNotFoundError, ConnectionRefusedError):
@@ -29,7 +29,7 @@ def connect(identity: str) -> ControlConnection | None:
 
 
 def ask_status(identity: str) -> dict[str, Any] | None:
-    """Give the status document of a source's producer; None when there is none."""
+    """Return the status document of a source's producer; None if there is no producer."""
     producer = connect(identity)
     if producer is None:
         return None
@@ -43,7 +43,7 @@ def ask_status(identity: str) -> dict[str, Any] | None:
 
 
 def claim_or_find(identity: str, source: str) -> ProducerLock | ControlConnection:
-    """Lock a source, or connect to the live producer that has it; raises UnusableError when that is mute."""
+    """Lock a source, or connect to its live producer. Raise UnusableError if that does not answer."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         if (found := connect(identity) or ProducerLock.take_nowait(identity)) is not None:

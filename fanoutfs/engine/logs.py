@@ -1,4 +1,4 @@
-"""Where the log goes: to the terminal in the foreground, to the file that --log names, or else to syslog."""
+"""The log: to the terminal in the foreground, else to the file that --log names, else to syslog."""
 
 import logging
 import logging.handlers
@@ -33,7 +33,7 @@ class _Seldom:
 
 
 def configure(path: Path | None, *, foreground: bool) -> str | None:
-    """Send all loggers of this process there; raises UnusableError when the file can't be written.
+    """Configure the loggers of this process. Raise UnusableError if the log file can't be written.
 
     Without --log and without a syslog the daemon's log is a file in the runtime folder, created at the first
     warning: nobody would remove the logs of all copies that went well. Return the file's name in that case:

@@ -1,8 +1,8 @@
-"""What stands between a handler and pyfuse3.
+"""The guard between a handler and pyfuse3.
 
 Any exception but FUSEError that leaves a handler ends ``pyfuse3.main``, and every request in flight, of every
-reader, is left without an answer. So each handler is guarded: an error of ours becomes its errno, anything
-else is a bug, logged with its trace, counted, and EIO for this request alone.
+reader, is left without an answer. So each handler is guarded: a FanoutError becomes its errno.
+Any other exception is a bug: it is logged with its traceback and counted, and only this request fails (EIO).
 """
 
 import errno
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class CallCounts(Protocol):
-    """Whoever has handlers counts their bugs."""
+    """An object with handlers, which counts their bugs."""
 
     handler_bugs: int
 
@@ -33,7 +33,7 @@ Owner = TypeVar("Owner", bound=CallCounts)
 def guarded(
     handler: Callable[Concatenate[Owner, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, R]]:
-    """Make a handler that raises nothing but FUSEError (and trio's Cancelled)."""
+    """Return a handler that raises only FUSEError (and trio's Cancelled)."""
 
     @functools.wraps(handler)
     async def guard(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -32,7 +32,7 @@ TIMEOUTS = ("default_request_timeout", "max_request_timeout")
 
 
 def session_descriptor() -> int:
-    """Give the descriptor of /dev/fuse of this process's only mount."""
+    """Return the descriptor of /dev/fuse of this process's only mount."""
     found = []
     for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 (names, and one of them is gone by then)
         try:
@@ -91,7 +91,7 @@ def read_without_waiting(descriptor: int) -> None:
 def raise_background(minor: int) -> bool:
     """Let many page-cache reads of the mount with this device number wait at once, before the first reader.
 
-    Says whether that could be done.
+    Return whether that succeeded.
     """
     connection = FUSECTL / str(minor)
     try:
@@ -116,12 +116,12 @@ def raise_read_ahead(major: int, minor: int) -> None:
 
 
 def warn_of_timeouts() -> None:
-    """Say so when the kernel ends the whole mount because one request waits long (Linux 6.15 and later)."""
+    """Warn if the kernel will end the whole mount because one request waits long (Linux 6.15 and later)."""
     for name in TIMEOUTS:
         try:
             seconds = int((Path("/proc/sys/fs/fuse") / name).read_text())
         except (OSError, ValueError):
             continue
         if seconds:
-            log.warning("fs.fuse.%s is %d: a reader that waits so long for a slow one ends the mount; "
+            log.warning("fs.fuse.%s is %d: a read that waits longer than that ends the mount; "
                         "set it to 0", name, seconds)  # fmt: skip

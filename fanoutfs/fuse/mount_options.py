@@ -1,4 +1,4 @@
-"""What goes to libfuse as mount options. Only what is known to work: it says nothing of what it refuses."""
+"""Mount options for libfuse: only tested ones, because libfuse does not report what it refuses."""
 
 from fanoutfs.errors import UsageError
 from fanoutfs.settings import MountSettings
@@ -9,11 +9,11 @@ ALWAYS = ("ro", "nosuid", "nodev", "default_permissions", "subtype=fanoutfs")
 
 
 def mount_options(settings: MountSettings, source: str) -> set[str]:
-    """Give the options for ``pyfuse3.init``; raises UsageError for one that is not in ALLOWED."""
+    """Return the options for ``pyfuse3.init``. Raise UsageError for one that is not in ALLOWED."""
     options = set(ALWAYS)
     for option in settings.options:
         if option not in ALLOWED:
-            raise UsageError(f"-o {option} is not known here; there are: {', '.join(ALLOWED)}")
+            raise UsageError(f"-o {option} is not supported; supported options: {', '.join(ALLOWED)}")
         options.add(option)
     if settings.allow_other:
         options.add("allow_other")

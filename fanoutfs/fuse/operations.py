@@ -1,9 +1,9 @@
-"""FUSE's requests, translated: handlers that look up, open, read and release, and decide nothing.
+"""FUSE request handlers: look up, open, read and release. They translate requests and decide nothing.
 
-Every look-up of a file gives a fresh inode number; ``inodes.py`` says why. ``stat`` still shows one constant
-number, for GETATTR answers that; cp refuses to go on when it changes.
+Every look-up of a file returns a new inode number; ``inodes.py`` explains why. ``stat`` still shows a
+constant number, from GETATTR: cp fails if it changes.
 
-A look-up's reply is good for zero seconds, so that the next open asks again.
+The reply to a look-up is valid for zero seconds, so that the next open looks the name up again.
 """
 
 import errno
@@ -42,9 +42,9 @@ class Filesystem(pyfuse3.Operations):
     ring: Ring
     drop_behind: DropBehind
     status: Callable[[], bytes]
-    """Renders the status document, ready to be read."""
+    """Returns the status document as text."""
     numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
-    """Gives each consumer of the ring its number."""
+    """The numbers of the ring's consumers."""
     cached_limit: int = MOST_HANDLES
     """How many handles may use the page cache; fewer where max_background could not be raised."""
     owner: files.Owner = attrs.field(
@@ -55,7 +55,7 @@ class Filesystem(pyfuse3.Operations):
     handler_bugs: int = attrs.field(default=0, init=False)
     handles: dict[int, Handle] = attrs.field(factory=dict, init=False)
     delivered_before: int = attrs.field(default=0, init=False)
-    """Bytes that readers have had whose handles are closed."""
+    """Bytes delivered to handles that are closed."""
     inodes: Inodes = attrs.field(factory=Inodes, init=False)
     _handle_numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     _told_limit: bool = attrs.field(default=False, init=False)
@@ -69,7 +69,7 @@ class Filesystem(pyfuse3.Operations):
         return [handle for handle in self.handles.values() if isinstance(handle, ReaderHandle)]
 
     def init(self) -> None:
-        """Note that the kernel's INIT has come; its reply goes out when this returns."""
+        """Record the kernel's INIT; its reply is sent when this returns."""
         self.initialised.set()
 
     # Names and attributes
@@ -89,13 +89,13 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def getattr(self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
-        """Give what stat shows."""
+        """Return what stat shows."""
         node = self._node(inode)
         return files.attributes(node.file, self._size(node), self.owner)
 
     @guarded
     async def statfs(self, _ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
-        """Give a full file system of the image's size, for df."""
+        """Return the statistics of a full file system of the image's size, for df."""
         data = pyfuse3.StatvfsData()
         data.f_bsize = data.f_frsize = 512
         data.f_blocks = -(-self.ring.size // 512)
@@ -106,7 +106,7 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def getxattr(self, inode: int, name: bytes, _ctx: pyfuse3.RequestContext) -> bytes:
-        """Give where an open carousel began. ENOSYS would be remembered for the whole mount."""
+        """Return where an open carousel began. Never ENOSYS: the kernel caches that for the mount."""
         turn_from = self._node(inode).turn_from
         if name != files.START or turn_from is None:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
@@ -114,7 +114,7 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def listxattr(self, inode: int, _ctx: pyfuse3.RequestContext) -> list[bytes]:
-        """Name the one that an open carousel has."""
+        """Return the one attribute of an open carousel."""
         return [] if self._node(inode).turn_from is None else [files.START]
 
     # Folders
@@ -135,13 +135,13 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def releasedir(self, fh: int) -> None:
-        """Nothing is held."""
+        """Do nothing: a folder's handle holds no resources."""
 
     # Files
 
     @guarded
     async def open(self, inode: pyfuse3.InodeT, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        """Open a file. O_DIRECT on the image, and ``direct``, go past the page cache, all else through it."""
+        """Open a file. O_DIRECT on the image, and ``direct``, bypass the page cache; all else uses it."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         if self.closing:
@@ -176,7 +176,7 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def read(self, fh: int, off: int, size: int) -> Buffer:  # type: ignore[override]
-        """Read; the length is checked, for a short reply would be a silent end of file.
+        """Read; check the length, because a short reply would be a silent end of file.
 
         pyfuse3 takes any buffer, though it is annotated with bytes.
         """
@@ -196,17 +196,17 @@ class Filesystem(pyfuse3.Operations):
 
     @guarded
     async def flush(self, fh: int) -> None:
-        """Say yes: it comes with every close of every duplicate and means nothing here."""
+        """Succeed: every close of a duplicate sends it, and there is nothing to flush."""
 
     @guarded
     async def release(self, fh: int) -> None:
-        """Close a handle: the reader is gone."""
+        """Close a handle: its reader has closed the file."""
         self.close_handle(fh)
 
     # Helpers
 
     def close_handle(self, number: int) -> None:
-        """Let go of what a handle held."""
+        """Release what a handle holds."""
         handle = self.handles.pop(number)
         handle.close()
         if isinstance(handle, ReaderHandle):
@@ -222,7 +222,7 @@ class Filesystem(pyfuse3.Operations):
         return self.ring.size if node.file in files.VIEWS else len(node.text)
 
     def _entry(self, file: files.VirtualFile) -> pyfuse3.EntryAttributes:
-        """Give what LOOKUP answers, with an inode of its own for a file."""
+        """Return the reply to LOOKUP, with a new inode for a file."""
         if file in files.TREE:
             return files.attributes(file, 0, self.owner)
         inode = self.inodes.shared_lookup(file) if file in files.VIEWS else None
@@ -234,7 +234,7 @@ class Filesystem(pyfuse3.Operations):
         return entry
 
     def _text(self, file: files.VirtualFile) -> bytes:
-        """Make the snapshot that status or head shows; nothing for another file."""
+        """Return the snapshot that status or head shows; empty for other files."""
         if file is files.STATUS:
             return self.status()
         return b"%d\n" % self.ring.head if file is files.HEAD else b""

@@ -1,4 +1,4 @@
-"""One reader of the image: its stream, its point in the ring, and what it has had.
+"""One reader of the image: its stream, its cursor in the ring, and what it has read.
 
 Its *offset* is a byte of the file that it reads, its *place* a byte of its way round the image: they are the
 same for a reader of ``image``; for one of ``carousel`` the place is the offset plus where the turn began,
@@ -24,7 +24,7 @@ class Reader:
     turn_from: int | None = None
     """The byte of the image where its turn begins, a multiple of the block's size; None: it is in-order."""
     target: None = attrs.field(default=None, init=False)
-    """Nobody knows what a program does with what it reads."""
+    """Unknown: a reader of the mount does not say where it writes."""
     delivered: int = attrs.field(default=0, init=False)
     """Bytes handed out, re-reads included."""
     stream: Stream = attrs.field(init=False)
@@ -46,7 +46,7 @@ class Reader:
 
     @property
     def sequential(self) -> bool:
-        """Say whether it goes straight on, as far as that is known."""
+        """Whether it reads sequentially, as far as is known."""
         return self.stream.sequential
 
     @property
@@ -61,9 +61,9 @@ class Reader:
         return self.ring.size - self.stream.position
 
     def read_nowait(self, offset: int, size: int) -> Buffer | None:
-        """Give bytes that come next in order and are resident, else None, with nothing changed.
+        """Return bytes that come next in order and are resident; else None, with nothing changed.
 
-        The way of nearly all reads, kept short: eight direct readers do 6,000 of them in a second.
+        The path of nearly all reads, kept short: eight direct readers do 6,000 of them in a second.
         """
         stream = self.stream
         if offset != stream.position or not stream.straight:
@@ -76,9 +76,9 @@ class Reader:
         return found
 
     async def read(self, offset: int, size: int) -> Buffer:
-        """Give ``size`` bytes at ``offset``, both within the file.
+        """Return ``size`` bytes at ``offset``, both within the file.
 
-        A checkpoint only when it has to wait. The result is good until the next checkpoint. Raises what
+        A checkpoint only when it has to wait. The result is good until the next checkpoint. Raise what
         ``Ring.read`` raises. Cancelled: the stream stays where it was.
         """
         stream = self.stream
@@ -89,7 +89,7 @@ class Reader:
         try:
             found = await self._read(self._origin + offset, size, fresh=fresh)
         except FanoutError:
-            # A reader that gets an error goes on behind it, if it goes on.
+            # A reader that continues after an error continues behind the failed read.
             stream.took(offset, size)
             self._move()
             raise
@@ -129,5 +129,5 @@ class Reader:
             self._move()
 
     def close(self) -> None:
-        """Leave the ring; what only this reader needed is free."""
+        """Leave the ring; slots that only this reader needed become free."""
         self.ring.close(self.cursor)

@@ -1,11 +1,11 @@
-"""Letting killed readers die: the kernel keeps a reader in D until its read is answered.
+"""Let killed readers exit: the kernel keeps a reader in state D until its read is answered.
 
-libfuse through pyfuse3 tells nobody of FUSE_INTERRUPT, so every quarter second those that wait are looked at
-in /proc: who has a signal pending that ends a program gets its read back with EINTR. Who merely waits gets
-nothing: programs do not survive EINTR, EAGAIN or ETIMEDOUT from a plain read.
+libfuse does not pass FUSE_INTERRUPT on through pyfuse3. So every quarter second the reaper checks the
+waiting readers in /proc, and answers the read of a process with a pending fatal signal with EINTR. Other
+reads are not interrupted: programs do not survive EINTR, EAGAIN or ETIMEDOUT from a plain read.
 
-The process looked at is the one that opened the file. Where another one reads (a shell opened it for its
-child), nothing is done for it, and it waits no longer than its bytes do.
+The reaper checks the process that opened the file. If a different process reads (a shell opened the file for
+its child), its read is not interrupted and waits for its bytes.
 """
 
 import signal
@@ -23,7 +23,7 @@ FATAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SI
 
 
 def told_to_die(status: str) -> bool:
-    """Say whether /proc/PID/status shows a pending signal that ends programs, not blocked, not ignored."""
+    """Return whether /proc/PID/status shows a pending fatal signal that is neither blocked nor ignored."""
     masks = dict.fromkeys(("SigPnd", "ShdPnd", "SigBlk", "SigIgn"), 0)
     for line in status.splitlines():
         key, _, value = line.partition(":")
@@ -35,19 +35,19 @@ def told_to_die(status: str) -> bool:
 
 @attrs.define(eq=False)
 class Reaper:
-    """Looks after the readers of a mount that wait in the ring."""
+    """Interrupts the reads of killed processes that wait in the ring."""
 
     ring: Ring
     filesystem: Filesystem
 
     async def run(self) -> None:
-        """Look every INTERVAL seconds, for ever."""
+        """Check every INTERVAL seconds, until cancelled."""
         while True:
             await trio.sleep(INTERVAL)
             self.look()
 
     def look(self) -> None:
-        """Give back the reads of readers told to die."""
+        """Interrupt the reads of killed readers."""
         pids = {handle.consumer.id: handle.consumer.pid for handle in self.filesystem.readers}
         now = self.ring.clock()
         for waiting in self.ring.waiting():
