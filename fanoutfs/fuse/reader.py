@@ -90,11 +90,11 @@ class Reader:
             found = await self._read(self._origin + offset, size, fresh=fresh)
         except FanoutError:
             # A reader that continues after an error continues behind the failed read.
-            stream.took(offset, size)
+            stream.acknowledge(offset, size)
             self._move()
             raise
         self.delivered += size
-        stream.took(offset, size)
+        stream.acknowledge(offset, size)
         self._move()
         return found
 
@@ -119,7 +119,7 @@ class Reader:
         kernel has dropped it, is answered as any read behind the position is.
         """
         if self.stream.begun:
-            self.stream.took(offset, size)
+            self.stream.acknowledge(offset, size)
             self._move()
 
     def joins(self, other: "Reader") -> None:

@@ -68,11 +68,11 @@ class Stream:
 
     def share(self, other: "Stream") -> None:
         """Record the answers to a stream through the same page cache: this one need not request them."""
-        self.took(other.since, other.position - other.since)
+        self.acknowledge(other.since, other.position - other.since)
         for begin, end in other._pieces:  # noqa: SLF001 (of its own class)
-            self.took(begin, end - begin)
+            self.acknowledge(begin, end - begin)
 
-    def took(self, offset: int, size: int) -> None:
+    def acknowledge(self, offset: int, size: int) -> None:
         """Record the answer to a request; the position moves to the next gap."""
         end = offset + size
         if offset <= self.position:

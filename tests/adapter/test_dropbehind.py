@@ -39,7 +39,7 @@ async def sent(handle: ReaderHandle, reads: list[tuple[int, int]]) -> list[tuple
     told, descriptor = os.pipe()
     for offset, size in reads:
         handle.consumer.stream.begin(offset, size)
-        handle.consumer.stream.took(offset, size)
+        handle.consumer.stream.acknowledge(offset, size)
         async with dropping(descriptor) as drop_behind:
             drop_behind.passed(handle)
             while handle.dropping:
@@ -85,7 +85,7 @@ async def test_at_most_one_drop_per_handle_is_under_way() -> None:
     handle = make_handle()
     handle.dropped, handle.dropping = 0, True
     handle.consumer.stream.begin(0, 100 * MIB)
-    handle.consumer.stream.took(0, 100 * MIB)
+    handle.consumer.stream.acknowledge(0, 100 * MIB)
     async with dropping(1 << 20) as drop_behind:
         drop_behind.passed(handle)
     assert handle.dropped == 0

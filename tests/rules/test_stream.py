@@ -9,7 +9,7 @@ SIZE = 1024 * MIB
 
 def read(stream: Stream, offset: int, size: int) -> bool:
     jumped = stream.begin(offset, size)
-    stream.took(offset, size)
+    stream.acknowledge(offset, size)
     return jumped
 
 
@@ -67,7 +67,7 @@ def test_order_does_not_matter_within_the_window(asked: list[int], answered: lis
     read(stream, 0, MIB)
     jumps = [stream.begin((1 + i) * MIB, MIB) for i in asked]
     for i in answered:
-        stream.took((1 + i) * MIB, MIB)
+        stream.acknowledge((1 + i) * MIB, MIB)
 
     assert any(jumps) is False
     assert stream.position == 9 * MIB

@@ -90,7 +90,7 @@ class Relay:
             return
         while at < blocks.stop and at in rules.residency.slot_of:
             at += 1
-            self._stream.took((at - 1) * above.grain.block, above.bytes_of(range(at - 1, at)))
+            self._stream.acknowledge((at - 1) * above.grain.block, above.bytes_of(range(at - 1, at)))
             self._move(at)
         if at < blocks.stop:
             if self._request is None:
