@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fanoutfs.errors import FanoutError
+from fanoutfs.errors import FanoutError, UsageError
 from fanoutfs.options import FILE, examples, producer_options, remote_options, status_options
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
@@ -177,24 +177,36 @@ def copy_command(
 @commands.command(
     "status",
     epilog=examples(
+        "fanoutfs status",
         "fanoutfs status /mnt/fan",
         "fanoutfs status --json /dev/sdb",
         "fanoutfs status --token-file token https://node1:8400",
     ),
 )
-@status_options
+@status_options(required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the status document as JSON.")
-def status_command(source: str, *, token_file: Path | None, tls_ca: Path | None, as_json: bool) -> None:
+def status_command(source: str | None, *, token_file: Path | None, tls_ca: Path | None, as_json: bool) -> int:
     """Show the source, the ring and the readers of a mount.
 
     MOUNTPOINT is a mount of fanoutfs, SOURCE a disk or file that a mount or a copy is reading, URL the
-    service of a mount on another computer, http://HOST:PORT.
+    service of a mount on another computer, http://HOST:PORT. Without an argument, the command lists your
+    running producers.
     """
-    from fanoutfs.engine.query import asking  # noqa: PLC0415 (as above)
-    from fanoutfs.status.describe import describe  # noqa: PLC0415
+    from fanoutfs.engine.query import running_producers, status_request  # noqa: PLC0415 (as above)
+    from fanoutfs.status.describe import describe, describe_producers  # noqa: PLC0415
+    from fanoutfs.status.document import as_plain  # noqa: PLC0415
 
-    document = asking(source, token_file, tls_ca)()
-    click.echo(json.dumps(document, indent=1) if as_json else describe(document))
+    if source is not None:
+        document = status_request(source, token_file, tls_ca)()
+        click.echo(json.dumps(as_plain(document), indent=1) if as_json else describe(document))
+        return 0
+    if token_file or tls_ca:
+        raise UsageError("--token-file and --tls-ca need the URL of a service")
+    documents, errors = running_producers()
+    click.echo(json.dumps(as_plain(documents), indent=1) if as_json else describe_producers(documents))
+    for error in errors:
+        click.echo(f"fanoutfs: {error}", err=True)
+    return 1 if errors else 0
 
 
 @commands.command("umount", epilog=examples("fanoutfs umount /mnt/fan", "fanoutfs umount /dev/sdb"))

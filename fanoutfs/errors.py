@@ -35,6 +35,10 @@ class UnusableError(FanoutError):
     """The source, the mount point or the machine can't be used as asked; nothing is mounted."""
 
 
+class NotRunningError(UnusableError):
+    """No mount or producer is where one was named; if it was there before, it has ended."""
+
+
 class NoAnswerError(UnusableError):
     """Another computer can't be reached, or does not answer; it may answer later."""
 

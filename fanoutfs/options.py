@@ -78,12 +78,13 @@ def remote_options(prefix: str = "") -> Decorator:
     )  # fmt: skip
 
 
-status_options = _together(
-    click.argument("source", metavar="MOUNTPOINT|SOURCE|URL"),
-    click.option("--token-file", type=FILE, metavar="FILE",
-                 help="File with the access token of the service at URL."),
-    click.option("--tls-ca", type=FILE, metavar="FILE",
-                 help="CA certificate (PEM) to trust for the service at URL, if the system does not trust it "
-                 "already."),
-)  # fmt: skip
-"""What ``status`` and ``top`` ask: the argument, and the options for a service on another computer."""
+def status_options(*, required: bool) -> Decorator:
+    """Return the argument of ``status`` and ``top``, and the options for a service on another computer."""
+    return _together(
+        click.argument("source", metavar="MOUNTPOINT|SOURCE|URL", required=required),
+        click.option("--token-file", type=FILE, metavar="FILE",
+                     help="File with the access token of the service at URL."),
+        click.option("--tls-ca", type=FILE, metavar="FILE",
+                     help="CA certificate (PEM) to trust for the service at URL, if the system does not "
+                     "trust it already."),
+    )  # fmt: skip

@@ -8,14 +8,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import attrs
 
 from contrib.bench.crew import POLL
 from contrib.bench.readers import alarm
-from fanoutfs.engine.find import ask_status
+from fanoutfs.engine.query import ask_status
 from fanoutfs.errors import FanoutError
+from fanoutfs.status.document import StatusDocument
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB
 
@@ -125,7 +126,7 @@ def copies(program: Path, source: Path, seconds: float = 300.0) -> Iterator[Copi
         last.wait_until_left()
 
 
-def producer_of(source: Path) -> dict[str, Any] | None:
+def producer_of(source: Path) -> StatusDocument | None:
     """Give the status document of a source's producer; None when there is none, or it is just leaving."""
     try:
         return ask_status(identity_of(source.stat()))
@@ -139,7 +140,7 @@ class Seen:
 
     joined: float
     """When it was first seen there."""
-    start: int
+    start: int | None
     """The byte of the image at which it began."""
     position: int = 0
     left: int = 0
@@ -166,16 +167,16 @@ class Watch:
         """Look once; says whether there is a producer."""
         status = producer_of(self.source)
         now = time.monotonic()
-        readers = {} if status is None else {r["target"]: r for r in status["readers"] if "target" in r}
+        readers = {} if status is None else {r.target: r for r in status.readers if r.target}
         for target, reader in readers.items():
-            seen = self.targets.setdefault(target, Seen(now, reader["start"]))
-            seen.position, seen.left, seen.pid = reader["position"], reader["left"], reader["pid"]
+            seen = self.targets.setdefault(target, Seen(now, reader.start))
+            seen.position, seen.left, seen.pid = reader.position, reader.left, reader.pid
         for target, seen in self.targets.items():
             if seen.ended is None and (target not in readers or seen.left == 0):
                 seen.ended = now
         if status is not None:
-            self.producers.add(status["pid"])
-            self.head = status["head"]
+            self.producers.add(status.pid)
+            self.head = status.head
         return status is not None
 
     def follow(self, copies: Copies) -> None:
@@ -188,9 +189,9 @@ class Watch:
     def wait_until_left(self) -> None:
         """Wait until the producer has gone, if nobody else has it."""
         until = time.monotonic() + LEAVES
-        while (status := producer_of(self.source)) is not None and not status["mountpoint"]:
+        while (status := producer_of(self.source)) is not None and not status.mountpoint:
             if time.monotonic() > until:
-                print(f"the producer {status['pid']} has not left: {status['readers']}")
+                print(f"the producer {status.pid} has not left: {status.readers}")
                 return
             time.sleep(POLL)
 

@@ -16,6 +16,7 @@ from fanoutfs.engine.snapshot import render, snapshot
 from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
+from fanoutfs.status.document import Gauges
 from fanoutfs.units import PAGE
 
 READERS = 1000
@@ -45,11 +46,11 @@ def main() -> None:
     milliseconds = []
     for _ in range(ROUNDS):
         before = time.thread_time()
-        gauges = {"slots_held": rules.held(load.now)}
-        document = snapshot(source, counts, ring, consumers, gauges, Path("/mnt"), 0, None)
+        gauges = Gauges(slots_held=rules.held(load.now))
+        document = snapshot(source, counts, ring, consumers, gauges, Path("/mnt"), 0, None, None)
         render(document)
         milliseconds.append((time.thread_time() - before) * 1000)
-    waiting = sum(isinstance(reader["waiting"], int) for reader in document["readers"])
+    waiting = sum(isinstance(reader.waiting, int) for reader in document.readers)
     median = statistics.median(milliseconds)
     figure = f"{median:.1f} ms (worst {max(milliseconds):.1f}; {waiting} wait for another)"
     finish("one status, processor time", [Row("status", figure, f"at most {BAR:g} ms", median <= BAR)])

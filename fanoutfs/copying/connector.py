@@ -5,9 +5,9 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.engine.find import ask_status, claim_or_find, connect
+from fanoutfs.engine.find import claim_or_find, connect
 from fanoutfs.engine.lock import ProducerLock
-from fanoutfs.engine.query import read_status
+from fanoutfs.engine.query import ask_status, read_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.address import is_url
 from fanoutfs.remote.remote_info import OpenSource
@@ -46,15 +46,15 @@ def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSourc
     """
     point = None if is_url(argument) else _mount_of(Path(argument))
     if point is not None:
-        found = read_status(point)["source"]
-        return NamedSource(found["path"], found["identity"], None, found["size"], mounted=point), None
+        found = read_status(point).source
+        return NamedSource(found.path, found.identity, None, found.size, mounted=point), None
     resolved = resolve(argument, keys)
     if resolved.size is not None:
         return NamedSource(resolved.path, resolved.identity, resolved.origin, resolved.size), None
     document = ask_status(resolved.identity)
     if document is not None:
-        found = document["source"]
-        return NamedSource(resolved.path, resolved.identity, found["origin"], found["size"]), None
+        found = document.source
+        return NamedSource(resolved.path, resolved.identity, found.origin or found.identity, found.size), None
     opened = resolved.open()
     source = opened.source
     return NamedSource(source.path, source.identity, source.origin, source.size), opened

@@ -12,12 +12,14 @@ import attrs
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.copying.workers import WorkerHandle, receive
+from fanoutfs.engine.query import parse_status
 from fanoutfs.errors import FanoutError
-from fanoutfs.status import wording
 from fanoutfs.status.rates import Rates
+from fanoutfs.status.wording import by_id, state
 
 if TYPE_CHECKING:
     from fanoutfs.copying.bars import Display
+    from fanoutfs.status.document import ReaderEntry
 
 REFRESH_SECONDS = 0.2
 
@@ -111,16 +113,16 @@ class Watch:
             return
         self._asked = now
         # If the producer has ended, the workers find or start another, and report it if they can't.
-        readers: dict[int, dict[str, Any]] = {}
+        readers: dict[int, ReaderEntry] = {}
         display.source_rate = None
         with contextlib.suppress(FanoutError):
-            status = self.producer.request("status", ASK_SECONDS)["status"]
-            readers = {reader["id"]: reader for reader in status["readers"]}
+            status = parse_status(self.producer.request("status", ASK_SECONDS)["status"])
+            readers = by_id(status.readers)
             display.source_rate = self._rates.update(status, now).source
         for worker, number in self._ids.items():
             self.progress[worker].waits = None
-            if (reader := readers.get(number)) is not None and reader["waiting"] is not None:
-                self.progress[worker].waits = wording.state(reader, readers, 0, brief=False)
+            if (reader := readers.get(number)) is not None and reader.waiting is not None:
+                self.progress[worker].waits = state(reader, readers, 0, brief=False)
 
 
 def all_good(copies: Sequence[Progress]) -> bool:

@@ -22,6 +22,7 @@ from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
+from fanoutfs.status.document import as_plain
 from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class ControlServer:
     async def _answer(self, session: ControlSession, message: Message) -> None:
         match message["type"]:
             case "status":
-                await session.send("status", status=self.engine.status())
+                await session.send("status", status=as_plain(self.engine.status()))
             case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
                 raise _HangUpError
             case "stay":

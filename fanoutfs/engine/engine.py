@@ -12,7 +12,6 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import trio
@@ -33,6 +32,7 @@ from fanoutfs.shm.turn import Turn
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.rate_limit import RateLimit
+from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Engine:
     lenders: dict[int, Lender] = attrs.field(factory=dict, init=False)
     mounted: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set when the first mount answers."""
-    export: dict[str, str | int] | None = attrs.field(default=None, init=False)
+    export: ExportEntry | None = attrs.field(default=None, init=False)
     """Where the image is exported over NBD."""
     told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
@@ -145,7 +145,7 @@ class Engine:
             raise failed
 
     @contextlib.contextmanager
-    def exporting(self, shown: dict[str, str | int]) -> Iterator[None]:
+    def exporting(self, shown: ExportEntry) -> Iterator[None]:
         """Show in the status that the image is exported over NBD, while the block runs."""
         self.export = shown
         try:
@@ -290,24 +290,32 @@ class Engine:
 
     # Status
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> StatusDocument:
         """Return the status document."""
         session = self.session
         files = [] if session is None else [handle.consumer for handle in session.filesystem.readers]
         consumers: list[ReaderStatus] = [*files, *self.lenders.values()]
-        gauges = {
-            "handles": len(consumers),
-            "waiting": len(self.ring.waiting()),
-            "slots_held": self.ring.rules.held(self.ring.clock()),
-            "granted": self.ring.rules.granted.total(),
-            "handler_bugs": 0 if session is None else session.filesystem.handler_bugs,
-        }
+        gauges = Gauges(
+            handles=len(consumers),
+            waiting=len(self.ring.waiting()),
+            slots_held=self.ring.rules.held(self.ring.clock()),
+            granted=self.ring.rules.granted.total(),
+            handler_bugs=0 if session is None else session.filesystem.handler_bugs,
+        )
         point = None if session is None else session.point
         before = self.statistics.delivered_before
         if session is not None:
             before += session.filesystem.delivered_before
         return snapshot(
-            self.source, self.statistics, self.ring, consumers, gauges, point, before, self.export
+            self.source,
+            self.statistics,
+            self.ring,
+            consumers,
+            gauges,
+            point,
+            before,
+            self.export,
+            self.settings.read_rate,
         )
 
     # Tasks

@@ -6,10 +6,8 @@ lock, and wait end up with one producer and all others connected to it, however 
 """
 
 import time
-from typing import Any
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine.lock import ProducerLock, socket_path
 from fanoutfs.errors import UnusableError
 
@@ -26,20 +24,6 @@ def connect(identity: str) -> ControlConnection | None:
         return ControlConnection.to(socket_path(identity))
     except (FileNotFoundError, ConnectionRefusedError):
         return None
-
-
-def ask_status(identity: str) -> dict[str, Any] | None:
-    """Return the status document of a source's producer; None if there is no producer."""
-    producer = connect(identity)
-    if producer is None:
-        return None
-    try:
-        document: dict[str, Any] = producer.request("status", PATIENCE_SECONDS)["status"]
-    except HungUpError:
-        return None
-    finally:
-        producer.close()
-    return document
 
 
 def claim_or_find(identity: str, source: str) -> ProducerLock | ControlConnection:

@@ -21,6 +21,12 @@ def socket_path(identity: str) -> Path:
     return runtime_folder() / f"{identity}.sock"
 
 
+def identities() -> list[str]:
+    """Return the identities of the sources that have a control socket; their producers may have ended."""
+    sockets = socket_path("*")
+    return sorted(path.name.removesuffix(sockets.suffix) for path in sockets.parent.glob(sockets.name))
+
+
 @attrs.define(eq=False)
 class ProducerLock:
     """The right to be the producer of a source, until ``release`` or the end of its processes."""

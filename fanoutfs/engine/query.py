@@ -1,39 +1,45 @@
-"""Asking for the status document.
+"""Requests the status document.
 
-Of a mount, by reading its file; of a source, or an export that is read here, at its producer's door; of
-another computer, at its service.
+That of a mount is read from its file, that of a source or of an export that is read here is requested at the
+control socket of its producer, that of a producer on another computer from its service.
 """
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from fanoutfs.engine.find import ask_status
-from fanoutfs.errors import UnusableError, UsageError, reason
+from fanoutfs.control.messages import HungUpError
+from fanoutfs.engine.find import PATIENCE_SECONDS, connect
+from fanoutfs.engine.lock import identities
+from fanoutfs.errors import FanoutError, NotRunningError, UnusableError, UsageError, reason
 from fanoutfs.remote.address import ExportAddress, is_url, parse
+from fanoutfs.status.document import StatusDocument
+from fanoutfs.status.parse import parse as parse_document
+from fanoutfs.status.parse import parse_json
 from fanoutfs.system import mountpoint
 from fanoutfs.system.identity import identity_of
 from fanoutfs.system.mountinfo import FANOUTFS, mount_at
 
+LIST_SECONDS = 5.0
+"""How long to wait for each producer when all are listed."""
 
-def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[[], dict[str, Any]]:
-    """Give what asks for the status of a mount, a source, or the service at an address.
 
-    It blocks, and raises UnusableError; NoAnswerError where another computer is away. Raises UsageError, and
-    UnusableError for files that can't be used.
+def status_request(source: str, token_file: Path | None, tls_ca: Path | None) -> Callable[[], StatusDocument]:
+    """Return a function that requests the status of a mount, a source, or the service at an address.
+
+    The function blocks, and raises UnusableError; NoAnswerError if another computer does not answer. Raises
+    UsageError, and UnusableError for files that can't be used.
     """
-    if not is_url(word):
+    if not is_url(source):
         _refuse_keys(token_file, tls_ca)
-        return lambda: status_of(Path(word))
-    address = parse(word)
+        return lambda: status_of(Path(source))
+    address = parse(source)
     if isinstance(address, ExportAddress):
         _refuse_keys(token_file, tls_ca)
         return lambda: _status_of_export(address)
     if tls_ca is not None and not address.tls:
-        raise UsageError(f"--tls-ca is for https, and {word} is not; write https://, or leave it away")
-    # Only who asks another computer needs what that needs.
+        raise UsageError(f"--tls-ca is for https, and {source} is not; write https://, or omit it")
+    # Only a request to another computer needs an HTTP client.
     from fanoutfs.remote.service_client import ServiceClient  # noqa: PLC0415
 
     return ServiceClient.of(address, token_file, tls_ca).status
@@ -41,24 +47,62 @@ def asking(word: str, token_file: Path | None, tls_ca: Path | None) -> Callable[
 
 def _refuse_keys(token_file: Path | None, tls_ca: Path | None) -> None:
     if token_file or tls_ca:
-        raise UsageError("--token-file and --tls-ca are for the address of a service, as https://node1:8400")
+        raise UsageError(
+            "--token-file and --tls-ca are for the address of a service, such as https://node1:8400"
+        )
 
 
-def _status_of_export(address: ExportAddress) -> dict[str, Any]:
-    """Ask the producer that reads an export here; the export itself tells nothing."""
+def running_producers() -> tuple[list[StatusDocument], list[str]]:
+    """Return the status of each running producer of this user, and a line for each that does not answer."""
+    documents, errors = [], []
+    for identity in identities():
+        try:
+            document = ask_status(identity, LIST_SECONDS)
+        except FanoutError as error:
+            errors.append(f"{identity}: {error}")
+        else:
+            if document is not None:
+                documents.append(document)
+    return sorted(documents, key=lambda document: document.source.path), errors
+
+
+def ask_status(identity: str, timeout: float = PATIENCE_SECONDS) -> StatusDocument | None:
+    """Return the status document of a source's producer; None if it has none. ``timeout`` is in seconds."""
+    producer = connect(identity)
+    if producer is None:
+        return None
+    try:
+        plain = producer.request("status", timeout)["status"]
+    except HungUpError:
+        return None
+    finally:
+        producer.close()
+    return parse_status(plain)
+
+
+def parse_status(plain: object) -> StatusDocument:
+    """Return the document that a producer on this computer sent; raises UnusableError."""
+    try:
+        return parse_document(plain)
+    except ValueError as error:
+        raise UnusableError(f"the producer sent a status that can't be read: {error}") from error
+
+
+def _status_of_export(address: ExportAddress) -> StatusDocument:
+    """Request the status from the local producer of an export; the export itself has none."""
     document = ask_status(address.identity)
     if document is None:
-        raise UnusableError(
-            f"nobody here reads {address.text}; to ask where it comes from, name the service there, as "
-            "http://node1:8400"
+        raise NotRunningError(
+            f"no producer here is reading {address.text}; for the status of the computer that exports it, "
+            "name its service, such as http://node1:8400"
         )
     return document
 
 
-def status_of(path: Path) -> dict[str, Any]:
-    """Give the status document of the mount on ``path``, or of the producer of the source that it names.
+def status_of(path: Path) -> StatusDocument:
+    """Return the status document of the mount on ``path``, or of the producer of the source ``path``.
 
-    Raises UnusableError when it is neither.
+    Raises UnusableError if it is neither.
     """
     point = mountpoint.normalise(path)
     mount = mount_at(point)
@@ -67,30 +111,33 @@ def status_of(path: Path) -> dict[str, Any]:
     try:
         status = path.stat()
     except OSError as error:
-        raise UnusableError(f"{path} can't be looked at: {reason(error)}; check its name") from error
+        raise UnusableError(f"{path} can't be accessed: {reason(error)}; check its name") from error
     if path.is_dir():
         mountpoint.require_fanoutfs_mount(point)
         return read_status(point)
     document = ask_status(identity_of(status))
     if document is None:
-        raise UnusableError(
-            f"nobody replicates {path}; name a mount, or a source that a mount or a copy is reading"
+        raise NotRunningError(
+            f"no producer is reading {path}; name a mount, or a source that a mount or a copy is reading"
         )
     return document
 
 
-def read_status(point: Path) -> dict[str, Any]:
-    """Read the status document of the fanoutfs mount on ``point``; raises UnusableError."""
+def read_status(point: Path) -> StatusDocument:
+    """Return the status document of the fanoutfs mount on ``point``; raises UnusableError."""
     mountpoint.require_fanoutfs_mount(mountpoint.normalise(point))
     try:
-        document: dict[str, Any] = json.loads((point / ".fanoutfs" / "status").read_bytes())
+        text = (point / ".fanoutfs" / "status").read_bytes()
     except PermissionError as error:
         raise UnusableError(
-            f"{point} is another user's; ask as that user, or mount with --allow-other"
+            f"{point} belongs to another user; run this as that user, or mount with --allow-other"
         ) from error
     except OSError as error:
         raise UnusableError(
             f"the mount on {point} does not answer ({os.strerror(error.errno or 0)}); "
-            f"take it off with: umount -l {point}"
+            f"take it down with: umount -l {point}"
         ) from error
-    return document
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise UnusableError(f"the mount on {point} sent a status that can't be read: {error}") from error

@@ -1,72 +1,73 @@
-"""The status document: one snapshot of an engine, as JSON.
-
-Its keys are a contract. Bytes throughout; ``position`` is where a reader's next byte lies and ``left`` how
-many there are from it to the end of its file, ``waiting`` is null, "source" (its block is being read, or will
-be) or the id of the reader that it waits for. ``sweep_in`` is about how many seconds the sweep needs to come
-to a reader that waits for the source, at the source's rate until now; till then it lives on detours. A copy
-has a ``target`` besides. The document's own ``delivered`` counts what all readers have had, those who left
-included. ``export`` is null, or where the image can be read over NBD: ``host`` as the user said it, ``port``,
-``name``, and ``tls``, which is "none", "certificates" or "psk".
-"""
+"""Fills the status document from the state of an engine."""
 
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.status.document import (
+    SOURCE,
+    ExportEntry,
+    Gauges,
+    ReaderEntry,
+    RingEntry,
+    SourceEntry,
+    StatusDocument,
+    as_plain,
+)
 
 
 class ReaderStatus(Protocol):
-    """What the status shows of a consumer of any kind."""
+    """What the status shows of a reader of any kind."""
 
     @property
     def id(self) -> int:
-        """Its number, unlike any other's of this producer."""
+        """Its number, which the producer never reuses."""
 
     @property
     def pid(self) -> int:
-        """The process that opened the file, or copies."""
+        """The process that opened the file, or that copies."""
 
     @property
     def command(self) -> str:
-        """That process's name."""
+        """The name of that process."""
 
     @property
     def kind(self) -> str:
-        """Which way out of the ring it has taken."""
+        """How it reads: the file that it opened, or "copy"."""
 
     @property
     def target(self) -> str | None:
-        """What it writes to, when that is known."""
+        """What it writes to, if that is known."""
 
     @property
     def cursor(self) -> Cursor:
-        """What the rules know of it."""
+        """Its cursor in the rules."""
 
     @property
     def start(self) -> int | None:
-        """The byte of the image at which it began."""
+        """The offset of its first read in bytes; None: it has not read yet."""
 
     @property
     def position(self) -> int:
-        """Where its next byte lies."""
+        """The offset of the next byte that it needs."""
 
     @property
     def left(self) -> int:
-        """Bytes that are still to come."""
+        """Bytes from there to the end of its file."""
 
     @property
     def delivered(self) -> int:
-        """Bytes that it has had."""
+        """Bytes delivered to it."""
 
     @property
     def sequential(self) -> bool:
-        """It goes straight on."""
+        """Whether it reads sequentially."""
 
 
 def snapshot(
@@ -74,69 +75,71 @@ def snapshot(
     statistics: Counters,
     ring: Ring,
     consumers: Iterable[ReaderStatus],
-    gauges: dict[str, int],
+    gauges: Gauges,
     mountpoint: Path | None,
     delivered_before: int,
-    export: dict[str, str | int] | None,
-) -> dict[str, Any]:
-    """Give the document as plain data; ``delivered_before`` is what those have had who have left."""
+    export: ExportEntry | None,
+    read_rate: int | None,
+) -> StatusDocument:
+    """Return the document; ``delivered_before`` counts the bytes delivered to readers that have left."""
     rules = ring.rules
     consumers = list(consumers)
     waits = rules.waits(ring.clock())
-    return {
-        "pid": os.getpid(),
-        "mountpoint": None if mountpoint is None else str(mountpoint),
-        "export": export,
-        "source": {
-            "path": source.path,
-            "identity": source.identity,
-            "origin": source.origin or source.identity,
-            "size": source.size,
-            "bytes_read": statistics.bytes_read,
-            "reads": statistics.reads,
-            "errors": statistics.errors,
-            "changed": statistics.changed,
-            "reading": ring.reading_since is not None,
-        },
-        "ring": {
-            "block_size": ring.block,
-            "slots": rules.slots,
-            "resident": len(rules.residency.slot_of),
-            "arcs": [[a * ring.block, min(b * ring.block, ring.size)] for a, b in rules.residency.arcs()],
-        },
-        "head": ring.head,
-        "delivered": delivered_before + sum(consumer.delivered for consumer in consumers),
-        "readers": [_reader(ring, consumer, waits, statistics.rate) for consumer in consumers],
-        "gauges": gauges,
-    }
+    return StatusDocument(
+        pid=os.getpid(),
+        mountpoint=None if mountpoint is None else str(mountpoint),
+        export=export,
+        source=SourceEntry(
+            path=source.path,
+            identity=source.identity,
+            origin=source.origin or source.identity,
+            size=source.size,
+            bytes_read=statistics.bytes_read,
+            reads=statistics.reads,
+            read_rate=read_rate,
+            errors=statistics.errors,
+            changed=statistics.changed,
+            reading=ring.reading_since is not None,
+        ),
+        ring=RingEntry(
+            block_size=ring.block,
+            slots=rules.slots,
+            resident=len(rules.residency.slot_of),
+            arcs=[(a * ring.block, min(b * ring.block, ring.size)) for a, b in rules.residency.arcs()],
+        ),
+        head=ring.head,
+        delivered=delivered_before + sum(consumer.delivered for consumer in consumers),
+        readers=[_reader(ring, consumer, waits, statistics.rate) for consumer in consumers],
+        gauges=gauges,
+    )
 
 
-def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: float) -> dict[str, Any]:
+def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: float) -> ReaderEntry:
     cursor = consumer.cursor
-    waiting: str | int | None = None
+    waiting: int | Literal["source"] | None = None
     sweep_in: float | None = None
     if cursor.requests:
         blocker = waits.get(cursor.id)
-        waiting = "source" if blocker is None else blocker
+        waiting = SOURCE if blocker is None else blocker
         if blocker is None and rate:
             sweep_in = round(ring.rules.ahead_of_head(cursor.requests[0].at) * ring.block / rate, 1)
-    shown = {
-        "id": consumer.id,
-        "kind": consumer.kind,
-        "pid": consumer.pid,
-        "command": consumer.command,
-        "start": consumer.start,
-        "position": consumer.position,
-        "left": consumer.left,
-        "delivered": consumer.delivered,
-        "live": not ring.rules.dormant(cursor, ring.clock()),
-        "sequential": consumer.sequential,
-        "waiting": waiting,
-        "sweep_in": sweep_in,
-    }
-    return shown if consumer.target is None else {**shown, "target": consumer.target}
+    return ReaderEntry(
+        id=consumer.id,
+        kind=consumer.kind,
+        pid=consumer.pid,
+        command=consumer.command,
+        target=consumer.target,
+        start=consumer.start,
+        position=consumer.position,
+        left=consumer.left,
+        delivered=consumer.delivered,
+        live=not ring.rules.dormant(cursor, ring.clock()),
+        sequential=consumer.sequential,
+        waiting=waiting,
+        sweep_in=sweep_in,
+    )
 
 
-def render(document: dict[str, Any]) -> bytes:
-    """Write the document as it is read from the mount."""
-    return json.dumps(document, indent=1).encode() + b"\n"
+def render(document: StatusDocument) -> bytes:
+    """Return the document as it is read from the mount."""
+    return json.dumps(as_plain(document), indent=1).encode() + b"\n"

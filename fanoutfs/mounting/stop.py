@@ -5,11 +5,10 @@ import select
 import stat
 import time
 from pathlib import Path
-from typing import Any
 
-from fanoutfs.engine.find import ask_status
-from fanoutfs.engine.query import read_status
+from fanoutfs.engine.query import ask_status, read_status
 from fanoutfs.errors import UnusableError
+from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
 
@@ -32,7 +31,7 @@ def umount(path: Path) -> int:
         return 0
     status = read_status(point)
     try:
-        daemon = os.pidfd_open(status["pid"])
+        daemon = os.pidfd_open(status.pid)
     except ProcessLookupError:
         # The daemon is in a different PID namespace, so this process can't wait for its end.
         mountinfo.detach(point, lazy=False)
@@ -63,12 +62,12 @@ def _mount_point(path: Path) -> Path:
     if stat.S_ISDIR(status.st_mode):
         return point
     document = ask_status(identity_of(status))
-    if document is None or document["mountpoint"] is None:
+    if document is None or document.mountpoint is None:
         raise UnusableError(
             f"{path} is neither a mount point nor a mounted source; "
             f"mounts are listed by: findmnt -t {mountinfo.FANOUTFS}"
         )
-    served = Path(document["mountpoint"])
+    served = Path(document.mountpoint)
     device = mountpoint.require_fanoutfs_mount(served).device
     points = [mount.point for mount in mountinfo.mounts() if mount.device == device]
     if len(points) > 1:
@@ -76,28 +75,26 @@ def _mount_point(path: Path) -> Path:
     return served
 
 
-def _mount_readers(status: dict[str, Any]) -> list[dict[str, Any]]:
-    return [reader for reader in status["readers"] if reader["kind"] != "copy"]
+def _mount_readers(status: StatusDocument) -> list[ReaderEntry]:
+    return [reader for reader in status.readers if reader.kind != "copy"]
 
 
-def _name(reader: dict[str, Any], status: dict[str, Any]) -> str:
-    export = status.get("export")
-    if export is not None and reader["command"] == "nbdkit":
-        return f"an NBD client of the export at port {export['port']} (nbdkit {reader['pid']})"
-    return f"{reader['command']} ({reader['pid']})"
+def _name(reader: ReaderEntry, status: StatusDocument) -> str:
+    export = status.export
+    if export is not None and reader.command == "nbdkit":
+        return f"an NBD client of the export at port {export.port} (nbdkit {reader.pid})"
+    return f"{reader.command} ({reader.pid})"
 
 
-def _wait_for_end(daemon: int, before: dict[str, Any], point: Path) -> int:
+def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> int:
     """Wait until the daemon has ended, or only copies use it; return the number of copies."""
     until = time.monotonic() + END_SECONDS
     while not select.select([daemon], [], [], POLL_SECONDS)[0]:
-        status = ask_status(before["source"]["identity"])
-        if status is not None and status["pid"] == before["pid"] and status["mountpoint"] is None:
-            copies = len(status["readers"])
+        status = ask_status(before.source.identity)
+        if status is not None and status.pid == before.pid and status.mountpoint is None:
+            copies = len(status.readers)
             if copies:
                 return copies
         if time.monotonic() > until:
-            raise UnusableError(
-                f"{point} is unmounted, but daemon {before['pid']} has not ended; see its log"
-            )
+            raise UnusableError(f"{point} is unmounted, but daemon {before.pid} has not ended; see its log")
     return 0

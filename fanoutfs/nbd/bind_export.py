@@ -18,6 +18,7 @@ from fanoutfs.nbd.export_supervisor import supervise
 from fanoutfs.nbd.nbdkit import NAME, TlsOptions, trial
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.settings import ExportSettings
+from fanoutfs.status.document import ExportEntry
 from fanoutfs.system.credentials import first_user, read_certificate, read_token
 from fanoutfs.system.listen import listen
 from fanoutfs.system.runtime_dir import runtime_folder
@@ -37,10 +38,10 @@ class BoundExport:
     settings: ExportSettings
 
     @property
-    def shown(self) -> dict[str, str | int]:
+    def shown(self) -> ExportEntry:
         """What the status shows of it."""
         settings = self.settings
-        return {"host": settings.host, "port": settings.port, "name": NAME, "tls": settings.tls}
+        return ExportEntry(host=settings.host, port=settings.port, name=NAME, tls=settings.tls)
 
     def fileno(self) -> int:
         """Give the descriptor of the pipe to its supervisor."""

@@ -1,12 +1,13 @@
 """What a producer's service says that who reads its source from elsewhere has to know. Pure."""
 
 import ipaddress
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.address import ExportAddress, ServiceAddress
+from fanoutfs.status.document import StatusDocument
 
 DESCRIBED = "fanoutfs "
 """How the description of an export of ours begins; then comes what the source is where it comes from."""
@@ -30,27 +31,27 @@ class Announcement:
     """What it is where it comes from."""
 
     @classmethod
-    def of(cls, document: dict[str, Any], service: ServiceAddress) -> Self:
+    def of(cls, document: StatusDocument, service: ServiceAddress) -> Self:
         """Take it from the status document; raises UnusableError when there is no export."""
-        export = document.get("export")
+        export = document.export
         if export is None:
             raise UnusableError(
                 f"the producer at {service.text} exports nothing; it has to be mounted with --export"
             )
-        source = document["source"]
+        source = document.source
         return cls(
             address=ExportAddress(
-                host=service.host if _is_relative(export["host"]) else export["host"],
-                port=export["port"],
-                export=export["name"],
-                tls=export["tls"] != "none",
+                host=service.host if _is_relative(export.host) else export.host,
+                port=export.port,
+                export=export.name,
+                tls=export.tls != "none",
             ),
-            wants_key=export["tls"] == "psk",
-            size=source["size"],
-            block=document["ring"]["block_size"],
-            head=document["head"],
-            identity=source["identity"],
-            origin=source.get("origin", source["identity"]),
+            wants_key=export.tls == "psk",
+            size=source.size,
+            block=document.ring.block_size,
+            head=document.head,
+            identity=source.identity,
+            origin=source.origin or source.identity,
         )
 
 

@@ -20,7 +20,8 @@ import httpx
 
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError, reason
 from fanoutfs.remote.address import ServiceAddress
-from fanoutfs.status.document import Document, read_document
+from fanoutfs.status.document import StatusDocument
+from fanoutfs.status.parse import parse_json
 from fanoutfs.system.credentials import read_token
 
 CONNECT_SECONDS = 5.0
@@ -80,7 +81,7 @@ class ServiceClient:
             headers["authorization"] = f"Bearer {self.token}"
         return {"headers": headers, "verify": self.tls, "trust_env": False, "timeout": TIMEOUT}
 
-    def status(self) -> Document:
+    def status(self) -> StatusDocument:
         """Ask for the status document; blocks for WHOLE_SECONDS at most.
 
         Raises UnusableError; NoAnswerError is one that may pass.
@@ -101,7 +102,7 @@ class ServiceClient:
         except httpx.HTTPError as error:
             raise self.explain(error) from error
         try:
-            return read_document(bytes(body))
+            return parse_json(bytes(body))
         except ValueError as error:
             raise self.nonsense("gives no status document") from error
 

@@ -1,50 +1,50 @@
 """The status document as text for people."""
 
-from typing import Any
+from collections.abc import Mapping
 
+from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.text import printable, shorten
+from fanoutfs.status.wording import by_id, label, limit_text, ring_text, source_text, state, waiting_for
 from fanoutfs.units import format_size
 
 
-def describe(document: dict[str, Any]) -> str:
-    """Write the document for people."""
-    source, ring = document["source"], document["ring"]
-    size = source["size"]
-    read = f"{format_size(source['bytes_read'])}, {source['bytes_read'] / size:.2f} times its size"
-    filled = f"{ring['resident']} of {ring['slots']} blocks of {format_size(ring['block_size'])} filled"
+def describe(document: StatusDocument) -> str:
+    """Return the document as lines of text."""
+    source, size = document.source, document.source.size
     lines = [
-        f"source   {printable(source['path'])}, {format_size(size)}",
-        f"read     {read}, {source['errors']} bad places",
-        f"ring     {filled}, head at {document['head'] / size:.0%}",
+        f"source   {printable(source.path)}, {format_size(size)}",
+        f"read     {source_text(source)}{limit_text(source)}, {source.errors} bad places",
+        f"ring     {ring_text(document.ring)}, head at {document.head / size:.0%}",
     ]
-    if (export := document.get("export")) is not None:
-        lines.append(f"export   {printable(str(export['host']))}:{export['port']}, TLS: {export['tls']}")
-    readers = document["readers"]
+    if (export := document.export) is not None:
+        lines.append(f"export   {printable(export.host)}:{export.port}, TLS: {printable(export.tls)}")
+    readers = document.readers
     if not readers:
         lines.append("readers  none")
     else:
-        lines.append(f"{'reader':>8} {'pid':>8} {'who':16} {'at':>6} {'had':>10}  state")
-        lines += [_describe_reader(reader, size) for reader in readers]
+        lines.append(f"{'reader':>8} {'pid':>8} {'name':16} {'at':>6} {'received':>10}  state")
+        named, waiters = by_id(readers), waiting_for(readers)
+        lines += [_describe_reader(reader, size, named, waiters[reader.id]) for reader in readers]
     return "\n".join(lines)
 
 
-def _describe_reader(reader: dict[str, Any], size: int) -> str:
-    if reader["start"] is None:
-        state = "has not read yet"
-    elif reader["waiting"] == "source":
-        state = "waits for the source"
-        if reader["sweep_in"] is not None and reader["sweep_in"] >= 1:
-            state += f", the sweep comes in about {reader['sweep_in']:.0f} s"
-    elif reader["waiting"] is not None:
-        state = f"waits for reader {reader['waiting']}"
-    elif reader["left"] == 0:
-        state = "has all of it"
-    elif not reader["live"]:
-        state = "dormant"
-    else:
-        state = "reads" if reader["sequential"] else "reads here and there"
-    name = shorten(printable(reader.get("target") or reader["command"]), 16)
+def describe_producers(documents: list[StatusDocument]) -> str:
+    """Return a line for each running producer."""
+    if not documents:
+        return "no producer is running"
+    return "\n".join(
+        f"{printable(document.source.path)}  {_mounted(document)}, pid {document.pid}, "
+        f"{len(document.readers)} reader{'s' * (len(document.readers) != 1)}"
+        for document in documents
+    )
+
+
+def _mounted(document: StatusDocument) -> str:
+    return "not mounted" if document.mountpoint is None else f"on {printable(document.mountpoint)}"
+
+
+def _describe_reader(reader: ReaderEntry, size: int, named: Mapping[int, ReaderEntry], waiters: int) -> str:
     return (
-        f"{reader['id']:>8} {reader['pid']:>8} {name:16} {reader['position'] / size:>6.1%} "
-        f"{format_size(reader['delivered']):>10}  {state}"
+        f"{reader.id:>8} {reader.pid:>8} {shorten(label(reader), 16):16} {reader.position / size:>6.1%} "
+        f"{format_size(reader.delivered):>10}  {state(reader, named, waiters, brief=False)}"
     )

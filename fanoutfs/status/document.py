@@ -1,74 +1,161 @@
-"""A status document from another computer, held against what those who show it take for granted. Pure."""
+"""The status document: one definition that writes it, types it, checks it and documents it.
 
-import json
-from typing import Any
+Its keys are a contract. ``engine/snapshot.py`` fills it, ``parse.py`` checks one from another process, and
+``contrib/status-page`` writes ``docs/status.md`` from the metadata here.
+"""
 
-Document = dict[str, Any]
+from typing import Any, Literal
 
-_NUMBER = (int, float)
+import attrs
 
-_NEEDED: Document = {
-    "pid": int,
-    "head": int,
-    "source": {"path": str, "identity": str, "size": int, "bytes_read": int, "errors": int},
-    "ring": {"block_size": int, "slots": int, "resident": int, "arcs": list},
-    "readers": list,
+VERSION = 1
+"""Rises when a key changes its meaning or is removed; a new key leaves it as it is."""
+
+SOURCE: Literal["source"] = "source"
+"""In ``ReaderEntry.waiting``: the reader waits for the source."""
+
+
+def key(meaning: str, unit: str = "") -> dict[str, str]:
+    """Return the metadata of a key: what its page says."""
+    return {"meaning": meaning, "unit": unit}
+
+
+@attrs.frozen(kw_only=True)
+class SourceEntry:
+    """The source."""
+
+    path: str = attrs.field(metadata=key("path or URL, as the user gave it; a path is absolute"))
+    identity: str = attrs.field(
+        metadata=key("the same for the same disk or file on this computer, whatever its path")
+    )
+    origin: str = attrs.field(
+        default="",
+        metadata=key("the identity on the computer where the data comes from; `identity` for a local source"),
+    )
+    size: int = attrs.field(metadata=key("size of the image", "bytes"))
+    bytes_read: int = attrs.field(metadata=key("read from the source since the producer started", "bytes"))
+    reads: int = attrs.field(default=0, metadata=key("reads of the source, each of one or more blocks"))
+    read_rate: int | None = attrs.field(
+        default=None, metadata=key("limit set with `--read-rate`; null: no limit", "bytes per second")
+    )
+    errors: int = attrs.field(metadata=key("places that could not be read"))
+    changed: int = attrs.field(
+        default=0,
+        metadata=key(
+            "blocks whose content differed when they were read a second time; counted only while a client "
+            "follows `/digests`"
+        ),
+    )
+    reading: bool = attrs.field(default=False, metadata=key("whether a read of the source is in progress"))
+
+
+@attrs.frozen(kw_only=True)
+class RingEntry:
+    """The ring."""
+
+    block_size: int = attrs.field(metadata=key("size of a block", "bytes"))
+    slots: int = attrs.field(metadata=key("blocks that the ring can hold"))
+    resident: int = attrs.field(metadata=key("blocks that the ring holds"))
+    arcs: list[tuple[int, int]] = attrs.field(
+        metadata=key("the resident parts of the image: [begin, end), in ascending order", "bytes")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ReaderEntry:
+    """A reader."""
+
+    id: int = attrs.field(metadata=key("number of the reader; the producer never reuses it"))
+    kind: str = attrs.field(
+        metadata=key(
+            "`image` or `carousel`: it reads that file of the mount; `copy`: it is a `fanoutfs copy`"
+        )
+    )
+    pid: int = attrs.field(metadata=key("process that opened the file, or that copies"))
+    command: str = attrs.field(metadata=key("name of that process"))
+    target: str | None = attrs.field(
+        default=None, metadata=key("what a copy writes to; null for other readers")
+    )
+    start: int | None = attrs.field(
+        metadata=key("offset in the image of its first read; null: it has not read yet", "bytes")
+    )
+    position: int = attrs.field(metadata=key("offset in the image of the next byte that it needs", "bytes"))
+    left: int = attrs.field(metadata=key("from `position` to the end of its file", "bytes"))
+    delivered: int = attrs.field(metadata=key("delivered to it so far", "bytes"))
+    live: bool = attrs.field(
+        metadata=key("false: it has not read for longer than `--patience`, and nothing waits for it")
+    )
+    sequential: bool = attrs.field(metadata=key("whether it reads sequentially"))
+    waiting: int | Literal["source"] | None = attrs.field(
+        metadata=key(
+            'null: it does not wait; "source": its block is being read, or will be; a number: the `id` of '
+            "the reader that it waits for"
+        )
+    )
+    sweep_in: float | None = attrs.field(
+        metadata=key(
+            "estimated time until the sequential pass reaches a reader that waits for the source, at the "
+            "average rate of the source so far; until then its blocks are fetched out of order",
+            "seconds",
+        )
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ExportEntry:
+    """The NBD export."""
+
+    host: str = attrs.field(metadata=key("host or address, as the user gave it"))
+    port: int = attrs.field(metadata=key("TCP port"))
+    name: str = attrs.field(metadata=key("name of the export"))
+    tls: str = attrs.field(metadata=key("`none`, `certificates` or `psk`"))
+
+
+@attrs.frozen(kw_only=True)
+class Gauges:
+    """Resources in use. All are 0 when there are no readers, `handler_bugs` if there was no bug."""
+
+    handles: int = attrs.field(default=0, metadata=key("open files and copies"))
+    waiting: int = attrs.field(default=0, metadata=key("reads that wait for a block"))
+    slots_held: int = attrs.field(default=0, metadata=key("blocks of the ring that a reader still needs"))
+    granted: int = attrs.field(default=0, metadata=key("blocks lent to copies, counted once for each copy"))
+    handler_bugs: int = attrs.field(
+        default=0, metadata=key("requests that failed because of a bug in fanoutfs")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class StatusDocument:
+    """The document."""
+
+    version: int = attrs.field(
+        default=VERSION,
+        metadata=key("version of the document: rises when a key changes its meaning or is removed"),
+    )
+    pid: int = attrs.field(metadata=key("process of the producer"))
+    mountpoint: str | None = attrs.field(default=None, metadata=key("mount point; null: not mounted"))
+    export: ExportEntry | None = attrs.field(
+        default=None, metadata=key("where the image can be read over NBD; null: nowhere")
+    )
+    source: SourceEntry = attrs.field(metadata=key("the source"))
+    ring: RingEntry = attrs.field(metadata=key("the ring"))
+    head: int = attrs.field(metadata=key("offset in the image where the source is read next", "bytes"))
+    delivered: int = attrs.field(
+        default=0, metadata=key("delivered to all readers, including those that have left", "bytes")
+    )
+    readers: list[ReaderEntry] = attrs.field(metadata=key("the readers"))
+    gauges: Gauges = attrs.field(factory=Gauges, metadata=key("resources in use"))
+
+
+def as_plain(value: object) -> Any:
+    """Return a document, or a part of one, as plain data for JSON."""
+    names = _NAMES.get(type(value))
+    if names is not None:
+        return {name: as_plain(getattr(value, name)) for name in names}
+    return [as_plain(each) for each in value] if isinstance(value, list) else value
+
+
+_NAMES: dict[type, list[str]] = {
+    part: [field.name for field in attrs.fields(part)]
+    for part in (StatusDocument, SourceEntry, RingEntry, ReaderEntry, ExportEntry, Gauges)
 }
-
-_NEEDED_OF_READERS: Document = {
-    "id": int,
-    "kind": str,
-    "pid": int,
-    "command": str,
-    "start": (int, type(None)),
-    "position": int,
-    "left": int,
-    "delivered": int,
-    "live": bool,
-    "sequential": bool,
-    "waiting": (str, int, type(None)),
-    "sweep_in": (*_NUMBER, type(None)),
-}
-
-
-def read_document(text: bytes) -> Document:
-    """Read one; raises ValueError when it is none, or lacks a key that ours has."""
-    try:
-        document: Document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("it is no JSON") from error
-    _has(document, _NEEDED)
-    size, block = document["source"]["size"], document["ring"]["block_size"]
-    if size <= 0 or block <= 0:
-        raise ValueError("there is nothing of this size")
-    for arc in document["ring"]["arcs"]:
-        if not _is_arc(arc, size):
-            raise ValueError(f"{arc!r} is no part of the image")
-    for reader in document["readers"]:
-        _has(reader, _NEEDED_OF_READERS)
-        target, waiting = reader.get("target"), reader["waiting"]
-        if not (reader["kind"].isprintable() and (target is None or isinstance(target, str))):
-            raise ValueError("a reader has names that are none")
-        if isinstance(waiting, str) and waiting != "source":
-            raise ValueError(f"{waiting!r} is nothing to wait for")
-    return document
-
-
-def _has(found: object, needed: Document) -> None:
-    """Raise ValueError unless all is there, and of its type."""
-    if not isinstance(found, dict):
-        raise ValueError(f"{found!r} is no object")  # noqa: TRY004 (json.loads has it so, too)
-    for key, kind in needed.items():
-        if key not in found:
-            raise ValueError(f"it has no {key!r}")
-        if isinstance(kind, dict):
-            _has(found[key], kind)
-        elif not isinstance(found[key], kind) or (isinstance(found[key], int) and abs(found[key]) >> 63):
-            raise ValueError(f"{found[key]!r} is no {key!r}")
-
-
-def _is_arc(arc: object, size: int) -> bool:
-    match arc:
-        case [int(begin), int(end)]:
-            return 0 <= begin <= end <= size
-    return False

@@ -1,17 +1,18 @@
-"""How fast counters grow, from what successive status documents say. Pure: the times are handed in.
+"""Rates of counters, computed from successive status documents. No I/O; the caller passes the times.
 
-A rate is the bytes of the last seconds over those seconds, older ones counting less and less: both sums fade
-by the same factor, so that the first two samples already give a fair rate, and uneven intervals do no harm.
+A rate is the bytes of the last seconds divided by those seconds, with exponentially decreasing weights. Both
+sums decay by the same factor, so two samples are enough for a good rate, and uneven intervals do no harm.
 """
 
 import math
-from typing import Any
 
 import attrs
 
+from fanoutfs.status.document import StatusDocument
+
 MEMORY = 5.0
-"""What was that many seconds ago counts a third (1/e) of what is now: short enough to see a stick slow down,
-long enough that readers which take 8 MiB at a time do not flicker."""
+"""Seconds after which a sample has a third (1/e) of its weight: short enough to show that a stick slows
+down, long enough that the rate of a reader of 8 MiB at a time does not flicker."""
 
 
 @attrs.define(eq=False)
@@ -25,7 +26,7 @@ class Rate:
     _last: tuple[float, int] | None = attrs.field(default=None, init=False)
 
     def sample(self, now: float, total: int) -> None:
-        """Take what the counter says at a time (seconds); one that went back has begun anew."""
+        """Record the counter at a time in seconds; a counter that decreased has been restarted."""
         if self._last is not None:
             seconds, grown = now - self._last[0], total - self._last[1]
             if seconds <= 0:
@@ -40,13 +41,13 @@ class Rate:
 
     @property
     def value(self) -> float | None:
-        """Bytes per second; None before there are two samples."""
+        """Bytes per second; None before the second sample."""
         return self._bytes / self._seconds if self._seconds > 0 else None
 
 
 @attrs.frozen
 class Speeds:
-    """What is known of the rates at one time, in bytes per second; what is not known is not in it."""
+    """The known rates at one time, in bytes per second."""
 
     source: float | None = None
     readers: dict[int, float] = attrs.field(factory=dict)
@@ -54,7 +55,7 @@ class Speeds:
 
     @property
     def together(self) -> float | None:
-        """What all readers take; None when nothing is known of any."""
+        """The sum over all readers; None if no rate is known."""
         return sum(self.readers.values()) if self.readers else None
 
 
@@ -66,14 +67,14 @@ class Rates:
     _source: Rate = attrs.field(factory=Rate, init=False)
     _readers: dict[int, Rate] = attrs.field(factory=dict, init=False)
 
-    def update(self, document: dict[str, Any], now: float) -> Speeds:
-        """Take the next status document, read at a time in seconds; gives the rates that follow."""
-        if document["pid"] != self._producer:
-            self._producer, self._source, self._readers = document["pid"], Rate(), {}
-        self._source.sample(now, document["source"]["bytes_read"])
+    def update(self, document: StatusDocument, now: float) -> Speeds:
+        """Record a status document, read at a time in seconds; return the rates."""
+        if document.pid != self._producer:
+            self._producer, self._source, self._readers = document.pid, Rate(), {}
+        self._source.sample(now, document.source.bytes_read)
         before, self._readers = self._readers, {}
-        for reader in document["readers"]:
-            rate = self._readers[reader["id"]] = before.get(reader["id"]) or Rate()
-            rate.sample(now, reader["delivered"])
+        for reader in document.readers:
+            rate = self._readers[reader.id] = before.get(reader.id) or Rate()
+            rate.sample(now, reader.delivered)
         known = {key: rate.value for key, rate in self._readers.items()}
         return Speeds(self._source.value, {key: value for key, value in known.items() if value is not None})

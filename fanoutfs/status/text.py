@@ -1,4 +1,4 @@
-"""Texts that must fit a place on a terminal, and do nothing else there. Pure."""
+"""Text that fits a given width and is safe to print on a terminal. No I/O, no clock."""
 
 from datetime import timedelta
 
@@ -8,17 +8,17 @@ DAY = 86400.0
 
 
 def printable(text: str) -> str:
-    """Give a name as it may stand on a terminal: a process or a file can call itself an escape sequence."""
+    """Replace what is not printable: the name of a process or file may contain an escape sequence."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def shorten(text: str, width: int) -> str:
-    """Cut a path at its left to so many letters: its end tells it from the others."""
+    """Cut a path at its left to ``width`` characters: the end distinguishes it from others."""
     return text if len(text) <= width else "…" + text[len(text) - max(0, width - 1) :]
 
 
 def countdown(seconds: float | None) -> str:
-    """Write a time that is left: 0:12:03, or with days and hours; "-" when it is not known."""
+    """Return the remaining time as 0:12:03, or with days and hours; "-" if it is not known."""
     if seconds is None:
         return "-"
     return str(timedelta(seconds=round(seconds))) if seconds < DAY else format_seconds(seconds)
@@ -30,7 +30,7 @@ def format_rate(rate: float | None) -> str:
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """Cut or fill a text to exactly so many columns; where it was cut is shown."""
+    """Cut or pad a text to exactly ``width`` columns; an ellipsis marks a cut."""
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 (only what draws needs it)
 
     if cell_len(text) > width:

@@ -1,142 +1,197 @@
-"""What is said of readers, one by one and as a crowd, from their entries in the status document. Pure."""
+"""The text that describes readers, one at a time and as a group. No I/O, no clock."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any
 
+from fanoutfs.status.document import SOURCE, ReaderEntry, RingEntry, SourceEntry, StatusDocument
 from fanoutfs.status.rates import Speeds
-from fanoutfs.status.text import printable, shorten
-from fanoutfs.units import format_seconds
-
-Reader = dict[str, Any]
+from fanoutfs.status.text import format_rate, printable, shorten
+from fanoutfs.units import format_seconds, format_size
 
 SWEEP = 1.0
-"""A sweep that comes sooner, in seconds, is not worth telling."""
+"""Seconds; a sequential pass that arrives sooner is not mentioned."""
 
 LONGEST_NAME = 20
-"""Letters of a command or a target where another reader is told by it."""
+"""Characters of a command or target that identifies a reader in the text of another."""
 
 BRIEF_NAME = 10
-"""The same where there is little room."""
+"""The same in a narrow terminal."""
 
 NAMED = 2
-"""So many of those who are waited for are named in the line on the crowd."""
+"""How many of the readers that others wait for are named in the summary."""
 
 
-def who(reader: Reader) -> str:
-    """Name a reader: the target that it writes, else its command."""
-    return printable(reader.get("target") or reader["command"])
+def source_text(source: SourceEntry) -> str:
+    """Return how much of the source has been read: 500 MiB, 0.50 times the image."""
+    return f"{format_size(source.bytes_read)}, {source.bytes_read / source.size:.2f} times the image"
 
 
-def held_up(readers: Iterable[Reader]) -> Counter[int]:
-    """Count, by the id of who is waited for, those who wait for it."""
-    waits = (reader["waiting"] for reader in readers)
+def limit_text(source: SourceEntry) -> str:
+    """Return the limit set with ``--read-rate``, to be appended to a rate; empty without one."""
+    return "" if source.read_rate is None else f" (limit {format_rate(source.read_rate)})"
+
+
+def ring_text(ring: RingEntry) -> str:
+    """Return how much of the ring is filled."""
+    return f"{ring.resident} of {ring.slots} blocks of {format_size(ring.block_size)} filled"
+
+
+def label(reader: ReaderEntry) -> str:
+    """Return what identifies a reader: the target that it writes to, or its command."""
+    return printable(reader.target or reader.command)
+
+
+def by_id(readers: Iterable[ReaderEntry]) -> dict[int, ReaderEntry]:
+    """Return the readers by their ids."""
+    return {reader.id: reader for reader in readers}
+
+
+def waiting_for(readers: Iterable[ReaderEntry]) -> Counter[int]:
+    """Return how many readers wait for each reader, by the id of the latter."""
+    waits = (reader.waiting for reader in readers)
     return Counter(holder for holder in waits if isinstance(holder, int))
 
 
-def has_all(reader: Reader) -> bool:
-    """Say whether a reader has had its last byte."""
-    return bool(reader["left"] == 0)
+def has_all(reader: ReaderEntry) -> bool:
+    """Return whether a reader has received its last byte."""
+    return reader.left == 0
+
+
+def lag(document: StatusDocument, reader: ReaderEntry) -> int | None:
+    """Return the bytes from a reader to the head, going round; None if it has not started or is complete."""
+    if has_all(reader) or reader.start is None:
+        return None
+    return (document.head - reader.position) % document.source.size
 
 
 class Doing(Enum):
-    """What a reader does, with the words for one of a crowd."""
+    """What a reader does, with the text for one of a group."""
 
-    NOT_BEGUN = "not begun"
+    NOT_BEGUN = "not started"
     WAITS_FOR_SOURCE = "waiting for the source"
     WAITS_FOR_READER = "waiting for a reader"
-    HAS_ALL = "with all of it"
+    HAS_ALL = "complete"
     DORMANT = "dormant"
     READS = "reading"
-    JUMPS = "reading here and there"
+    JUMPS = "reading non-sequentially"
 
 
-def doing(reader: Reader) -> Doing:
-    """Give what a reader does."""
-    if reader["waiting"] is not None:
-        return Doing.WAITS_FOR_SOURCE if reader["waiting"] == "source" else Doing.WAITS_FOR_READER
-    if reader["start"] is None:
+def doing(reader: ReaderEntry) -> Doing:
+    """Return what a reader does."""
+    if reader.waiting is not None:
+        return Doing.WAITS_FOR_SOURCE if reader.waiting == SOURCE else Doing.WAITS_FOR_READER
+    if reader.start is None:
         return Doing.NOT_BEGUN
     if has_all(reader):
         return Doing.HAS_ALL
-    if not reader["live"]:
+    if not reader.live:
         return Doing.DORMANT
-    return Doing.READS if reader["sequential"] else Doing.JUMPS
+    return Doing.READS if reader.sequential else Doing.JUMPS
+
+
+class Emphasis(Enum):
+    """How a reader stands out where several are shown."""
+
+    HOLDS = "holds"
+    """Other readers wait for it."""
+    WAITS = "waits"
+    """It waits for another reader."""
+    IDLE = "idle"
+    READS = "reads"
+
+
+def emphasis(reader: ReaderEntry, waiters: int) -> Emphasis:
+    """Return how a reader stands out; ``waiters`` is the number of readers that wait for it."""
+    if waiters:
+        return Emphasis.HOLDS
+    does = doing(reader)
+    if does is Doing.WAITS_FOR_READER:
+        return Emphasis.WAITS
+    return Emphasis.IDLE if does in (Doing.NOT_BEGUN, Doing.HAS_ALL, Doing.DORMANT) else Emphasis.READS
 
 
 ALONE = {
     Doing.NOT_BEGUN: "has not read yet",
     Doing.WAITS_FOR_SOURCE: "waits for the source",
-    Doing.HAS_ALL: "has all of it",
-    Doing.DORMANT: "dormant, nobody waits for it",
+    Doing.HAS_ALL: "complete",
+    Doing.DORMANT: "dormant; no reader waits for it",
     Doing.READS: "reads",
-    Doing.JUMPS: "reads here and there",
+    Doing.JUMPS: "reads non-sequentially",
 }
-"""The words for a reader by itself."""
+"""The text for a single reader."""
 
 
-def state(reader: Reader, named: dict[int, Reader], holds: int, *, brief: bool) -> str:
-    """Say what a reader does; ``holds`` is how many wait for it, ``named`` has all readers by their ids."""
-    does, sweep = doing(reader), reader["sweep_in"]
-    if does is Doing.WAITS_FOR_READER:
-        longest = BRIEF_NAME if brief else LONGEST_NAME
-        words = f"waits for {'' if brief else 'reader '}{name(reader['waiting'], named, longest)}"
-    elif does is Doing.WAITS_FOR_SOURCE and sweep is not None and sweep >= SWEEP:
+def state(reader: ReaderEntry, named: Mapping[int, ReaderEntry], waiters: int, *, brief: bool) -> str:
+    """Return what a reader does.
+
+    ``waiters`` is the number of readers that wait for it, ``named`` has all readers by their ids.
+    """
+    text, sweep = waits_text(reader, named, brief=brief), reader.sweep_in
+    if text is None:
+        text = ALONE[doing(reader)]
+    elif reader.waiting == SOURCE and sweep is not None and sweep >= SWEEP:
         soon = format_seconds(round(sweep))
-        words = "waits for source, " + (soon if brief else f"the sweep comes in about {soon}")
-    else:
-        words = ALONE[does]
-    if holds:
-        words += f"; holds {holds}" if brief else f"; {holds} wait{'s' * (holds == 1)} for it"
-    return words
+        text += f", {soon}" if brief else f"; the sequential pass arrives in about {soon}"
+    if waiters:
+        text += f"; {waiters} wait{'s' * (waiters == 1)} for it"
+    return text
 
 
-def name(reader_id: int, named: dict[int, Reader], longest: int) -> str:
-    """Name a reader so that it can be found: its number, its command or target, its process."""
+def waits_text(reader: ReaderEntry, named: Mapping[int, ReaderEntry], *, brief: bool = False) -> str | None:
+    """Return what a reader waits for; None if it does not wait."""
+    if reader.waiting is None:
+        return None
+    if reader.waiting == SOURCE:
+        return ALONE[Doing.WAITS_FOR_SOURCE]
+    longest = BRIEF_NAME if brief else LONGEST_NAME
+    return f"waits for {'' if brief else 'reader '}{name(reader.waiting, named, longest)}"
+
+
+def name(reader_id: int, named: Mapping[int, ReaderEntry], longest: int) -> str:
+    """Return a reader's number, its command or target, and its process."""
     reader = named.get(reader_id)
     if reader is None:
         return str(reader_id)
-    return f"{reader_id} ({shorten(who(reader), longest)}, pid {reader['pid']})"
+    return f"{reader_id} ({shorten(label(reader), longest)}, pid {reader.pid})"
 
 
-def time_left(reader: Reader, speeds: Speeds) -> float | None:
-    """Give about how many seconds a reader needs to its end; None when nothing says so.
+def time_left(reader: ReaderEntry, speeds: Speeds) -> float | None:
+    """Return about how many seconds a reader needs to its end; None if that can't be estimated.
 
-    Who waits for the sweep lives on detours, whose rate tells nothing: it goes on at the source's, at best,
-    when the sweep has come.
+    The rate of a reader that waits for the sequential pass says nothing, because its blocks are fetched out
+    of order. When the pass arrives, the reader continues at the rate of the source at best.
     """
-    if has_all(reader) or not (reader["live"] and reader["sequential"]):
+    if has_all(reader) or not (reader.live and reader.sequential):
         return None
-    sweep = reader["sweep_in"]
+    sweep = reader.sweep_in
     if sweep is not None and sweep >= SWEEP:
-        return sweep + reader["left"] / speeds.source if speeds.source else None
-    rate = speeds.readers.get(reader["id"])
-    return reader["left"] / rate if rate else None
+        return sweep + reader.left / speeds.source if speeds.source else None
+    rate = speeds.readers.get(reader.id)
+    return reader.left / rate if rate else None
 
 
-def crowd(readers: list[Reader], everybody: list[Reader]) -> str:
-    """Count which of ``readers`` do what; the many first, and of those they wait for the two with most."""
-    named = {reader["id"]: reader for reader in everybody}
-    said: Counter[str] = Counter()
-    for place, (holder, count) in enumerate(held_up(readers).most_common()):
-        whom = f"reader {name(holder, named, LONGEST_NAME)}" if place < NAMED else "other readers"
-        said[f"waiting for {whom}"] += count
-    others = (doing(reader).value for reader in readers if not isinstance(reader["waiting"], int))
-    said.update(others)
-    return ", ".join(f"{count} {words}" for words, count in said.most_common())
+def summary(readers: Sequence[ReaderEntry], everyone: Sequence[ReaderEntry]) -> str:
+    """Count what ``readers`` do, most frequent first; the two that most readers wait for are named."""
+    named = by_id(everyone)
+    counted: Counter[str] = Counter()
+    for rank, (holder, count) in enumerate(waiting_for(readers).most_common()):
+        whom = f"reader {name(holder, named, LONGEST_NAME)}" if rank < NAMED else "other readers"
+        counted[f"waiting for {whom}"] += count
+    counted.update(doing(reader).value for reader in readers if not isinstance(reader.waiting, int))
+    return ", ".join(f"{count} {text}" for text, count in counted.most_common())
 
 
-def choose(readers: list[Reader], rows: int) -> tuple[list[Reader], list[Reader]]:
-    """Give those who have a row, and the rest, each as they came.
+def choose(readers: list[ReaderEntry], rows: int) -> tuple[list[ReaderEntry], list[ReaderEntry]]:
+    """Return the readers that get a row, and the rest, each in their order.
 
-    Who holds others up is always among the first: it is what somebody looks for. When not all fit, a row is
-    kept for the words on the rest.
+    Readers that others wait for get a row first: they are what the user looks for. If not all readers fit,
+    one row is kept for the summary of the rest.
     """
     if len(readers) <= rows:
         return readers, []
-    holds = held_up(readers)
-    ranked = sorted(range(len(readers)), key=lambda i: (-holds[readers[i]["id"]], i))
+    waiters = waiting_for(readers)
+    ranked = sorted(range(len(readers)), key=lambda i: (-waiters[readers[i].id], i))
     chosen = set(ranked[: max(0, rows - 1)])
     shown = [reader for i, reader in enumerate(readers) if i in chosen]
     return shown, [reader for i, reader in enumerate(readers) if i not in chosen]

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from fanoutfs.errors import UnusableError, reason
+from fanoutfs.errors import NotRunningError, UnusableError, reason
 from fanoutfs.system.mountinfo import FANOUTFS, Mount, detach, mount_at
 
 
@@ -69,5 +69,5 @@ def require_fanoutfs_mount(point: Path) -> Mount:
         mount = mount_at(point.resolve())
     if mount is None or mount.kind != FANOUTFS:
         what = f"has {mount.kind} mounted on it" if mount else "has nothing mounted on it"
-        raise UnusableError(f"{point} {what}, not fanoutfs; mounts are listed by: findmnt -t {FANOUTFS}")
+        raise NotRunningError(f"{point} {what}, not fanoutfs; mounts are listed by: findmnt -t {FANOUTFS}")
     return mount

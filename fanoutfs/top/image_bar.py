@@ -1,45 +1,45 @@
-"""The image as a line of cells: the circle cut open at its first byte. Pure: status document in, text out.
+"""The image as a line of cells. No I/O: status document in, text out.
 
     ```
                             ▼ head 43.1%
-    ░░░░░░░░░░░░▒▓██████████░░░░░░░░░░░░░░░░░░░      what is in the ring
+    ░░░░░░░░░░░░▒▓██████████░░░░░░░░░░░░░░░░░░░      resident in the ring
                    ▲       ▲                         readers,
-                   3       1,4                       and which
-    ══►────────────────────────────├════════════      a lane: one reader's way, begun at ├
+                   3       1,4                       and their ids
+    ══►────────────────────────────├════════════      a lane: one reader, which began at ├
     ```
 
-Every line has the width that is asked for, and each of its cells stands for the same part of the image, so
-that lines below one another can be compared. The signs are those that the Linux console has as well, and can
-be told apart without colour. Colours are the terminal's own, for light and dark ones.
+Every line has the requested width, and a column of cells stands for the same part of the image in every line.
+The glyphs exist on the Linux console and are distinguishable without colour. The colours are the terminal's
+own, so they work on light and dark backgrounds.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
 import attrs
 from rich.text import Text
 
-from fanoutfs.status.wording import Reader, has_all
+from fanoutfs.status.document import ReaderEntry
+from fanoutfs.status.wording import has_all
 from fanoutfs.units import format_size
 
 RING, HEAD, READER, HAD, FAINT = "green", "bold red", "bold", "cyan", "dim"
-"""Styles; yellow and the bright colours can't be read on white."""
+"""Styles; yellow and the bright colours are unreadable on white."""
 
 LONGEST_LABEL = 14
-"""Letters; more readers at one place than that names are counted."""
+"""Characters; a longer list of ids is replaced by the number of readers."""
 
 SCALE = 4
-"""Parts into which the scale divides the image."""
+"""Parts of the image that the scale marks."""
 
 Arc = tuple[int, int]
-"""Bytes of the image, [begin, end); it does not go over the image's end."""
+"""Bytes of the image, [begin, end); it does not cross the end of the image."""
 
 
 @attrs.frozen
 class Glyphs:
-    """The signs that are drawn."""
+    """The characters that are drawn."""
 
     resident: str = "█"
     mostly: str = "▓"
@@ -52,21 +52,21 @@ class Glyphs:
     began: str = "├"
     at: str = "►"
     front: str = "│"
-    """Where the head is, in a lane."""
+    """The head, in a lane."""
 
 
 LINES = Glyphs()
 ASCII = Glyphs("#", "+", ":", ".", "v", "^", "=", "-", "[", ">", "|")
-"""For a terminal without UTF-8."""
+"""For terminals without UTF-8."""
 
 
 def column(offset: int, size: int, width: int) -> int:
-    """Give the cell in which a byte lies; the image's end counts to the last."""
+    """Return the cell that contains a byte; the end of the image belongs to the last cell."""
     return min(offset * width // size, width - 1)
 
 
 def shares(arcs: Iterable[Sequence[int]], size: int, width: int) -> list[float]:
-    """Give for each cell how much of it the arcs, which do not overlap, cover: 0 to 1."""
+    """Return which share of each cell the arcs, which must not overlap, cover: 0 to 1."""
     found = [0.0] * width
     for begin, end in arcs:
         left, right = begin * width / size, end * width / size
@@ -76,7 +76,7 @@ def shares(arcs: Iterable[Sequence[int]], size: int, width: int) -> list[float]:
 
 
 def ring_line(arcs: Iterable[Sequence[int]], size: int, width: int, glyphs: Glyphs) -> Text:
-    """Draw what is in the ring."""
+    """Draw which parts of the image are resident in the ring."""
     return _painted(_share(share, glyphs) for share in shares(arcs, size, width))
 
 
@@ -91,32 +91,32 @@ def _share(share: float, glyphs: Glyphs) -> tuple[str, str]:
 
 def head_line(head: int, size: int, width: int, glyphs: Glyphs) -> Text:
     """Draw where the source is read next."""
-    at, words = column(head, size, width), f"head {head / size:.1%}"
-    if at + 2 + len(words) <= width:
-        line = " " * at + f"{glyphs.head} {words}"
+    at, text = column(head, size, width), f"head {head / size:.1%}"
+    if at + 2 + len(text) <= width:
+        line = " " * at + f"{glyphs.head} {text}"
     else:
-        line = f"{words} {glyphs.head}".rjust(at + 1)
+        line = f"{text} {glyphs.head}".rjust(at + 1)
     return Text(line, HEAD, no_wrap=True, overflow="crop")
 
 
 def scale_line(size: int, width: int) -> Text:
-    """Write what the cells stand for: the image's size, and each quarter that has room."""
+    """Return the scale: the size of the image, and each quarter that fits."""
     line, whole = "0", format_size(size)
     last = width - len(whole)
     for part in range(1, SCALE):
-        words = format_size(size * part // SCALE)
-        at = width * part // SCALE - len(words) // 2
-        if len(line) < at < last - len(words):
-            line = line.ljust(at) + words
+        mark = format_size(size * part // SCALE)
+        at = width * part // SCALE - len(mark) // 2
+        if len(line) < at < last - len(mark):
+            line = line.ljust(at) + mark
     return Text(line.ljust(last) + whole, FAINT, no_wrap=True, overflow="crop")
 
 
-def mark_lines(readers: Iterable[Reader], size: int, width: int, glyphs: Glyphs) -> tuple[Text, Text]:
-    """Draw where those stand who still read, and below it who they are."""
+def mark_lines(readers: Iterable[ReaderEntry], size: int, width: int, glyphs: Glyphs) -> tuple[Text, Text]:
+    """Draw the positions of the incomplete readers, and their ids below."""
     here: dict[int, list[int]] = {}
     for reader in readers:
-        if reader["start"] is not None and not has_all(reader):
-            here.setdefault(column(reader["position"], size, width), []).append(reader["id"])
+        if reader.start is not None and not has_all(reader):
+            here.setdefault(column(reader.position, size, width), []).append(reader.id)
     marks = _painted((glyphs.reader, READER) if cell in here else (" ", "") for cell in range(width))
     marks.rstrip()
     line = ""
@@ -126,12 +126,12 @@ def mark_lines(readers: Iterable[Reader], size: int, width: int, glyphs: Glyphs)
 
 
 def _labels(here: dict[int, list[int]], width: int) -> list[tuple[int, str]]:
-    """Give the labels and where they begin; neighbours that would overlap share one."""
+    """Return the labels and their first cells; neighbours that would overlap share one label."""
     placed: list[tuple[int, str, int, list[int]]] = []
     for cell in sorted(here):
         first, ids = cell, sorted(here[cell])
         while True:
-            label = _named(ids)
+            label = _label(ids)
             at = max(0, min(first, width - len(label)))
             if not placed or placed[-1][0] + len(placed[-1][1]) < at:
                 break
@@ -141,8 +141,8 @@ def _labels(here: dict[int, list[int]], width: int) -> list[tuple[int, str]]:
     return [(at, label) for at, label, _, _ in placed]
 
 
-def _named(ids: list[int]) -> str:
-    """Name readers in the order of their numbers: 1-4,7, or how many they are when that is long."""
+def _label(ids: list[int]) -> str:
+    """Return the ids in ascending order, as 1-4,7, or the number of readers if that is too long."""
     runs: list[list[int]] = []
     for reader_id in ids:
         if runs and reader_id == runs[-1][-1] + 1:
@@ -153,16 +153,17 @@ def _named(ids: list[int]) -> str:
     return label if len(label) <= LONGEST_LABEL else f"{len(ids)} readers"
 
 
-def way(reader: Reader, size: int) -> tuple[list[Arc], list[Arc]]:
-    """Give what a reader has had since it began, and what is still to go, as arcs.
+def extents(reader: ReaderEntry, size: int) -> tuple[list[Arc], list[Arc]]:
+    """Return what a reader has received since it began, and what it still needs, as arcs.
 
-    One of ``image`` goes to the image's end, the others once round. One that has gone back behind its
-    beginning or jumps about has had nothing that could be drawn.
+    A reader of ``image`` continues to the end of the image, the others go round once. What a reader
+    of ``image`` has received is not known if it has seeked back behind its first read, or reads
+    non-sequentially.
     """
-    start, position, left = reader["start"], reader["position"], reader["left"]
-    if reader["kind"] != "image":
+    start, position, left = reader.start, reader.position, reader.left
+    if reader.kind != "image":
         return _arcs(start or 0, size - left, size), _arcs(position, left, size)
-    had = [(start, position)] if start is not None and start < position and reader["sequential"] else []
+    had = [(start, position)] if start is not None and start < position and reader.sequential else []
     return had, [(position, size)] if position < size else []
 
 
@@ -172,24 +173,24 @@ def _arcs(begin: int, length: int, size: int) -> list[Arc]:
     return [arc for arc in arcs if arc[0] < arc[1]]
 
 
-def lane(reader: Reader, head: int, size: int, width: int, glyphs: Glyphs) -> Text:
-    """Draw one reader's way: where it began, what it has had, where it is, what is still to go."""
+def lane(reader: ReaderEntry, head: int, size: int, width: int, glyphs: Glyphs) -> Text:
+    """Draw one reader: where it began, what it has received, where it is, and what it still needs."""
     cells = [(" ", "")] * width
-    had, to_go = way(reader, size)
+    had, to_go = extents(reader, size)
     for arcs, painted in ((to_go, (glyphs.to_go, FAINT)), (had, (glyphs.had, HAD))):
         for begin, end in arcs:
             for cell in range(column(begin, size, width), min(math.ceil(end * width / size), width)):
                 cells[cell] = painted
     cells[column(head, size, width)] = glyphs.front, HEAD
-    if reader["start"] is not None:
-        cells[column(reader["start"], size, width)] = glyphs.began, HAD
+    if reader.start is not None:
+        cells[column(reader.start, size, width)] = glyphs.began, HAD
         if not has_all(reader):
-            cells[column(reader["position"], size, width)] = glyphs.at, READER
+            cells[column(reader.position, size, width)] = glyphs.at, READER
     return _painted(cells)
 
 
 def legend(glyphs: Glyphs, *, lanes: bool) -> Text:
-    """Say what the signs mean."""
+    """Return the meaning of the glyphs."""
     signs = [
         (glyphs.resident, RING, "in the ring"),
         (glyphs.partly, RING, "partly"),
@@ -198,20 +199,20 @@ def legend(glyphs: Glyphs, *, lanes: bool) -> Text:
     if lanes:
         signs += [
             (glyphs.began, HAD, "began"),
-            (glyphs.had, HAD, "had"),
+            (glyphs.had, HAD, "received"),
             (glyphs.at, READER, "now"),
             (glyphs.to_go, FAINT, "to go"),
         ]
     else:
         signs.append((glyphs.reader, READER, "readers"))
-    parts: list[Any] = []
-    for sign, style, words in signs:
-        parts += [(sign, style), (f" {words}  ", FAINT)]
+    parts: list[tuple[str, str]] = []
+    for sign, style, text in signs:
+        parts += [(sign, style), (f" {text}  ", FAINT)]
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
 def _painted(cells: Iterable[tuple[str, str]]) -> Text:
-    """Join cells into a line, neighbours of one style together."""
+    """Join cells into a line; neighbours with the same style become one span."""
     runs = groupby(cells, key=lambda cell: cell[1])
     parts = [("".join(sign for sign, _ in run), style) for style, run in runs]
     return Text.assemble(*parts, no_wrap=True, overflow="crop")

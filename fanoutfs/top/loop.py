@@ -1,43 +1,43 @@
-"""The picture of a ring, drawn again and again: on a terminal in its place, else one below the other."""
+"""Draws the picture of a ring repeatedly: in place on a terminal, otherwise one below the other."""
 
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 import attrs
 from rich.console import Console
 from rich.live import Live
 
-from fanoutfs.errors import FanoutError, NoAnswerError
+from fanoutfs.errors import FanoutError, NoAnswerError, NotRunningError
+from fanoutfs.status.document import StatusDocument
 from fanoutfs.status.rates import Rates, Speeds
 from fanoutfs.status.text import printable
+from fanoutfs.status.wording import source_text
 from fanoutfs.top.screen import Screen
 from fanoutfs.top.terminal import Event, Keyboard, suspend, terminal
-from fanoutfs.units import format_seconds, format_size
+from fanoutfs.units import format_seconds
 
-Document = dict[str, Any]
 Clock = Callable[[], float]
 
 ANSWER_SECONDS = 0.2
-"""A producer that takes longer to answer does not keep the picture from being drawn."""
+"""How long drawing waits for an answer."""
 
 SILENT_SECONDS = 2.0
-"""It is said when it has not answered for so long."""
+"""After this time without an answer the page shows a message."""
 
 
 @attrs.define(eq=False)
 class Look:
-    """One reading of the status document, in a thread: a producer that hangs must not make us deaf.
+    """One request for the status document, in a thread, so that keys work while the producer hangs.
 
-    The kernel lets a signal end a read of a FUSE file only while nobody serves it.
+    Once a FUSE daemon has received a read request, a signal does not interrupt it.
     """
 
-    read: Callable[[], Document]
+    read: Callable[[], StatusDocument]
     since: float
-    """When it was begun, in seconds."""
-    _found: Document | None = attrs.field(default=None, init=False)
+    """When it started, in seconds."""
+    _found: StatusDocument | None = attrs.field(default=None, init=False)
     _error: BaseException | None = attrs.field(default=None, init=False)
     _thread: threading.Thread = attrs.field(init=False)
 
@@ -51,8 +51,8 @@ class Look:
         except BaseException as error:  # noqa: BLE001 (raised again by ``wait``)
             self._error = error
 
-    def wait(self, seconds: float | None) -> Document | None:
-        """Give the document; None: it has not come yet. Raises what reading it raised."""
+    def wait(self, seconds: float | None) -> StatusDocument | None:
+        """Wait for the document and return it; None: it has not arrived. Raises what the request raised."""
         self._thread.join(seconds)
         if self._error is not None:
             raise self._error
@@ -61,17 +61,17 @@ class Look:
 
 @attrs.define(eq=False)
 class TopLoop:
-    """What is known of a producer, from look to look."""
+    """What is known about a producer."""
 
-    read: Callable[[], Document]
+    read: Callable[[], StatusDocument]
     clock: Clock
-    document: Document = attrs.field(init=False)
+    document: StatusDocument = attrs.field(init=False)
     speeds: Speeds = attrs.field(init=False)
     _began: float = attrs.field(init=False)
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _look: Look | None = attrs.field(default=None, init=False)
     _away: NoAnswerError | None = attrs.field(default=None, init=False)
-    """Why another computer did not answer the last time."""
+    """Why a producer on another computer did not answer the last request."""
     _away_since: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -81,9 +81,10 @@ class TopLoop:
             raise self._away
 
     def look(self, seconds: float | None) -> bool:
-        """Look; says whether the answer came in so many seconds. If not, the next look waits on for it.
+        """Request the status; return whether the answer arrived within ``seconds``.
 
-        Raises what reading it raised, but where another computer is away: that may come back.
+        If not, the next call continues to wait for it. Raises what the request raised, except NoAnswerError:
+        a computer that is unreachable may come back.
         """
         self._look = self._look or Look(self.read, self.clock())
         try:
@@ -100,26 +101,25 @@ class TopLoop:
         return True
 
     def page(self, *, fills: bool) -> Screen:
-        """Give the page of the last answer."""
+        """Return the page for the last answer."""
         note = ""
         if self._away is not None:
-            note = f"away for {format_seconds(round(self.clock() - self._away_since))}: {self._away}"
+            note = f"no connection for {format_seconds(round(self.clock() - self._away_since))}: {self._away}"
         elif self._look is not None and (silent := self.clock() - self._look.since) >= SILENT_SECONDS:
-            note = f"no answer for {format_seconds(round(silent))}; this is what was known before"
+            note = f"no answer for {format_seconds(round(silent))}; this is the last known state"
         return Screen(self.document, self.speeds, fills=fills, note=note, keys="q quits" if fills else "")
 
     def ended(self, error: FanoutError) -> str:
-        """Say in a line that there is nothing to watch any more."""
-        source, passed = self.document["source"], format_seconds(round(self.clock() - self._began))
-        read, size = source["bytes_read"], source["size"]
-        return (
-            f"{printable(source['path'])} is served no longer, after {passed} of watching "
-            f"and {read / size:.2f} times its size ({format_size(read)}) read: {error}"
-        )
+        """Return the line that is printed when the mount or the copy has ended."""
+        source, passed = self.document.source, format_seconds(round(self.clock() - self._began))
+        point = self.document.mountpoint
+        what = f"the copy of {source.path}" if point is None else f"the mount of {source.path} on {point}"
+        why = "" if isinstance(error, NotRunningError) else f": {error}"
+        return printable(f"{what} has ended after {passed} of watching; read {source_text(source)}{why}")
 
 
 def watch(
-    read: Callable[[], Document],
+    read: Callable[[], StatusDocument],
     console: Console,
     *,
     interval: float,
@@ -128,11 +128,11 @@ def watch(
     pause: Callable[[float], None] = time.sleep,
     keys: Callable[[], AbstractContextManager[Keyboard]] = terminal,
 ) -> None:
-    """Draw what ``read`` gives every ``interval`` seconds, until Ctrl-C, "q", or there is nothing more.
+    """Draw the document that ``read`` returns every ``interval`` seconds, until Ctrl-C, "q" or its end.
 
-    With ``count``, or where there is no terminal to draw on (then once), that many pictures come one below
-    the other, each an interval after a look, so that rates are known. Raises what the first reading raises;
-    when a later one fails with FanoutError, that is the end and said in a line.
+    With ``count``, or without a terminal (then once), print that many pictures one below the other, each an
+    interval after the previous request, so that rates are known. Raises what the first request raises; if a
+    later one fails with FanoutError, print the end in a line and return.
     """
     try:
         watched = TopLoop(read, clock)
@@ -145,14 +145,14 @@ def watch(
         except FanoutError as error:
             console.print(watched.ended(error), markup=False, highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
-        # The way to end it.
+        # Ctrl-C is how the user ends it.
         return
 
 
 def _draw(
     watched: TopLoop, console: Console, interval: float, keys: Callable[[], AbstractContextManager[Keyboard]]
 ) -> bool:
-    """Draw in place; says whether it is to be gone on with after a suspension."""
+    """Draw in place; return whether to continue after a suspension."""
     with keys() as typed, Live(
         console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
     ) as live:  # fmt: skip

@@ -1,45 +1,45 @@
-"""The page that ``top`` shows: what it is about in words, the picture of the ring, and the readers.
+"""The page that ``top`` shows: a header, the picture of the ring, and the readers.
 
-It is laid out anew whenever it is drawn, for the size that the terminal has then.
+Each drawing lays the page out for the current size of the terminal.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from fanoutfs.status.document import StatusDocument
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import format_rate, printable, shorten
-from fanoutfs.status.wording import choose, crowd, time_left
+from fanoutfs.status.wording import choose, limit_text, ring_text, source_text, summary, time_left
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import ASCII, LINES, Glyphs
 from fanoutfs.top.rows import Rows
 from fanoutfs.units import format_seconds, format_size
 
 FIXED = 10
-"""Lines always there: four of words; head, ring, marks and their names; legend; titles of the rows."""
+"""Lines that are always there: four of the header; head, ring, marks and ids; legend; titles of the rows."""
 
 FEW = 20
-"""Where there is no height to be filled, as in a file, up to so many readers have lanes."""
+"""Where the height is unlimited, as in a file, readers have lanes if there are at most this many."""
 
 
 @attrs.frozen
 class Layout:
-    """What a page has room for; lines."""
+    """What a page has room for, in lines."""
 
     rows: int
-    """For readers, and for the words on those who have none."""
+    """For readers, and for the summary of readers without a row."""
     lanes: bool
-    """Each reader has a lane below its words."""
+    """Each reader has a lane below its row."""
     scale: bool
     gaps: int
-    """Empty lines, between the picture and what is above and below it."""
+    """Empty lines, above and below the picture."""
 
     @classmethod
     def of(cls, readers: int, height: int | None) -> "Layout":
-        """Lay a page out for so many readers: rows before lanes, lanes before the scale, gaps last."""
+        """Lay out a page: rows take precedence over lanes, lanes over the scale, the scale over gaps."""
         if height is None:
             return cls(rows=readers, lanes=readers <= FEW, scale=True, gaps=2)
         rows = max(0, height - FIXED)
@@ -52,28 +52,28 @@ class Layout:
 
 @attrs.frozen
 class Screen:
-    """One status document with the rates at its time, for rich to draw in any size."""
+    """A status document and the rates at its time, which rich can draw in any size."""
 
-    document: dict[str, Any]
+    document: StatusDocument
     speeds: Speeds
     fills: bool = False
-    """It has the whole terminal, and must not be higher; else it is as high as it comes."""
+    """It must fit the height of the terminal; otherwise its height is unlimited."""
     note: str = ""
-    """What is said in the place of the words on the crowd, when there is something to say."""
+    """A message that replaces the summary of the readers."""
     keys: str = ""
-    """What can be typed."""
+    """The keys that work."""
 
     @property
     def size(self) -> int:
         """Bytes of the image."""
-        return int(self.document["source"]["size"])
+        return self.document.source.size
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, glyphs = options.max_width, ASCII if options.ascii_only else LINES
-        readers = self.document["readers"]
+        readers = self.document.readers
         layout = Layout.of(len(readers), options.size.height if self.fills else None)
         shown, rest = choose(readers, layout.rows)
-        yield from self._words(width)
+        yield from self._header(width)
         if layout.gaps:
             yield Text()
         yield from self._picture(width, glyphs, layout)
@@ -83,32 +83,30 @@ class Screen:
             rows = Rows(self.document, self.speeds, width, glyphs, layout.lanes)
             yield from rows.lines(shown)
         if rest:
-            places = sorted(reader["position"] / self.size for reader in rest)
-            words = f"and {len(rest)} more, at {places[0]:.1%} to {places[-1]:.1%}"
-            yield _line(f"{words}: {crowd(rest, readers)}")
+            places = sorted(reader.position / self.size for reader in rest)
+            yield _line(
+                f"and {len(rest)} more, at {places[0]:.1%} to {places[-1]:.1%}: {summary(rest, readers)}"
+            )
 
-    def _words(self, width: int) -> Iterator[Text]:
-        source, ring, readers = (self.document[key] for key in ("source", "ring", "readers"))
-        read = source["bytes_read"]
-        told = f", {format_size(self.size)}; read so far {read / self.size:.2f} S ({format_size(read)})"
-        if self.speeds.source is not None:
-            told += f", {format_rate(self.speeds.source)}"
-        path = shorten(printable(source["path"]), max(12, width - 9 - len(told)))
+    def _header(self, width: int) -> Iterator[Text]:
+        source, ring, readers = self.document.source, self.document.ring, self.document.readers
+        rate = "" if self.speeds.source is None else f", {format_rate(self.speeds.source)}"
+        told = f", {format_size(self.size)}; read {source_text(source)}{rate}{limit_text(source)}"
+        path = shorten(printable(source.path), max(12, width - 9 - len(told)))
         yield Text.assemble("source   ", (path, "bold"), told, no_wrap=True, overflow="ellipsis")
-        filled = f"{ring['resident']} of {ring['slots']} slots of {format_size(ring['block_size'])} filled"
-        share = sum(end - begin for begin, end in ring["arcs"]) / self.size
-        bad = f"; {source['errors']} bad places" if source["errors"] else ""
+        share = sum(end - begin for begin, end in ring.arcs) / self.size
+        bad = f"; {source.errors} bad places" if source.errors else ""
         yield Text.assemble(
-            f"ring     {filled}, {share:.1%} of the image",
+            f"ring     {ring_text(ring)}, {share:.1%} of the image",
             (bad, "bold red"),
             no_wrap=True,
             overflow="ellipsis",
         )
         yield _line(f"readers  {self._together()}")
-        yield _line(f"         {self.note or crowd(readers, readers)}", "bold red" if self.note else "")
+        yield _line(f"         {self.note or summary(readers, readers)}", "bold red" if self.note else "")
 
     def _together(self) -> str:
-        readers = self.document["readers"]
+        readers = self.document.readers
         if not readers:
             return "none"
         told = str(len(readers))
@@ -123,12 +121,12 @@ class Screen:
 
     def _picture(self, width: int, glyphs: Glyphs, layout: Layout) -> Iterator[Text]:
         document = self.document
-        yield image_bar.head_line(document["head"], self.size, width, glyphs)
-        yield image_bar.ring_line(document["ring"]["arcs"], self.size, width, glyphs)
-        yield from image_bar.mark_lines(document["readers"], self.size, width, glyphs)
+        yield image_bar.head_line(document.head, self.size, width, glyphs)
+        yield image_bar.ring_line(document.ring.arcs, self.size, width, glyphs)
+        yield from image_bar.mark_lines(document.readers, self.size, width, glyphs)
         if layout.scale:
             yield image_bar.scale_line(self.size, width)
-        legend = image_bar.legend(glyphs, lanes=layout.lanes and bool(document["readers"]))
+        legend = image_bar.legend(glyphs, lanes=layout.lanes and bool(document.readers))
         legend.append(self.keys)
         legend.rstrip()
         yield legend

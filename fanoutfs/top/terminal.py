@@ -1,7 +1,7 @@
-"""The terminal that a picture is drawn on: what is typed there, and what the system says of it.
+"""Input of the terminal that a picture is drawn on: keys and signals.
 
-A key, a new size, Ctrl-Z and the like all end a wait at once, so that a long interval between two pictures
-does not make the command deaf.
+A key, a change of the size and Ctrl-Z end a wait immediately, so that the command responds during a long
+interval between two pictures.
 """
 
 import os
@@ -29,29 +29,29 @@ class Event(Enum):
 
 
 class Keyboard(Protocol):
-    """What a picture waits on."""
+    """What the drawing loop waits on."""
 
     def wait(self, seconds: float) -> Event:
-        """Wait until something happens, or the time is over. Ctrl-C raises KeyboardInterrupt."""
+        """Wait for an event, ``seconds`` at most. Ctrl-C raises KeyboardInterrupt."""
 
 
 SIGNALS = {signal.SIGTSTP: Event.SUSPEND, signal.SIGWINCH: Event.RESIZED}
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
-"""They end the command as Ctrl-C does, so that the terminal is left as it was."""
+"""They end the command as Ctrl-C does, so that the state of the terminal is restored."""
 
 
 @attrs.define(eq=False)
 class Terminal:
-    """Our terminal while a picture has it; made by ``terminal``."""
+    """The terminal while a picture is drawn on it; created by ``terminal``."""
 
     _woken: int
-    """Has a byte, the number of the signal, for each one that came."""
+    """Descriptor with a byte, the number, for each signal received."""
     _typed: int | None
-    """Where keys come from; None: nobody types."""
+    """Descriptor of the keyboard; None: there is none."""
 
     def wait(self, seconds: float) -> Event:
-        """Wait as ``Keyboard`` says."""
+        """Wait; see ``Keyboard``."""
         ready = [fd for fd in (self._woken, self._typed) if fd is not None]
         ready = select.select(ready, [], [], seconds)[0]
         if self._woken in ready:
@@ -68,7 +68,7 @@ class Terminal:
 
 @contextmanager
 def terminal() -> Iterator[Terminal]:
-    """Take the terminal: keys come without Enter and are not shown. What was set is set back at the end."""
+    """Read keys without Enter and without echo; restore all settings at the end."""
     with ExitStack() as stack:
         typed = sys.stdin.fileno() if sys.stdin.isatty() else None
         if typed is not None:
@@ -87,9 +87,9 @@ def terminal() -> Iterator[Terminal]:
 
 
 def suspend() -> None:
-    """Stop, as the one who typed Ctrl-Z expects; returns when we are continued."""
+    """Stop the process as Ctrl-Z does; return when it is continued."""
     signal.raise_signal(signal.SIGTSTP)
 
 
 def _wake(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the wake-up descriptor has got the number."""
+    """Do nothing: Python has written the number to the wake-up descriptor."""

@@ -28,7 +28,7 @@ def _interval(text: str) -> float:
         "fanoutfs top -n 1 --token-file token https://node1:8400",
     ),
 )
-@status_options
+@status_options(required=True)
 @click.option("-n", "count", type=click.IntRange(min=1), metavar="COUNT",
               help="Print COUNT frames one below the other, then exit.")  # fmt: skip
 @click.option("--interval", callback=parsed(_interval), default="0.5s", show_default=True, metavar="TIME",
@@ -45,12 +45,12 @@ def top_command(
     answer, it is asked again until it does. If the output is not a terminal, one frame is printed as plain
     text. NO_COLOR=1 in the environment turns colours off.
     """
-    from rich.console import Console  # noqa: PLC0415 (only where it is needed)
+    from rich.console import Console  # noqa: PLC0415 (imported only for this command)
 
-    from fanoutfs.engine.query import asking  # noqa: PLC0415
+    from fanoutfs.engine.query import status_request  # noqa: PLC0415
     from fanoutfs.top.loop import watch  # noqa: PLC0415
 
     if hasattr(sys.stdout, "reconfigure"):
         # The terminal's encoding may lack characters of a path.
         sys.stdout.reconfigure(errors="replace")
-    watch(asking(source, token_file, tls_ca), Console(), interval=interval, count=count)
+    watch(status_request(source, token_file, tls_ca), Console(), interval=interval, count=count)

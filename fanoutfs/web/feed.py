@@ -3,10 +3,11 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 import trio
+
+from fanoutfs.status.document import StatusDocument, as_plain
 
 PER_SECOND = 5
 """Most snapshots in a second."""
@@ -25,8 +26,6 @@ knows that the connection is broken."""
 SLACK = 0.001
 """Seconds; who has slept for a pause must not find that it is over but for a rounding."""
 
-Document = dict[str, Any]
-
 
 def pause(clients: int, seconds: float) -> float:
     """Give the seconds from one snapshot to the next, for so many clients, when the last took ``seconds``."""
@@ -37,7 +36,7 @@ def pause(clients: int, seconds: float) -> float:
 class Snapshot:
     """The status document at one time."""
 
-    document: Document
+    document: StatusDocument
     text: bytes
     """It as JSON, in one line."""
 
@@ -51,7 +50,7 @@ class Snapshot:
 class Feed:
     """Looks at the status for all clients of the service."""
 
-    look: Callable[[], Document]
+    look: Callable[[], StatusDocument]
     clock: Callable[[], float] = trio.current_time
     stopwatch: Callable[[], float] = time.perf_counter
     clients: int = attrs.field(default=0, init=False)
@@ -67,7 +66,7 @@ class Feed:
         if self._latest is None or age > pause(self.clients, self._took) - SLACK:
             began = self.stopwatch()
             document = self.look()
-            text = json.dumps(document, separators=(",", ":")).encode()
+            text = json.dumps(as_plain(document), separators=(",", ":")).encode()
             self._took = self.stopwatch() - began
             self._looked_at = self.clock()
             if self._latest is None or self._latest.text != text:

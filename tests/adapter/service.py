@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import attrs
 import httpx
@@ -13,6 +12,7 @@ import trio
 
 from fanoutfs.digests.recorder import Recorder
 from fanoutfs.settings import ServiceSettings
+from fanoutfs.status.document import StatusDocument
 from fanoutfs.web.access import LOOPBACK, Access
 from fanoutfs.web.app import WebApp
 from fanoutfs.web.bind_service import BoundService, open_service
@@ -25,10 +25,10 @@ from tests.ports import free_port
 from tests.tasks.rig import Rig, make_rig
 
 TOKEN = "correct-horse-battery"
-SHOWN = document(reader(1), mountpoint="/mnt", delivered=1, gauges={"granted": 0, "handler_bugs": 0})
+SHOWN = document(reader(1), mountpoint="/mnt", delivered=1)
 
 
-def make_service(token: str | None = None, shown: dict[str, Any] = SHOWN) -> WebApp:
+def make_service(token: str | None = None, shown: StatusDocument = SHOWN) -> WebApp:
     access = Access(names=LOOPBACK, port=8400, token=token)
     return WebApp(access, Feed(lambda: shown), digests_of(make_rig()), clock=lambda: 1_800_000_000.0)
 
@@ -71,7 +71,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    shown: dict[str, Any] = SHOWN, rig: Rig | None = None, **settings: Path
+    shown: StatusDocument = SHOWN, rig: Rig | None = None, **settings: Path
 ) -> AsyncIterator[Served]:
     """Serve, and record what comes into the rig; in the end no client is left, whoever is connected."""
     listening = opened(**settings)

@@ -17,11 +17,12 @@ from fanoutfs.engine.engine import Engine
 from fanoutfs.nbd.bind_export import BoundExport
 from fanoutfs.nbd.export_task import export
 from fanoutfs.settings import ExportSettings
+from fanoutfs.status.document import ExportEntry
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.supervisor import Supervisor
 from tests.limits import HANG_SECONDS
 
-SHOWN = {"host": "127.0.0.1", "port": 10809, "name": "image", "tls": "none"}
+SHOWN = ExportEntry(host="127.0.0.1", port=10809, name="image", tls="none")
 
 
 def make_engine() -> Any:

@@ -14,8 +14,9 @@ import pytest
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.engine import find, lock
 from fanoutfs.engine.control_server import listen
-from fanoutfs.engine.find import ask_status, claim_or_find, connect
+from fanoutfs.engine.find import claim_or_find, connect
 from fanoutfs.engine.lock import ProducerLock, socket_path
+from fanoutfs.engine.query import ask_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.system.runtime_dir import runtime_folder
 from tests.limits import HANG_SECONDS

@@ -18,6 +18,8 @@ from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
+from fanoutfs.status.document import as_plain
+from tests.documents import document
 from tests.limits import HANG_SECONDS
 
 EXPORT = "nbd://node1/image"
@@ -38,7 +40,8 @@ def _opening_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def producer() -> Iterator[None]:
     """Run a producer of EXPORT that answers one request: with its status, or by refusing to mount."""
-    answer = {"type": "status", "status": {"source": {"origin": "disk-8:16", "size": SIZE}}}
+    status = document(source={"origin": "disk-8:16", "size": SIZE}, ring={"arcs": []})
+    answer = {"type": "status", "status": as_plain(status)}
     listener = listen(socket_path(resolve(EXPORT, RemoteKeys()).identity))
 
     def serve() -> None:

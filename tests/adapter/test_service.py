@@ -1,9 +1,8 @@
 """The service's answers, asked without a socket."""
 
-import json
-
 import pytest
 
+from fanoutfs.status.parse import parse_json
 from fanoutfs.web.page import Page
 from tests.adapter.service import SHOWN, TOKEN, client_of, make_service
 
@@ -15,7 +14,7 @@ async def test_the_status_is_the_document() -> None:
     async with client_of(make_service()) as client:
         answer = await client.get("/status")
 
-    assert SHOWN == json.loads(answer.content)
+    assert SHOWN == parse_json(answer.content)
     assert answer.headers["content-type"] == "application/json"
 
 
@@ -93,7 +92,7 @@ async def test_without_the_token_nothing_is_shown(path: str, authorization: str)
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert SHOWN["source"]["path"].encode() not in answer.content
+    assert SHOWN.source.path.encode() not in answer.content
 
 
 async def test_with_the_token_all_is_shown() -> None:

@@ -20,6 +20,7 @@ from fanoutfs.remote import service_client as service_module
 from fanoutfs.remote.address import ServiceAddress
 from fanoutfs.remote.remote_digests import RemoteDigests
 from fanoutfs.remote.service_client import ServiceClient
+from fanoutfs.status.document import StatusDocument, as_plain
 from fanoutfs.units import PAGE
 from tests.adapter.service import SHOWN, TOKEN, serving
 from tests.documents import document, reader
@@ -34,7 +35,7 @@ def at(port: int, scheme: str = "http", host: str = "127.0.0.1") -> ServiceAddre
     return ServiceAddress(scheme, host, port)
 
 
-async def ask(asked: ServiceClient) -> dict[str, Any]:
+async def ask(asked: ServiceClient) -> StatusDocument:
     return await trio.to_thread.run_sync(asked.status)
 
 
@@ -241,7 +242,7 @@ def whole(content: bytes) -> httpx.Response:
 
 def test_it_is_asked_below_its_path() -> None:
     """Where a proxy stands before it."""
-    asked = answering(whole(json.dumps(SHOWABLE).encode()))
+    asked = answering(whole(json.dumps(as_plain(SHOWABLE)).encode()))
 
     assert SHOWABLE == asked.status()
     assert ["https://node1:8400/disk/status"] == asked.asked
@@ -271,7 +272,9 @@ def test_other_answers_are_explained(code: int, error: type[UnusableError], said
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"{}", b"[]", json.dumps({**SHOWABLE, "head": "x"}).encode()])
+@pytest.mark.parametrize(
+    "content", [b"<html>", b"{}", b"[]", json.dumps({**as_plain(SHOWABLE), "head": "x"}).encode()]
+)
 def test_another_document_is_no_status(content: bytes) -> None:
     """Not JSON, or without our keys."""
     with pytest.raises(UnusableError, match="gives no status document, so there is no fanoutfs"):

@@ -163,7 +163,7 @@ async def test_connections_are_bounded(mock_clock: MockClock) -> None:
 
 async def test_a_client_that_takes_nothing_is_hung_up_on(autojump_clock: MockClock) -> None:
     """When what was sent has not gone for some seconds."""
-    large = document(*(reader(number, command="d" * 200) for number in range(2000)), gauges={})
+    large = document(*(reader(number, command="d" * 200) for number in range(2000)))
     async with serving(large) as served:
         stream = await served.connect()
         await stream.send_all(GET % b"/events")
@@ -174,7 +174,7 @@ async def test_a_client_that_takes_nothing_is_hung_up_on(autojump_clock: MockClo
 
 async def test_a_client_that_takes_nothing_does_not_hold_the_end(mock_clock: MockClock) -> None:
     """The service is over when its engine is; on a clock that stands still no wait for a client ends."""
-    large = document(*(reader(number, command="d" * 200) for number in range(5000)), gauges={})
+    large = document(*(reader(number, command="d" * 200) for number in range(5000)))
     async with serving(large) as served:
         stream = await served.connect()
         await stream.send_all(GET % b"/status")

@@ -9,13 +9,13 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from fanoutfs.errors import NoAnswerError, UnusableError
+from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.rates import Speeds
 from fanoutfs.top import loop
 from fanoutfs.top.loop import watch
@@ -57,16 +57,16 @@ def lines(page: Screen, *, width: int = 80, height: int = 24) -> list[str]:
     return drawn(on).splitlines()
 
 
-def many(count: int) -> list[dict[str, Any]]:
+def many(count: int) -> list[ReaderEntry]:
     return [reader(number, position=number * MIB, waiting=7 if number > 9 else None)
             for number in range(1, count + 1)]  # fmt: skip
 
 
-def answers(*said: dict[str, Any] | Exception) -> Callable[[], dict[str, Any]]:
+def answers(*said: StatusDocument | Exception) -> Callable[[], StatusDocument]:
     """Give what a producer answers, one after the other; the last again and again."""
     left = list(said)
 
-    def read() -> dict[str, Any]:
+    def read() -> StatusDocument:
         found = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(found, Exception):
             raise found
@@ -122,8 +122,8 @@ def test_a_page_says_what_a_producer_does() -> None:
     said = document(first, second, third, source={"errors": 2})
     page = Screen(said, Speeds(20.0 * MIB, {1: 5.0 * MIB, 2: 5.0 * MIB, 3: 10.0 * MIB}))
     expected = """\
-source   /dev/sdb, 1000 MiB; read so far 0.50 S (500 MiB), 20 MiB/s
-ring     100 of 100 slots of 1 MiB filled, 10.0% of the image; 2 bad places
+source   /dev/sdb, 1000 MiB; read 500 MiB, 0.50 times the image, 20 MiB/s
+ring     100 of 100 blocks of 1 MiB filled, 10.0% of the image; 2 bad places
 readers  3, 20 MiB/s together; the last is ready in about 2 min 30 s
          2 reading, 1 waiting for reader 1 (dd, pid 4701)
 
@@ -132,10 +132,10 @@ readers  3, 20 MiB/s together; the last is ready in about 2 min 30 s
                     ▲                   ▲
                     1                   2-3
 0                250 MiB             500 MiB             750 MiB        1000 MiB
-█ in the ring  ▒ partly  ▼ head  ├ began  ═ had  ► now  ─ to go
+█ in the ring  ▒ partly  ▼ head  ├ began  ═ received  ► now  ─ to go
 
 id reader       at    behind        rate ready in state
- 1 dd        25.0%   250 MiB     5 MiB/s  0:02:30 reads; holds 1
+ 1 dd        25.0%   250 MiB     5 MiB/s  0:02:30 reads; 1 waits for it
 ├═══════════════════►───────────────────│───────────────────────────────────────
  2 dd        50.0%       0 B     5 MiB/s  0:01:40 waits for 1 (dd, pid 4701)
 ├═══════════════════════════════════════►───────────────────────────────────────
@@ -172,7 +172,7 @@ def test_readers_that_do_not_fit_are_summarised() -> None:
     found = lines(page)
 
     assert 24 == len(found)
-    assert any(line.startswith(" 7 dd") and line.endswith("holds 191") for line in found)
+    assert any(line.startswith(" 7 dd") and line.endswith("191 wait for it") for line in found)
     assert "and 187 more, at 1.4% to 20.0%: 187 waiting for reader 7 (dd, pid 4707)" == found[-1]
 
 
@@ -220,7 +220,7 @@ def test_a_file_gets_one_picture_with_the_rates_of_an_interval() -> None:
     watch(read, on, interval=2.0, clock=time, pause=time.passes, keys=Typed())
 
     assert 2.0 == time.now
-    assert "(10 MiB), 5 MiB/s" in drawn(on)
+    assert "read 10 MiB, 0.01 times the image, 5 MiB/s" in drawn(on)
     assert 1 == drawn(on).count("source ")
     assert "\x1b" not in drawn(on)
 
@@ -284,13 +284,13 @@ def test_ctrl_z_gives_the_terminal_back_until_it_is_continued(monkeypatch: pytes
 def test_the_end_of_the_mount_is_said_in_a_line(is_terminal: bool) -> None:
     """With what had been read until then; it is no failure."""
     on = console(is_terminal=is_terminal)
-    ended = UnusableError("/mnt/fanout has nothing mounted on it")
-    watch(answers(document(), document(), ended), on, interval=0.5, count=None if is_terminal else 9,
+    shown, ended = document(mountpoint="/mnt/fanout"), UnusableError("/mnt/fanout has nothing mounted on it")
+    watch(answers(shown, shown, ended), on, interval=0.5, count=None if is_terminal else 9,
           pause=lambda _: None, keys=Typed(*[Event.TIME] * 9))  # fmt: skip
     told = drawn(on).splitlines()[-1].rpartition(OFF)[2]
 
-    assert told.startswith("/dev/sdb is served no longer, after 0 s of watching and 0.50 times its size")
-    assert told.endswith("(500 MiB) read: /mnt/fanout has nothing mounted on it")
+    assert told.startswith("the mount of /dev/sdb on /mnt/fanout has ended after 0 s of watching; ")
+    assert told.endswith("read 500 MiB, 0.50 times the image: /mnt/fanout has nothing mounted on it")
 
 
 def test_what_can_not_be_read_at_all_is_an_error() -> None:
@@ -306,10 +306,10 @@ def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytes
     monkeypatch.setattr(loop, "ANSWER_SECONDS", 0.25)
 
     class Silent:
-        def __init__(self, _read: Callable[[], dict[str, Any]], since: float) -> None:
+        def __init__(self, _read: Callable[[], StatusDocument], since: float) -> None:
             self.since = since
 
-        def wait(self, seconds: float | None) -> dict[str, Any] | None:
+        def wait(self, seconds: float | None) -> StatusDocument | None:
             asked.append(seconds)
             return next(first, None)
 
@@ -318,7 +318,7 @@ def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytes
     watch(answers(document()), on, interval=0.5, clock=Time(step=1.5), keys=typed)
 
     assert [None, 0.25, 0.25] == asked
-    assert "no answer for 3 s; this is what was known before" in drawn(on)
+    assert "no answer for 3 s; this is the last known state" in drawn(on)
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -330,10 +330,10 @@ def test_another_computer_that_is_away_may_come_back(is_terminal: bool) -> None:
     read = answers(document(), document(), away, away, document(head=0))
     count = None if is_terminal else 5
     watch(read, on, interval=2.0, count=count, clock=time, pause=time.passes, keys=typed)
-    notes = re.findall("away for [^:]*: nobody listens at http://node1:8400", drawn(on))
+    notes = re.findall("no connection for [^:]*: nobody listens at http://node1:8400", drawn(on))
 
-    assert ["away for 0 s", "away for 2 s"] == [note.partition(":")[0] for note in notes]
-    assert drawn(on).index("▼ head 0.0%") > drawn(on).index("away for 2 s")
+    assert ["no connection for 0 s", "no connection for 2 s"] == [note.partition(":")[0] for note in notes]
+    assert drawn(on).index("▼ head 0.0%") > drawn(on).index("no connection for 2 s")
 
 
 def test_one_that_is_away_from_the_start_is_an_error() -> None:

@@ -78,7 +78,7 @@ def test_top_goes_on_when_the_service_comes_back(
     assert next(text).startswith(b"source   ")
     mounted.unmount()
     wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
-    assert any(b"away for" in line and web.url.encode() in line for line in text)
+    assert any(b"no connection for" in line and web.url.encode() in line for line in text)
     again = pattern_image(2 * SIZE)
     mount(again, *web.listen)
     assert any(line.startswith(b"source   ") and f"{again.name}, 16 MiB".encode() in line for line in text)

@@ -4,27 +4,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanoutfs.status.document import ReaderEntry
 from fanoutfs.top.image_bar import (
     ASCII,
     LINES,
+    extents,
     head_line,
     lane,
     mark_lines,
     ring_line,
     scale_line,
     shares,
-    way,
 )
 from tests.documents import reader
 
 SIZE, WIDTH = 1000, 20
 
 
-def at(number: int, position: int, **said: Any) -> dict[str, Any]:
+def at(number: int, position: int, **said: Any) -> ReaderEntry:
     return reader(number, position=position, left=SIZE - position, **said)
 
 
-def wrapping(start: int, had: int, **said: Any) -> dict[str, Any]:
+def wrapping(start: int, had: int, **said: Any) -> ReaderEntry:
     position = (start + had) % SIZE
     return reader(kind="carousel", start=start, position=position, left=SIZE - had, **said)
 
@@ -137,14 +138,14 @@ def test_a_lane_of_who_has_not_begun_is_all_to_go() -> None:
 
 def test_one_who_went_back_behind_its_beginning_has_had_nothing_to_draw() -> None:
     """What lies between is not known."""
-    assert ([], [(200, SIZE)]) == way(at(1, 200, start=700), SIZE)
-    assert ([], [(800, SIZE)]) == way(at(1, 800, start=700, sequential=False), SIZE)
+    assert ([], [(200, SIZE)]) == extents(at(1, 200, start=700), SIZE)
+    assert ([], [(800, SIZE)]) == extents(at(1, 800, start=700, sequential=False), SIZE)
 
 
 @given(st.integers(0, SIZE - 1), st.integers(0, SIZE))
 def test_what_a_turn_has_had_and_what_is_to_go_are_the_image(start: int, had: int) -> None:
     """Each byte once."""
-    arcs = sorted(arc for part in way(wrapping(start, had), SIZE) for arc in part)
+    arcs = sorted(arc for part in extents(wrapping(start, had), SIZE) for arc in part)
 
     assert (0, SIZE) == (arcs[0][0], arcs[-1][1])
     assert [end for _, end in arcs[:-1]] == [begin for begin, _ in arcs[1:]]

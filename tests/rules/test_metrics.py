@@ -4,6 +4,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from fanoutfs.status.document import Gauges, ReaderEntry, StatusDocument
 from fanoutfs.units import MIB
 from fanoutfs.web.metrics import exposition
 from tests.documents import SIZE, document, reader
@@ -11,7 +12,7 @@ from tests.documents import SIZE, document, reader
 Samples = dict[tuple[str, str], float]
 
 
-def samples(shown: dict[str, Any]) -> Samples:
+def samples(shown: StatusDocument) -> Samples:
     """Give the values by name and reader's id."""
     families = text_string_to_metric_families(exposition(shown).decode())
     return {
@@ -21,8 +22,8 @@ def samples(shown: dict[str, Any]) -> Samples:
     }
 
 
-def shown(*readers: dict[str, Any], **said: Any) -> dict[str, Any]:
-    gauges = {"granted": 3, "handler_bugs": 0}
+def shown(*readers: ReaderEntry, **said: Any) -> StatusDocument:
+    gauges = Gauges(granted=3)
     return document(*readers, mountpoint="/mnt", delivered=7 * MIB, gauges=gauges, **said)
 
 

@@ -4,11 +4,11 @@ from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, fit, printable, shorten
 from fanoutfs.status.wording import (
     choose,
-    crowd,
-    held_up,
+    label,
     state,
+    summary,
     time_left,
-    who,
+    waiting_for,
 )
 from fanoutfs.units import MIB
 from tests.documents import SIZE, reader
@@ -21,11 +21,14 @@ NAMED = {3: reader(3), 4: reader(4, kind="copy", command="fanoutfs", target="/de
     [
         ({"start": None}, "has not read yet"),
         ({}, "reads"),
-        ({"sequential": False}, "reads here and there"),
-        ({"live": False}, "dormant, nobody waits for it"),
-        ({"position": SIZE, "left": 0, "live": False}, "has all of it"),
+        ({"sequential": False}, "reads non-sequentially"),
+        ({"live": False}, "dormant; no reader waits for it"),
+        ({"position": SIZE, "left": 0, "live": False}, "complete"),
         ({"waiting": "source", "sweep_in": 0.2}, "waits for the source"),
-        ({"waiting": "source", "sweep_in": 3.7}, "waits for source, the sweep comes in about 4 s"),
+        (
+            {"waiting": "source", "sweep_in": 3.7},
+            "waits for the source; the sequential pass arrives in about 4 s",
+        ),
         ({"waiting": 3}, "waits for reader 3 (dd, pid 4703)"),
         ({"waiting": 4}, "waits for reader 4 (…y-id/usb-Stick_0815, pid 4704)"),
         ({"waiting": 99}, "waits for reader 99"),
@@ -40,7 +43,7 @@ def test_where_there_is_little_room_a_state_is_short() -> None:
     """It says the same."""
     assert "waits for 3 (dd, pid 4703)" == state(reader(1, waiting=3), NAMED, 0, brief=True)
     late = reader(1, waiting="source", sweep_in=3.7)
-    assert "waits for source, 4 s; holds 2" == state(late, NAMED, 2, brief=True)
+    assert "waits for the source, 4 s; 2 wait for it" == state(late, NAMED, 2, brief=True)
 
 
 def test_who_holds_others_up_is_told_so() -> None:
@@ -51,8 +54,8 @@ def test_who_holds_others_up_is_told_so() -> None:
 
 def test_a_copy_is_named_by_its_target() -> None:
     """All of them run the same command."""
-    assert "/dev/disk/by-id/usb-Stick_0815" == who(NAMED[4])
-    assert "dd" == who(NAMED[3])
+    assert "/dev/disk/by-id/usb-Stick_0815" == label(NAMED[4])
+    assert "dd" == label(NAMED[3])
 
 
 def test_a_name_can_do_nothing_to_the_terminal() -> None:
@@ -110,8 +113,8 @@ def test_a_crowd_is_counted_by_what_it_does() -> None:
         "2 waiting for other readers, 1 waiting for the source"
     )
 
-    assert told == crowd(readers, readers)
-    assert {3: 5, 4: 2, 7: 1, 8: 1} == held_up(readers)
+    assert told == summary(readers, readers)
+    assert {3: 5, 4: 2, 7: 1, 8: 1} == waiting_for(readers)
 
 
 def test_when_all_fit_all_are_shown() -> None:
@@ -126,8 +129,8 @@ def test_when_not_all_fit_who_holds_others_up_is_shown() -> None:
     readers = [reader(number, waiting=8 if number < 4 else None) for number in range(10)]
     shown, rest = choose(readers, 4)
 
-    assert [0, 1, 8] == [one["id"] for one in shown]
-    assert [2, 3, 4, 5, 6, 7, 9] == [one["id"] for one in rest]
+    assert [0, 1, 8] == [one.id for one in shown]
+    assert [2, 3, 4, 5, 6, 7, 9] == [one.id for one in rest]
 
 
 def test_without_a_row_nobody_is_shown() -> None:

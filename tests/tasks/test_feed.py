@@ -1,13 +1,13 @@
 """The feed of snapshots on trio's clock: how often is looked, and who hears it."""
 
-from typing import Any
-
 import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from fanoutfs.status.document import StatusDocument
 from fanoutfs.web.feed import PER_SECOND, QUIET_SECONDS, Feed, Snapshot, pause
+from tests.documents import document
 
 
 @attrs.define(eq=False)
@@ -18,9 +18,9 @@ class Busy:
     changes: bool = True
     looks: int = 0
 
-    def look(self) -> dict[str, Any]:
+    def look(self) -> StatusDocument:
         self.looks += 1
-        return {"head": self.looks if self.changes else 0}
+        return document(head=self.looks if self.changes else 0)
 
     def feed(self) -> Feed:
         return Feed(self.look, stopwatch=lambda: self.looks * self.seconds)
@@ -72,8 +72,8 @@ async def test_a_slow_client_skips_and_holds_nobody(autojump_clock: MockClock) -
         await trio.sleep(1.95)
         nursery.cancel_scope.cancel()
 
-    assert [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] == [snapshot.document["head"] for snapshot in fast]
-    assert [1, 6] == [snapshot.document["head"] for snapshot in slow]
+    assert [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] == [snapshot.document.head for snapshot in fast]
+    assert [1, 6] == [snapshot.document.head for snapshot in slow]
 
 
 async def test_where_nothing_changes_little_is_said(autojump_clock: MockClock) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import attrs
 import pytest
 
-from fanoutfs.engine.find import ask_status
 from fanoutfs.engine.lock import socket_path
+from fanoutfs.engine.query import ask_status
+from fanoutfs.status.document import as_plain
 from fanoutfs.system.identity import identity_of
 from tests.mount.support.commands import (
     FANOUTFS,
@@ -85,7 +86,8 @@ class Copies:
 
     def status(self, source: Path) -> dict[str, Any] | None:
         """Ask the source's producer; None when there is none."""
-        return ask_status(identity_of(source.stat()))
+        document = ask_status(identity_of(source.stat()))
+        return None if document is None else dict(as_plain(document))
 
     def wait_for(
         self, source: Path, condition: Callable[[dict[str, Any]], bool], what: str
@@ -151,8 +153,8 @@ class Copies:
             if status is None:
                 assert not socket_path(identity).exists()
             else:
-                assert status["mountpoint"] is not None
-                assert [] == status["readers"]
+                assert status.mountpoint is not None
+                assert [] == status.readers
         assert [] == self.unexpected_log()
 
     def abandon(self) -> None:
