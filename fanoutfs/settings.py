@@ -2,13 +2,13 @@
 
 import ipaddress
 import math
-import re
 from pathlib import Path
 from typing import Literal, Self
 
 import attrs
 
 from fanoutfs.errors import UsageError
+from fanoutfs.host_port import format_host_port, parse_host_port
 from fanoutfs.units import MIB, PAGE, format_size
 
 Pace = Literal["strict", "free"]
@@ -101,8 +101,7 @@ class _Address:
             return self.host == "localhost"
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return format_host_port(self.host, self.port)
 
 
 @attrs.frozen(kw_only=True)
@@ -192,7 +191,7 @@ class NetworkSettings:
             raise UsageError("--token-file, --tls-cert and --tls-key apply only to --listen and --export")
         service = exported = None
         if listen is not None:
-            host, port = _address("--listen", listen, "8400", lowest=0)
+            host, port = _address("--listen", listen, "8400")
             service = ServiceSettings(
                 host=host, port=port, token_file=token_file, tls_cert=tls_cert, tls_key=tls_key
             )
@@ -209,14 +208,17 @@ class NetworkSettings:
         return cls(service=service, export=exported)
 
 
-def _address(option: str, text: str, usual: str, *, lowest: int = 1) -> tuple[str, int]:
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):(\d{1,5})", text, re.ASCII)
-    if found is None or not lowest <= int(found[3]) < 65536:  # noqa: PLR2004 (ports)
+def _address(option: str, text: str, usual: str) -> tuple[str, int]:
+    try:
+        host, port = parse_host_port(text)
+    except ValueError:
+        port = None
+    if port is None:
         raise UsageError(
             f"invalid {option}: {text!r} is not HOST:PORT; write 127.0.0.1:{usual}, "
             f"or 0.0.0.0:{usual} for all networks"
         )
-    return found[1] or found[2], int(found[3])
+    return host, port
 
 
 def _whole_certificate(cert: Path | None, key: Path | None) -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.nbd.nbdkit import BackOff, TlsOptions, serving
+from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serving
 from fanoutfs.system.child import Child
 from fanoutfs.system.pipe import MessagePipe
 
@@ -43,7 +43,7 @@ def supervise(pipe: MessagePipe, *, listening: int, secured: TlsOptions) -> None
 
 
 def _supervise(pipe: MessagePipe, words: list[str]) -> None:
-    back_off = BackOff()
+    back_off = restart_pauses()
     while True:
         began = time.monotonic()
         said = _run(pipe, words)

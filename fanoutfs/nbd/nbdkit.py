@@ -4,12 +4,16 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.system.backoff import BackOff
+
 NAME = "image"
 """What the export is called, as the file in the mount."""
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds from its end to its next start."""
+
 WELL_SECONDS = 60.0
-"""Having run for so long, it is started again as if it had never failed."""
+"""When it has run this long, it is restarted as if it had never failed."""
 
 
 @attrs.frozen
@@ -64,14 +68,6 @@ def _export(file: Path, secured: TlsOptions, description: str) -> list[str]:
     ]
 
 
-@attrs.define
-class BackOff:
-    """How long is waited before it is started again: longer each time, unless it ran well between."""
-
-    next: float = SHORTEST_SECONDS
-
-    def after(self, ran: float) -> float:
-        """Give the seconds to wait now that it has ended, having run for ``ran`` seconds."""
-        seconds = SHORTEST_SECONDS if ran >= WELL_SECONDS else self.next
-        self.next = min(2 * seconds, LONGEST_SECONDS)
-        return seconds
+def restart_pauses() -> BackOff:
+    """Return the pauses between nbdkit's end and its next start."""
+    return BackOff(FIRST_PAUSE, LONGEST_PAUSE, reset_after=WELL_SECONDS)

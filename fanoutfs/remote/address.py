@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from fanoutfs.errors import UsageError
+from fanoutfs.host_port import format_host_port, parse_host_port
 
 NBD_PORT = 10809
 
@@ -31,10 +32,7 @@ _PORTS = {"http": 80, "https": 443, "nbd": NBD_PORT, "nbds": NBD_PORT}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WORD = re.compile(r"([A-Za-z]+)://(?:([^@/?#]*)@)?([^/?#]*)([^?#]*)([?#].*)?", re.DOTALL)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
-_PLACE = re.compile(
-    rf"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*)\.?)(?::(?P<port>\d{{1,5}}))?",
-    re.ASCII,
-)
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?", re.ASCII)
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -144,23 +142,27 @@ def _parts(word: str, schemes: tuple[str, str]) -> tuple[str, str | None, str, i
     scheme, user, path = found[1].lower(), found[2], found[4]
     if found[5] is not None:
         raise UsageError(f"{word!r} goes on with {found[5]!r} after the path; leave that away")
-    place = _PLACE.fullmatch(found[3])
-    if place is None:
-        raise UsageError(f"{word!r} names no computer; write HOST, HOST:PORT, or [ADDRESS]:PORT for IPv6")
-    port = _PORTS[scheme] if place["port"] is None else int(place["port"])
-    if not 0 < port < 65536:  # noqa: PLR2004 (ports)
-        raise UsageError(f"{word!r} names port {port}, which there is not; ports are 1 to 65535")
-    if place["six"] is None:
-        return scheme, user, str(place["name"]).lower(), port, path
     try:
-        return scheme, user, ipaddress.IPv6Address(place["six"]).compressed, port, path
+        host, port = parse_host_port(found[3])
     except ValueError as error:
-        raise UsageError(f"{word!r} names no IPv6 address: {error}") from error
+        raise UsageError(f"{word!r} {error}") from error
+    return scheme, user, _normalised(word, host, found[3]), port or _PORTS[scheme], path
+
+
+def _normalised(word: str, host: str, text: str) -> str:
+    if text.startswith("["):
+        try:
+            return ipaddress.IPv6Address(host).compressed
+        except ValueError as error:
+            raise UsageError(f"{word!r} has an invalid IPv6 address: {error}") from error
+    name = _HOST.fullmatch(host)
+    if name is None:
+        raise UsageError(f"{word!r} has the invalid host name {host!r}")
+    return name[1].lower()
 
 
 def _place(scheme: str, host: str, port: int) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return shown if port == _PORTS[scheme] else f"{shown}:{port}"
+    return format_host_port(host, None if port == _PORTS[scheme] else port)
 
 
 def _unescaped(word: str, text: str) -> str:

@@ -27,10 +27,12 @@ import attrs
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.remote.link_state import NEXT, LinkState, Outcome
 from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.local import PositionedSource, cut
+from fanoutfs.system.backoff import BackOff
 from fanoutfs.system.supervisor import Supervisor
 from fanoutfs.units import KIB, PAGE, format_seconds
 
@@ -76,9 +78,11 @@ class ExportedSource:
     """A place that could be read; what lies there may still be in the ring over there."""
     _reader: int | None = attrs.field(default=None, init=False)
     """The process that the supervisor knows as the one that reads."""
-    _changed: str | None = attrs.field(default=None, init=False)
-    _away: bool = attrs.field(default=False, init=False)
-    """The last read was given up."""
+    _state: LinkState = attrs.field(default=LinkState.UP, init=False)
+    _difference: str = attrs.field(default="", init=False)
+    """What is REPLACED about it."""
+    _lost_at: float = attrs.field(default=0.0, init=False)
+    """When the connection broke."""
 
     @classmethod
     def open(
@@ -121,37 +125,33 @@ class ExportedSource:
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
-        if self._changed is not None:
-            raise LostError(errno.EIO, self._changed)
+        if self._state is LinkState.REPLACED:
+            raise LostError(errno.EIO, self._difference)
         if self._reader != os.getpid():
             self._reader = os.getpid()
             self._supervisor.pipe.send(reader=self._reader)
-        lost_at, pause, piece = None, FIRST_PAUSE, length
+        back_off, piece = BackOff(FIRST_PAUSE, LONGEST_PAUSE), length
         while True:
             began = time.monotonic()
             try:
                 self._read(offset, length, slots, piece)
             except (OSError, UnusableError) as error:
                 if isinstance(error, OSError) and error.errno in THEIRS and self._answers(slots[0]):
+                    self._enter(Outcome.ANSWERED)
                     raise
-                now = time.monotonic()
-                lost_at = self._lost(error) if lost_at is None else lost_at
-                if now - began > self.hang_seconds:
+                self._hang_up()
+                if time.monotonic() - began > self.hang_seconds:
                     piece = PIECE
-                if self._away or now - lost_at > self.lost_seconds:
-                    self._away = True
-                    raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
+                self._fail(error)
             except SourceChangedError as error:
-                self._changed = str(error)
-                log.error("%s", error)  # noqa: TRY400 (one line says it all)
-                raise LostError(errno.EIO, self._changed) from error
+                self._difference = str(error)
+                self._enter(Outcome.DIFFERS)
+                raise LostError(errno.EIO, self._difference) from error
             else:
                 self._see(offset, length, slots[0])
-                self._found(lost_at)
+                self._enter(Outcome.ANSWERED)
                 return
-            self._hang_up()
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            time.sleep(back_off.after())
 
     def _see(self, offset: int, length: int, slot: memoryview) -> None:
         """Keep a page of what was read, one that is not like any other."""
@@ -160,17 +160,28 @@ class ExportedSource:
         if any(page):
             self._seen = offset, page
 
-    def _lost(self, error: OSError | UnusableError) -> float:
-        if not self._away:
-            log.warning("the link to %s is lost: %s; connecting again", self.path, _why(error))
-        return time.monotonic()
+    def _fail(self, error: OSError | UnusableError) -> None:
+        """Record that an attempt failed; raises LostError when it was the last of this read."""
+        self._enter(Outcome.FAILED, _why(error))
+        if self._state is LinkState.LOST and time.monotonic() - self._lost_at > self.lost_seconds:
+            self._enter(Outcome.EXPIRED)
+        if self._state is LinkState.AWAY:
+            raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
 
-    def _found(self, lost_at: float | None) -> None:
-        if self._away:
-            log.info("the link to %s is there again", self.path)
-        elif lost_at is not None:
-            log.info("the link to %s is back after %s", self.path, format_seconds(time.monotonic() - lost_at))
-        self._away = False
+    def _enter(self, outcome: Outcome, why: str = "") -> None:
+        """Go on to the next state, and log it when it is a different one."""
+        before, self._state = self._state, NEXT[self._state, outcome]
+        match before, self._state:
+            case LinkState.UP, LinkState.LOST:
+                self._lost_at = time.monotonic()
+                log.warning("the link to %s is lost: %s; connecting again", self.path, why)
+            case LinkState.LOST, LinkState.UP:
+                after = format_seconds(time.monotonic() - self._lost_at)
+                log.info("the link to %s is back after %s", self.path, after)
+            case LinkState.AWAY, LinkState.UP:
+                log.info("the link to %s is there again", self.path)
+            case _, LinkState.REPLACED:
+                log.error("%s", self._difference)
 
     def _read(self, offset: int, length: int, slots: list[memoryview], piece: int) -> None:
         if self._file is None:

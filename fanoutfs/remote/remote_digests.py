@@ -16,6 +16,7 @@ import trio
 from fanoutfs.digests.digest_table import MOST_BLOCKS, DigestTable, parse_line
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
 from fanoutfs.remote.service_client import CONNECT_SECONDS, ServiceClient
+from fanoutfs.system.backoff import BackOff
 from fanoutfs.units import format_seconds
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ class RemoteDigests:
 
         Who waits for a digest is told what is wrong.
         """
-        pause = FIRST_PAUSE
+        back_off = BackOff(FIRST_PAUSE, LONGEST_PAUSE, reset_after=SILENT_SECONDS)
         while True:
             began = trio.current_time()
             try:
@@ -142,10 +143,7 @@ class RemoteDigests:
                 return
             except UnusableError as error:
                 self._lose(error)
-            if trio.current_time() - began > SILENT_SECONDS:
-                pause = FIRST_PAUSE
-            await trio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await trio.sleep(back_off.after(trio.current_time() - began))
 
     # One stream
 

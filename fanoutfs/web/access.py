@@ -11,24 +11,24 @@ that the service stores nothing and a login survives its restart.
 import hashlib
 import hmac
 import ipaddress
-import re
 
 import attrs
+
+from fanoutfs.host_port import parse_host_port
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 COOKIE_SECONDS = 7 * 86400
 """How long a login lasts."""
 
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@,]+))(?::\d{1,5})?", re.ASCII)
-
 
 def host_of(header: str) -> str | None:
     """Return the name or address in a Host header, without the port; None if it is malformed."""
-    found = _HOST.fullmatch(header)
-    if found is None:
+    try:
+        host, _ = parse_host_port(header)
+    except ValueError:
         return None
-    return str(found[1] or found[2]).lower().removesuffix(".")
+    return host.lower().removesuffix(".")
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ import ssl
 
 import attrs
 
+from fanoutfs.host_port import format_host_port
 from fanoutfs.settings import ServiceSettings
 from fanoutfs.system.credentials import read_certificate, read_token
 from fanoutfs.system.listen import listen
@@ -55,8 +56,7 @@ def open_service(settings: ServiceSettings) -> BoundService:
         secure=tls is not None,
     )
     host = os.uname().nodename if everywhere else settings.host
-    host = f"[{host}]" if ":" in host else host
-    url = f"{'http' if tls is None else 'https'}://{host}:{port}/"
+    url = f"{'http' if tls is None else 'https'}://{format_host_port(host, port)}/"
     return BoundService(listening, access, tls, url)
 
 

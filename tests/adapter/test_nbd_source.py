@@ -185,6 +185,18 @@ def test_a_link_that_stays_away_is_given_up(open_source: Opener, caplog: pytest.
     caplog.clear()
 
 
+def test_a_link_that_was_given_up_in_a_read_connects_again(
+    open_source: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A read that gives up leaves no broken connection behind for the next read."""
+    source, far = open_source(errno.ESHUTDOWN, lost_seconds=0)
+    with pytest.raises(LostError, match="is lost"):
+        read(source)
+    assert source._file is None
+    assert read(source) == far.path.read_bytes()
+    caplog.clear()
+
+
 def test_another_size_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
     """What comes back with another size is not read any more, also when it gets the old size again."""
     source, far = open_source(errno.ESHUTDOWN)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.nbd.nbdkit import BackOff, TlsOptions, serving, trial
+from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serving, trial
 
 IMAGE = Path("/mnt/fanout/image")
 SAID = "fanoutfs disk-8:16"
@@ -54,13 +54,13 @@ def test_what_is_tried_is_what_is_run() -> None:
 
 def test_each_failure_is_waited_for_longer_up_to_half_a_minute() -> None:
     """From one second on, twice as long each time."""
-    back_off = BackOff()
+    back_off = restart_pauses()
     assert [1, 2, 4, 8, 16, 30, 30] == [back_off.after(0.1) for _ in range(7)]
 
 
 def test_who_has_run_a_minute_has_never_failed() -> None:
     """The next wait is a second again."""
-    back_off = BackOff()
+    back_off = restart_pauses()
     waits = [back_off.after(ran) for ran in (0.0, 0.0, 59.9, 60.0, 0.0)]
     assert [1, 2, 4, 1, 2] == waits
 
@@ -68,7 +68,7 @@ def test_who_has_run_a_minute_has_never_failed() -> None:
 @given(st.lists(st.floats(min_value=0, max_value=1e6)))
 def test_waits_are_bounded(runs: list[float]) -> None:
     """And never more than double the one before."""
-    back_off = BackOff()
+    back_off = restart_pauses()
     waits = [back_off.after(ran) for ran in runs]
     assert all(1 <= wait <= 30 for wait in waits)
     assert all(later <= 2 * wait for wait, later in pairwise(waits))

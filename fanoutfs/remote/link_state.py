@@ -1,0 +1,44 @@
+"""The state of a link to an NBD export, and what each attempt to read changes in it. No I/O, no clock."""
+
+from enum import Enum, auto
+
+
+class LinkState(Enum):
+    """What the last attempt to read has shown."""
+
+    UP = auto()
+    """The other side answers."""
+    LOST = auto()
+    """The connection broke; the read under way connects again."""
+    AWAY = auto()
+    """A read has given up; each later read tries once."""
+    REPLACED = auto()
+    """The export is a different source now: it is never read again."""
+
+
+class Outcome(Enum):
+    """How an attempt ended."""
+
+    ANSWERED = auto()
+    """With bytes, or with an error of the other side."""
+    FAILED = auto()
+    """There is no connection, or it broke."""
+    EXPIRED = auto()
+    """The time for connecting again is over."""
+    DIFFERS = auto()
+    """A new connection leads to a different source."""
+
+
+NEXT = {
+    (LinkState.UP, Outcome.ANSWERED): LinkState.UP,
+    (LinkState.UP, Outcome.FAILED): LinkState.LOST,
+    (LinkState.UP, Outcome.DIFFERS): LinkState.REPLACED,
+    (LinkState.LOST, Outcome.ANSWERED): LinkState.UP,
+    (LinkState.LOST, Outcome.FAILED): LinkState.LOST,
+    (LinkState.LOST, Outcome.EXPIRED): LinkState.AWAY,
+    (LinkState.LOST, Outcome.DIFFERS): LinkState.REPLACED,
+    (LinkState.AWAY, Outcome.ANSWERED): LinkState.UP,
+    (LinkState.AWAY, Outcome.FAILED): LinkState.AWAY,
+    (LinkState.AWAY, Outcome.DIFFERS): LinkState.REPLACED,
+}
+"""UP with DIFFERS: the first read of a link that hung up when the last one ended with an error."""
