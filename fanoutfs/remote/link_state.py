@@ -16,7 +16,7 @@ class LinkState(Enum):
     """The export is a different source now: it is never read again."""
 
 
-class Outcome(Enum):
+class LinkOutcome(Enum):
     """How an attempt ended."""
 
     ANSWERED = auto()
@@ -30,15 +30,15 @@ class Outcome(Enum):
 
 
 NEXT = {
-    (LinkState.UP, Outcome.ANSWERED): LinkState.UP,
-    (LinkState.UP, Outcome.FAILED): LinkState.LOST,
-    (LinkState.UP, Outcome.DIFFERS): LinkState.REPLACED,
-    (LinkState.LOST, Outcome.ANSWERED): LinkState.UP,
-    (LinkState.LOST, Outcome.FAILED): LinkState.LOST,
-    (LinkState.LOST, Outcome.EXPIRED): LinkState.AWAY,
-    (LinkState.LOST, Outcome.DIFFERS): LinkState.REPLACED,
-    (LinkState.AWAY, Outcome.ANSWERED): LinkState.UP,
-    (LinkState.AWAY, Outcome.FAILED): LinkState.AWAY,
-    (LinkState.AWAY, Outcome.DIFFERS): LinkState.REPLACED,
+    (LinkState.UP, LinkOutcome.ANSWERED): LinkState.UP,
+    (LinkState.UP, LinkOutcome.FAILED): LinkState.LOST,
+    (LinkState.UP, LinkOutcome.DIFFERS): LinkState.REPLACED,
+    (LinkState.LOST, LinkOutcome.ANSWERED): LinkState.UP,
+    (LinkState.LOST, LinkOutcome.FAILED): LinkState.LOST,
+    (LinkState.LOST, LinkOutcome.EXPIRED): LinkState.AWAY,
+    (LinkState.LOST, LinkOutcome.DIFFERS): LinkState.REPLACED,
+    (LinkState.AWAY, LinkOutcome.ANSWERED): LinkState.UP,
+    (LinkState.AWAY, LinkOutcome.FAILED): LinkState.AWAY,
+    (LinkState.AWAY, LinkOutcome.DIFFERS): LinkState.REPLACED,
 }
 """UP with DIFFERS: the first read of a link that hung up when the last one ended with an error."""

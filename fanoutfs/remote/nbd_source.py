@@ -27,7 +27,7 @@ import attrs
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.announcement import DESCRIBED
-from fanoutfs.remote.link_state import NEXT, LinkState, Outcome
+from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
 from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.contract import LostError
@@ -137,7 +137,7 @@ class ExportedSource:
                 self._read(offset, length, slots, piece)
             except (OSError, UnusableError) as error:
                 if isinstance(error, OSError) and error.errno in THEIRS and self._answers(slots[0]):
-                    self._enter(Outcome.ANSWERED)
+                    self._enter(LinkOutcome.ANSWERED)
                     raise
                 self._hang_up()
                 if time.monotonic() - began > self.hang_seconds:
@@ -145,11 +145,11 @@ class ExportedSource:
                 self._fail(error)
             except SourceChangedError as error:
                 self._difference = str(error)
-                self._enter(Outcome.DIFFERS)
+                self._enter(LinkOutcome.DIFFERS)
                 raise LostError(errno.EIO, self._difference) from error
             else:
                 self._see(offset, length, slots[0])
-                self._enter(Outcome.ANSWERED)
+                self._enter(LinkOutcome.ANSWERED)
                 return
             time.sleep(back_off.after())
 
@@ -162,13 +162,13 @@ class ExportedSource:
 
     def _fail(self, error: OSError | UnusableError) -> None:
         """Record that an attempt failed; raises LostError when it was the last of this read."""
-        self._enter(Outcome.FAILED, _why(error))
+        self._enter(LinkOutcome.FAILED, _why(error))
         if self._state is LinkState.LOST and time.monotonic() - self._lost_at > self.lost_seconds:
-            self._enter(Outcome.EXPIRED)
+            self._enter(LinkOutcome.EXPIRED)
         if self._state is LinkState.AWAY:
             raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
 
-    def _enter(self, outcome: Outcome, why: str = "") -> None:
+    def _enter(self, outcome: LinkOutcome, why: str = "") -> None:
         """Go on to the next state, and log it when it is a different one."""
         before, self._state = self._state, NEXT[self._state, outcome]
         match before, self._state:
