@@ -1,4 +1,4 @@
-"""The door of a producer: who is let in, what is answered, and that nobody's nonsense harms anybody else."""
+"""A control socket: who may connect, what it answers, and that invalid messages harm no other client."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ JOIN = {"target": "/dev/x", "digests": False, "preferred_start": None, "turn": N
 
 @contextlib.contextmanager
 def visit(served: Served) -> Iterator[ControlConnection]:
-    """Stand at the door, and leave in the end."""
+    """Connect, and leave in the end."""
     connection = served.connect()
     try:
         yield connection
@@ -70,27 +70,27 @@ async def test_the_same_user_and_root_are_let_in(
 
 
 async def test_the_kernel_says_who_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process and the user, not what the visitor says."""
-    visitors = []
+    """The process and the user, not what the client says."""
+    clients = []
     of = ControlSession.of
 
     def see(connected: trio.socket.SocketType) -> ControlSession:
-        visitors.append(of(connected))
-        return visitors[-1]
+        clients.append(of(connected))
+        return clients[-1]
 
     monkeypatch.setattr(ControlSession, "of", see)
     async with producer() as served:
         with visit(served) as connection:
             await ask(connection, "status", pid=1, uid=4711)
 
-    assert [(visitor.pid, visitor.uid) for visitor in visitors] == [(os.getpid(), os.getuid())]
+    assert [(client.pid, client.uid) for client in clients] == [(os.getpid(), os.getuid())]
 
 
 # What is answered
 
 
 async def test_the_status_names_the_copies() -> None:
-    """Each with its target and where it is; a visitor that only asks is none of them."""
+    """Each with its target and where it is; a client that only asks is none of them."""
     async with producer() as served:
         with visit(served) as asks:
             with visit(served) as consumer:
@@ -132,12 +132,12 @@ async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(engine_module, "FIRST_SECONDS", 0.05)
     engine = Engine(Settings(block=PAGE, ring=8 * PAGE), Scratched(CONTENT))
     with trio.fail_after(HANG_SECONDS):
-        await engine.run(engine.first_user, ControlServer(engine, listen(tmp_path / "door")).serve)
+        await engine.run(engine.first_user, ControlServer(engine, listen(tmp_path / "listener")).serve)
 
 
 @pytest.mark.parametrize("word", ["stay", "join", "mount"])
 async def test_one_that_is_being_ended_takes_nobody_in(word: str) -> None:
-    """Who is in is hung up on, and looks for another; who is not finds no door."""
+    """Who is in is hung up on, and looks for another; who is not finds no socket."""
     async with producer() as served:
         with visit(served) as connection:
             answer = await ask(connection, "status")
@@ -150,7 +150,7 @@ async def test_one_that_is_being_ended_takes_nobody_in(word: str) -> None:
 
 
 async def test_a_mount_that_fails_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reason; the visitor may ask on, and the producer lives."""
+    """With the reason; the client may ask on, and the producer lives."""
 
     async def mount(*_: object) -> None:
         raise UnusableError("/mnt can't be mounted")
@@ -307,13 +307,13 @@ async def test_more_come_than_there_are_descriptors() -> None:
         before = open_descriptors()
         with contextlib.ExitStack() as stack:
             other = stack.enter_context(contextlib.closing(await in_thread(served.join)))
-            visitors = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
+            clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 12, hard))
             stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-            for visitor in visitors:
-                visitor.connect(str(served.path))
-                visitor.sendall(join())
+            for client in clients:
+                client.connect(str(served.path))
+                client.sendall(join())
             content = await in_thread(copy_rest, other)
         await served.becomes(lambda: served.is_idle() and open_descriptors() == before)
         last = await in_thread(served.copy)

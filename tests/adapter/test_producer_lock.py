@@ -24,7 +24,7 @@ from tests.limits import HANG_SECONDS
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep locks and doors where they are nobody else's."""
+    """Keep locks and sockets where they are nobody else's."""
     monkeypatch.setattr(lock, "runtime_folder", lambda: tmp_path)
     return tmp_path
 
@@ -99,9 +99,9 @@ def test_whoever_had_it_forked_and_ended(folder: Path) -> None:
 
 
 def test_many_want_it_at_once(folder: Path) -> None:
-    """One has the claim; when its door is open all the others stand there, and none has had to be told."""
+    """One has the claim; when its control socket is open all the others connect, without being told."""
     visits = threading.Semaphore(0)
-    doors = []
+    listeners = []
 
     def come(_: int) -> str:
         found = claim_or_find("source", "/dev/x")
@@ -109,7 +109,7 @@ def test_many_want_it_at_once(folder: Path) -> None:
             found.close()
             visits.release()
             return "visits"
-        doors.append(listen(socket_path("source")))
+        listeners.append(listen(socket_path("source")))
         for _ in range(29):
             assert visits.acquire(timeout=HANG_SECONDS)
         found.release()
@@ -117,8 +117,8 @@ def test_many_want_it_at_once(folder: Path) -> None:
 
     with ThreadPoolExecutor(30) as pool:
         came = sorted(pool.map(come, range(30)))
-    for door in doors:
-        door.close()
+    for listener in listeners:
+        listener.close()
 
     assert came == ["produces"] + ["visits"] * 29
 
@@ -131,19 +131,19 @@ def test_a_door_that_a_killed_producer_has_left(folder: Path) -> None:
 
     found = claim_or_find("source", "/dev/x")
     assert isinstance(found, ProducerLock)
-    door = listen(socket_path("source"))
+    listener = listen(socket_path("source"))
     connection = connect("source")
 
     assert connection is not None
     connection.close()
-    door.close()
+    listener.close()
     found.release()
 
 
 def test_a_producer_that_is_mute(
     claimed: ProducerLock, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the claim and opens no door: it is waited for, but not for ever, and named."""
+    """It has the claim and does not listen: it is waited for, but not for ever, and named."""
     monkeypatch.setattr(find, "PATIENCE_SECONDS", 0.05)
     with pytest.raises(UnusableError, match=r"the source /dev/x has a producer .* fuser -v .*source\.lock"):
         claim_or_find("source", "/dev/x")
@@ -151,17 +151,17 @@ def test_a_producer_that_is_mute(
 
 def test_a_producer_that_hangs_up_on_who_asks(folder: Path) -> None:
     """It is about to end: there is no status."""
-    door = listen(socket_path("source"))
+    listener = listen(socket_path("source"))
 
     def hang_up() -> None:
-        visitor, _ = door.accept()
-        visitor.close()
+        client, _ = listener.accept()
+        client.close()
 
     ends = threading.Thread(target=hang_up)
     ends.start()
     assert ask_status("source") is None
     ends.join()
-    door.close()
+    listener.close()
 
 
 @pytest.mark.parametrize("what", ["a link", "others may write", "another user's"])
