@@ -29,7 +29,7 @@ hypothesis.settings.register_profile("fresh", hypothesis.settings.get_profile("f
 hypothesis.settings.load_profile("fresh" if os.environ.get("FANOUTFS_FRESH") == "1" else "fixed")
 
 # What its asserts compare is then shown, as in the tests themselves.
-pytest.register_assert_rewrite("tests.mount.support")
+pytest.register_assert_rewrite("tests.rig")
 
 GUARD = pytest.StashKey[Guard]()
 
@@ -68,7 +68,7 @@ def _fuse_is_missing() -> str | None:
 
 @functools.cache
 def _hosts_are_missing() -> str | None:
-    from tests.mount.support import hosts  # noqa: PLC0415 (after it is registered above)
+    from tests.rig import hosts  # noqa: PLC0415 (after it is registered above)
 
     return hosts.why_not()
 

@@ -56,7 +56,7 @@ class Guard:
 def watch(mark: str, folder: Path, pid: int, limit: float) -> None:
     """Be the guard, until standard input ends."""
     # Not in pytest's process, where it must be registered for rewriting before it is imported.
-    from tests.mount.support import mountinfo  # noqa: PLC0415
+    from tests.rig import mountinfo  # noqa: PLC0415
 
     while select.select([0], [], [], limit)[0]:
         if not os.read(0, 1 << 12):

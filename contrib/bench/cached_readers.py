@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from contrib.bench.harness import Row, alternate, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount, fanout_mount
-from contrib.bench.readers import dd, seconds_of
 from fanoutfs.units import MIB
+from tests.rig.harness import Row, alternate, finish, options
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import dd, seconds_of
 
 READERS = 4
 BAR = 1.0

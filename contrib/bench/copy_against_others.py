@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from contrib.bench.copies import copies, same, written_before
-from contrib.bench.harness import Options, all_of, alternate, at_most, finish, options
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.readers import alarm
 from fanoutfs.units import MIB
+from tests.rig.harness import Options, all_of, alternate, at_most, finish, options
+from tests.rig.measured_copies import copies, same, written_before
+from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ready_readers import alarm
 
 COUNT = 4
 NEEDS = ("dcfldd", "dc3dd", "tee", "gcc")

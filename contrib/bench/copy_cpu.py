@@ -11,15 +11,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from contrib.bench.copies import copies, same, written_before
-from contrib.bench.crew import POLL
-from contrib.bench.harness import Options, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, need_memory, pattern_image
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine.find import connect
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB, format_size
+from tests.rig.crew import POLL
+from tests.rig.harness import Options, at_most, finish, options, wait_for_quiet
+from tests.rig.measured_copies import copies, same, written_before
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 COUNTS = (1, 2, 4, 8)
 BAR = 0.35  # seconds per GiB

@@ -27,12 +27,12 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.copies import Copies, Watch, copies, same, written_before
-from contrib.bench.crew import POLL
-from contrib.bench.harness import Options, Row, all_of, finish, options, wait_for_quiet
-from contrib.bench.images import folder, loop_device, pattern_image
-from contrib.bench.limited import BLKIO, RATE, control_group
-from contrib.bench.readers import alarm
+from tests.rig.crew import POLL
+from tests.rig.harness import Options, Row, all_of, finish, options, wait_for_quiet
+from tests.rig.limited import BLKIO, RATE, control_group
+from tests.rig.measured_copies import Copies, Watch, copies, same, written_before
+from tests.rig.pattern_images import folder, loop_device, pattern_image
+from tests.rig.ready_readers import alarm
 
 SLOW = 10_000_000  # bytes per second
 LIMIT = "blkio.throttle.write_bps_device"

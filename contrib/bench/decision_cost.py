@@ -16,10 +16,10 @@ from itertools import product
 
 import attrs
 
-from contrib.bench.harness import Row, finish
 from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
+from tests.rig.harness import Row, finish
 
 BLOCKS, SLOTS, RUN = 10_000_000, 100_000, 8
 READERS = (1, 10, 100, 1000)

@@ -6,11 +6,11 @@ keeping eight readers together, answering. Both are mounted all the time and rea
 
 from functools import partial
 
-from contrib.bench.harness import Row, alternate, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount, constant_mount, fanout_mount
-from contrib.bench.readers import dd, seconds_of
 from fanoutfs.units import MIB
+from tests.rig.harness import Row, alternate, finish, options
+from tests.rig.measured_mounts import Mount, constant_mount, fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import dd, seconds_of
 
 READERS = 8
 BAR = 0.85

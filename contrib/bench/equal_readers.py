@@ -9,11 +9,11 @@ readers are paced by the clock, so that they keep their distances. The image is 
 import time
 from pathlib import Path
 
-from contrib.bench.crew import Report, crew
-from contrib.bench.harness import Options, Row, at_most, finish, options
-from contrib.bench.images import folder, loop_device
-from contrib.bench.mounts import fanout_mount
 from fanoutfs.units import MIB
+from tests.rig.crew import Report, crew
+from tests.rig.harness import Options, Row, at_most, finish, options
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.pattern_images import folder, loop_device
 
 READERS = 8
 RATE = 150 * MIB  # bytes per second of each

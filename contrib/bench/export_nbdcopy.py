@@ -8,14 +8,14 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.computers import computers, ends, join, shown_mount
-from contrib.bench.copies import same
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.limited import RATE, limited_source
 from fanoutfs.simulate.model import simulate
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 from fanoutfs.units import parse_size
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import RATE, limited_source
+from tests.rig.measured_computers import computers, ends, join, shown_mount
+from tests.rig.measured_copies import same
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 COUNT = 4
 APART = 2.0  # seconds

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from contrib.bench.harness import Options, Row, all_of, alternate, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount, fanout_mount
-from contrib.bench.readers import readers, run_together
 from fanoutfs.simulate.model import simulate
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 from fanoutfs.units import MIB, parse_size
 from tests.ports import free_port
+from tests.rig.harness import Options, Row, all_of, alternate, at_most, finish, options, wait_for_quiet
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import readers, run_together
 
 BAR = 0.5
 CLIENTS = 4

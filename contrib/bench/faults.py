@@ -19,11 +19,11 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.harness import Row, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount, fanout_mount
-from contrib.bench.readers import alarm, dd, readers, run_together
 from fanoutfs.units import MIB
+from tests.rig.harness import Row, finish, options
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import alarm, dd, readers, run_together
 
 STOPPED = 60.0  # seconds
 PATIENCE = 10.0  # seconds; fanoutfs's default, and so what a stopped reader may cost the others

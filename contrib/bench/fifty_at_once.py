@@ -12,11 +12,11 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.copies import Watch, copies, same
-from contrib.bench.crew import POLL
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, loop_device, need_memory, pattern_image
 from fanoutfs.units import MIB
+from tests.rig.crew import POLL
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.measured_copies import Watch, copies, same
+from tests.rig.pattern_images import folder, loop_device, need_memory, pattern_image
 
 COUNT = 50
 RATE = 5 * MIB // 2

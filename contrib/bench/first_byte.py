@@ -7,9 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from contrib.bench.crew import DD, stage
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
+from tests.rig.crew import DD, stage
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.pattern_images import folder, pattern_image
 
 COPYING = 3
 PIECE = 4096

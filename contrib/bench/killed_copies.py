@@ -26,14 +26,14 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.copies import Watch, copies, same, written_before
-from contrib.bench.crew import POLL
 from contrib.bench.faults import leftovers
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options
-from contrib.bench.images import LoopDevice, folder, loop_device, pattern_image
-from contrib.bench.limited import RATE
-from contrib.bench.mounts import Mount, fanout_mount
 from fanoutfs.units import MIB
+from tests.rig.crew import POLL
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options
+from tests.rig.limited import RATE
+from tests.rig.measured_copies import Watch, copies, same, written_before
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import LoopDevice, folder, loop_device, pattern_image
 
 SEED = 20260101
 FIRST, LAST = 0.1, 0.1  # of the rounds; LAST once more around the end

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from contrib.bench.crew import DD, Report, stage
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.limited import RATE
+from tests.rig.crew import DD, Report, stage
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import RATE
+from tests.rig.pattern_images import folder, pattern_image
 
 JOINS = (0.0, 0.25, 0.5, 0.75)  # of the image, where the head is
 BAR = 1.77

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.copies import Watch, copies, same, written_before
-from contrib.bench.crew import POLL
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.limited import RATE, limited_source
+from tests.rig.crew import POLL
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import RATE, limited_source
+from tests.rig.measured_copies import Watch, copies, same, written_before
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 JOINS = (0.0, 0.25, 0.5, 0.75)  # passes after the first
 BAR = 1.77

@@ -6,10 +6,10 @@ The ring is a quarter of the image, so what the last one missed is still there.
 from functools import partial
 from pathlib import Path
 
-from contrib.bench.crew import DD, Report, stage, wait_until
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount
+from tests.rig.crew import DD, Report, stage, wait_until
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.measured_mounts import Mount
+from tests.rig.pattern_images import folder, pattern_image
 
 JOINS = (0.0, 1 / 15, 2 / 15, 0.2)  # of the image, where the first is
 BAR = 1.03

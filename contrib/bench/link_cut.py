@@ -12,12 +12,12 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.computers import Computers, computers, ends, shown_mount
-from contrib.bench.copies import Copy, same, written_before
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.mounts import fanout_mount
 from fanoutfs.units import MIB
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options
+from tests.rig.measured_computers import Computers, computers, ends, shown_mount
+from tests.rig.measured_copies import Copy, same, written_before
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 RATE = 32 * MIB  # bytes per second of the source
 CUT = 5.0  # seconds

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from contrib.bench.harness import Row, all_of, at_most, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount, fanout_mount
-from contrib.bench.readers import compared, run_together
+from tests.rig.harness import Row, all_of, at_most, finish, options
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import compared, run_together
 
 READERS = 200
 BAR = 2.0  # seconds, for the worst answer

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from contrib.bench.harness import Row, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import fanout_mount
-from contrib.bench.readers import dd, seconds_of
 from fanoutfs.units import MIB, parse_size
+from tests.rig.harness import Row, finish, options
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import dd, seconds_of
 
 READERS = 8
 BESIDES_THE_RING = 80 * MIB

@@ -1,15 +1,15 @@
 """Two dd of a slow source, then a carousel, a dd and a carousel: nobody is left without a byte for long.
 
-Once with a steady source, once with one that comes in bursts; see limited.py.
+Once with a steady source, once with one that comes in bursts; see tests/rig/limited.py.
 """
 
 import math
 from pathlib import Path
 
-from contrib.bench.crew import DD, Report, stage
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.limited import RATE
+from tests.rig.crew import DD, Report, stage
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import RATE
+from tests.rig.pattern_images import folder, pattern_image
 
 JOINS = (("image", 0.0), ("image", 0.0), ("carousel", 0.3), ("image", 0.5), ("carousel", 0.8))
 """What each reads, and where in the image the head is when it begins."""

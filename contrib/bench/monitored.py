@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from contrib.bench.harness import Row, alternate, at_most, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount, fanout_mount
-from contrib.bench.readers import dd, readers, seconds_of
 from fanoutfs.units import MIB
 from tests.ports import free_port
+from tests.rig.harness import Row, alternate, at_most, finish, options
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import dd, readers, seconds_of
 
 COST = 0.03
 """Of a processor, or of the time."""

@@ -1,9 +1,9 @@
 """Eight dd at once of a loop device: each copy is right, and the kernel counts one pass over the device."""
 
-from contrib.bench.harness import Row, finish, options
-from contrib.bench.images import folder, loop_device, pattern_image
-from contrib.bench.mounts import fanout_mount
-from contrib.bench.readers import compared, run_together
+from tests.rig.harness import Row, finish, options
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.pattern_images import folder, loop_device, pattern_image
+from tests.rig.ready_readers import compared, run_together
 
 WAYS = ((), ("bs=1M",), ("bs=4M", "iflag=direct"), ("bs=1000003",))  # each twice
 BAR = 1.02

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.computers import Computers, computers, ends, join, shown_mount
-from contrib.bench.copies import Copy, same
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.limited import RATE, limited_source
-from contrib.bench.mounts import fanout_mount
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import RATE, limited_source
+from tests.rig.measured_computers import Computers, computers, ends, join, shown_mount
+from tests.rig.measured_copies import Copy, same
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 JOINS = (0.0, 0.0, 0.25, 0.5)  # passes after the first
 BAR = 1.02

@@ -1,6 +1,6 @@
 """Three computers copy what a fourth shows, joining at 0, 1/4 and 1/2 of a pass: 1.5 passes over its source.
 
-The source is as slow as a disk (limited.py), and the computer that has it is the only one that reads it. The
+The source is as slow as a disk (tests/rig/limited.py), and only the computer that has it reads it. The
 copies (`fanoutfs copy --verify http://node1`) are started by the clock, of which a pass is the image's size
 by the source's rate. Once the ring there is a twentieth of the image, once it is what it is by default.
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.computers import begins, computers, ends, join, shown_mount
-from contrib.bench.copies import same, written_before
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.limited import RATE, limited_source
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import RATE, limited_source
+from tests.rig.measured_computers import begins, computers, ends, join, shown_mount
+from tests.rig.measured_copies import same, written_before
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 JOINS = (0.0, 0.25, 0.5)  # passes after the first
 BAR = 1.55

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from contrib.bench.computers import Computers, computers, shown_mount
-from contrib.bench.copies import same, written_before
-from contrib.bench.harness import Options, Row, all_of, alternate, finish, options
-from contrib.bench.images import folder, loop_device, need_memory, pattern_image
 from fanoutfs.units import MIB
+from tests.rig.harness import Options, Row, all_of, alternate, finish, options
+from tests.rig.measured_computers import Computers, computers, shown_mount
+from tests.rig.measured_copies import same, written_before
+from tests.rig.pattern_images import folder, loop_device, need_memory, pattern_image
 
 LEAST = 0.5
 """Of nbdcopy's rate."""

@@ -5,10 +5,10 @@ This is where cp compares inode numbers of a file that others look up at the sam
 
 import subprocess
 
-from contrib.bench.harness import Row, finish, options
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import fanout_mount
-from contrib.bench.readers import run_together
+from tests.rig.harness import Row, finish, options
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ready_readers import run_together
 
 COPIES = 6
 

@@ -7,10 +7,10 @@ free:   the fast ones finish as if they were alone; the slow one costs at most o
 import statistics
 from pathlib import Path
 
-from contrib.bench.crew import DD, Report, stage
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
 from fanoutfs.units import parse_size
+from tests.rig.crew import DD, Report, stage
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.pattern_images import folder, pattern_image
 
 FAST = 3
 PACE = 10_000_000  # bytes per second that the slow one takes

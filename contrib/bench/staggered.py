@@ -17,11 +17,11 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.crew import DD, Crew, crew, stage
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.limited import can_limit, limited_source, memory_group, within
 from fanoutfs.units import parse_size
+from tests.rig.crew import DD, Crew, crew, stage
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.limited import can_limit, limited_source, memory_group, within
+from tests.rig.pattern_images import folder, pattern_image
 
 READERS = 4
 APART = 1.25  # seconds
@@ -49,7 +49,7 @@ def in_turn(made: Crew, file: Path, share: Callable[[], float], *groups: Path) -
 
 
 def with_fanoutfs(chosen: Options, file: Path, name: str, *, steady: bool = False) -> Outcome:
-    """Read a virtual file of fanoutfs; ``steady``: see limited.py."""
+    """Read a virtual file of fanoutfs; ``steady``: see tests/rig/limited.py."""
     with stage(chosen, file, steady=steady) as on:
         return in_turn(on.crew, on.mount.mountpoint / name, on.share)
 

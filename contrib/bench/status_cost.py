@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from contrib.bench.decision_cost import GAP, make_waiting
-from contrib.bench.harness import Row, finish
 from fanoutfs.engine.snapshot import render, snapshot
 from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
 from fanoutfs.status.document import Gauges
 from fanoutfs.units import PAGE
+from tests.rig.harness import Row, finish
 
 READERS = 1000
 BAR = 50.0

@@ -9,10 +9,10 @@ import signal
 import time
 from pathlib import Path
 
-from contrib.bench.crew import DD, Crew, Reader, Report, stage, wait_until
-from contrib.bench.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, pattern_image
-from contrib.bench.mounts import Mount
+from tests.rig.crew import DD, Crew, Reader, Report, stage, wait_until
+from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.measured_mounts import Mount
+from tests.rig.pattern_images import folder, pattern_image
 
 OTHERS = 3
 AT = 0.25  # of the image, where the head is when it is stopped

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.computers import SERVICE, Computers, computers, ends, shown_mount
-from contrib.bench.copies import Copy, same, written_before
-from contrib.bench.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from contrib.bench.images import folder, need_memory, pattern_image
-from contrib.bench.mounts import Mount
 from fanoutfs.units import MIB
+from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.measured_computers import SERVICE, Computers, computers, ends, shown_mount
+from tests.rig.measured_copies import Copy, same, written_before
+from tests.rig.measured_mounts import Mount
+from tests.rig.pattern_images import folder, need_memory, pattern_image
 
 CROWD = 500
 CROWDS = 3  # rounds

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.limits import HANG_SECONDS
-from tests.mount.support.commands import has_ended
+from tests.rig.commands import has_ended
 
 HANGS = """
 import faulthandler, signal, subprocess, sys, time

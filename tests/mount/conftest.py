@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.support import mountinfo, mounts
-from tests.mount.support.commands import Argument, Process, end, fanoutfs, run, start, wait_until
-from tests.mount.support.copies import Copies
-from tests.mount.support.disks import Disk, make_disk
-from tests.mount.support.faults import Faulty, faulty_source
-from tests.mount.support.hosts import Host
-from tests.mount.support.hosts import hosts as made_hosts
-from tests.mount.support.images import write_pattern
-from tests.mount.support.loops import attached
-from tests.mount.support.mounts import Mount
-from tests.mount.support.shown import Computers
+from tests.rig import mountinfo, mounts
+from tests.rig.commands import Argument, Process, end, fanoutfs, run, start, wait_until
+from tests.rig.copies import Copies
+from tests.rig.disks import Disk, make_disk
+from tests.rig.faults import Faulty, faulty_source
+from tests.rig.hosts import Host
+from tests.rig.hosts import hosts as made_hosts
+from tests.rig.images import write_pattern
+from tests.rig.loops import attached
+from tests.rig.mounts import Mount
+from tests.rig.shown import Computers
 
 RING = "4M"  # smaller than nearly every image here, so that slots are given up
 LIMIT = 200.0  # seconds that one test may hold a mount: less than pytest gives the test

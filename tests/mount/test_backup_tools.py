@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import run, shell
-from tests.mount.support.images import MIB, assert_same
+from tests.rig.commands import run, shell
+from tests.rig.images import MIB, assert_same
 
 pytestmark = pytest.mark.mount
 

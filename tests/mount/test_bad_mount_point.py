@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import FaultFactory, MountFactory, PatternFactory
-from tests.mount.support import faults, mountinfo
-from tests.mount.support.commands import Done, fanoutfs, run
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.refusals import assert_refused
+from tests.rig import faults, mountinfo
+from tests.rig.commands import Done, fanoutfs, run
+from tests.rig.images import MIB, assert_same
+from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import PatternFactory
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import fanoutfs
-from tests.mount.support.images import MIB
-from tests.mount.support.refusals import assert_wrong_usage
+from tests.rig import mountinfo
+from tests.rig.commands import fanoutfs
+from tests.rig.images import MIB
+from tests.rig.refusals import assert_wrong_usage
 
 pytestmark = pytest.mark.mount
 

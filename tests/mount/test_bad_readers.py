@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import Process, finish, wait_until
-from tests.mount.support.images import MIB, assert_same, check_pattern
-from tests.mount.support.readers import Held, goes_soon, hold
+from tests.rig.commands import Process, finish, wait_until
+from tests.rig.images import MIB, assert_same, check_pattern
+from tests.rig.readers import Held, goes_soon, hold
 
 pytestmark = pytest.mark.mount
 

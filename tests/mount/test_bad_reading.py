@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory
-from tests.mount.support import faults
-from tests.mount.support.commands import Process, finish, run
-from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern
-from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import read_in_pieces
+from tests.rig import faults
+from tests.rig.commands import Process, finish, run
+from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pattern
+from tests.rig.mounts import Mount
+from tests.rig.readers import read_in_pieces
 
 pytestmark = pytest.mark.mount
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import FANOUTFS, Argument, Done, fanoutfs, run
-from tests.mount.support.images import MIB
-from tests.mount.support.refusals import assert_refused
+from tests.rig import mountinfo
+from tests.rig.commands import FANOUTFS, Argument, Done, fanoutfs, run
+from tests.rig.images import MIB
+from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import Process, finish, run, shell, wait_until
-from tests.mount.support.images import MIB, assert_same, turned
-from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import AGAIN, dd, hold
+from tests.rig.commands import Process, finish, run, shell, wait_until
+from tests.rig.images import MIB, assert_same, turned
+from tests.rig.mounts import Mount
+from tests.rig.readers import AGAIN, dd, hold
 
 pytestmark = pytest.mark.mount
 

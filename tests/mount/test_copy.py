@@ -8,9 +8,9 @@ import pytest
 
 from fanoutfs.units import parse_size
 from tests.mount.conftest import LoopFactory, PatternFactory
-from tests.mount.support import loops
-from tests.mount.support.copies import BLOCK, SMALL, Copies, lines
-from tests.mount.support.images import MIB, assert_same
+from tests.rig import loops
+from tests.rig.copies import BLOCK, SMALL, Copies, lines
+from tests.rig.images import MIB, assert_same
 
 pytestmark = pytest.mark.mount
 

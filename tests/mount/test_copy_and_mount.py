@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
-from tests.mount.support.copies import BLOCK, SLOWLY, Copies, lines
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.readers import hold
-from tests.mount.support.refusals import assert_refused
+from tests.rig import mountinfo
+from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.rig.copies import BLOCK, SLOWLY, Copies, lines
+from tests.rig.images import MIB, assert_same
+from tests.rig.readers import hold
+from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 

@@ -7,9 +7,9 @@ import pytest
 
 from fanoutfs.units import PAGE
 from tests.mount.conftest import FaultFactory, PatternFactory
-from tests.mount.support.commands import run
-from tests.mount.support.copies import BLOCK, SMALL, Copies, lines
-from tests.mount.support.images import MIB, assert_same
+from tests.rig.commands import run
+from tests.rig.copies import BLOCK, SMALL, Copies, lines
+from tests.rig.images import MIB, assert_same
 
 pytestmark = pytest.mark.mount
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import PatternFactory
-from tests.mount.support.commands import has_ended, wait_until
-from tests.mount.support.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
-from tests.mount.support.images import MIB, assert_same
+from tests.rig.commands import has_ended, wait_until
+from tests.rig.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
+from tests.rig.images import MIB, assert_same
 
 pytestmark = pytest.mark.mount
 

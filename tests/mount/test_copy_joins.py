@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, PatternFactory
-from tests.mount.support import loops
-from tests.mount.support.commands import Process, fanoutfs
-from tests.mount.support.copies import BLOCK, RATE, SLOWLY, Copies
-from tests.mount.support.images import MIB, assert_same, pattern
-from tests.mount.support.readers import at_once
-from tests.mount.support.refusals import assert_refused
+from tests.rig import loops
+from tests.rig.commands import Process, fanoutfs
+from tests.rig.copies import BLOCK, RATE, SLOWLY, Copies
+from tests.rig.images import MIB, assert_same, pattern
+from tests.rig.readers import at_once
+from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 

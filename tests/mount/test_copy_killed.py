@@ -11,10 +11,10 @@ import pytest
 
 from fanoutfs.units import format_size
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.mount.support.commands import has_ended, wait_until
-from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.loops import bytes_written
+from tests.rig.commands import has_ended, wait_until
+from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
+from tests.rig.images import MIB, assert_same
+from tests.rig.loops import bytes_written
 
 pytestmark = pytest.mark.mount
 

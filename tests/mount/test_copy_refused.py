@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, PatternFactory
-from tests.mount.support.commands import FANOUTFS, Argument, run
-from tests.mount.support.copies import BLOCK, SLOWLY, Copies
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.refusals import assert_refused, assert_wrong_usage
+from tests.rig.commands import FANOUTFS, Argument, run
+from tests.rig.copies import BLOCK, SLOWLY, Copies
+from tests.rig.images import MIB, assert_same
+from tests.rig.refusals import assert_refused, assert_wrong_usage
 
 pytestmark = pytest.mark.mount
 

@@ -12,12 +12,12 @@ from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import open_exclusive
 from fanoutfs.checking.safety import Candidate
 from fanoutfs.errors import UnusableError
-from tests.mount.support import mountinfo, unsafe
-from tests.mount.support.commands import run, wait_until
-from tests.mount.support.copies import Copies
-from tests.mount.support.images import MIB
-from tests.mount.support.loops import attached, nobody_attaches
-from tests.mount.support.unsafe import DISK, IMAGE, SITUATIONS, disk, image, mounted, partitioned
+from tests.rig import mountinfo, unsafe
+from tests.rig.commands import run, wait_until
+from tests.rig.copies import Copies
+from tests.rig.images import MIB
+from tests.rig.loops import attached, nobody_attaches
+from tests.rig.unsafe import DISK, IMAGE, SITUATIONS, disk, image, mounted, partitioned
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool(*unsafe.TOOLS)]
 

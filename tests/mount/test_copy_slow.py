@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from contrib.bench.limited import BLKIO, control_group, within
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.mount.support.commands import Process, run, start
-from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.readers import hold
+from tests.rig.commands import Process, run, start
+from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines
+from tests.rig.images import MIB, assert_same
+from tests.rig.limited import BLKIO, control_group, within
+from tests.rig.readers import hold
 
 pytestmark = pytest.mark.mount
 

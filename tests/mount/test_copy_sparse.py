@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory
-from tests.mount.support.copies import BLOCK, SMALL, Copies, lines
-from tests.mount.support.images import MIB, assert_same, pattern
+from tests.rig.copies import BLOCK, SMALL, Copies, lines
+from tests.rig.images import MIB, assert_same, pattern
 
 pytestmark = pytest.mark.mount
 

@@ -12,7 +12,7 @@ from fanoutfs.targets.verify import verify
 from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
 from tests.mount.conftest import LoopFactory
-from tests.mount.support.commands import run
+from tests.rig.commands import run
 
 pytestmark = pytest.mark.mount
 

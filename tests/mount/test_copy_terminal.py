@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, PatternFactory
-from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.terminal import terminal
+from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies
+from tests.rig.images import MIB, assert_same
+from tests.rig.terminal import terminal
 
 pytestmark = pytest.mark.mount
 

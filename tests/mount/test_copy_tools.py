@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import run, shell
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.readers import AGAIN
+from tests.rig.commands import run, shell
+from tests.rig.images import MIB, assert_same
+from tests.rig.readers import AGAIN
 
 pytestmark = pytest.mark.mount
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, PatternFactory
-from tests.mount.support.commands import run
-from tests.mount.support.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.loops import bytes_written
+from tests.rig.commands import run
+from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
+from tests.rig.images import MIB, assert_same
+from tests.rig.loops import bytes_written
 
 pytestmark = pytest.mark.mount
 

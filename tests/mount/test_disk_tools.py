@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import run, shell
-from tests.mount.support.disks import Disk
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.loops import attached
+from tests.rig.commands import run, shell
+from tests.rig.disks import Disk
+from tests.rig.images import MIB, assert_same
+from tests.rig.loops import attached
 
 pytestmark = pytest.mark.mount
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support import mounts
-from tests.mount.support.commands import FANOUTFS, run
-from tests.mount.support.images import assert_same
 from tests.ports import free_port
+from tests.rig import mounts
+from tests.rig.commands import FANOUTFS, run
+from tests.rig.images import assert_same
 
 TOP = Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted(TOP.glob("docs/**/*.md"))]

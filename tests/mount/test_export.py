@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
-from tests.mount.support.copies import BLOCK, SLOWLY, Copies
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.mountinfo import at
-from tests.mount.support.mounts import Mount
-from tests.mount.support.nbd import Export, certificate, is_free, key_file, servers_of
-from tests.mount.support.readers import dd, hold
-from tests.mount.support.web import Web, token_file
+from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.rig.copies import BLOCK, SLOWLY, Copies
+from tests.rig.images import MIB, assert_same
+from tests.rig.mountinfo import at
+from tests.rig.mounts import Mount
+from tests.rig.nbd import Export, certificate, is_free, key_file, servers_of
+from tests.rig.readers import dd, hold
+from tests.rig.web import Web, token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("nbdkit", "nbdcopy", "nbdinfo")]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import HostsFactory, MountFactory, PatternFactory
-from tests.mount.support.commands import FANOUTFS, end, has_ended, run, start, wait_until
-from tests.mount.support.hosts import hosts as made_hosts
-from tests.mount.support.images import MIB
-from tests.mount.support.readers import HANGS
-from tests.mount.support.web import token_file
+from tests.rig.commands import FANOUTFS, end, has_ended, run, start, wait_until
+from tests.rig.hosts import hosts as made_hosts
+from tests.rig.images import MIB
+from tests.rig.readers import HANGS
+from tests.rig.web import token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.hosts]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import Process
-from tests.mount.support.images import MIB, check_pattern
-from tests.mount.support.mounts import Mount
+from tests.rig.commands import Process
+from tests.rig.images import MIB, check_pattern
+from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
 

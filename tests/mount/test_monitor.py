@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fanoutfs.web.feed import PER_SECOND
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import Process, fanoutfs, finish, run, shell, wait_until
-from tests.mount.support.copies import SMALL, Copies
-from tests.mount.support.images import MIB
-from tests.mount.support.mountinfo import at
-from tests.mount.support.readers import dd, hold
-from tests.mount.support.web import Web, knock, token_file
+from tests.rig.commands import Process, fanoutfs, finish, run, shell, wait_until
+from tests.rig.copies import SMALL, Copies
+from tests.rig.images import MIB
+from tests.rig.mountinfo import at
+from tests.rig.readers import dd, hold
+from tests.rig.web import Web, knock, token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("curl")]
 

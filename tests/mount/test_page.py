@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.browser import browser, layouts, page
-from tests.mount.support.commands import FANOUTFS, Process, finish, wait_until
-from tests.mount.support.images import MIB
-from tests.mount.support.readers import dd, hold
-from tests.mount.support.web import Web, token_file
+from tests.rig.browser import browser, layouts, page
+from tests.rig.commands import FANOUTFS, Process, finish, wait_until
+from tests.rig.images import MIB
+from tests.rig.readers import dd, hold
+from tests.rig.web import Web, token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("chromium")]
 

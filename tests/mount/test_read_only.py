@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.mounts import Mount
+from tests.rig.images import MIB, assert_same
+from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
 

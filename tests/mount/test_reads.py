@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import run
-from tests.mount.support.images import MIB, check_pattern, pattern
+from tests.rig.commands import run
+from tests.rig.images import MIB, check_pattern, pattern
 
 pytestmark = pytest.mark.mount
 

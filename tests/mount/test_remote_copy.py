@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import HostsFactory, PatternFactory
-from tests.mount.support.commands import Done, run, wait_until
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.readers import hold
-from tests.mount.support.shown import Computers
+from tests.rig.commands import Done, run, wait_until
+from tests.rig.images import MIB, assert_same
+from tests.rig.readers import hold
+from tests.rig.shown import Computers
 
 pytestmark = [
     pytest.mark.mount,

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import HostsFactory, PatternFactory
-from tests.mount.support.commands import run, start, wait_until
-from tests.mount.support.hosts import Host
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.nbd import certificate, key_file
-from tests.mount.support.shown import EXPORT, Computers
+from tests.rig.commands import run, start, wait_until
+from tests.rig.hosts import Host
+from tests.rig.images import MIB, assert_same
+from tests.rig.nbd import certificate, key_file
+from tests.rig.shown import EXPORT, Computers
 
 pytestmark = [
     pytest.mark.mount,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.mount.support.commands import Process, fanoutfs, run, wait_until
-from tests.mount.support.images import MIB
-from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import hold
+from tests.rig.commands import Process, fanoutfs, run, wait_until
+from tests.rig.images import MIB
+from tests.rig.mounts import Mount
+from tests.rig.readers import hold
 
 pytestmark = pytest.mark.mount
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish, run, wait_until
-from tests.mount.support.images import MIB
-from tests.mount.support.nbd import certificate
-from tests.mount.support.readers import hold
-from tests.mount.support.web import Web, token_file
+from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish, run, wait_until
+from tests.rig.images import MIB
+from tests.rig.nbd import certificate
+from tests.rig.readers import hold
+from tests.rig.web import Web, token_file
 
 pytestmark = pytest.mark.mount
 

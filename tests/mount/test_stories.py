@@ -14,10 +14,10 @@ import pytest
 
 from fanoutfs.engine.engine import DRAIN_SECONDS
 from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory, PatternFactory
-from tests.mount.support.commands import Process, finish, has_ended, run, wait_until
-from tests.mount.support.images import MIB, assert_same, check_pattern, pattern, write_pattern
-from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import AGAIN, HANGS, dd, directly, goes_soon, hold, read_in_pieces
+from tests.rig.commands import Process, finish, has_ended, run, wait_until
+from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pattern
+from tests.rig.mounts import Mount
+from tests.rig.readers import AGAIN, HANGS, dd, directly, goes_soon, hold, read_in_pieces
 
 pytestmark = pytest.mark.mount
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.mount.support import loops
-from tests.mount.support.commands import Process, finish, wait_until
-from tests.mount.support.images import MIB, assert_same
-from tests.mount.support.mounts import Mount
-from tests.mount.support.readers import AGAIN, at_once, dd, hold
+from tests.rig import loops
+from tests.rig.commands import Process, finish, wait_until
+from tests.rig.images import MIB, assert_same
+from tests.rig.mounts import Mount
+from tests.rig.readers import AGAIN, at_once, dd, hold
 
 pytestmark = pytest.mark.mount
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support.commands import FANOUTFS, Process, fanoutfs, finish
-from tests.mount.support.images import MIB
-from tests.mount.support.readers import hold
+from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish
+from tests.rig.images import MIB
+from tests.rig.readers import hold
 
 pytestmark = pytest.mark.mount
 

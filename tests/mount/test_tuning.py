@@ -7,9 +7,9 @@ import pytest
 
 from fanoutfs.fuse.kernel import MAX_BACKGROUND, READ_AHEAD_KIB
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import run
-from tests.mount.support.images import MIB
+from tests.rig import mountinfo
+from tests.rig.commands import run
+from tests.rig.images import MIB
 
 pytestmark = pytest.mark.mount
 

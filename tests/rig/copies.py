@@ -15,7 +15,7 @@ from fanoutfs.engine.lock import socket_path
 from fanoutfs.engine.query import ask_status
 from fanoutfs.status.document import as_plain
 from fanoutfs.system.identity import identity_of
-from tests.mount.support.commands import (
+from tests.rig.commands import (
     FANOUTFS,
     Argument,
     Done,
@@ -27,8 +27,8 @@ from tests.mount.support.commands import (
     start,
     wait_until,
 )
-from tests.mount.support.images import MIB
-from tests.mount.support.mounts import SEVERE
+from tests.rig.images import MIB
+from tests.rig.mounts import SEVERE
 
 BLOCK = 256 * 1024
 SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK, "--patience", 60)

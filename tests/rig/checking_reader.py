@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One reader as a process of its own: what it reads is held against the source, and each arrival is noted.
 
-    reader.py [--rate BYTES] [--unchecked=1] [--group CGROUP]... FILE SOURCE [DD-WORDS...]
+    checking_reader.py [--rate BYTES] [--unchecked=1] [--group CGROUP]... FILE SOURCE [DD-WORDS...]
 
 With DD-WORDS a real dd reads FILE and this program is dd's target, through a pipe; without, it reads FILE
 itself, past the page cache. With --rate the target takes so many bytes per second and no more. FILE may be a

@@ -14,8 +14,6 @@ import pytest
 FANOUTFS = Path(sys.executable).with_name("fanoutfs")
 TIMEOUT = 90.0  # seconds, a bound on hanging alone: the slowest command here takes about five
 LOOKS = 0.005, 0.05  # seconds between two looks at what is waited for, at first and later
-LOOK, LOOK_MOST = 0.005, 0.05
-"""Seconds between two looks in ``wait_until``: few at first, for what is nearly there."""
 DYING = 3.0  # seconds that a killed process gets; one in state D goes when its mount is aborted
 
 Argument = str | Path | int

@@ -1,4 +1,4 @@
-"""Several computers on this one (tests/mount/support/hosts.py); the first shows a mount to the others."""
+"""Several computers on this one (tests/rig/hosts.py); the first shows a mount to the others."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.copies import Copy
-from contrib.bench.crew import POLL
-from contrib.bench.harness import Options
-from contrib.bench.images import folder
-from contrib.bench.limited import LimitedSource, limited_mount
-from contrib.bench.mounts import Mount, fanout_mount
-from contrib.bench.readers import alarm
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.errors import FanoutError
-from tests.mount.support.hosts import Host, hosts, why_not
+from tests.rig.crew import POLL
+from tests.rig.harness import Options
+from tests.rig.hosts import Host, hosts, why_not
+from tests.rig.limited import LimitedSource, limited_mount
+from tests.rig.measured_copies import Copy
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import folder
+from tests.rig.ready_readers import alarm
 
 SERVICE, EXPORT = 8400, 10809  # ports of the first
 RUNTIME = Path("/run/fanoutfs")

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import attrs
 
-from contrib.bench.mounts import Mount
+from tests.rig.measured_mounts import Mount
 
 HANGS = 300.0  # seconds; a run that takes longer is given up
 Command = Sequence[str | Path]

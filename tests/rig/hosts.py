@@ -19,7 +19,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.mount.support.mountinfo import at
+from tests.rig.mountinfo import at
 
 NAMESPACES = ("--net", "--mount", "--uts")
 FOLDERS = ("--root", "--wd")  # the holder's too: in a chroot they are not what its mounts begin with

@@ -1,6 +1,6 @@
 """What every refusal of the command line must look like."""
 
-from tests.mount.support.commands import Done
+from tests.rig.commands import Done
 
 
 def assert_refused(done: Done, *mentions: object) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import attrs
 
-from tests.mount.support.commands import Argument, Done, Process, finish
-from tests.mount.support.images import MIB, check_pattern
+from tests.rig.commands import Argument, Done, Process, finish
+from tests.rig.images import MIB, check_pattern
 
 AGAIN = 0.5
 """Of an image, at most: what the kernel asks for a second time through the page cache, on a busy machine, and

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.images import LoopDevice, loop_device
-from contrib.bench.mounts import Mount, fanout_mount
 from fanoutfs.units import MIB
+from tests.rig.measured_mounts import Mount, fanout_mount
+from tests.rig.pattern_images import LoopDevice, loop_device
 
 RATE = 100 * MIB  # bytes per second
 BLKIO = Path("/sys/fs/cgroup/blkio")

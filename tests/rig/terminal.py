@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 import pytest
 
-from tests.mount.support.commands import TIMEOUT, Argument, Process, end, environment
+from tests.rig.commands import TIMEOUT, Argument, Process, end, environment
 
 ROWS, COLUMNS = 40, 200
 CONTROL = re.compile(r"\x1b\[(\??\d*(?:;\d+)*)([A-Za-z])")

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import Done, Process, fanoutfs, has_ended, run, start, wait_until
+from tests.rig import mountinfo
+from tests.rig.commands import Done, Process, fanoutfs, has_ended, run, start, wait_until
 
 WATCH = 'read -r -t "$1"; [ $? -gt 128 ] && echo 1 > "$2"'  # a closed pipe ends it too, with status 1
 HANGS = 30.0  # seconds; a watchdog whose pipe was closed has nothing left to do

@@ -1,4 +1,4 @@
-"""Readers that begin when told to, each timed on its own and held against the source (reader.py).
+"""Readers that begin when told to, each timed on its own and held against the source (checking_reader.py).
 
 They stand ready as processes before the first begins, so that a start costs no more than an open.
 """
@@ -16,19 +16,19 @@ from pathlib import Path
 
 import attrs
 
-from contrib.bench.harness import Options
-from contrib.bench.limited import LimitedSource, limited_mount, limited_source
-from contrib.bench.mounts import Mount
-from contrib.bench.readers import alarm
+from tests.rig.harness import Options
+from tests.rig.limited import LimitedSource, limited_mount, limited_source
+from tests.rig.measured_mounts import Mount
+from tests.rig.ready_readers import alarm
 
-PROGRAM = Path(__file__).parent / "reader.py"
+PROGRAM = Path(__file__).parent / "checking_reader.py"
 POLL = 0.005  # seconds between two looks at what is waited for
 DD = ("bs=1M",)
 
 
 @attrs.frozen
 class Report:
-    """What came of a reader; see reader.py."""
+    """What came of a reader; see checking_reader.py."""
 
     start: float
     first: int
@@ -90,7 +90,7 @@ class Crew:
     def ready(self, file: Path, *words: str, groups: Sequence[Path] = (), **chosen: float) -> Reader:
         """Make a reader of ``file`` ready, a dd when there are words for it, which enters the cgroups.
 
-        ``chosen`` are more options of reader.py.
+        ``chosen`` are more options of checking_reader.py.
         """
         options = [f"--{name}={value}" for name, value in chosen.items()]
         options += [f"--group={group}" for group in groups]

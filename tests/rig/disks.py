@@ -5,8 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from tests.mount.support.commands import run, shell
-from tests.mount.support.images import MIB, SECTOR
+from tests.rig.commands import run, shell
+from tests.rig.images import MIB, SECTOR
 
 START = 1 * MIB
 PARTITION = 28 * MIB

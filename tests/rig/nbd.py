@@ -10,9 +10,9 @@ from typing import Any
 
 import attrs
 
-from tests.mount.support.commands import Argument, Done, run
-from tests.mount.support.images import MIB
 from tests.ports import free_port
+from tests.rig.commands import Argument, Done, run
+from tests.rig.images import MIB
 
 OPTION_GO, OPTION = 7, b"IHAVEOPT"
 REQUEST = struct.Struct(">IHHQQI")

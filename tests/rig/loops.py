@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.support.commands import run, wait_until
-from tests.mount.support.images import SECTOR
+from tests.rig.commands import run, wait_until
+from tests.rig.images import SECTOR
 
 SECTORS_READ, SECTORS_WRITTEN = 2, 6  # fields of /sys/block/NAME/stat, in sectors of 512 bytes
 

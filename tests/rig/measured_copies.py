@@ -12,13 +12,13 @@ from typing import IO
 
 import attrs
 
-from contrib.bench.crew import POLL
-from contrib.bench.readers import alarm
 from fanoutfs.engine.query import ask_status
 from fanoutfs.errors import FanoutError
 from fanoutfs.status.document import StatusDocument
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB
+from tests.rig.crew import POLL
+from tests.rig.ready_readers import alarm
 
 BYTECODE = Path(tempfile.gettempdir()) / f"fanoutfs-bench-bytecode-{os.getuid()}"
 LEAVES = 10.0  # seconds that a producer may take to leave after its last consumer

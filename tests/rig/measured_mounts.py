@@ -136,7 +136,7 @@ def _ends(pid: int, seconds: float) -> bool:
 @contextlib.contextmanager
 def constant_mount(size: int) -> Iterator[Mount]:
     """Mount constant_fs.py, the peer, of so many bytes."""
-    program = Path(__file__).parent / "constant_fs.py"
+    program = Path(__file__).parents[2] / "contrib" / "bench" / "constant_fs.py"
     with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-") as workplace:
         mount = Mount(Path(workplace).resolve(), program)
         process = subprocess.Popen([sys.executable, program, str(size), mount.mountpoint])

@@ -17,10 +17,10 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.units import PAGE
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import fanoutfs, run, wait_until
-from tests.mount.support.images import MIB, write_pattern
-from tests.mount.support.loops import attached
+from tests.rig import mountinfo
+from tests.rig.commands import fanoutfs, run, wait_until
+from tests.rig.images import MIB, write_pattern
+from tests.rig.loops import attached
 
 IMAGE = 4 * MIB
 DISK = 16 * MIB

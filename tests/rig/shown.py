@@ -14,7 +14,7 @@ import attrs
 
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.errors import FanoutError
-from tests.mount.support.commands import (
+from tests.rig.commands import (
     FANOUTFS,
     TIMEOUT,
     Argument,
@@ -28,10 +28,10 @@ from tests.mount.support.commands import (
     start,
     wait_until,
 )
-from tests.mount.support.copies import CLOSELY
-from tests.mount.support.hosts import Host
-from tests.mount.support.mounts import SEVERE
-from tests.mount.support.web import token_file
+from tests.rig.copies import CLOSELY
+from tests.rig.hosts import Host
+from tests.rig.mounts import SEVERE
+from tests.rig.web import token_file
 
 TOKEN = "correct-horse-battery"
 SERVICE, EXPORT = 8400, 10809

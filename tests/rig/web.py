@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from tests.mount.support.commands import Argument, run
 from tests.ports import free_port
+from tests.rig.commands import Argument, run
 
 
 @attrs.frozen

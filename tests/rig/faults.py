@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from tests.mount.support import mountinfo
-from tests.mount.support.commands import Process, end, run, start, wait_until
+from tests.rig import mountinfo
+from tests.rig.commands import Process, end, run, start, wait_until
 
 
 @attrs.frozen
