@@ -190,14 +190,7 @@ def computers(request: pytest.FixtureRequest, hosts: HostsFactory, tmp_path: Pat
     folder.mkdir()
     made = Computers(folder)
     yield made
-    failed = request.node.stash.get(FAILED, False)
-    if failed:
-        print(made.log_text())
-    try:
-        if not failed:
-            made.close()
-    finally:
-        made.abandon()
+    _end(made, failed=request.node.stash.get(FAILED, False))
 
 
 @pytest.fixture
@@ -206,7 +199,10 @@ def copies(request: pytest.FixtureRequest, mount: MountFactory, tmp_path: Path) 
     del mount
     made = Copies(tmp_path)
     yield made
-    failed = request.node.stash.get(FAILED, False)
+    _end(made, failed=request.node.stash.get(FAILED, False))
+
+
+def _end(made: Copies | Computers, *, failed: bool) -> None:
     if failed:
         print(made.log_text())
     try:
