@@ -6,7 +6,7 @@ from typing import Any, get_args
 import attrs
 
 from fanoutfs.errors import UsageError
-from fanoutfs.simulate.parse import (
+from fanoutfs.simulate.entries import (
     above_zero,
     count,
     listed,

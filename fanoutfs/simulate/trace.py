@@ -10,7 +10,7 @@ import yaml
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.settings import Pace
 from fanoutfs.simulate.network.nodes import NETWORK, network
-from fanoutfs.simulate.parse import (
+from fanoutfs.simulate.entries import (
     above_zero,
     one_of,
     rate,

@@ -92,7 +92,8 @@ def test_one_that_has_closed_its_stderr_is_waited_for(start: Start, monkeypatch:
         code = run(program)
 
     assert (True, 4) == (still_runs, code)
-    assert [[stderr], [program._pidfd]] == woken
+    # The child may have ended before it was waited for again.
+    assert woken in ([[stderr]], [[stderr], [program._pidfd]])
 
 
 def test_somebody_else_can_be_heard_meanwhile(start: Start) -> None:

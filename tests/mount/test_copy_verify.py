@@ -64,7 +64,7 @@ def test_a_bit_flipped_on_the_target(
     said = done.stderr.decode()
     assert f"{disk}: FAILED: " in said
     assert f"does not give back what was written: {BLOCK} bytes at byte {3 * BLOCK}; " in said
-    assert "fanoutfs: 1 of 2 copies are good; 1 failed\n" in said
+    assert "fanoutfs: 1 of 2 copies are good; 1 failed; " in said
     assert [f"{other}: "] == [line[: len(f"{other}: ")] for line in done.stdout.decode().splitlines()]
     assert "512 KiB" == written(again[str(disk)])
     assert "nothing" == written(again[str(other)])

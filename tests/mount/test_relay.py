@@ -100,7 +100,8 @@ def test_a_relay_that_is_killed(
     for reader in readers.values():
         computers.finish(reader)
 
-    assert b"OSError" in failed.stderr
+    # EIO, or what a torn-down mount says: an OSError or a kind of it.
+    assert b"Error: [Errno " in failed.stderr
     assert (work / "killed").stat().st_size < SIZE
     for name in readers:
         assert_same(pattern_image(SIZE), work / name)

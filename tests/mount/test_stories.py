@@ -73,7 +73,7 @@ def test_a_slow_reader_and_fast_ones(
 ) -> None:
     """The fast ones keep its pace, for one pass in all; with a free pace they are done before it."""
     source, ring = pattern_image(SIZE), 8 * MIB
-    mounted = mount(source, "--ring", ring, "--pace", pace, "--patience", FOR_EVER)
+    mounted = mount(source, "--ring", ring, "--pace", pace, "--patience", FOR_EVER, "--turn", FOR_EVER)
     copies = [work / str(number) for number in range(2)]
     with directly(mounted.image) as slow:
         check_pattern(slow(0), 0)
