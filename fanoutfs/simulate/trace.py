@@ -9,7 +9,6 @@ import yaml
 
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.settings import Pace
-from fanoutfs.simulate.network.nodes import NETWORK, network
 from fanoutfs.simulate.entries import (
     above_zero,
     one_of,
@@ -19,6 +18,7 @@ from fanoutfs.simulate.entries import (
     size,
     sizes,
 )
+from fanoutfs.simulate.network.nodes import NETWORK, network
 from fanoutfs.simulate.reader_spec import readers
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 from fanoutfs.units import parse_seconds

@@ -1,7 +1,7 @@
 """The status document: one definition that writes it, types it, checks it and documents it.
 
-Its keys are a contract. ``engine/snapshot.py`` fills it, ``status/parse.py`` checks one from another process, and
-``contrib/status-page`` writes ``docs/status.md`` from the metadata here.
+Its keys are a contract. ``engine/snapshot.py`` fills it, ``status/parse.py`` checks one from another
+process, and ``contrib/status-page`` writes ``docs/status.md`` from the metadata here.
 """
 
 from typing import Any, Literal

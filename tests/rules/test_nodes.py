@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from fanoutfs.cli import commands
 from fanoutfs.errors import UsageError
 from fanoutfs.simulate import simulate_command
-from fanoutfs.simulate.network.network_report import SHOWN
 from fanoutfs.simulate.entries import rate
+from fanoutfs.simulate.network.network_report import SHOWN
 from fanoutfs.simulate.report import MOST_ROWS
 from fanoutfs.simulate.scenario import Nodes, SimulatedReader, Wire
 from fanoutfs.simulate.trace import load, scenarios

@@ -7,8 +7,8 @@ from typing import Any
 import attrs
 
 from fanoutfs.errors import UsageError
-from fanoutfs.simulate.network.shape import children_of, grouped, one_by_one, totals
 from fanoutfs.simulate.entries import count, listed, rate, read_entries, size, taking
+from fanoutfs.simulate.network.shape import children_of, grouped, one_by_one, totals
 from fanoutfs.simulate.reader_spec import MOST_READERS, readers
 from fanoutfs.simulate.scenario import Nodes, SimulatedReader, Wire
 from fanoutfs.units import parse_seconds
