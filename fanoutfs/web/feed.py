@@ -1,4 +1,4 @@
-"""One snapshot for everybody who looks: rendered once, however many there are, and not too often."""
+"""One snapshot of the status for all clients: rendered once for all of them, and not too often."""
 
 import json
 import time
@@ -13,22 +13,22 @@ PER_SECOND = 5
 """Most snapshots in a second."""
 
 SENDS_PER_SECOND = 50
-"""Most events that are sent in a second, to all clients together: each takes the engine's thread from its
+"""Most events sent in a second, to all clients together: each takes the engine's thread from its
 readers for some tenths of a millisecond."""
 
 SHARE = 0.02
-"""Of the engine's time that snapshots may take."""
+"""The share of the engine's time that snapshots may take."""
 
 QUIET_SECONDS = 1.0
-"""Where nothing changes, what is known is said again after so long: a client that hears nothing for a while
-knows that the connection is broken."""
+"""When nothing changes, the last snapshot is sent again after this time, so that a client that receives
+nothing for a while knows that the connection is broken."""
 
 SLACK = 0.001
-"""Seconds; who has slept for a pause must not find that it is over but for a rounding."""
+"""Seconds by which a pause may seem too short after a sleep, because of rounding."""
 
 
 def pause(clients: int, seconds: float) -> float:
-    """Give the seconds from one snapshot to the next, for so many clients, when the last took ``seconds``."""
+    """Return the seconds from one snapshot to the next; the last one took ``seconds``."""
     return max(1 / PER_SECOND, clients / SENDS_PER_SECOND, seconds / SHARE)
 
 
@@ -38,17 +38,17 @@ class Snapshot:
 
     document: StatusDocument
     text: bytes
-    """It as JSON, in one line."""
+    """The document as JSON, in one line."""
 
     @property
     def event(self) -> bytes:
-        """It as a server-sent event."""
+        """The document as a server-sent event."""
         return b"data: " + self.text + b"\n\n"
 
 
 @attrs.define(eq=False)
 class Feed:
-    """Looks at the status for all clients of the service."""
+    """Takes snapshots of the status for all clients."""
 
     look: Callable[[], StatusDocument]
     clock: Callable[[], float] = trio.current_time
@@ -61,7 +61,7 @@ class Feed:
     _next: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def now(self) -> Snapshot:
-        """Give a snapshot that is not older than one of the feed may be."""
+        """Return a snapshot that is no older than the feed's may be."""
         age = self.clock() - self._looked_at
         if self._latest is None or age > pause(self.clients, self._took) - SLACK:
             began = self.stopwatch()
@@ -74,14 +74,14 @@ class Feed:
         return self._latest
 
     async def next(self) -> Snapshot:
-        """Wait for the next one, which a slow client has not missed more than once: it gets the latest."""
+        """Wait for the next snapshot. A slow client gets the latest, and skips those between."""
         self._came.set()
         await self._next.wait()
         assert self._latest is not None
         return self._latest
 
     async def run(self) -> None:
-        """Look for those who wait, until it is cancelled; with nobody there it rests."""
+        """Take snapshots while clients wait, until cancelled."""
         said: Snapshot | None = None
         said_at = 0.0
         while True:
