@@ -1,10 +1,10 @@
-"""What every kind of source answers, so that the producer need not know kinds."""
+"""The contract of every kind of source, so that the producer need not know kinds."""
 
 from typing import Protocol
 
 
 class LostError(OSError):
-    """Nothing of the source can be read now, so that it is no use to look for the place that can't."""
+    """No byte of the source can be read now, so that a search for the bad place is of no use."""
 
 
 class Source(Protocol):
@@ -12,15 +12,15 @@ class Source(Protocol):
 
     @property
     def path(self) -> str:
-        """As the user named it, made absolute."""
+        """The path that the user named, made absolute."""
 
     @property
     def identity(self) -> str:
-        """The same for the same place, whatever path, link or name it is called by here."""
+        """The same for every path, link or name of the source on this machine."""
 
     @property
     def origin(self) -> str | None:
-        """What the bytes are known by where they come from; None: nobody has said."""
+        """The identity of the bytes on the machine that they come from; None if that is unknown."""
 
     @property
     def size(self) -> int:
@@ -30,12 +30,12 @@ class Source(Protocol):
         """Fill ``slots`` in order with the ``length`` bytes at ``offset``; called in a worker thread.
 
         ``offset`` is a multiple of PAGE and each slot a page-aligned piece of memory whose size is one too;
-        ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when the bytes
-        can't be had, all of them; LostError when others can't, either.
+        ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when not
+        all of the bytes can be read; LostError when no others can be read, either.
         """
 
     def descriptors(self) -> tuple[int, ...]:
-        """Give what has to stay open in a process that reads it."""
+        """Return the descriptors that must stay open in a process that reads the source."""
 
     def close(self) -> None:
-        """Let go of it, in this process."""
+        """Close it in this process."""

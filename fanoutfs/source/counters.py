@@ -5,23 +5,24 @@ import attrs
 
 @attrs.define(eq=False)
 class Counters:
-    """Counters of the source, written by the producer, one read at a time; the engine counts who left."""
+    """Counters of the source, written by the producer, one read at a time; the engine adds readers."""
 
     bytes_read: int = 0
     reads: int = 0
     errors: int = 0
     changed: int = 0
-    """Blocks that were other ones when they were read again, as far as somebody was there who had to know."""
+    """Blocks whose content differed when they were read a second time. Counted only while a digest
+    follower is connected."""
     trouble: str = ""
-    """What was last wrong with a read of the source, as the system says it."""
+    """The system's message for the last failed read of the source."""
     reading: float = 0.0
     """Seconds that reads of the source took, without pauses."""
     making: float = 0.0
-    """Seconds that it took to make memory for the ring, before these reads."""
+    """Seconds spent on allocating memory for the ring, before these reads."""
     made: int = 0
-    """Bytes of memory made."""
+    """Bytes of memory allocated."""
     delivered_before: int = 0
-    """Bytes that consumers have had who have left; those of the mount that there is are counted there."""
+    """Bytes read by consumers that have left. A mount counts its own readers."""
     seconds: float = 0.0
     """Time that the source took, with the pauses that ``--read-rate`` asks for."""
 

@@ -1,4 +1,4 @@
-"""Disks and image files: what ``preadv`` reads at an offset, past the page cache where that can be."""
+"""Disks and image files, read by ``preadv`` at an offset, past the page cache where possible."""
 
 import errno
 import fcntl
@@ -18,9 +18,9 @@ from fanoutfs.units import PAGE
 class PositionedSource:
     """A block device or a regular file.
 
-    O_DIRECT keeps a disk of a TiB from washing everything else out of the page cache, and costs one copy
-    less. Where a file system refuses it, at open or at the first read, reads are buffered, and what they
-    left in the page cache is dropped behind them.
+    O_DIRECT keeps a disk of a TiB from evicting everything else from the page cache, and saves one copy.
+    Where a file system refuses it, at open or at the first read, reads are buffered, and their pages are
+    dropped behind them.
     """
 
     path: str
@@ -32,7 +32,7 @@ class PositionedSource:
 
     @classmethod
     def open(cls, path: str, *, or_buffered: bool = True) -> Self:
-        """Open what ``path`` names; raises UnusableError, saying why, when it can't be a source.
+        """Open what ``path`` names; raises UnusableError, with the reason, when it can't be a source.
 
         ``or_buffered``: a direct read that is refused as invalid is tried again without O_DIRECT.
         """
@@ -60,7 +60,7 @@ class PositionedSource:
 
     @property
     def origin(self) -> str:
-        """Give its identity: it is here."""
+        """Its identity: it is on this machine."""
         return self.identity
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
@@ -91,7 +91,7 @@ class PositionedSource:
         self._direct = False
 
     def descriptors(self) -> tuple[int, ...]:
-        """Give its descriptor."""
+        """Return its descriptor."""
         return (self._fd,)
 
     def close(self) -> None:
@@ -100,9 +100,10 @@ class PositionedSource:
 
 
 def _share(fd: int) -> bool:
-    """Lock it against those who write it as a whole (flock(2)), as long as it is open; False when one does.
+    """Lock it, while it is open, against programs that write it as a whole; return False when one does.
 
-    So that no copy goes to a disk that is being copied from. Partitioning tools and mkfs keep to this, too.
+    A shared flock(2), so that no copy goes to a disk that is being copied from. Partitioning tools and mkfs
+    respect it, too.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -115,7 +116,7 @@ def _share(fd: int) -> bool:
 
 
 def _open_direct(path: str) -> tuple[int, bool]:
-    """Open for reading, with O_DIRECT where it is taken; says which."""
+    """Open for reading, with O_DIRECT where that is accepted; return the descriptor, and whether it is."""
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
         return os.open(path, flags | os.O_DIRECT), True
@@ -126,7 +127,7 @@ def _open_direct(path: str) -> tuple[int, bool]:
 
 
 def cut(slots: list[memoryview], begin: int, end: int) -> list[memoryview]:
-    """Give the pieces of ``slots``, taken as one row of bytes, from ``begin`` to ``end``."""
+    """Return the pieces of ``slots``, taken as one row of bytes, from ``begin`` to ``end``."""
     pieces, at = [], 0
     for slot in slots:
         low, high = max(begin - at, 0), min(end - at, len(slot))

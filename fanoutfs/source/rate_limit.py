@@ -1,4 +1,4 @@
-"""How fast the source may be read: a copy should not starve what else lives on the disk. Pure."""
+"""Limits the rate of the source, so that a copy does not starve other users of the disk. No I/O, no clock."""
 
 import math
 
@@ -14,9 +14,9 @@ class RateLimit:
     _free_at: float = attrs.field(default=-math.inf, init=False)
 
     def wait(self, now: float) -> float:
-        """Give the seconds from ``now`` until the source may be read again."""
+        """Return the seconds from ``now`` until the source may be read again."""
         return max(0.0, self._free_at - now)
 
     def began(self, now: float, count: int) -> None:
-        """Enter a read of ``count`` bytes that begins ``now``."""
+        """Record a read of ``count`` bytes that begins ``now``."""
         self._free_at = max(self._free_at, now) + count / self.limit

@@ -1,7 +1,7 @@
-"""Reading around bad places: what one big read refuses, ever smaller ones find, as ddrescue does.
+"""Reads around bad places, by ever smaller reads where a large one fails, as ddrescue does.
 
-A run that fails is halved until the bad pages stand alone, so that one bad sector costs its readers one page
-and not a run of several MiB. A disk that fails slowly would hold everybody while it is searched, so the
+A run that fails is halved until the bad pages are isolated, so that one bad sector costs its readers one page
+and not a run of several MiB. A disk that fails slowly would delay all readers while it is searched. So the
 search ends after SEARCH_SECONDS, and what was not proven good by then counts as bad.
 """
 
@@ -21,9 +21,9 @@ BadRanges = dict[int, list[tuple[int, int]]]
 def read_or_salvage(
     source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters
 ) -> BadRanges:
-    """Fill the slots from ``offset`` on and say what could not be read; never raises OSError.
+    """Fill the slots from ``offset`` on; return what could not be read. Never raises OSError.
 
-    Why is in ``statistics.trouble``.
+    The reason is in ``statistics.trouble``.
     """
     try:
         statistics.reads += 1
@@ -62,7 +62,7 @@ def _salvage(
 def _search(
     source: Source, offset: int, length: int, slot: memoryview, give_up_at: float, statistics: Counters
 ) -> list[tuple[int, int]]:
-    """Give the bad (begin, end) ranges of the source within [offset, offset + length), joined."""
+    """Return the bad (begin, end) ranges of the source within [offset, offset + length), joined."""
     if time.monotonic() >= give_up_at:
         return [(offset, offset + length)]
     try:

@@ -27,7 +27,7 @@ class BoundService:
     access: Access
     tls: ssl.SSLContext | None
     url: str
-    """The address to open in a browser, with the real port where port 0 was requested; never the token."""
+    """The address to open in a browser, without the token."""
 
     def fileno(self) -> int:
         """Return the listening descriptor."""
@@ -46,17 +46,16 @@ def open_service(settings: ServiceSettings) -> BoundService:
         tls = read_certificate(settings.tls_cert, settings.tls_key)
         tls.set_alpn_protocols(["http/1.1"])
     listening, address = listen("--listen", settings.host, settings.port, send_buffer=SEND_BUFFER)
-    port = listening.getsockname()[1]
     everywhere = address in ("0.0.0.0", "::")  # noqa: S104 (it is compared)
     access = Access(
         names=_names(settings.host, address, loopback=settings.loopback),
-        port=port,
+        port=settings.port,
         everywhere=everywhere,
         token=token,
         secure=tls is not None,
     )
     host = os.uname().nodename if everywhere else settings.host
-    url = f"{'http' if tls is None else 'https'}://{format_host_port(host, port)}/"
+    url = f"{'http' if tls is None else 'https'}://{format_host_port(host, settings.port)}/"
     return BoundService(listening, access, tls, url)
 
 
