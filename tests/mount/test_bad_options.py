@@ -48,7 +48,7 @@ def test_an_option_that_makes_no_sense(
     assert_wrong_usage(done, mention)
 
 
-@pytest.mark.parametrize("words", ["", "mount", "status", "umount", "nonsense", "mount one"])
+@pytest.mark.parametrize("words", ["", "mount", "copy", "umount", "nonsense", "mount one"])
 def test_a_command_that_lacks_its_words(words: str) -> None:
     """A command without what it needs is wrong usage."""
     done = fanoutfs(*words.split(), code=None)

@@ -110,7 +110,7 @@ class Copies:
         return self.wait_for(
             source,
             lambda status: (
-                names == sorted(reader["target"] for reader in status["readers"] if "target" in reader)
+                names == sorted(reader["target"] for reader in status["readers"] if reader["target"])
             ),
             f"the copies are those to {', '.join(names)}",
         )

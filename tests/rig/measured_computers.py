@@ -149,7 +149,7 @@ def begins(host: Host) -> dict[str, int]:
                 readers = visitor.request("status", BEGINS)["status"]["readers"]
             finally:
                 visitor.close()
-            found.update({reader["target"]: reader["start"] for reader in readers if "target" in reader})
+            found.update({reader["target"]: reader["start"] for reader in readers if reader["target"]})
     return found
 
 
