@@ -1,8 +1,8 @@
 """All errors of fanoutfs in one table: what happened, errno for readers, exit code for callers.
 
-Each class differs from the others in who can do something about it: ``UsageError`` the user who typed the
-command, ``UnusableError`` the owner of the source or the mount point, ``SourceBrokeError`` the owner of the
-disk, ``TargetError`` the owner of the target, ``ClosingError`` and ``ReaderGoneError`` nobody.
+Each class differs from the others in the person that can do something about it: ``UsageError`` the user of
+the command, ``UnusableError`` the owner of the source or the mount point, ``SourceBrokeError`` the owner of
+the disk, ``TargetError`` the owner of the target, ``ClosingError`` and ``ReaderGoneError`` nobody.
 """
 
 import errno

@@ -6,7 +6,7 @@ _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@,]+))(?::(\d{1,5})
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:
-    """Return the host, without brackets, and the port, None if there is none.
+    """Return the host, without brackets, and the port, or None for the port.
 
     Raises ValueError, whose text continues a sentence that begins with what was parsed.
     """

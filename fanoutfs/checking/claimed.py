@@ -56,7 +56,7 @@ def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]
 def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
     """Open a target so that no other program that asks for it alone has it; raise UnusableError.
 
-    A disk is opened O_EXCL: the kernel then refuses whoever wants to mount it. Both are locked (flock), which
+    A disk is opened O_EXCL: the kernel then refuses to mount it. Both are locked (flock), which
     keeps other copies away, also those that would read it. A new file is made with the rights that cp gives
     (0666 less the umask). Where ``direct`` is asked for and the file system has no O_DIRECT, it goes without.
     """

@@ -1,4 +1,4 @@
-"""What lsblk (util-linux) says of disks, to be shown to who is about to write over them."""
+"""What lsblk (util-linux) reports of disks, shown to the user before they are overwritten."""
 
 import json
 import subprocess

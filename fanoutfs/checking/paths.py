@@ -30,7 +30,7 @@ def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
         try:
             target = os.readlink(at)  # noqa: PTH115 (text only)
         except OSError:
-            # No link, nothing there, or not to be looked at: whoever opens it will hear which.
+            # No link, nothing there, or not readable: opening it will tell which.
             continue
         links += 1
         if links > LINKS:

@@ -4,7 +4,7 @@ A target is refused, in this order, and with every reason that holds:
 
 1. It is no place for an image: a folder, a terminal, in a fanoutfs mount, in /proc, not writable.
 2. It shares bytes with the source or with another target (``StorageGraph.meeting`` says what that means).
-   Then nothing else is said of it: another one must be named anyway.
+   Then nothing else is reported of it: the user must choose a different target anyway.
 3. It is in use: something that shares bytes with it is mounted, or swap; or a volume of md, LVM or dm stands
    on it or on a part of it; or a loop device shows it. Files in a mounted file system are no use of the
    device by themselves: its mount is.
@@ -24,7 +24,7 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.units import format_size
 
 SHOWN = 4
-"""Of a disk that is in use in many ways, so many are named: one line is to be read."""
+"""At most this many uses of a disk are named: the message is one line."""
 
 TargetKind = Literal["disk", "file", "folder", "other", "in fanoutfs", "unseen"]
 Parent = Literal["writable", "closed", "missing"]
@@ -53,7 +53,7 @@ class RequestedTarget:
     parent: Parent = "writable"
     """Of a file that is not there: its folder."""
     nowhere: str = ""
-    """The kind of file system, when it is none that keeps files (/proc, /dev)."""
+    """The type of the file system, if it keeps no files (/proc, /dev)."""
     failure: str = ""
     """Why it could not be looked at; or the mount that it lies in."""
 
@@ -155,7 +155,7 @@ def _clash(
     others: Sequence[RequestedTarget],
     machine: StorageGraph,
 ) -> str | None:
-    """Say with whom it shares bytes: the source, or a target named before it."""
+    """Return what it shares bytes with: the source, or a target named before it."""
     for other, role in ((source, "source"), *((other, "target") for other in others)):
         if other is None or not other.identity:
             continue

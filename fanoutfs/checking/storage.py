@@ -32,7 +32,7 @@ STACKED: frozenset[Kind] = frozenset({"md", "LVM", "crypt", "multipath", "dm"})
 
 @attrs.frozen(kw_only=True)
 class Piece:
-    """What a storage lies on: the bytes from ``begin`` to ``end`` of another one."""
+    """What a storage lies on: the bytes from ``begin`` to ``end`` of a different storage."""
 
     base: str
     begin: float = 0
@@ -55,7 +55,7 @@ class Device:
     mapped: str = ""
     """The name that device-mapper knows it by."""
     generation: int = 0
-    """Another medium or another disk under the same number has another one; 0 where the kernel keeps none."""
+    """It differs for each medium or disk that has had this device number; 0 if the kernel keeps no count."""
 
 
 @attrs.frozen

@@ -40,7 +40,7 @@ def entries(sys: Path) -> list[Entry]:
 
 
 def btrfs(sys: Path) -> list[set[str]]:
-    """Return the devices of each mounted btrfs, whoever sees the mount."""
+    """Return the devices of each mounted btrfs, in any mount namespace."""
     groups = []
     for folder in _listing(sys / "fs" / "btrfs"):
         numbers = {_text(device / "dev") for device in _listing(folder / "devices")}

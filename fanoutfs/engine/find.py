@@ -19,7 +19,7 @@ remote one takes up to twice ``nbd_link.CONNECT_SECONDS``."""
 
 
 def connect(identity: str) -> ControlConnection | None:
-    """Connect to the producer of a source; return None if there is none or it does not listen yet."""
+    """Connect to the producer of a source; return None if no producer listens yet."""
     try:
         return ControlConnection.to(socket_path(identity))
     except (FileNotFoundError, ConnectionRefusedError):

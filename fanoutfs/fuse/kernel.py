@@ -24,7 +24,7 @@ READ_AHEAD_KIB = 1024
 """Read-ahead of page-cache readers (default 128): about twice as fast, and a request is 1 MiB at most."""
 
 CACHED_WHERE_UNTUNED = 4
-"""With max_background at 12, so many readers with read-aheads under way leave room for RELEASE."""
+"""With max_background at 12, many readers with read-aheads under way leave room for RELEASE."""
 
 FUSECTL = Path("/sys/fs/fuse/connections")
 BDI = Path("/sys/class/bdi")

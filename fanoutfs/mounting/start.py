@@ -127,7 +127,7 @@ def _services(
 def _join_producer(
     producer: ControlConnection, point: Path, settings: MountSettings, *, foreground: bool
 ) -> Started:
-    """Have a running producer mount its source; in the foreground, return when that is unmounted."""
+    """Request the mount from the running producer; in the foreground, return when it is unmounted."""
     producer.request(
         "mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options)
     )

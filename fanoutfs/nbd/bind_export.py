@@ -1,6 +1,6 @@
 """Before the mount: bind the address, read keys and certificates, try nbdkit, fork its supervisor.
 
-All that can be wrong with them is an error of the command, with nothing mounted.
+So whatever is wrong with them is an error of the command, with nothing mounted.
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from fanoutfs.system.supervisor import Supervisor
 TRIAL_SECONDS = 10.0
 
 IDLE_SECONDS, PROBE_SECONDS, PROBES = 60, 15, 4
-"""When nothing has come of a client for so long it is asked whether it is there, so often."""
+"""TCP keep-alive: seconds until a silent client is probed, seconds between probes, and their number."""
 
 
 @attrs.define(eq=False)
 class BoundExport:
-    """An export whose clients can knock, and are not let in yet."""
+    """An export that listens but does not serve its clients yet."""
 
     supervisor: Supervisor
     settings: ExportSettings
@@ -44,16 +44,16 @@ class BoundExport:
         return ExportEntry(host=settings.host, port=settings.port, name=NAME, tls=settings.tls)
 
     def fileno(self) -> int:
-        """Give the descriptor of the pipe to its supervisor."""
+        """Return the descriptor of the pipe to its supervisor."""
         return self.supervisor.fileno()
 
     def close(self) -> None:
-        """Hang up, in this process; the supervisor ends with the last that does."""
+        """Close the pipe in this process; the supervisor ends when the last process has closed it."""
         self.supervisor.close()
 
 
 def bind_export(settings: ExportSettings) -> BoundExport:
-    """Listen, and have a supervisor for nbdkit; raises UnusableError."""
+    """Listen, and fork the supervisor of nbdkit; raises UnusableError."""
     if settings.token_file is not None:
         read_token(settings.token_file)
     with contextlib.ExitStack() as unless_kept:
@@ -71,8 +71,8 @@ def bind_export(settings: ExportSettings) -> BoundExport:
 def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
     """Check keys or certificate, and make them ready for nbdkit.
 
-    The certificate's folder is removed by who has it last. Its files are links, so that a new certificate is
-    found when nbdkit is started again.
+    The last owner of the certificate's folder removes it. Its files are links, so that nbdkit finds a new
+    certificate when it is restarted.
     """
     cert, key = settings.tls_cert, settings.tls_key
     if cert is not None and key is not None:
@@ -85,7 +85,7 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
     try:
         folder = Path(tempfile.mkdtemp(prefix="tls-", dir=runtime_folder()))
         undo.callback(shutil.rmtree, folder)
-        # Of clients nothing is asked; but nbdkit wants to know by whom they would be certified.
+        # Clients need no certificate, but nbdkit insists on a CA for theirs.
         for name, file in ("ca-cert", cert), ("server-cert", cert), ("server-key", key):
             (folder / f"{name}.pem").symlink_to(file.absolute())
     except OSError as error:
@@ -94,7 +94,7 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
 
 
 def _try(secured: TlsOptions) -> None:
-    """Have nbdkit read its options, its filters and what secures it: now, while nothing is mounted."""
+    """Let nbdkit check its options, its filters, keys and certificates, before anything is mounted."""
     words = trial(Path(__file__), secured, DESCRIBED)
     if shutil.which(words[0]) is None:
         raise UnusableError("nbdkit is not installed, which --export needs: apt install nbdkit")
@@ -112,9 +112,10 @@ def _try(secured: TlsOptions) -> None:
 
 
 def _notice_who_has_gone(listening: socket.socket) -> None:
-    """Have the kernel end the connections of clients that went without a word; accepted sockets have it, too.
+    """Let the kernel close the connections of clients that vanished; accepted sockets inherit the options.
 
-    Not so those that are there and take nothing (TCP_USER_TIMEOUT would): a reader may pause.
+    Clients that are there but do not read stay connected (TCP_USER_TIMEOUT would end them): a reader may
+    pause.
     """
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_SECONDS)

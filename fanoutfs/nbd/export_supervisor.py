@@ -1,9 +1,8 @@
-"""What the supervisor of an export does: nbdkit runs as long as the mount does, started again when it ends.
+"""The work of an export's supervisor: run nbdkit as long as the mount lasts, and restart it when it ends.
 
-The listening socket is the supervisor's all the time: who knocks while there is no nbdkit waits in the queue.
-Heard on the pipe: ``begin`` with the image's path and its ``description``, then ``end``, or that nobody holds
-its other end.
-Said: ``ended``, each time that nbdkit has, with how that was, and in how many seconds it comes ``again``.
+The supervisor keeps the listening socket: clients that connect while no nbdkit runs wait in its queue.
+It receives ``begin`` with the image's path and its ``description``, then ``end``, or the end of the pipe.
+It sends ``ended``, with the reason, each time nbdkit has ended, and in how many seconds it starts ``again``.
 """
 
 import os
@@ -18,17 +17,17 @@ from fanoutfs.system.child import Child
 from fanoutfs.system.pipe import MessagePipe
 
 FIRST = 3
-"""Where a program finds the socket that it is handed: sd_listen_fds(3)."""
+"""The descriptor of a socket that is passed to a program: sd_listen_fds(3)."""
 
 END_SECONDS = 1.0
-"""nbdkit is given so long to end; it has nothing to lose, and waits for clients that take nothing."""
+"""How long nbdkit may take to end: it has nothing to save, and it waits for clients that do not read."""
 
 
 def supervise(pipe: MessagePipe, *, listening: int, secured: TlsOptions) -> None:
     """Supervise nbdkit, which serves the image on a listening socket, until "end" or a closed pipe."""
     if pipe.fileno() == FIRST:
         pipe.move()
-    # Here, not in nbdkit's process: there the place may be taken by what its start needs.
+    # Here, not in nbdkit's process: there this descriptor may be in use while it is started.
     os.dup2(listening, FIRST)
     if listening != FIRST:
         os.close(listening)
@@ -56,7 +55,7 @@ def _supervise(pipe: MessagePipe, words: list[str]) -> None:
 
 
 def _run(pipe: MessagePipe, words: list[str]) -> str | None:
-    """Run nbdkit until it ends, and give how that was; None when it was told to."""
+    """Run nbdkit until it ends; return the reason, or None when it was told to end."""
     try:
         program = Child.start(words, kept=(FIRST,), first=_hand_over)
     except UnusableError as error:
@@ -71,7 +70,7 @@ def _run(pipe: MessagePipe, words: list[str]) -> str | None:
 
 
 def _hand_over() -> None:
-    """Say, in the process that becomes the program, that the socket is for it."""
+    """Tell the program, in the process that becomes it, that the socket is for it."""
     os.environ["LISTEN_FDS"] = "1"
     os.environ["LISTEN_PID"] = str(os.getpid())
 

@@ -12,13 +12,13 @@ from fanoutfs.system.pipe import MessagePipe
 log = logging.getLogger(__name__)
 
 END_SECONDS = 5.0
-"""The supervisor is given so long to end its nbdkit and itself."""
+"""How long the supervisor may take to end nbdkit and itself."""
 
 
 async def export(opened: BoundExport, engine: Engine) -> None:
-    """Have the image exported from when the engine's mount answers until that ends, or the engine is told to.
+    """Export the image from when the engine's mount answers until the mount or the engine ends.
 
-    Cancelled it ends the export, too; it returns once the address is free.
+    Cancelled: the export ends, too. Returns once the address is free.
     """
     pipe = opened.supervisor.pipe
     try:
@@ -44,7 +44,7 @@ async def export(opened: BoundExport, engine: Engine) -> None:
 
 
 async def _hear(pipe: MessagePipe, all_of_it: trio.CancelScope) -> None:
-    """Log what the supervisor says."""
+    """Log what the supervisor reports."""
     while message := await _hear_next(pipe):
         if "error" in message:
             break

@@ -1,4 +1,4 @@
-"""nbdkit's command line, and when it is started again. Pure."""
+"""nbdkit's command line, and when it is restarted. No I/O, no clock."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import attrs
 from fanoutfs.system.backoff import BackOff
 
 NAME = "image"
-"""What the export is called, as the file in the mount."""
+"""The name of the export: that of the file in the mount."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds from its end to its next start."""
+"""Seconds from the end of nbdkit to its next start."""
 
 WELL_SECONDS = 60.0
 """When it has run this long, it is restarted as if it had never failed."""
@@ -18,14 +18,14 @@ WELL_SECONDS = 60.0
 
 @attrs.frozen
 class TlsOptions:
-    """How clients are spoken to: with a key that both know, a certificate, or in plain words."""
+    """How connections are secured: by a pre-shared key, a certificate, or not at all."""
 
     keys: Path | None = None
     certificates: Path | None = None
-    """A folder with the files that nbdkit looks for."""
+    """A folder with the files that nbdkit expects."""
 
     def words(self) -> list[str]:
-        """Give nbdkit's options; nobody who can do without TLS is let in then."""
+        """Return nbdkit's options; with TLS, clients without it are refused."""
         if self.keys is not None:
             return ["--tls=require", f"--tls-psk={self.keys}"]
         if self.certificates is not None:
@@ -34,24 +34,24 @@ class TlsOptions:
 
 
 def serving(image: Path, secured: TlsOptions, description: str) -> list[str]:
-    """Give the command that exports an image on the socket that it is handed.
+    """Return the command that exports an image on the socket that is passed to it.
 
-    Clients that connect again see by the ``description`` whether it is the same still.
+    Clients that connect again see by the ``description`` whether it is still the same image.
     """
     return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, secured, description)]
 
 
 def trial(file: Path, secured: TlsOptions, description: str) -> list[str]:
-    """Give a command that only tries whether nbdkit would do that, with any file."""
+    """Return a command that only tests whether nbdkit would do that, with any file."""
     return ["nbdkit", "--unix=-", *_export(file, secured, description), "--run", ":"]
 
 
 def _export(file: Path, secured: TlsOptions, description: str) -> list[str]:
     return [
         "--readonly",
-        # With more, nbdkit aborts for all when one client is gone while it is sent several answers.
+        # With more, nbdkit aborts for all clients when one disconnects while several replies are under way.
         "--threads=1",
-        # A client that does not hear of several connections makes one, and so reads in order.
+        # A client that is not offered several connections makes one, and so reads in order.
         "--filter=multi-conn",
         "--filter=exportname",
         *secured.words(),
@@ -60,7 +60,7 @@ def _export(file: Path, secured: TlsOptions, description: str) -> list[str]:
         "multi-conn-mode=disable",
         "exportname-strict=true",
         f"exportname={NAME}",
-        # Who names none means it, too; listed is the one.
+        # A client that names no export gets it, too; only the named one is listed.
         "exportname=",
         f"default-export={NAME}",
         "exportname-list=defaultonly",

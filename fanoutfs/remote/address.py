@@ -1,14 +1,13 @@
-"""Words that name something on another computer. Pure: a word in, its parts or UsageError out.
+"""Addresses of services and exports on other computers: text in, parts or UsageError out. No I/O.
 
 ``http://HOST[:PORT][/PATH]`` and ``https://...`` name the service of a producer (``mount --listen``), as in
-RFC 3986: no port means 80 and 443; a path is there where a proxy stands before it.
+RFC 3986: no port means 80 and 443; a path is for a proxy in front of the service.
 ``nbd://HOST[:PORT]/EXPORT`` and ``nbds://[USER@]HOST[:PORT]/EXPORT`` name an export of an NBD server, as in
 the NBD project's uri.md: no port means 10809; all behind the first slash is the export's name, which may be
 empty.
 
-Two words for the same thing have the same ``text``: letters of the host small, no port where it is the usual
-one, IPv6 addresses in their shortest form, no slash at a service's end, escapes in an export's name where
-they must be.
+Two addresses of the same thing have the same ``text``: host in lower case, no default port, IPv6 addresses in
+their shortest form, no slash at the end of a service, escapes in an export's name only where necessary.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ from fanoutfs.host_port import format_host_port, parse_host_port
 NBD_PORT = 10809
 
 LONGEST_EXPORT = 4096
-"""Bytes; no string of the protocol may be longer."""
+"""Bytes: the longest string that the protocol allows."""
 
 _PORTS = {"http": 80, "https": 443, "nbd": NBD_PORT, "nbds": NBD_PORT}
 
@@ -37,43 +36,43 @@ _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _UNESCAPED = "/!$&'()*+,;=:@"
-"""Besides letters, digits and ``-._~``: what RFC 3986 lets stand in a path."""
+"""Besides letters, digits and ``-._~``: what RFC 3986 allows in a path."""
 
 
 def is_url(word: str) -> bool:
-    """Say whether a word is meant to name something elsewhere; a file called so is named as ``./WORD``."""
+    """Return whether an argument is an address; a file of such a name is written as ``./NAME``."""
     return _SCHEME.match(word) is not None
 
 
 @attrs.frozen
 class ServiceAddress:
-    """Where a producer's service is."""
+    """The address of a producer's service."""
 
     scheme: str
     """http or https."""
     host: str
-    """A name or an address, without brackets, in small letters."""
+    """A name or an address, without brackets, in lower case."""
     port: int
     path: str = ""
-    """What comes before the service's own paths: empty, or begins with a slash and ends with none."""
+    """The prefix of the service's own paths: empty, or with a slash at its beginning and not at its end."""
 
     @property
     def tls(self) -> bool:
-        """Say whether the service proves by a certificate who it is."""
+        """Whether the service proves its identity by a certificate."""
         return self.scheme == "https"
 
     @property
     def text(self) -> str:
-        """Write it as all words for it are written."""
+        """The address as text, in its canonical form."""
         return f"{self.scheme}://{_place(self.scheme, self.host, self.port)}{self.path}"
 
     def url(self, name: str) -> str:
-        """Give the URL of one of the service's paths, which are named without a slash: ``status``."""
+        """Return the URL of one of the service's paths, named without a slash: ``status``."""
         return f"{self.text}/{name}"
 
     @classmethod
     def parse(cls, word: str) -> Self:
-        """Read a word; raises UsageError."""
+        """Parse an address; raises UsageError."""
         scheme, user, host, port, path = _parts(word, ("http", "https"))
         if user is not None:
             raise UsageError(f"{word!r} names a user; a service wants a token, give it by --token-file FILE")
@@ -85,20 +84,20 @@ class ServiceAddress:
 
 @attrs.frozen
 class ExportAddress:
-    """Where an NBD server has an export."""
+    """The address of an export of an NBD server."""
 
     host: str
-    """A name or an address, without brackets, in small letters."""
+    """A name or an address, without brackets, in lower case."""
     port: int
     export: str
     """Its name, which may be empty."""
     tls: bool = False
     user: str | None = None
-    """Who it is asked as, with TLS only."""
+    """The user name that is sent, with TLS only."""
 
     @property
     def text(self) -> str:
-        """Write it as all words for it are written."""
+        """The address as text, in its canonical form."""
         scheme = "nbds" if self.tls else "nbd"
         user = "" if self.user is None else quote(self.user, safe="!$&'()*+,;=") + "@"
         return (
@@ -107,13 +106,13 @@ class ExportAddress:
 
     @property
     def identity(self) -> str:
-        """Give what names this source, and may be a file's name; whoever it is asked as, it is the same."""
+        """The identity of this source, usable as a file name; it does not depend on the user."""
         text = attrs.evolve(self, user=None).text
         return "nbd-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
     def parse(cls, word: str) -> Self:
-        """Read a word; raises UsageError."""
+        """Parse an address; raises UsageError."""
         scheme, user, host, port, path = _parts(word, ("nbd", "nbds"))
         if user is not None and scheme == "nbd":
             raise UsageError(f"{word!r} names a user, whom nobody asks without TLS; write nbds://")
@@ -127,13 +126,13 @@ class ExportAddress:
 
 
 def parse(word: str) -> ServiceAddress | ExportAddress:
-    """Read a word that ``is_url`` takes for one; raises UsageError for what is none of the four."""
+    """Parse an argument for which ``is_url`` is true; raises UsageError for other schemes than the four."""
     scheme = word.partition("://")[0].lower()
     return ExportAddress.parse(word) if scheme in ("nbd", "nbds") else ServiceAddress.parse(word)
 
 
 def _parts(word: str, schemes: tuple[str, str]) -> tuple[str, str | None, str, int, str]:
-    """Give scheme, user, host, port and path; raises UsageError."""
+    """Return scheme, user, host, port and path; raises UsageError."""
     found = _WORD.fullmatch(word)
     if found is None or found[1].lower() not in schemes:
         raise UsageError(
@@ -166,7 +165,7 @@ def _place(scheme: str, host: str, port: int) -> str:
 
 
 def _unescaped(word: str, text: str) -> str:
-    """Read percent-escapes; raises UsageError for those that are none, or what is no UTF-8 or no text."""
+    """Decode percent-escapes; raises UsageError if they are invalid, or not printable UTF-8."""
     try:
         plain = "" if _BAD_ESCAPE.search(text) else unquote(text, errors="strict")
         plain.encode()

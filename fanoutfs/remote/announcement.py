@@ -1,4 +1,4 @@
-"""What a producer's service says that who reads its source from elsewhere has to know. Pure."""
+"""What a consumer on another computer has to know of a producer's source, from its status. No I/O."""
 
 import ipaddress
 from typing import Self
@@ -10,7 +10,7 @@ from fanoutfs.remote.address import ExportAddress, ServiceAddress
 from fanoutfs.status.document import StatusDocument
 
 DESCRIBED = "fanoutfs "
-"""How the description of an export of ours begins; then comes what the source is where it comes from."""
+"""The beginning of the description of a fanoutfs export; the origin of the source follows it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -18,21 +18,21 @@ class Announcement:
     """A source on another computer. Bytes throughout."""
 
     address: ExportAddress
-    """Where it can be read."""
+    """The address of its export."""
     wants_key: bool
-    """The export is for those who have a key (TLS with PSK)."""
+    """The export requires a pre-shared key (TLS-PSK)."""
     size: int
     block: int
     head: int
-    """Where its producer's write head was."""
+    """The position of its producer's write head, when it was asked."""
     identity: str
-    """What it is called there."""
+    """Its identity on that computer."""
     origin: str
-    """What it is where it comes from."""
+    """Its identity on the computer that the data comes from."""
 
     @classmethod
     def of(cls, document: StatusDocument, service: ServiceAddress) -> Self:
-        """Take it from the status document; raises UnusableError when there is no export."""
+        """Return it, from the status document; raises UnusableError when there is no export."""
         export = document.export
         if export is None:
             raise UnusableError(
@@ -56,7 +56,7 @@ class Announcement:
 
 
 def _is_relative(host: str) -> bool:
-    """Say whether an address means another computer to each who hears it."""
+    """Return whether an address names the computer itself, and so a different one for each client."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -41,4 +41,4 @@ NEXT = {
     (LinkState.AWAY, LinkOutcome.FAILED): LinkState.AWAY,
     (LinkState.AWAY, LinkOutcome.DIFFERS): LinkState.REPLACED,
 }
-"""UP with DIFFERS: the first read of a link that hung up when the last one ended with an error."""
+"""UP with DIFFERS: a read connects again after the previous one ended with an error of the other side."""

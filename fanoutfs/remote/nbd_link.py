@@ -1,12 +1,12 @@
 """The link to an export on another computer: an nbdfuse mount, kept up by a supervisor process.
 
-libnbd's nbdfuse shows an NBD export as a file, which is then read like any other; no NBD is spoken here. It
-does not connect again when its connection breaks: whoever reads asks the supervisor for a new one
-(``exported.py``). TLS with a key or a certificate of one's own is more than nbdfuse takes; then nbdkit's nbd
-plugin stands between.
+libnbd's nbdfuse shows an NBD export as a file, which is then read like any other file. It does not connect
+again when its connection breaks: the reader then requests a new connection from the supervisor
+(``nbd_source.py``). nbdfuse can't use TLS with a pre-shared key or a private CA; then nbdkit's nbd plugin
+connects for it.
 
-Each connection is mounted in its own folder, in a folder of the supervisor's: the file of an old one may be
-open still when the next is there.
+Each connection is mounted in its own folder, within a folder of the supervisor: the file of an old connection
+may still be open when the next one is made.
 """
 
 import json
@@ -33,7 +33,7 @@ from fanoutfs.system.pipe import MessagePipe
 from fanoutfs.system.runtime_dir import runtime_folder
 
 CONNECT_SECONDS = 10.0
-"""A connection is given so long to be there."""
+"""How long a connection may take."""
 
 LOOK_SECONDS = 0.01
 
@@ -43,9 +43,9 @@ FILE = "image"
 
 
 def command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates: Path) -> list[str]:
-    """Give the words that mount an export on ``point``. ``certificates``: a folder with ca-cert.pem.
+    """Return the command that mounts an export on ``point``. ``certificates``: a folder with ca-cert.pem.
 
-    Raises UnusableError for a file of keys that is none.
+    Raises UnusableError for an invalid file of keys.
     """
     words = ["nbdfuse", "--readonly", str(point / FILE)]
     if not address.tls:
@@ -54,14 +54,14 @@ def command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates:
     if keys.tls_psk is not None:
         proof = [f"tls-psk={keys.tls_psk}", f"tls-username={address.user or keys.psk_user()}"]
     else:
-        # Without a folder libnbd 1.14 takes any certificate for good.
+        # Without a folder libnbd 1.14 accepts any certificate.
         proof = [f"tls-certificates={certificates}", "tls-verify=true"]
         proof += [] if address.user is None else [f"tls-username={address.user}"]
     return [*words, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
 
 
 def describing(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> list[str]:
-    """Give the words that ask an export what it is; the same arguments as for ``command``."""
+    """Return the command that reads the description of an export; arguments as for ``command``."""
     query = ""
     if address.tls and keys.tls_psk is not None:
         address = attrs.evolve(address, user=address.user or keys.psk_user())
@@ -73,19 +73,19 @@ def describing(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> 
 
 @attrs.define(eq=False)
 class LinkSupervisor:
-    """What the supervisor of a link does: the work of ``Supervisor.fork``."""
+    """The work of a link's supervisor, for ``Supervisor.fork``."""
 
     address: ExportAddress
     keys: RemoteKeys
     described: bool
-    """Ask what the export says of itself; it takes a fifth of a second, and a service says more."""
+    """Whether to read the export's description: that takes a fifth of a second, and a service tells more."""
 
     def __call__(self, line: MessagePipe) -> None:
-        """Connect whenever that is asked, until nobody asks any more.
+        """Connect on request, until the pipe is closed.
 
-        Words: ``connect`` is answered with ``path``, the file to read, and ``description``, what the export
-        says of itself, or with ``error``; ``cut`` ends the connection, and has no answer; nor has ``reader``,
-        which says what process reads from now on.
+        Messages: the reply to ``connect`` has ``path``, the file to read, and ``description``, that of the
+        export, or ``error``. ``cut`` ends the connection; ``reader`` is the process that reads from now on;
+        neither has a reply.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
         tidy(runtime_folder())
@@ -116,7 +116,7 @@ class _Link:
     _count: int = attrs.field(default=0, init=False)
 
     def next(self, line: MessagePipe) -> dict[str, Any]:
-        """Wait for what is asked next, and listen to the program meanwhile; nothing: it is all over."""
+        """Wait for the next message, and read the program's output meanwhile; empty: the reader has ended."""
         while self._program is not None and self._program.ended is None:
             if self._program.wait(line.fileno(), seconds=LOOK_AT_READER_SECONDS):
                 break
@@ -125,7 +125,7 @@ class _Link:
         return line.receive()
 
     def connect(self) -> dict[str, Any]:
-        """Connect anew; gives the answer."""
+        """Make a new connection; return the reply."""
         self.cut()
         self._count += 1
         self._point = self.folder / str(self._count)
@@ -145,11 +145,11 @@ class _Link:
                 self.cut()
                 return {"error": f"no connection within {CONNECT_SECONDS:g} seconds"}
             program.wait(seconds=LOOK_SECONDS)
-        # After the connection, not before: what answers in between is what was connected to, or gone.
+        # After the connection, not before: a server replaced in between is then noticed.
         return {"path": str(file), "description": self._describe() if self.described else ""}
 
     def _describe(self) -> str:
-        """Ask the export what it is; raises UnusableError."""
+        """Return the description of the export; raises UnusableError."""
         words = describing(self.address, self.keys, self._certificates())
         try:
             done = subprocess.run(words, capture_output=True, timeout=CONNECT_SECONDS, check=False)
@@ -161,7 +161,7 @@ class _Link:
         return str(found)
 
     def _certificates(self) -> Path:
-        """Make the folder in which libnbd wants the certificates of those whom we trust."""
+        """Make the folder in which libnbd expects the trusted CA certificates; return its path."""
         folder = self.folder / "certificates"
         trusted = self.keys.tls_ca or next(filter(os.path.exists, _trusted_files()), None)
         if self.address.tls and self.keys.tls_psk is None and not folder.exists():
@@ -172,7 +172,7 @@ class _Link:
         return folder
 
     def cut(self) -> None:
-        """End the connection, and take its mount off."""
+        """End the connection, and unmount it."""
         if self._program is not None:
             self._program.end()
             self._program = None
@@ -182,7 +182,7 @@ class _Link:
 
 
 def _trusted_files() -> Iterator[str]:
-    """Name where a system has the certificates that it trusts, all in one file."""
+    """Return the files in which systems keep all trusted certificates."""
     if (of_openssl := ssl.get_default_verify_paths().cafile) is not None:
         yield of_openssl
     yield "/etc/ssl/certs/ca-certificates.crt"  # Debian, Arch, Alpine
@@ -191,9 +191,9 @@ def _trusted_files() -> Iterator[str]:
 
 
 def is_dying(pid: int) -> bool:
-    """Say whether a process has been killed and only a read keeps it, which nothing but our end would end.
+    """Return whether a process was killed, but stays alive for a read that only the link's end can end.
 
-    It has its end of the line, and its claim of the source, for as long.
+    It holds its end of the pipe, and the producer lock, until then.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
@@ -203,7 +203,7 @@ def is_dying(pid: int) -> bool:
 
 
 def said(lines: Sequence[str]) -> str:
-    """Give why a program could not connect: what it has said, without its name and libnbd's."""
+    """Return why a program could not connect: its message, without its name and libnbd's."""
     causes = [found[1] for line in lines if (found := re.search(r"nbd_connect_\w+: (.*)", line))]
     return next(iter([*causes, *reversed(lines)]), "nbdfuse has ended without a word")
 
@@ -216,7 +216,7 @@ def take_off(point: Path) -> None:
 
 
 def tidy(runtime: Path) -> None:
-    """Remove what links have left behind whose supervisors were killed."""
+    """Remove the folders of links whose supervisors were killed."""
     for folder in runtime.glob("link-*-*"):
         try:
             os.kill(int(folder.name.split("-")[1]), 0)
@@ -226,5 +226,5 @@ def tidy(runtime: Path) -> None:
                     take_off(point)
             shutil.rmtree(folder)
         except (ValueError, FanoutError, OSError):
-            # Another's, or still in use; or another supervisor tidies up, too.
+            # A different user's, or still in use; or a different supervisor removes it, too.
             continue

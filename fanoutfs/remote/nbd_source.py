@@ -1,16 +1,16 @@
-"""A source on another computer, that exports it over NBD.
+"""A source on another computer that exports it over NBD.
 
-Reading it is reading a file (``link.py``), with one difference: the connection may break, and come back. A
-read goes on then where it was, over a new connection, as soon as there is one. The time for that is bounded;
-who waits gets an error after it, and the next who asks tries again.
+It is read as a file (``nbd_link.py``), with one difference: the connection may break, and come back. A read
+then continues where it was, over a new connection. The time for that is bounded; after it the read fails, and
+a later read tries again.
 
-What comes back must be the same: its size, its description (an export of ours says there what its source is),
-the bytes of a page that was read, and where the other side has a service that tells, its identity. Else it is
-another source, for good.
+The source must be the same after that: its size, its description (a fanoutfs export has the origin of its
+source there), the bytes of a page that was read, and, if the other side has a service, its identity.
+Otherwise it is a different source, and stays one.
 
-A connection that is dead without a word (the other computer lost its power) is taken for that after
-HANG_SECONDS without a byte. As the other side may only be slow, the read goes on in small pieces then: each
-one that comes is a sign of life.
+A connection without a byte for HANG_SECONDS is regarded as dead (the other computer may have lost its power).
+As it may only be slow, the read continues in small pieces: each that arrives shows that the connection is
+alive.
 """
 
 import errno
@@ -39,19 +39,20 @@ from fanoutfs.units import KIB, PAGE, format_seconds
 log = logging.getLogger(__name__)
 
 LOST_SECONDS = 30.0
-"""So long a broken connection is tried again for a read; the source's limit, which is longer, ends waits."""
+"""How long a read tries to connect again; ``--source-timeout``, which is longer, bounds readers' waits."""
 
 HANG_SECONDS = 20.0
 
 PIECE = 256 * KIB
-"""A piece so small that it needs more than HANG_SECONDS comes over no link that copies disks."""
+"""Bytes: on any link that can copy disks such a piece takes less than HANG_SECONDS."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 """Between two attempts, seconds; each is twice as long as the one before."""
 
 THEIRS = frozenset({errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP})
-"""Errors that an NBD server answers with. Of the protocol's list there are two that libnbd has for a broken
-connection as well: EINVAL (servers say that of requests beyond the end, which are not made) and ESHUTDOWN."""
+"""Errors in the replies of NBD servers. Two of the protocol's are missing, which libnbd also returns for a
+broken
+connection: EINVAL (for requests beyond the end, which are not made) and ESHUTDOWN."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -59,28 +60,28 @@ class ExportedSource:
     """An NBD export."""
 
     path: str
-    """As users know it: the address that they have named."""
+    """The address that the user named."""
     identity: str
     origin: str | None
     size: int
     description: str
-    """What the export says of itself; empty: nothing, or it was not asked."""
+    """The description of the export; empty: it has none, or it was not requested."""
     ask: Callable[[], object] | None
-    """Asks its service what it is; raises SourceChangedError when it is another source than before,
-    UnusableError when it can't be asked. None: it has none."""
+    """Asks its service for its identity; raises SourceChangedError when that is a different source,
+    UnusableError when the service does not answer. None: it has no service."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
     _supervisor: Supervisor
     _file: PositionedSource | None
     _seen: tuple[int, bytes] | None = attrs.field(default=None, init=False)
-    """A page of it, and at what byte that is."""
+    """The offset in bytes and the content of a page that was read."""
     _good: int = attrs.field(default=0, init=False)
-    """A place that could be read; what lies there may still be in the ring over there."""
+    """An offset that could be read; the remote ring may still hold its block."""
     _reader: int | None = attrs.field(default=None, init=False)
     """The process that the supervisor knows as the one that reads."""
     _state: LinkState = attrs.field(default=LinkState.UP, init=False)
     _difference: str = attrs.field(default="", init=False)
-    """What is REPLACED about it."""
+    """In the state REPLACED: how the source differs."""
     _lost_at: float = attrs.field(default=0.0, init=False)
     """When the connection broke."""
 
@@ -95,9 +96,9 @@ class ExportedSource:
         origin: str | None = None,
         ask: Callable[[], object] | None = None,
     ) -> Self:
-        """Connect; from a process with one thread. Raises UnusableError, or SourceChangedError.
+        """Connect; only from a process with one thread. Raises UnusableError, or SourceChangedError.
 
-        ``path``: what the user has named, if not this address; ``size``: what it has to be.
+        ``path``: what the user named, if not this address; ``size``: the size that is required.
         """
         supervisor = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=ask is None))
         try:
@@ -154,7 +155,7 @@ class ExportedSource:
             time.sleep(back_off.after())
 
     def _see(self, offset: int, length: int, slot: memoryview) -> None:
-        """Keep a page of what was read, one that is not like any other."""
+        """Keep a page that was read, unless it is all zeros."""
         self._good = offset
         page = bytes(slot[: min(PAGE, length)])
         if any(page):
@@ -169,7 +170,7 @@ class ExportedSource:
             raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
 
     def _enter(self, outcome: LinkOutcome, why: str = "") -> None:
-        """Go on to the next state, and log it when it is a different one."""
+        """Change to the next state, and log it if it differs."""
         before, self._state = self._state, NEXT[self._state, outcome]
         match before, self._state:
             case LinkState.UP, LinkState.LOST:
@@ -194,8 +195,8 @@ class ExportedSource:
     def _read_in_time(
         self, file: PositionedSource, offset: int, length: int, slots: list[memoryview]
     ) -> None:
-        """Read, or have the connection cut when nothing comes."""
-        # It must not be waited for in this thread, which may hang in the read.
+        """Read; let the supervisor cut the connection when nothing arrives."""
+        # The timer needs a thread of its own: this one may hang in the read.
         hangs = threading.Timer(self.hang_seconds, self._supervisor.pipe.send, kwargs={"cut": True})
         hangs.daemon = True
         hangs.start()
@@ -205,7 +206,7 @@ class ExportedSource:
             hangs.cancel()
 
     def _answers(self, room: memoryview) -> bool:
-        """Say whether the other side answers, be it with an error."""
+        """Return whether the other side answers, even with an error."""
         if self._file is None:
             return False
         try:
@@ -226,7 +227,7 @@ class ExportedSource:
         return file
 
     def _compare(self, file: PositionedSource, description: str) -> None:
-        """Return if what is there now is what was there before, as far as that can be seen."""
+        """Raise SourceChangedError if the export is visibly a different source than before."""
         other = f"the source {self.path} is another one than before"
         if file.size != self.size:
             raise SourceChangedError(f"{other}: it has {file.size} bytes, not {self.size}")
@@ -245,17 +246,17 @@ class ExportedSource:
             self._file = None
 
     def descriptors(self) -> tuple[int, ...]:
-        """Give the line to the supervisor, and the file."""
+        """Return the descriptors of the pipe to the supervisor, and of the file."""
         return (self._supervisor.fileno(), *(() if self._file is None else self._file.descriptors()))
 
     def close(self) -> None:
-        """Leave the link; it ends with the last process that does."""
+        """Close the link in this process; it ends with the last process that has it."""
         self._hang_up()
         self._supervisor.close()
 
 
 def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
-    """Have the supervisor connect; gives what the export says of itself, too. Raises UnusableError."""
+    """Let the supervisor connect; return the file and the export's description. Raises UnusableError."""
     supervisor.pipe.send(connect=True)
     answer = supervisor.pipe.receive(CONNECT_SECONDS + 10)
     if "path" not in answer:

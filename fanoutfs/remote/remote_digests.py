@@ -1,9 +1,9 @@
-"""The digests that a producer on another computer has made of its blocks, for those here who verify.
+"""The digests that a producer on another computer has made of its blocks, for copies here that verify.
 
-A target is held against what went by in the ring *there*, so that what the network, or this computer's
-memory, did to a block is found, too. ``web/digest_stream.py`` says what is sent. The service owes a digest of
-whatever is read from there once the stream is open, and goes on hashing for a minute when it breaks; a block
-that was read without that may have none, and who waits for it is told so after a while.
+A target is compared with what passed through the ring *there*, so that damage by the network or by this
+computer's memory is found, too. ``web/digest_stream.py`` defines what is sent. The service makes a digest of
+every block that is read from it while the stream is open, and goes on hashing for a minute when it breaks. A
+block that was read without that may have no digest, and a copy that waits for it fails after a while.
 """
 
 import logging
@@ -22,29 +22,30 @@ from fanoutfs.units import format_seconds
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 12.0
-"""A stream of which nothing has come for so long is dead: the service sends something every 3 seconds."""
+"""A stream that has been silent for this time is dead: the service sends something every 3 seconds."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """From the end of one stream to the next attempt, seconds; each is twice as long as the one before."""
 
 WAIT_SECONDS = 60.0
-"""Who waits for a digest waits so long from the last that came, whichever it was: the service hashes what is
-in its ring in its own order."""
+"""How long a copy waits for a digest, from the last digest that came, of any block: the service hashes the
+blocks
+of its ring in its own order."""
 
 MOST_SECONDS = 600.0
-"""And so long in all."""
+"""How long a copy waits for a digest in all."""
 
 LONGEST_LINE = 4096
 
 
 @attrs.define(eq=False)
 class _Lines:
-    """Cuts a text that comes in pieces into its lines."""
+    """Cuts text that arrives in pieces into lines."""
 
     _rest: bytes = b""
 
     def of(self, piece: bytes) -> Iterator[bytes]:
-        """Give the lines that end in a piece; raises ValueError when one is too long."""
+        """Return the lines that end in a piece; raises ValueError when one is too long."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         yield from lines
         if len(self._rest) > LONGEST_LINE:
@@ -57,7 +58,7 @@ class RemoteDigests:
 
     service: ServiceClient
     identity: str
-    """Of the source, as the service calls it."""
+    """The identity of the source on the service's computer."""
     size: int
     """Bytes of the image."""
     block: int
@@ -68,7 +69,7 @@ class RemoteDigests:
     _is_open: bool = attrs.field(default=False, init=False)
     """The first line of a stream has come."""
     _is_begun: bool = attrs.field(default=False, init=False)
-    """That of this stream has."""
+    """The first line of this stream has come."""
     _news_at: float = attrs.field(default=0.0, init=False)
     """When the last digest came."""
     _lost: UnusableError | None = attrs.field(default=None, init=False)
@@ -87,10 +88,10 @@ class RemoteDigests:
         self._table = DigestTable(blocks)
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what went by there counts)
-        """Give the digests of these blocks as they were there, waiting for those that have not come.
+        """Return the digests of these blocks as they were there; wait for those that have not come.
 
-        A checkpoint when it has to wait. Cancelled: nothing is left. Raises UnusableError when one does not
-        come, and SourceChangedError.
+        A checkpoint when it has to wait. Cancelled: nothing is left. Raises UnusableError when a digest does
+        not come, and SourceChangedError.
         """
         began = trio.current_time()
         while True:
@@ -113,8 +114,8 @@ class RemoteDigests:
     async def ready(self) -> None:
         """Wait until the stream is open: whatever the remote producer reads from now on will have a digest.
 
-        Cancelled: nothing is left. Raises UnusableError when it does not come about within ``wait`` seconds,
-        or at once when it never will; SourceChangedError.
+        Cancelled: nothing is left. Raises UnusableError when it is not open within ``wait`` seconds, or at
+        once when it never will be; SourceChangedError.
         """
         until = trio.current_time() + self.wait
         while not self._is_open:
@@ -127,9 +128,9 @@ class RemoteDigests:
             await self._stirring(until)
 
     async def run(self) -> None:
-        """Keep the stream open until it is cancelled, or the source is another one; raises nothing.
+        """Keep the stream open until cancelled, or until the source is a different one; raises nothing.
 
-        Who waits for a digest is told what is wrong.
+        The waits for a digest raise what is wrong.
         """
         back_off = BackOff(FIRST_PAUSE, LONGEST_PAUSE, reset_after=SILENT_SECONDS)
         while True:
@@ -137,7 +138,7 @@ class RemoteDigests:
             try:
                 await self._follow()
             except SourceChangedError as error:
-                log.error("%s", error)  # noqa: TRY400 (one line says it all)
+                log.error("%s", error)  # noqa: TRY400 (the traceback adds nothing)
                 self._changed = error
                 self._stir()
                 return
@@ -148,7 +149,7 @@ class RemoteDigests:
     # One stream
 
     async def _follow(self) -> None:
-        """Take what one stream gives, to its end; raises UnusableError, also for the end."""
+        """Receive one stream to its end; raises UnusableError, also for the end."""
         url = self.service.address.url("digests")
         settings = {
             **self.service.settings(),
@@ -165,10 +166,10 @@ class RemoteDigests:
         raise NoAnswerError(f"{self.service.address.text} has ended its digests")
 
     async def _take(self, pieces: AsyncIterator[bytes]) -> None:
-        """Take all lines of a stream; raises ValueError for what is none, and SourceChangedError."""
+        """Receive all lines of a stream; raises ValueError for invalid ones, and SourceChangedError."""
         lines, self._is_begun = _Lines(), False
         failed: ValueError | SourceChangedError | None = None
-        # httpx's generators lie in one another, and end in order only where the innermost is cancelled.
+        # httpx's generators are nested, and end in order only if the innermost is cancelled.
         with trio.CancelScope() as taking:
             async for piece in pieces:
                 if failed is not None:
@@ -191,7 +192,7 @@ class RemoteDigests:
             self._enter(line)
 
     def _compare(self, line: bytes) -> None:
-        """Hold the first line against what the source was."""
+        """Compare the first line with what the source was."""
         word, size, block, identity = line.decode("ascii").split(" ", 3)
         if word != "image":
             raise ValueError("they do not say of what they are")
@@ -211,10 +212,10 @@ class RemoteDigests:
         self._table.enter(block, digest)
         self._news_at = trio.current_time()
 
-    # Telling those who wait
+    # Waking the waits for a digest
 
     def _lose(self, error: UnusableError) -> None:
-        """Note why there is no stream; said once, until it has come again."""
+        """Record why there is no stream; logged once, until it is open again."""
         level = logging.WARNING if self._lost is None else logging.DEBUG
         log.log(level, "there are no digests for now, trying again: %s", error)
         self._lost = error
@@ -228,6 +229,6 @@ class RemoteDigests:
         stirred.set()
 
     async def _stirring(self, until: float) -> None:
-        """Wait until something has changed, or it is so late."""
+        """Wait until something has changed, or until a time."""
         with trio.move_on_at(until):
             await self._stirred.wait()

@@ -1,4 +1,4 @@
-"""What proves who we are, and who they are, where a source is on another computer."""
+"""The credentials for a source on another computer."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ class RemoteKeys:
     token_file: Path | None = None
     """For a service."""
     tls_ca: Path | None = None
-    """The certificate of who has signed theirs, unless the system knows it."""
+    """The CA certificate to trust, if the system does not trust it already."""
     tls_psk: Path | None = None
-    """Keys that both sides have, for an export: ``USER:KEY`` lines as psktool makes them."""
+    """Pre-shared keys for an export: ``USER:KEY`` lines as psktool writes them."""
 
     def absolute(self) -> "RemoteKeys":
-        """Give the same for a process in another folder."""
+        """Return the same with absolute paths, for a process in a different folder."""
         return RemoteKeys(
             token_file=self.token_file and self.token_file.absolute(),
             tls_ca=self.tls_ca and self.tls_ca.absolute(),
@@ -27,6 +27,6 @@ class RemoteKeys:
         )
 
     def psk_user(self) -> str:
-        """Give the first user of the keys' file; raises UnusableError for one that can't be used."""
+        """Return the first user in the file of keys; raises UnusableError if it can't be used."""
         assert self.tls_psk is not None
         return first_user(self.tls_psk)

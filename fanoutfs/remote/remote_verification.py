@@ -1,8 +1,8 @@
-"""What those here who verify hold their targets against, where the source is on another computer.
+"""The digests that copies verify against when the source is on another computer.
 
-That is what went by there (``digests.py``), for all that was read since somebody has wanted to verify: the
-stream of digests is opened for the first who does, before it is given a block. What was in the ring by then
-may have no digest there any more, for nobody had asked for one; it is held against what is in the ring here.
+These are the digests made there (``remote_digests.py``), for all blocks read since the first copy verifies:
+the stream is opened for that copy, before a block is granted to it. Blocks that were in the ring by then may
+have no digest there, because nothing had requested one; they are compared with what is in the ring here.
 """
 
 from collections.abc import Container, Sequence
@@ -34,15 +34,15 @@ class RemoteVerification:
     _slots: SlotDigests
     _wanted: trio.Event = attrs.field(factory=trio.Event, init=False)
     _before: frozenset[int] | None = attrs.field(default=None, init=False)
-    """The blocks that were here before they were wanted."""
+    """The blocks that were in the ring here before the stream was open."""
 
     async def run(self) -> None:
-        """Have them come, from when they are wanted, until it is cancelled."""
+        """Run the stream, from when the first copy verifies until cancelled."""
         await self._wanted.wait()
         await self._stream.run()
 
     async def ready(self) -> None:
-        """See ``DigestSource``: waits until they come."""
+        """See ``DigestSource``: wait until the stream is open."""
         self._wanted.set()
         await self._stream.ready()
         if self._before is None and self._ring.reading_since is not None:
@@ -51,7 +51,7 @@ class RemoteVerification:
             self._before = frozenset(self._ring.rules.residency.slot_of)
 
     async def _end_of_read(self, ring: Ring) -> None:
-        """Wait until the read under way has ended: it may have begun before they were wanted."""
+        """Wait until the read under way has ended: it may have begun before the stream was open."""
         end = _EndOfRead()
         with ring.observed_by(end):
             await end.event.wait()

@@ -1,11 +1,11 @@
-"""The service of a producer on another computer, asked over HTTP: what it is, and why it does not answer.
+"""The HTTP client for the service of a producer on another computer.
 
-Whatever goes wrong is one line that says what to do. ``NoAnswerError`` is what may pass by itself; who was
-answered before may try again. No proxy, no netrc and nothing else of the environment is used; redirections
-are not followed, so that a token goes only where the user said.
+Each error is one line that tells what to do. ``NoAnswerError`` may pass by itself: a caller that was answered
+before may try again. No proxy, no netrc and nothing else of the environment is used; redirections are not
+followed, so that a token goes only where the user said.
 
-No connection is kept from one question to the next: a process that asks may fork and become a daemon in
-between, where the connection's descriptor is closed, or another file's.
+No connection is kept between requests: the process may fork and become a daemon in between, where the
+connection's descriptor is closed, or is a different file's.
 """
 
 import socket
@@ -26,13 +26,13 @@ from fanoutfs.system.credentials import read_token
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
-"""From one piece of an answer to the next; the first included."""
+"""From one piece of an answer to the next, and to the first."""
 
 WHOLE_SECONDS = 20.0
-"""For all of an answer that has an end."""
+"""For a whole answer, other than a stream."""
 
 LONGEST = 64 * 1024 * 1024
-"""Bytes of a status document; one with 4,096 readers has one or two MiB."""
+"""Bytes of a status document; with 4,096 readers it has one or two MiB."""
 
 TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
 
@@ -42,21 +42,21 @@ _NAME_ERRORS = (62, 64)
 
 @attrs.define(eq=False)
 class ServiceClient:
-    """One service, and what it takes to be let in."""
+    """One service, and the credentials for it."""
 
     address: ServiceAddress
     token: str | None = attrs.field(default=None, repr=False)
     token_file: Path | None = None
-    """Where the token is from."""
+    """The file that the token is from."""
     tls: ssl.SSLContext = attrs.field(factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    """Whom it may be proved by; without https that is nobody."""
+    """The CAs to trust; without https it is not used."""
 
     @classmethod
     def of(cls, address: ServiceAddress, token_file: Path | None = None, tls_ca: Path | None = None) -> Self:
-        """Read what the options name; nothing is asked yet.
+        """Read the files that the options name; nothing is requested yet.
 
-        Raises UsageError for a host that can't be, and UnusableError for files that can't be used. A CA's
-        certificate is for https alone.
+        Raises UsageError for an invalid host, and UnusableError for files that can't be used. A CA's
+        certificate is only for https.
         """
         try:
             # What httpx and the resolver will make of it.
@@ -75,16 +75,16 @@ class ServiceClient:
         return cls(address, token, token_file, tls)
 
     def settings(self) -> dict[str, Any]:
-        """Give what an httpx client needs to ask this service."""
+        """Return the arguments of an httpx client for this service."""
         headers = {"user-agent": "fanoutfs", "accept-encoding": "identity"}
         if self.token is not None:
             headers["authorization"] = f"Bearer {self.token}"
         return {"headers": headers, "verify": self.tls, "trust_env": False, "timeout": TIMEOUT}
 
     def status(self) -> StatusDocument:
-        """Ask for the status document; blocks for WHOLE_SECONDS at most.
+        """Request the status document; blocks for at most WHOLE_SECONDS.
 
-        Raises UnusableError; NoAnswerError is one that may pass.
+        Raises UnusableError; NoAnswerError if it may pass by itself.
         """
         url, until = self.address.url("status"), time.monotonic() + WHOLE_SECONDS
         body = bytearray()
@@ -106,10 +106,10 @@ class ServiceClient:
         except ValueError as error:
             raise self.nonsense("gives no status document") from error
 
-    # What it says, and why it says nothing; for whoever asks it
+    # Errors, for every kind of request
 
     def judge(self, response: httpx.Response) -> None:
-        """Return if an answer is what was asked for; else raise what its code means."""
+        """Return for a successful response; otherwise raise what its status code means."""
         code, text = response.status_code, self.address.text
         if code == httpx.codes.OK:
             return
@@ -133,13 +133,13 @@ class ServiceClient:
         raise self.nonsense(f"answers with HTTP {code}")
 
     def nonsense(self, what: str) -> UnusableError:
-        """Give the error for who is something else, or behaves like that."""
+        """Return the error for a server that is not a fanoutfs service."""
         return UnusableError(
             f"{self.address.text} {what}, so there is no fanoutfs; give the address of a mount's --listen"
         )
 
     def explain(self, error: httpx.HTTPError) -> UnusableError:
-        """Give the error for one of httpx's."""
+        """Return the error for an error of httpx."""
         text = self.address.text
         if isinstance(error, httpx.TimeoutException):
             return NoAnswerError(
@@ -177,7 +177,7 @@ class ServiceClient:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give what an exception came of, the first cause last."""
+    """Return an exception and its causes, the first cause last."""
     pending: list[BaseException] = [error]
     seen: set[int] = set()
     while pending:

@@ -208,7 +208,7 @@ class Pace:
         while at is not None and at not in known and at not in way:
             way[at] = None
             at = self.blocker(at)
-        # A chain that returns to itself is a ring from there on. What leads to it, or to an end, is none.
+        # A chain that returns to itself is a ring from there on. What leads to it, or to an end, is not.
         in_ring = False
         for passed in way:
             in_ring = in_ring or passed is at

@@ -26,7 +26,7 @@ def close_all_but(*kept: int) -> None:
 
 
 def die_with_parent(parent: int, signal: int) -> None:
-    """Have the kernel send this process a signal when its parent process ends: prctl(2).
+    """Let the kernel send this process a signal when its parent process ends: prctl(2).
 
     The setting survives exec. Raise OSError.
     """

@@ -179,14 +179,14 @@ class Descriptor:
         return count
 
     def flush(self) -> None:
-        """Have all that was written on the disk, and out of its own cache: fsync(2)."""
+        """Flush all that was written, also from the disk's own cache: fsync(2)."""
         try:
             os.fsync(self.fd)
         except OSError as error:
             raise self._failed("flushed to its disk", error) from error
 
     def _set_direct(self, *, on: bool) -> None:
-        """Have O_DIRECT set on the descriptor or not; raise OSError, EINVAL where it can't be had."""
+        """Set or clear O_DIRECT on the descriptor; raise OSError, EINVAL where it is not supported."""
         if on != self._flag:
             flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
             fcntl.fcntl(self.fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)

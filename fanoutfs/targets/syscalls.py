@@ -1,6 +1,6 @@
 """Two system calls that Python 3.11 has not got.
 
-``os.posix_fallocate`` is none of them: where a file system can't preallocate, glibc writes a byte into every
+``os.posix_fallocate`` is not the same: where a file system can't preallocate, glibc writes a byte into every
 block instead, which on a stick takes as long as the copy. ``fallocate`` says EOPNOTSUPP.
 """
 

@@ -126,7 +126,7 @@ class Target:
         self.written += self._zero(offset, length)
 
     def _zero(self, offset: int, length: int) -> int:
-        """Make zeros of what is none yet; return the bytes that had to be written for it."""
+        """Write zeros where the target has other bytes; return how many bytes were written."""
         if self.fresh:
             return 0
         # A file ends where the image ends, a disk may go on: of that only whole pages.

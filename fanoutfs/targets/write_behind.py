@@ -1,10 +1,10 @@
 """When data written without O_DIRECT is sent to the disk, before it piles up in memory. No I/O, no clock.
 
 Left alone, the kernel lets memory fill with what is still to be written (vm.dirty_ratio), then stops the
-writer, and the fsync at the end has all the rest to do. So writing out is begun every START bytes, and who
-writes waits for what lies LIMIT behind it, in pieces as large as it writes: at most LIMIT and one write are
-in the page cache and not yet on the disk. 2 GiB onto an ext4 came at 1.2 to 1.7 GB/s, flush included, left
-alone at 0.3 to 0.6; on a tmpfs, which has no disk to wait for, it costs 2 % of the writer's time.
+writer, and the fsync at the end has all the rest to do. So write-out is started every START bytes, and the
+writer waits for what lies LIMIT behind it, in pieces as large as its writes: at most LIMIT and one write are
+in the page cache and not yet on the disk. 2 GiB to an ext4 were written at 1.2 to 1.7 GB/s, flush included,
+left alone at 0.3 to 0.6; on a tmpfs, which has no disk to wait for, it costs 2 % of the writer's time.
 """
 
 from collections import deque

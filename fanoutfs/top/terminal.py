@@ -48,7 +48,7 @@ class Terminal:
     _woken: int
     """Descriptor with a byte, the number, for each signal received."""
     _typed: int | None
-    """Descriptor of the keyboard; None: there is none."""
+    """Descriptor of the keyboard, or None without one."""
 
     def wait(self, seconds: float) -> Event:
         """Wait; see ``Keyboard``."""
