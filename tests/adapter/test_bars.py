@@ -1,7 +1,5 @@
 """What `copy` draws of its copies on a terminal, and that it draws nothing elsewhere."""
 
-import io
-
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -9,25 +7,10 @@ from rich.console import Console
 from fanoutfs.copying.bars import Bars, Display
 from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.units import MIB
+from tests.rig.drawing import console, drawn
 
 SIZE = 1000 * MIB
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
-
-
-def console(*, width: int = 80, height: int = 24, is_terminal: bool = True, term: str = "xterm") -> Console:
-    return Console(
-        file=io.StringIO(),
-        width=width,
-        height=height,
-        force_terminal=is_terminal,
-        color_system=None,
-        _environ={"TERM": term},
-    )
-
-
-def drawn(on: Console) -> str:
-    assert isinstance(on.file, io.StringIO)
-    return on.file.getvalue()
 
 
 def lines(

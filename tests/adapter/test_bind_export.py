@@ -3,7 +3,6 @@
 import os
 import select
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from fanoutfs.system.credentials import first_user
 from tests.adapter.producers import wait_for
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
+from tests.rig.certificates import make_certificate
 
 KEY = "fanoutfs:" + "0f" * 32
 
@@ -78,21 +78,7 @@ def see_end(opened: BoundExport) -> None:
 
 def certificate(folder: Path) -> dict[str, Path]:
     files = {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
-    subject = ["-subj", "/CN=localhost", "-days", "2"]
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        *subject,
-    ]
-    subprocess.run(
-        [*made, "-keyout", files["tls_key"], "-out", files["tls_cert"]], check=True, capture_output=True
-    )
+    make_certificate(files["tls_cert"], files["tls_key"])
     return files
 
 

@@ -3,7 +3,6 @@
 import json
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.adapter.service import SHOWN, TOKEN, serving
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
+from tests.rig.certificates import make_certificate
 from tests.tasks.rig import make_rig, read_all
 
 SHOWABLE = document(reader(1), mountpoint="/mnt")
@@ -51,22 +51,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Make a certificate of localhost that has signed itself, and its key."""
     folder = tmp_path_factory.mktemp("certificate")
     cert, key = folder / "cert.pem", folder / "key.pem"
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        "/CN=localhost",
-        "-days",
-        "1",
-    ]
-    named = ["-addext", "subjectAltName=DNS:localhost", "-out", str(cert), "-keyout", str(key)]
-    subprocess.run([*made, *named], check=True, stderr=subprocess.DEVNULL)
+    make_certificate(cert, key)
     return cert, key
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import select
 import ssl
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +23,7 @@ from tests.adapter.service import TOKEN, at_once, opened, receive_until, serving
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
+from tests.rig.certificates import make_certificate
 from tests.tasks.rig import make_rig
 
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -222,21 +222,7 @@ async def test_nonsense_costs_its_own_connection(sent: bytes, caplog: pytest.Log
 async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
     """With a certificate the connection is encrypted; without TLS nobody is answered."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        "/CN=localhost",
-        "-days",
-        "1",
-    ]
-    await trio.run_process([*made, "-out", str(cert), "-keyout", str(key)], stderr=subprocess.DEVNULL)
+    make_certificate(cert, key)
     trusting = ssl.create_default_context(cafile=cert)
     async with serving(tls_cert=cert, tls_key=key) as served:
         plain = await served.connect()

@@ -24,6 +24,7 @@ from fanoutfs.top.terminal import Event, Keyboard, Terminal, suspend, terminal
 from fanoutfs.units import MIB
 from tests.documents import SIZE, document, reader
 from tests.limits import HANG_SECONDS
+from tests.rig.drawing import console, drawn
 
 ON, OFF, SHOWN = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 """The alternate screen on and off, the cursor shown."""
@@ -35,24 +36,8 @@ def _answers_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "ANSWER_SECONDS", HANG_SECONDS)
 
 
-def console(*, width: int = 80, height: int = 24, is_terminal: bool = False, term: str = "xterm") -> Console:
-    return Console(
-        file=io.StringIO(),
-        width=width,
-        height=height,
-        force_terminal=is_terminal,
-        color_system=None,
-        _environ={"TERM": term},
-    )
-
-
-def drawn(on: Console) -> str:
-    assert isinstance(on.file, io.StringIO)
-    return on.file.getvalue()
-
-
 def lines(page: Screen, *, width: int = 80, height: int = 24) -> list[str]:
-    on = console(width=width, height=height)
+    on = console(width=width, height=height, is_terminal=False)
     on.print(page)
     return drawn(on).splitlines()
 
@@ -215,7 +200,7 @@ def test_a_name_can_do_nothing_to_the_terminal() -> None:
 
 def test_a_file_gets_one_picture_with_the_rates_of_an_interval() -> None:
     """Plain text, all readers, and no sign for a terminal."""
-    on, time = console(), Time()
+    on, time = console(is_terminal=False), Time()
     read = answers(document(source={"bytes_read": 0}), document(source={"bytes_read": 10 * MIB}))
     watch(read, on, interval=2.0, clock=time, pause=time.passes, keys=Typed())
 
@@ -296,7 +281,7 @@ def test_the_end_of_the_mount_is_said_in_a_line(is_terminal: bool) -> None:
 def test_what_can_not_be_read_at_all_is_an_error() -> None:
     """There is nothing to show."""
     with pytest.raises(UnusableError, match="no fanoutfs"):
-        watch(answers(UnusableError("/tmp has no fanoutfs")), console(), interval=0.5)
+        watch(answers(UnusableError("/tmp has no fanoutfs")), console(is_terminal=False), interval=0.5)
 
 
 def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,13 +324,19 @@ def test_another_computer_that_is_away_may_come_back(is_terminal: bool) -> None:
 def test_one_that_is_away_from_the_start_is_an_error() -> None:
     """It may be the wrong address."""
     with pytest.raises(NoAnswerError):
-        watch(answers(NoAnswerError("away")), console(), interval=1, clock=Time(), pause=Time().passes)
+        watch(
+            answers(NoAnswerError("away")),
+            console(is_terminal=False),
+            interval=1,
+            clock=Time(),
+            pause=Time().passes,
+        )
 
 
 def test_what_reading_raises_comes_out_of_its_thread() -> None:
     """Also what is no error of ours: it is not swallowed."""
     with pytest.raises(KeyError):
-        watch(answers(KeyError("pid")), console(), interval=0.5)
+        watch(answers(KeyError("pid")), console(is_terminal=False), interval=0.5)
 
 
 @pytest.fixture

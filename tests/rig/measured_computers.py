@@ -1,9 +1,7 @@
 """Several computers on this one (tests/rig/hosts.py); the first shows a mount to the others."""
 
 import contextlib
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +16,7 @@ from tests.rig.crew import POLL
 from tests.rig.harness import Options
 from tests.rig.hosts import Host, hosts, why_not
 from tests.rig.limited import LimitedSource, limited_mount
-from tests.rig.measured_copies import Copy
+from tests.rig.measured_copies import Copy, end_all
 from tests.rig.measured_mounts import Mount, fanout_mount
 from tests.rig.pattern_images import folder
 from tests.rig.ready_readers import alarm
@@ -112,11 +110,7 @@ def computers(chosen: Options, count: int, seconds: float = 300.0) -> Iterator[C
             with alarm(seconds):
                 yield made
         finally:
-            for begun in made.begun:
-                if begun.running:
-                    print(f"killed, as it had not ended: {begun.process.args!r}; it has said: {begun.said()}")
-                    os.killpg(begun.process.pid, signal.SIGKILL)
-                begun.process.wait()
+            end_all(made.begun)
 
 
 @contextlib.contextmanager

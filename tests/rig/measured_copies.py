@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -106,6 +106,15 @@ def environment() -> dict[str, str]:
     return found
 
 
+def end_all(started: Iterable[Copy]) -> None:
+    """End the commands: kill those that still run, and wait for all."""
+    for copy in started:
+        if copy.running:
+            print(f"killed, as it had not ended: {copy.process.args!r}; it has said: {copy.said()!r}")
+            os.killpg(copy.process.pid, signal.SIGKILL)
+        copy.process.wait()
+
+
 @contextlib.contextmanager
 def copies(program: Path, source: Path, seconds: float = 300.0) -> Iterator[Copies]:
     """Start commands; in the end none runs, and TimeoutError when that takes too long (seconds).
@@ -118,11 +127,7 @@ def copies(program: Path, source: Path, seconds: float = 300.0) -> Iterator[Copi
         with alarm(seconds):
             yield made
     finally:
-        for copy in made.started:
-            if copy.running:
-                print(f"killed, as it had not ended: {copy.process.args!r}; it has said: {copy.said()!r}")
-                os.killpg(copy.process.pid, signal.SIGKILL)
-            copy.process.wait()
+        end_all(made.started)
         last.wait_until_left()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from tests.ports import free_port
+from tests.rig.certificates import make_certificate
 from tests.rig.commands import Argument, Done, run
 from tests.rig.images import MIB
 
@@ -94,9 +95,7 @@ def certificate(folder: Path, name: str = "localhost") -> tuple[Argument, ...]:
     """Make a computer's certificate; gives the options for it. A client trusts ``folder/ca-cert.pem``."""
     folder.mkdir()
     cert, key = folder / "ca-cert.pem", folder / "key.pem"
-    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
-    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    run("openssl", "req", "-x509", *kind, *names, "-keyout", key, "-out", cert)
+    make_certificate(cert, key, name)
     return "--tls-cert", cert, "--tls-key", key
 
 
