@@ -203,7 +203,8 @@ def status_command(source: str | None, *, token_file: Path | None, tls_ca: Path 
     if token_file or tls_ca:
         raise UsageError("--token-file and --tls-ca need the URL of a service")
     documents, errors = running_producers()
-    click.echo(json.dumps(as_plain(documents), indent=1) if as_json else describe_producers(documents))
+    plain = [as_plain(document) for document in documents]
+    click.echo(json.dumps(plain, indent=1) if as_json else describe_producers(documents))
     for error in errors:
         click.echo(f"fanoutfs: {error}", err=True)
     return 1 if errors else 0

@@ -147,15 +147,12 @@ class StatusDocument:
     gauges: Gauges = attrs.field(factory=Gauges, metadata=key("resources in use"))
 
 
-def as_plain(value: object) -> Any:
-    """Return a document, or a part of one, as plain data for JSON."""
-    names = _NAMES.get(type(value))
-    if names is not None:
-        return {name: as_plain(getattr(value, name)) for name in names}
-    return [as_plain(each) for each in value] if isinstance(value, list) else value
+def as_plain(document: StatusDocument) -> dict[str, Any]:
+    """Return a document as plain data for JSON.
 
-
-_NAMES: dict[type, list[str]] = {
-    part: [field.name for field in attrs.fields(part)]
-    for part in (StatusDocument, SourceEntry, RingEntry, ReaderEntry, ExportEntry, Gauges)
-}
+    With ``recurse`` attrs copies each arc of the ring, too: thousands where many readers are far apart.
+    """
+    plain = attrs.asdict(document, recurse=False)
+    parts = {name: attrs.asdict(part, recurse=False) for name, part in plain.items() if attrs.has(type(part))}
+    readers = [attrs.asdict(reader, recurse=False) for reader in document.readers]
+    return {**plain, **parts, "readers": readers}

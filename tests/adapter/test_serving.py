@@ -238,7 +238,7 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
 
 async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCaptureFixture) -> None:
     """The mount goes on; the log has the trace."""
-    looks = iter([{"readers": list[int]()}])
+    looks = iter([document()])
     listening = opened()
     address = listening.socket.getsockname()
     rig, source = make_rig(), SimpleNamespace(identity="disk-8:16")
