@@ -12,6 +12,9 @@ import attrs
 from fanoutfs.control.messages import MOST_FDS, HungUpError, Message, descriptors, packed
 from fanoutfs.errors import FanoutError, UnusableError
 
+ANSWER_SECONDS = 15.0
+"""How long to wait for the reply of a running producer."""
+
 
 @attrs.define(eq=False)
 class ControlConnection:

@@ -12,7 +12,7 @@ from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm
 from fanoutfs.checking.safety import Candidate
-from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.client import ANSWER_SECONDS, ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.copying import workers
 from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_source
@@ -26,7 +26,7 @@ from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
-from fanoutfs.shm.borrower import ANSWER_SECONDS, Image
+from fanoutfs.shm.borrower import Image
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells."""

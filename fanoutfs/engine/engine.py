@@ -43,7 +43,7 @@ END_SECONDS = 5.0
 FIRST_SECONDS = 10.0
 """How long an engine that was started for a copy waits for its first consumer."""
 
-MODEST = 64 * MIB
+CHEAP_RING = 64 * MIB
 """Bytes. A ring of this size holds the look-ahead and the spread of the current readers. Memory beyond it
 serves later readers; with copies alone it is not used if it costs more than reading the source again."""
 
@@ -69,7 +69,7 @@ def build_ring(settings: Settings, size: int) -> Ring:
         patience=settings.patience,
         turn=settings.turn,
         strict=settings.pace == "strict",
-        cheap_slots=MODEST // settings.block,
+        cheap_slots=CHEAP_RING // settings.block,
     )
     return Ring(size=size, block=settings.block, rules=rules, memory=Memory(rules.slots, settings.block))
 

@@ -8,14 +8,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from fanoutfs.control.client import ANSWER_SECONDS
 from fanoutfs.control.messages import HungUpError
-from fanoutfs.engine.find import PATIENCE_SECONDS, connect
+from fanoutfs.engine.find import connect
 from fanoutfs.engine.lock import identities
 from fanoutfs.errors import FanoutError, NotRunningError, UnusableError, UsageError, reason
-from fanoutfs.remote.address import ExportAddress, is_url, parse
+from fanoutfs.remote.address import ExportAddress, is_url
+from fanoutfs.remote.address import parse as parse_address
 from fanoutfs.status.document import StatusDocument
-from fanoutfs.status.parse import parse as parse_document
-from fanoutfs.status.parse import parse_json
 from fanoutfs.system import mountpoint
 from fanoutfs.system.identity import identity_of
 from fanoutfs.system.mountinfo import FANOUTFS, mount_at
@@ -33,7 +33,7 @@ def status_request(source: str, token_file: Path | None, tls_ca: Path | None) ->
     if not is_url(source):
         _refuse_keys(token_file, tls_ca)
         return lambda: status_of(Path(source))
-    address = parse(source)
+    address = parse_address(source)
     if isinstance(address, ExportAddress):
         _refuse_keys(token_file, tls_ca)
         return lambda: _status_of_export(address)
@@ -66,7 +66,7 @@ def running_producers() -> tuple[list[StatusDocument], list[str]]:
     return sorted(documents, key=lambda document: document.source.path), errors
 
 
-def ask_status(identity: str, timeout: float = PATIENCE_SECONDS) -> StatusDocument | None:
+def ask_status(identity: str, timeout: float = ANSWER_SECONDS) -> StatusDocument | None:
     """Return the status document of a source's producer; None if it has none. ``timeout`` is in seconds."""
     producer = connect(identity)
     if producer is None:
@@ -82,8 +82,11 @@ def ask_status(identity: str, timeout: float = PATIENCE_SECONDS) -> StatusDocume
 
 def parse_status(plain: object) -> StatusDocument:
     """Return the document that a producer on this computer sent; raises UnusableError."""
+    # Takes about a twentieth of a second to import, and most copies read no status.
+    from fanoutfs.status.parse import parse  # noqa: PLC0415
+
     try:
-        return parse_document(plain)
+        return parse(plain)
     except ValueError as error:
         raise UnusableError(f"the producer sent a status that can't be read: {error}") from error
 
@@ -125,6 +128,8 @@ def status_of(path: Path) -> StatusDocument:
 
 def read_status(point: Path) -> StatusDocument:
     """Return the status document of the fanoutfs mount on ``point``; raises UnusableError."""
+    from fanoutfs.status.parse import parse_json  # noqa: PLC0415 (as above)
+
     mountpoint.require_fanoutfs_mount(mountpoint.normalise(point))
     try:
         text = (point / ".fanoutfs" / "status").read_bytes()

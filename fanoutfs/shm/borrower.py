@@ -11,14 +11,11 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.control.client import ControlConnection
+from fanoutfs.control.client import ANSWER_SECONDS, ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.ring.memory import ReadOnlyMemory
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.turn import Turn
-
-ANSWER_SECONDS = 15.0
-"""How long to wait for a producer's welcome."""
 
 
 @attrs.frozen
