@@ -73,7 +73,7 @@ def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
         _hold(candidate, fd)
         return Claimed(candidate, fd, direct and _goes_direct(fd), not candidate.exists)
     except BaseException:
-        # If we made it, it is held by another copy now: theirs to remove.
+        # Also after a signal. A file that this made is not removed: another copy holds it now.
         os.close(fd)
         raise
 

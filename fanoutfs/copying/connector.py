@@ -104,8 +104,10 @@ class ProducerConnector:
         from fanoutfs.engine import daemon  # noqa: PLC0415
 
         try:
+            # Resolved anew: while the user was asked, a service may have got a different source.
             opened = opened or resolve(self.source.path, self.keys).open()
         except BaseException:
+            # Also after a signal: the source must not stay locked.
             claim.release()
             raise
         pipe = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)

@@ -104,6 +104,7 @@ class ExportedSource:
         try:
             file, description = _connect(supervisor, path or address.text)
         except BaseException:
+            # Also after a signal: the supervisor ends when nothing holds its pipe.
             supervisor.close()
             raise
         if size is not None and size != file.size:
@@ -222,6 +223,7 @@ class ExportedSource:
             if self.ask is not None:
                 self.ask()
         except BaseException:
+            # Whatever it was: the file of a refused connection must not stay open.
             file.close()
             raise
         return file

@@ -86,6 +86,7 @@ class Borrower:
         try:
             welcome = connection.request("join", ANSWER_SECONDS, **request)
         except BaseException:
+            # Also after a signal: the producer sees by the closed connection that this consumer is gone.
             connection.close()
             raise
         memory, table, filled, freed = connection.take_descriptors()
