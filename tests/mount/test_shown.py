@@ -55,6 +55,15 @@ def test_the_folders_list_what_is_there(mounted: Mount) -> None:
     assert {"status", "head"} <= {path.name for path in (mounted.point / ".fanoutfs").iterdir()}
 
 
+def test_status_alone_lists_the_running_producers(mounted: Mount) -> None:
+    """One line for each, as JSON a list of documents; other tests may run producers, too."""
+    lines = fanoutfs("status", code=None).stdout.decode().splitlines()
+    documents = json.loads(fanoutfs("status", "--json", code=None).stdout)
+
+    assert f"{mounted.source}  on {mounted.point}, pid {mounted.pid}, 0 readers" in lines
+    assert str(mounted.point) in [document["mountpoint"] for document in documents]
+
+
 def test_the_kernel_knows_the_mount(mounted: Mount) -> None:
     """`findmnt` shows the type, the source and that it is read-only."""
     columns = "FSTYPE,SOURCE,OPTIONS"
