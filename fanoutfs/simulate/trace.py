@@ -1,6 +1,6 @@
 """Make scenarios from a YAML file or options; one clear line for each error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -9,17 +9,8 @@ import yaml
 
 from fanoutfs.errors import UnusableError, UsageError, reason
 from fanoutfs.settings import Pace
-from fanoutfs.simulate.entries import (
-    above_zero,
-    one_of,
-    rate,
-    read_entries,
-    several,
-    size,
-    sizes,
-)
+from fanoutfs.simulate.entries import Parser, above_zero, one_of, rate, read_entries, readers, several, size
 from fanoutfs.simulate.network.nodes import NETWORK, network
-from fanoutfs.simulate.reader_spec import readers
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 from fanoutfs.units import parse_seconds
 
@@ -51,7 +42,9 @@ def scenarios(entries: Mapping[str, Any]) -> list[Scenario]:
     Raises UsageError with the entry's name and what is wrong with it.
     """
     about_nodes = {name: value for name, value in entries.items() if name in {*NETWORK, "shape"}}
-    values = read_entries("", {n: v for n, v in entries.items() if n not in about_nodes}, _SCENARIO)
+    values = read_entries(
+        _SCENARIO, {name: value for name, value in entries.items() if name not in about_nodes}
+    )
     for needed in ("size", "ring"):
         if needed not in values:
             raise UsageError(f"{needed} is missing; write {needed}: 64G in the trace or --{needed} 64G")
@@ -65,9 +58,9 @@ def scenarios(entries: Mapping[str, Any]) -> list[Scenario]:
     return [Scenario(ring=ring, **values, **found) for found, ring in product(networks, rings)]
 
 
-_SCENARIO: dict[str, Callable[[Any], Any]] = {
+_SCENARIO: dict[str, Parser] = {
     "size": size,
-    "ring": sizes,
+    "ring": lambda value: [size(item) for item in several(value)],
     "block": size,
     "run": size,
     "source-rate": rate,

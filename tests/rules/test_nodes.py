@@ -136,7 +136,7 @@ def test_a_latency_is_in_milliseconds() -> None:
         ({"nodes": [{}], "shape": "chain"}, "the trace has a list of nodes; set shape and every in each"),
         ({"nodes": [{}], "every": 1}, "the trace has a list of nodes; set shape and every in each"),
         ({"nodes": ["pc"]}, "nodes: 1: expected entries (name: value), not 'pc'"),
-        ({"nodes": [{"speed": 5}]}, "nodes: 1.speed is not known; there are: name, from, count"),
+        ({"nodes": [{"speed": 5}]}, "nodes: 1: speed is not known; there are: name, from, count"),
         ({"nodes": [{"from": "hall"}]}, "nodes: 1: from: hall is not the name of an earlier entry"),
         ({"nodes": [{"name": "a"}, {"name": "a"}]}, "nodes: 2: the name a is used twice"),
         (
@@ -152,8 +152,11 @@ def test_a_latency_is_in_milliseconds() -> None:
             "nodes: 1: targets: a target starts before its node joins",
         ),
         ({"nodes": [{"targets": []}]}, "nodes: 1: targets: there are no readers"),
-        ({"nodes": [{"targets": [{"rate": "x"}]}]}, "nodes: 1: targets: 1.rate: 'x' is not a size"),
-        ({"nodes": [{"count": 1000, "name": "a"}, {"count": 1001, "from": "a"}]}, "nodes: more than 1000000"),
+        ({"nodes": [{"targets": [{"rate": "x"}]}]}, "nodes: 1: targets: 1: rate: 'x' is not a size"),
+        (
+            {"nodes": [{"count": 1000, "name": "a"}, {"count": 1001, "from": "a"}]},
+            "nodes: 2: more than 1000000 nodes",
+        ),
     ],
 )
 def test_an_entry_about_nodes_that_cant_be_meant_is_named(wrong: dict[Any, Any], said: str) -> None:

@@ -103,14 +103,17 @@ def test_nonsense_is_no_time(value: object) -> None:
         ({"readers": 12}, "readers: expected a list, each entry on a line that begins with -, not 12"),
         ({"readers": []}, "readers: there are no readers"),
         ({"readers": ["dd"]}, "readers: 1: expected entries (name: value), not 'dd'"),
-        ({"readers": [{}, {"rate": "fast"}]}, "readers: 2.rate: 'fast' is not a size"),
-        ({"readers": [{"count": 0}]}, "readers: 1.count: 0 is not a number of readers from 1 to 100000"),
+        ({"readers": [{}, {"rate": "fast"}]}, "readers: 2: rate: 'fast' is not a size"),
+        ({"readers": [{"count": 0}]}, "readers: 1: count: 0 is not a number of readers from 1 to 100000"),
         ({"readers": [{"count": 60_000}] * 2}, "readers: more than 100000 readers"),
-        ({"readers": [{"at": 5, "leaves": 4}]}, "readers: 1 leaves before it comes"),
-        ({"readers": [{"stalls": [{"for": 1}]}]}, "readers: 1.stalls: 1 needs for: and either at: (a time)"),
+        ({"readers": [{"at": 5, "leaves": 4}]}, "readers: 1: a reader leaves before it comes"),
+        (
+            {"readers": [{"stalls": [{"for": 1}]}]},
+            "readers: 1: stalls: 1: needs for: and either at: (a time)",
+        ),
         (
             {"readers": [{"stalls": [{"at": 1, "for": 0}]}]},
-            "readers: 1.stalls: 1.for: must be more than 0 seconds",
+            "readers: 1: stalls: 1: for: must be more than 0 seconds",
         ),
     ],
 )

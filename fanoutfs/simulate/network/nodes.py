@@ -1,30 +1,31 @@
 """The entries of a trace about nodes: number, source, shape, links, start and failure."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import attrs
-
 from fanoutfs.errors import UsageError
-from fanoutfs.simulate.entries import count, listed, rate, read_entries, size, taking
+from fanoutfs.simulate.entries import (
+    MOST_READERS,
+    Parser,
+    count,
+    each,
+    rate,
+    read_entries,
+    reader_rate,
+    readers,
+    size,
+    within,
+)
 from fanoutfs.simulate.network.shape import children_of, grouped, one_by_one, totals
-from fanoutfs.simulate.reader_spec import MOST_READERS, readers
 from fanoutfs.simulate.scenario import Nodes, SimulatedReader, Wire
 from fanoutfs.units import parse_seconds
 
 MOST_NODES = 1_000_000
 
 MOST_APART = 1_000
-"""Nodes that come one by one, so that each is modelled by itself."""
-
-
-@attrs.define
-class _Named:
-    """Entries of the scenario that a name stands for."""
-
-    tail: int | None
-    """Behind which one of them others can stand; None: behind none in particular."""
+"""Nodes that join one by one, so that each is modelled by itself."""
 
 
 def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
@@ -32,114 +33,97 @@ def network(entries: Mapping[str, Any], shape: str | None) -> dict[str, Any]:
 
     Raises UsageError with the entry's name and what is wrong with it.
     """
-    values = read_entries("", entries, NETWORK)
+    values = read_entries(NETWORK, entries)
     if "nodes" not in values:
         raise UsageError(f"{next(iter(entries), 'shape')} is about nodes; set their number, as --nodes 1000")
     if "link_rate" not in values:
         raise UsageError("link-rate is missing; write link-rate: 10Gbit in the trace or --link-rate 10Gbit")
-    wanted = values.pop("nodes")
+    wanted, link = values.pop("nodes"), values["link_rate"]
     if isinstance(wanted, int):
         shape = shape or "star"
-        one = {"count": wanted, "shape": shape, "every": values.get("every", 0.0)}
-        found = _NodeTable(values).all([one])
+        wanted = [{"count": wanted, "shape": shape}]
     elif shape is not None or "every" in values:
         raise UsageError("the trace has a list of nodes; set shape and every in each entry")
-    else:
-        found = _NodeTable(values).all(wanted)
-    node_rate = values.get("node_rate", math.inf)
-    card = min(values.get("source_link_rate", values["link_rate"]), node_rate)
-    return {"nodes": tuple(found), "card": card, "shape": shape or "as listed"}
+    usual = _USUAL | {"up": link, "down": link} | values
+    table = _NodeTable()
+    within("nodes", lambda entries: list(each(lambda entry: table.add(usual | entry), entries)), wanted)
+    card = min(values.get("source_link_rate", link), usual["node_rate"])
+    return {"nodes": tuple(table.nodes), "card": card, "shape": shape or "as listed"}
 
 
 class _NodeTable:
-    """The entries parsed so far."""
+    """The nodes of the entries so far."""
 
-    def __init__(self, usual: dict[str, Any]) -> None:
-        self.usual = usual
+    def __init__(self) -> None:
         self.nodes: list[Nodes] = []
-        self.named: dict[str, _Named] = {}
+        self.tails: dict[str, int | None] = {}
+        """By the name of an entry: the node behind which others can stand; None: there is not one alone."""
 
-    def all(self, entries: list[dict[str, Any]]) -> list[Nodes]:
-        for number, entry in enumerate(entries, 1):
-            try:
-                self._enter(number, dict(entry))
-            except UsageError as error:
-                raise UsageError(f"nodes: {number}: {error}") from error
-            if sum(totals(tuple(self.nodes))) > MOST_NODES or len(self.nodes) > MOST_NODES:
-                raise UsageError(f"nodes: more than {MOST_NODES}")
-        return self.nodes
-
-    def _enter(self, number: int, values: dict[str, Any]) -> None:
-        wanted, every = values.get("count", 1), values.get("every", 0.0)
-        children = children_of(values.get("shape", "star"), wanted)
-        like = self._like(values.get("name", str(number)), values)
-        first = len(self.nodes)
-        if every and wanted > 1:
-            if wanted > MOST_APART:
+    def add(self, values: dict[str, Any]) -> None:
+        """Add the nodes of an entry."""
+        like = self._like(values)
+        number, every, first = values["count"], values["every"], len(self.nodes)
+        children = children_of(values["shape"], number)
+        if every and number > 1:
+            if number > MOST_APART:
                 raise UsageError(f"at most {MOST_APART} nodes can come one by one")
-            self.nodes += one_by_one(like, wanted, children, every, first=first)
+            self.nodes += one_by_one(like, number, children, every, first=first)
         else:
-            self.nodes += grouped(like, wanted, children, first=first)
+            self.nodes += grouped(like, number, children, first=first)
+        if sum(totals(tuple(self.nodes))) > MOST_NODES:
+            raise UsageError(f"more than {MOST_NODES} nodes in all")
         one_tail = children == 1 or len(self.nodes) == first + 1
-        self.named[like.name] = _Named(len(self.nodes) - 1 if one_tail else None)
+        self.tails[like.name] = len(self.nodes) - 1 if one_tail else None
 
-    def _like(self, name: str, values: dict[str, Any]) -> Nodes:
+    def _like(self, values: dict[str, Any]) -> Nodes:
         """Return what the nodes of an entry have in common."""
-        if name in self.named:
+        name = values.get("name", str(len(self.tails) + 1))
+        if name in self.tails:
             raise UsageError(f"the name {name} is used twice")
-        above = self._above(values.get("from"))
+        above = within("from", self._tail, values["from"]) if "from" in values else None
         joined = 0.0 if above is None else self.nodes[above].at
         at = values.get("at", joined)
         if at < joined:
             raise UsageError("at: the node joins before the one that it reads from")
-        usual = self.usual
-        node_rate = values.get("node_rate", usual.get("node_rate", math.inf))
-        wire = Wire(
-            rate=min(values.get("down", usual["link_rate"]), node_rate),
-            latency=values.get("latency", usual.get("latency", 0.0)),
-        )
+        node_rate = values["node_rate"]
         return Nodes(
             name=name,
             above=above,
             at=at,
             dies=values.get("dies"),
-            wire=wire,
-            card=min(values.get("up", usual["link_rate"]), node_rate),
+            wire=Wire(rate=min(values["down"], node_rate), latency=values["latency"]),
+            card=min(values["up"], node_rate),
             ring=values.get("ring"),
-            targets=_targets(values.get("targets", [{}]), at, usual.get("target_rate")),
+            targets=within("targets", partial(_targets, at, values["target_rate"]), values["targets"]),
         )
 
-    def _above(self, name: str | None) -> int | None:
-        if name is None:
-            return None
-        if name not in self.named:
-            raise UsageError(f"from: {name} is not the name of an earlier entry")
-        if self.named[name].tail is None:
-            raise UsageError(f"from: {name} has no single last node to read from; a chain or a star has")
-        return self.named[name].tail
+    def _tail(self, name: str) -> int:
+        if name not in self.tails:
+            raise UsageError(f"{name} is not the name of an earlier entry")
+        tail = self.tails[name]
+        if tail is None:
+            raise UsageError(f"{name} has no single last node to read from; a chain or a star has")
+        return tail
 
 
-def _targets(value: list[Any], at: float, target_rate: float | None) -> tuple[SimulatedReader, ...]:
-    try:
-        found = readers(value, SimulatedReader(at=at, rate=target_rate, order="carousel"))
-    except UsageError as error:
-        raise UsageError(f"targets: {error}") from error
+def _targets(at: float, target_rate: float | None, value: object) -> tuple[SimulatedReader, ...]:
+    found = readers(value, at=at, rate=target_rate, order="carousel")
     if any(target.at < at for target in found):
-        raise UsageError("targets: a target starts before its node joins")
+        raise UsageError("a target starts before its node joins")
     return found
 
 
-def _many_or_listed(value: object) -> int | list[dict[str, Any]]:
-    if not isinstance(value, list):
-        return count(MOST_NODES, "nodes")(value)
-    return [read_entries(f"{number}.", entry, _NODES) for number, entry in enumerate(value, 1)]
+def _number_or_list(value: object) -> int | list[dict[str, Any]]:
+    if isinstance(value, list):
+        return list(each(partial(read_entries, _NODES), value))
+    return count(MOST_NODES, "nodes")(value)
 
 
-def _several_targets(value: object) -> list[Any]:
-    return listed(value) if isinstance(value, list) else [{"count": count(MOST_READERS, "targets")(value)}]
+def _number_or_targets(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [{"count": count(MOST_READERS, "targets")(value)}]
 
 
-_NODES: dict[str, Callable[[Any], Any]] = {
+_NODES: dict[str, Parser] = {
     "name": str,
     "from": str,
     "count": count(MOST_NODES, "nodes"),
@@ -151,17 +135,20 @@ _NODES: dict[str, Callable[[Any], Any]] = {
     "latency": parse_seconds,
     "node-rate": rate,
     "ring": size,
-    "targets": _several_targets,
+    "targets": _number_or_targets,
     "dies": parse_seconds,
 }
 
-NETWORK: dict[str, Callable[[Any], Any]] = {
-    "nodes": _many_or_listed,
+_USUAL: dict[str, Any] = {"count": 1, "shape": "star", "every": 0.0, "targets": [{}], "target_rate": None}
+_USUAL |= {"latency": 0.0, "node_rate": math.inf}
+
+NETWORK: dict[str, Parser] = {
+    "nodes": _number_or_list,
     "every": parse_seconds,
     "link-rate": rate,
     "source-link-rate": rate,
     "latency": parse_seconds,
     "node-rate": rate,
-    "target-rate": taking,
+    "target-rate": reader_rate,
 }
 """The entries of a scenario that are about nodes, but for the shape, of which there can be several."""
