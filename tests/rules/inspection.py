@@ -1,7 +1,7 @@
-"""One decision of the rules, looked at block by block and reader by reader.
+"""One decision of the rules, checked block by block and reader by reader.
 
-Nothing here is clever: what the rules work out with sorted lists is worked out anew by loops over every block
-and every reader, from the words of the rules alone. The letters are those of the head of ``rules.py``.
+What the rules compute with sorted lists is computed here with loops over every block and every reader, from
+the text of the rules alone. R1 to R5 are those of the head of ``rules.py``.
 """
 
 import math
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Inspection:
-    """One decision, looked at block by block and reader by reader."""
+    """One decision, and the ring before it."""
 
     world: "World"
     before: set[int]
@@ -27,19 +27,19 @@ class Inspection:
     rules: Rules = attrs.field(init=False)
     now: float = attrs.field(init=False)
     free_before: int = attrs.field(init=False)
-    points: list[Walker] = attrs.field(init=False)
-    """The live counting readers that need more: those for whom the rules keep anything."""
+    active: list[Walker] = attrs.field(init=False)
+    """The live sequential readers that need more: the rules keep blocks for them alone."""
     asked: set[int] = attrs.field(init=False)
-    """What waiting readers are about to be handed."""
+    """The blocks that waiting readers get next."""
     granted: set[int] = attrs.field(init=False)
-    """What is being copied out of the ring."""
+    """The blocks that consumers are copying out of the ring."""
 
     def __attrs_post_init__(self) -> None:
         self.rules = self.world.rules
         self.now = self.world.now
         self.free_before = self.rules.slots - len(self.before)
         walkers = self.world.walkers.values()
-        self.points = [w for w in walkers if w.sequential and not w.done and self.world.live(w)]
+        self.active = [w for w in walkers if w.sequential and not w.done and self.world.live(w)]
         self.asked = {self.real(w.request.at) for w in walkers if w.request is not None}
         self.granted = {self.real(block) for w in walkers for block in w.granted}
 
@@ -47,7 +47,7 @@ class Inspection:
         return block % self.rules.blocks
 
     def check(self) -> None:
-        """All that must hold for each decision."""
+        """Raise AssertionError unless the decision is one that the rules allow."""
         after = set(self.rules.residency.slot_of)
         lent = self.decision.slots if isinstance(self.decision, Read) else ()
         taken = [*self.rules.residency.slot_of.values(), *lent]
@@ -55,27 +55,25 @@ class Inspection:
         assert len(taken) == len(set(taken)), "a slot is used twice"
         assert len(taken) + self.rules.residency.free == self.rules.slots, "a slot is lost"
         gone = self.before - after
-        assert not gone & self.asked, "about to be handed out"
+        assert not gone & self.asked, "a waiting reader is about to get it"
         assert not gone & self.granted, "being copied out"
         self.check_farthest(gone, after)
         if isinstance(self.decision, Rest):
             self.check_rest(self.decision)
         else:
             self.check_read(self.decision)
-            sakes = self.sakes(self.decision)
-            assert sakes, "nobody wants it"
-            good = [w for w in sakes if self.is_let(w, self.decision, gone) or self.in_ring_of_waits(w)]
-            assert good, "R3: somebody in reach behind needs it"
-            self.check_run(self.decision, sakes, gone)
+            readers = self.readers_for(self.decision)
+            assert readers, "no reader wants it"
+            good = [w for w in readers if self.is_let(w, self.decision, gone) or self.in_ring_of_waits(w)]
+            assert good, "R3: a reader in reach behind needs it"
+            self.check_run(self.decision, readers, gone)
 
     # R2
 
     def next_use(self, block: int) -> float:
-        """How many blocks the nearest who needs it has to go before it."""
-        ways = [(block - w.place) % self.rules.blocks for w in self.points]
-        return min(
-            (way for way, w in zip(ways, self.points, strict=True) if w.place + way < w.end), default=math.inf
-        )
+        """Return the distance in blocks to the nearest reader that needs a block."""
+        ways = ((w, (block - w.place) % self.rules.blocks) for w in self.active)
+        return min((way for w, way in ways if w.place + way < w.end), default=math.inf)
 
     def check_farthest(self, gone: set[int], after: set[int]) -> None:
         for block in gone:
@@ -84,36 +82,36 @@ class Inspection:
                 assert self.next_use(kept) < math.inf or kept < block, "R2: the highest first"
 
     def looked_ahead_for(self) -> set[int]:
-        """Give what may lie in a look-ahead, at the most."""
-        return {self.real(block) for walker in self.points for block in self.window(walker)}
+        """Return every block that may be in a look-ahead."""
+        return {self.real(block) for walker in self.active for block in self.window(walker)}
 
     # R3
 
     @property
     def paced(self) -> bool:
-        """R3 may make somebody wait: not in a ring that holds all of the image."""
+        """R3 may make a reader wait: not in a ring that holds the whole image."""
         return self.rules.strict and self.rules.slots < self.rules.blocks
 
     def round(self, who: Walker, front: Walker) -> int:
-        """How many blocks ``front`` is ahead of ``who``, going round the circle."""
+        """Return how many blocks ``front`` is ahead of ``who``, round the circle."""
         return (front.place - who.place) % self.rules.blocks
 
     def leads_to(self, who: Walker, place: int) -> bool:
-        """Say whether somebody's way leads over a block."""
+        """Return whether a reader still has to read the block at ``place``."""
         return (place - who.place) % self.rules.blocks < who.end - who.place
 
     def in_reach(self, who: Walker, front: Walker) -> bool:
-        """Say whether one is at most K blocks behind another, whichever of them is in front."""
+        """Return whether ``who`` is at most K blocks behind ``front``, round the circle."""
         return 0 < self.round(who, front) <= self.rules.slots
 
     def keeps(self, block: int, front: Walker) -> bool:
-        """R3: who uses the block next is in reach behind, and it lies between.
+        """R3: the reader that uses the block next is in reach behind ``front``, and the block lies between.
 
-        Round the circle each is behind the other. So one whose way does not lead to where the other is, is
-        behind it only if that one has had the block: on a line nobody is behind the last.
+        Round the circle each reader is behind the other. So a reader that stops before ``front`` is behind it
+        only if ``front`` has read the block: on a line no reader is behind the last.
         """
         next_use = self.next_use(block)
-        for who in self.points:
+        for who in self.active:
             uses_next = self.leads_to(who, block) and (block - who.place) % self.rules.blocks == next_use
             between = uses_next and next_use < self.round(who, front) and self.in_reach(who, front)
             if between and (self.leads_to(who, front.place) or not self.leads_to(front, block)):
@@ -121,41 +119,41 @@ class Inspection:
         return False
 
     def kept_from(self, front: Walker, gone: set[int]) -> bool:
-        """R3: one of the blocks that went was not to go for this one's sake."""
-        return self.rules.strict and front in self.points and any(self.keeps(block, front) for block in gone)
+        """R3: a block was evicted that must not go on behalf of ``front``."""
+        return self.rules.strict and front in self.active and any(self.keeps(block, front) for block in gone)
 
     def held_back(self, walker: Walker) -> bool:
-        """R3 may have a say: somebody in reach is behind it, or keeps something from it."""
+        """R3 may apply: a reader in reach is behind this one, or keeps a block from it."""
         if not self.rules.strict:
             return False
         return any(self.keeps(block, walker) for block in self.before) or any(
             self.leads_to(who, walker.place) or not self.leads_to(walker, who.place)
-            for who in self.points
+            for who in self.active
             if self.in_reach(who, walker)
         )
 
     def is_let(self, front: Walker, read: Read, gone: set[int]) -> bool:
-        """R3: nothing went that was not to go for this one's sake, and it does not leave its pack behind."""
+        """R3: no block was evicted that must not go for ``front``, and it does not leave its pack behind."""
         ahead = (read.first - front.place) % self.rules.blocks
-        late = not any(self.leads_to(w, read.first) for w in self.points if self.round(w, front) == 0)
+        late = not any(self.leads_to(w, read.first) for w in self.active if self.round(w, front) == 0)
         in_reach = late or ahead + len(read.slots) <= self.reach(front)
         return in_reach and not self.kept_from(front, gone)
 
     def is_behind(self, place: int, other: int) -> bool:
-        """Say whether those at one real block are in reach behind those at another."""
-        ones = [w for w in self.points if self.real(w.place) == place]
-        others = [w for w in self.points if self.real(w.place) == other]
+        """Return whether the readers at one real block are in reach behind those at another."""
+        ones = [w for w in self.active if self.real(w.place) == place]
+        others = [w for w in self.active if self.real(w.place) == other]
         leads = any(self.leads_to(w, other) for w in ones)
         return self.in_reach(ones[0], others[0]) and (
             leads or not any(self.leads_to(w, place) for w in others)
         )
 
     def reach(self, front: Walker) -> float:
-        """R3: how many blocks from its own on one may have, for the sake of the last in reach behind it."""
+        """R3: return how many blocks ``front`` may have, given the last reader in reach behind it."""
         rules, place = self.rules, self.real(front.place)
-        if front not in self.points or not self.paced:
+        if front not in self.active or not self.paced:
             return math.inf
-        behind = [self.round(w, front) for w in self.points if self.is_behind(self.real(w.place), place)]
+        behind = [self.round(w, front) for w in self.active if self.is_behind(self.real(w.place), place)]
         if not behind:
             return math.inf
         others = (self.packs() - 1) * rules.ahead.guarded
@@ -165,29 +163,29 @@ class Inspection:
         return end - front.place
 
     def packs(self) -> int:
-        """Count the packs: round the circle, each that is not in reach behind the next ends one."""
-        places = sorted({self.real(w.place) for w in self.points})
+        """Count the packs: round the circle, a reader that is not in reach behind the next ends one."""
+        places = sorted({self.real(w.place) for w in self.active})
         torn = [not self.is_behind(a, b) for a, b in zip(places, places[1:] + places[:1], strict=True)]
         return max(1, sum(torn))
 
     def together(self) -> bool:
-        """Say whether all are in one pack no longer than the ring."""
-        near = any(all(self.round(a, b) <= self.rules.slots for b in self.points) for a in self.points)
+        """Return whether all readers are in one pack no longer than the ring."""
+        near = any(all(self.round(a, b) <= self.rules.slots for b in self.active) for a in self.active)
         return near and self.packs() == 1
 
     # R4
 
     def stuck(self, walker: Walker) -> bool:
-        """Say whether it waits for a block that is not there."""
+        """Return whether a reader waits for a block that is not resident."""
         return walker.request is not None and self.real(walker.request.at) not in self.before
 
     def in_ring_of_waits(self, walker: Walker) -> bool:
-        """Say whether the way from one to those whom it may have to wait for can lead back to this one."""
+        """Return whether the readers that one may have to wait for can in turn wait for it."""
         seen: list[Walker] = []
         ways = [walker] if self.stuck(walker) else []
         while ways:
             front = ways.pop()
-            for who in self.points:
+            for who in self.active:
                 if not self.stuck(who) or not self.in_reach(who, front):
                     continue
                 if who is walker:
@@ -200,26 +198,26 @@ class Inspection:
     # R1
 
     def window(self, walker: Walker) -> range:
-        """Give the most that its look-ahead can be; it begins behind what is about to be given."""
+        """Return the longest look-ahead of a reader; it begins after the blocks that it gets next."""
         most = min(self.rules.look_ahead_runs * self.rules.run, self.rules.slots // 2)
         if self.real(walker.place) in self.asked & self.before:
             most += self.rules.run
         return range(walker.place, min(walker.end, walker.place + most))
 
     def asked_by(self, walker: Walker) -> list[int]:
-        """Give what it has asked for and is not there, unrolled."""
+        """Return the requested blocks that are not resident, unrolled."""
         request = walker.request
         if request is None:
             return []
         wanted = range(request.at, request.last + 1)
         return [block for block in wanted if self.real(block) not in self.before]
 
-    def sakes(self, read: Read) -> list[Walker]:
-        """For whom this can be."""
+    def readers_for(self, read: Read) -> list[Walker]:
+        """Return the readers that a read may be for."""
         found = []
         for walker in self.world.walkers.values():
             wanted = set(self.asked_by(walker))
-            if walker in self.points and not read.detour:
+            if walker in self.active and not read.detour:
                 wanted |= set(self.window(walker))
             if read.first in {self.real(block) for block in wanted}:
                 found.append(walker)
@@ -228,18 +226,18 @@ class Inspection:
     def check_read(self, read: Read) -> None:
         assert 1 <= len(read.slots) <= self.rules.run
         assert 0 <= read.first < read.blocks.stop <= self.rules.blocks
-        assert not set(read.blocks) & self.before, "it is there"
+        assert not set(read.blocks) & self.before, "it is resident"
         if read.detour:
             self.check_detour(read)
         else:
             self.check_nearest(read)
 
     def whole(self) -> int:
-        """Give the length of a whole run."""
+        """Return the length of a whole run."""
         return max(1, min(self.rules.run, self.rules.slots // 8))
 
-    def check_run(self, read: Read, sakes: list[Walker], gone: set[int]) -> None:
-        """R1: beyond the look-ahead a run goes on to its border, in slots that nobody needs."""
+    def check_run(self, read: Read, readers: list[Walker], gone: set[int]) -> None:
+        """R1: beyond the look-ahead a run continues to its boundary, in slots that no reader needs."""
         rules, stop = self.rules, read.blocks.stop
         run_boundary, whole, together = rules.ahead.run_boundary, self.whole(), self.together()
         border = (read.first // whole + 1) * whole
@@ -248,52 +246,54 @@ class Inspection:
             assert self.paced
             assert not read.detour
             assert stop <= border
-            assert all(self.next_use(block) == math.inf for block in gone), "R1: somebody needs what went"
-            assert any(all(self.leads_to(w, block) for block in read.blocks) for w in sakes)
-        goes_on = (
+            assert all(self.next_use(block) == math.inf for block in gone), (
+                "R1: a reader needs what was evicted"
+            )
+            assert any(all(self.leads_to(w, block) for block in read.blocks) for w in readers)
+        may_continue = (
             together
             and self.paced
             and not read.detour
             and stop < min(border, rules.blocks)
             and stop not in self.before
-            and all(self.wants_on(w, read) for w in sakes)
+            and all(self.needs_next(w, read) for w in readers)
         )
-        if goes_on:
+        if may_continue:
             kept = self.asked | self.granted | gone
             assert rules.residency.free <= rules.reserve, "R1: it could go on"
             assert all(self.next_use(block) < math.inf for block in self.before - kept), "R1: it could go on"
 
-    def wants_on(self, walker: Walker, read: Read) -> bool:
-        """Say whether what lies behind a run is needed for one, who need not wait."""
+    def needs_next(self, walker: Walker, read: Read) -> bool:
+        """Return whether a reader needs the block after a run, and need not wait for it."""
         stop = read.blocks.stop
         ahead = (stop - walker.place) % self.rules.blocks
         let = ahead < self.reach(walker) and not self.in_ring_of_waits(walker)
-        return walker in self.points and self.leads_to(walker, stop) and let
+        return walker in self.active and self.leads_to(walker, stop) and let
 
     def check_nearest(self, read: Read) -> None:
-        """R1: what is wanted and nearer to the head was not passed over but for R3's sake."""
+        """R1: no wanted block nearer to the head was passed over, except because of R3."""
         head = self.rules.head
         for block in self.free_to_be_read():
             assert (read.first - head) % self.rules.blocks <= (block - head) % self.rules.blocks, "R1"
 
     def free_to_be_read(self) -> list[int]:
-        """Give what is wanted by those for whom R3 has nothing to say, when something may go."""
+        """Return the blocks wanted by readers that R3 does not hold back, if a slot can be freed."""
         if self.no_free_slot():
             return []
         found = []
-        for walker in self.points:
+        for walker in self.active:
             if not self.held_back(walker):
                 found += self.asked_by(walker)[:1] if not walker.request_is_late else []
                 found += [b for b in self.surely_looked_ahead(walker) if self.real(b) not in self.before]
         return found
 
     def surely_looked_ahead(self, walker: Walker) -> range:
-        """Give its look-ahead but for the last blocks, where runs may end."""
+        """Return a reader's look-ahead without the last blocks, where runs may end."""
         ahead = self.rules.ahead
         return range(walker.place, min(walker.end, walker.place + ahead.blocks - ahead.run_boundary + 1))
 
     def no_free_slot(self) -> bool:
-        """Too little of what is there may go: it is looked ahead for, about to be given, or copied out."""
+        """Too few blocks may be evicted: they are looked ahead for, about to be read, or being copied out."""
         may_go = self.before - self.looked_ahead_for() - self.asked - self.granted
         return len(may_go) + self.free_before <= self.rules.reserve
 
@@ -305,15 +305,15 @@ class Inspection:
             request = walker.request
             if request is not None and (request.urgent or self.now >= request.since + self.rules.turn):
                 overdue |= {self.real(block) for block in self.asked_by(walker)}
-        assert read.first in overdue, "a detour is for one who has waited its turn"
+        assert read.first in overdue, "a detour is for a reader that has waited its turn"
         if self.world.debt > 0:
             assert not self.free_to_be_read(), "the sweep's half of the time"
 
     # Deadlock
 
     def check_rest(self, rest: Rest) -> None:
-        assert rest.until > self.now, "it would be asked again at once, for ever"
+        assert rest.until > self.now, "the rules would be asked again at once, for ever"
         waiting = [w for w in self.world.walkers.values() if w.request is not None]
         absent = [w for w in waiting if w.request is not None and self.real(w.request.at) not in self.before]
-        movers = [w for w in self.points if w not in waiting]
-        assert movers or not absent or len(waiting) > len(absent), "R4: all wait for one another"
+        movers = [w for w in self.active if w not in waiting]
+        assert movers or not absent or len(waiting) > len(absent), "R4: all readers wait for one another"

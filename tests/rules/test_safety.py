@@ -1,4 +1,4 @@
-"""Which targets are refused, and what is said of them."""
+"""Which targets are refused, and with which message."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ MACHINE = StorageGraph(
 
 
 def target(storage: str, **more: object) -> RequestedTarget:
-    """Make a target, as a user would name it, of a storage of the machine."""
+    """Return the target of a user who names a storage of the machine."""
     kind: TargetKind = "disk" if storage in DEVICES else "file"
     path = MACHINE.name(storage)
     fields = {"named": path, "path": path, "kind": kind, "identity": storage, **more}
@@ -103,6 +103,9 @@ def refused(
     return refusals(target(source), size, all_targets, machine)
 
 
+BACKUP = "/home/backup on /dev/mapper/secret on /dev/mapper/my--vg-home on /dev/sda2"
+
+
 @pytest.mark.parametrize(
     ("source", "storage", "said"),
     [
@@ -113,34 +116,16 @@ def refused(
         ("loop0", "image", "holds the source /dev/loop0"),
         ("loop0", "loop1", "shares bytes with the source /dev/loop0: both lie on /root/image"),
         ("loop2", "loop0", "shares bytes with the source /dev/loop2: both lie on /root/image"),
-        (
-            "sda",
-            "home",
-            "lies on the source /dev/sda (/dev/mapper/my--vg-home on /dev/sda2 on /dev/sda)",
-        ),
+        ("sda", "home", "lies on the source /dev/sda (/dev/mapper/my--vg-home on /dev/sda2 on /dev/sda)"),
         ("md0", "sdd", "holds the source /dev/md0"),
         ("sdd", "md0", "lies on the source /dev/sdd"),
         ("sda1", "other", "lies on the source /dev/sda1"),
-        (
-            "sda",
-            "backup",
-            (
-                "lies on the source /dev/sda (/home/backup on /dev/mapper/secret on /dev/mapper/my--vg-home "
-                "on /dev/sda2 on /dev/sda)"
-            ),
-        ),
-        (
-            "backup",
-            "sda2",
-            (
-                "holds the source /home/backup (/home/backup on /dev/mapper/secret "
-                "on /dev/mapper/my--vg-home on /dev/sda2)"
-            ),
-        ),
+        ("sda", "backup", f"lies on the source /dev/sda ({BACKUP} on /dev/sda)"),
+        ("backup", "sda2", f"holds the source /home/backup ({BACKUP})"),
     ],
 )
 def test_a_target_that_shares_bytes_with_the_source(source: str, storage: str, said: str) -> None:
-    """It is refused, and what lies between the two is named."""
+    """It is refused; the message names what lies between the two."""
     assert [f"the target {MACHINE.name(storage)} {said}; name another one"] == refused(source, storage)
 
 
@@ -157,114 +142,88 @@ def test_a_target_that_shares_bytes_with_the_source(source: str, storage: str, s
     ],
 )
 def test_a_target_beside_the_source(source: str, storage: str) -> None:
-    """Partitions of one disk, files of one file system and parts of one file have places of their own."""
+    """Partitions of one disk, files of one file system and parts of one file share no bytes."""
     assert [] == refused(source, storage, size=MIB)
 
 
+ROOT = "is mounted on / and 1 more"
+LV = "is a part of the LVM volume /dev/mapper/my--vg"
+MD = "is a part of the md array /dev/md0"
+HOME = "/dev/mapper/secret, which lies on it, is mounted on /home"
+SWAP = "/dev/mapper/my--vg-swap, which lies on it, is swap"
+FREE_ALL = "umount /home && swapoff /dev/mapper/my--vg-swap && vgchange --activate n my-vg"
+LOOPS = [f"/dev/loop{number}" for number in range(4)]
+
+
 @pytest.mark.parametrize(
-    ("storage", "said"),
+    ("storage", "uses", "commands"),
     [
-        ("sda1", "it is mounted on / and 1 more; free it first: umount --all-targets /"),
-        ("luks", "it is mounted on /home; free it first: umount /home"),
-        ("swap", "it is swap; free it first: swapoff /dev/mapper/my--vg-swap"),
-        (
-            "sdd",
-            "it is a part of the md array /dev/md0; free it first: mdadm --stop /dev/md0",
-        ),
-        (
-            "sdc",
-            (
-                "its partition /dev/sdc1 is a part of the md array /dev/md0; "
-                "free it first: mdadm --stop /dev/md0"
-            ),
-        ),
+        ("sda1", f"it {ROOT}", "umount --all-targets /"),
+        ("luks", "it is mounted on /home", "umount /home"),
+        ("swap", "it is swap", "swapoff /dev/mapper/my--vg-swap"),
+        ("sdd", f"it {MD}", "mdadm --stop /dev/md0"),
+        ("sdc", f"its partition /dev/sdc1 {MD}", "mdadm --stop /dev/md0"),
         (
             "home",
-            (
-                "/dev/mapper/secret, which lies on it, is mounted on /home, "
-                "it is a part of the encrypted volume /dev/mapper/secret; "
-                "free it first: umount /home && cryptsetup close secret"
-            ),
+            f"{HOME}, it is a part of the encrypted volume /dev/mapper/secret",
+            "umount /home && cryptsetup close secret",
         ),
-        (
-            "sda2",
-            (
-                "/dev/mapper/secret, which lies on it, is mounted on /home, "
-                "/dev/mapper/my--vg-swap, which lies on it, is swap, "
-                "it is a part of the LVM volume /dev/mapper/my--vg-home, "
-                "it is a part of the LVM volume /dev/mapper/my--vg-swap; "
-                "free it first: umount /home && swapoff /dev/mapper/my--vg-swap "
-                "&& vgchange --activate n my-vg"
-            ),
-        ),
+        ("sda2", f"{HOME}, {SWAP}, it {LV}-home, it {LV}-swap", FREE_ALL),
         (
             "sda",
-            (
-                "its partition /dev/sda1 is mounted on / and 1 more, "
-                "/dev/mapper/secret, which lies on it, is mounted on /home, "
-                "/dev/mapper/my--vg-swap, which lies on it, is swap, "
-                "its partition /dev/sda2 is a part of the LVM volume /dev/mapper/my--vg-home, and 1 more; "
-                "free it first: umount --all-targets / && umount /home && swapoff /dev/mapper/my--vg-swap "
-                "&& vgchange --activate n my-vg"
-            ),
+            f"its partition /dev/sda1 {ROOT}, {HOME}, {SWAP}, its partition /dev/sda2 {LV}-home, and 1 more",
+            f"umount --all-targets / && {FREE_ALL}",
         ),
         (
             "image",
-            (
-                "it is shown by /dev/loop0, it is shown by /dev/loop1, "
-                "it is shown by /dev/loop2, it is shown by /dev/loop3; free it first: "
-                "losetup --detach /dev/loop0 "
-                "&& losetup --detach /dev/loop1 && losetup --detach /dev/loop2 && losetup --detach /dev/loop3"
-            ),
+            ", ".join(f"it is shown by {loop}" for loop in LOOPS),
+            " && ".join(f"losetup --detach {loop}" for loop in LOOPS),
         ),
     ],
 )
-def test_a_target_in_use(storage: str, said: str) -> None:
-    """It is refused: what uses it, or what part of it, and the commands that end that."""
-    assert [f"the target {MACHINE.name(storage)} is in use: {said}"] == refused("sde", storage)
+def test_a_target_in_use(storage: str, uses: str, commands: str) -> None:
+    """It is refused: the message names each use, of a part of it too, and the commands that end them."""
+    said = f"the target {MACHINE.name(storage)} is in use: {uses}; free it first: {commands}"
+    assert [said] == refused("sde", storage)
 
 
 def test_a_volume_on_a_disk_is_no_use_of_its_neighbour() -> None:
-    """Of two volumes on one disk, the one that is free may be written."""
+    """Of two volumes on one disk, the free one may be written."""
     machine = attrs.evolve(MACHINE, mounted=[], swaps=[])
     assert [] == refused("sde", "swap", "md0", machine=machine)
 
 
-def test_a_partition_of_a_disk_that_is_mounted_as_a_whole() -> None:
-    """It has the bytes of a mounted file system, and is refused."""
-    machine = attrs.evolve(MACHINE, mounted=[Mounted("sdb", "/mnt/a b", "xfs")])
-    said = "is in use: /dev/sdb, on which it lies, is mounted on /mnt/a b; free it first: umount '/mnt/a b'"
-    assert [f"the target /dev/sdb1 {said}"] == refused("sde", "sdb1", machine=machine, size=MIB)
-
-
-def test_a_loop_device_whose_twin_is_mounted() -> None:
-    """Two loop devices on one file have the same bytes."""
-    machine = attrs.evolve(MACHINE, mounted=[Mounted("loop0", "/mnt", "ext4")])
-    said = "is in use: /dev/loop0, with bytes of its, is mounted on /mnt; free it first: umount /mnt"
-    assert [f"the target /dev/loop1 {said}"] == refused("sde", "loop1", machine=machine)
-
-
-def test_a_source_of_another_mount() -> None:
-    """What fanoutfs serves is being read."""
-    machine = attrs.evolve(MACHINE, mounted=[Mounted("sde", "/mnt/f", "fuse.fanoutfs")])
-    said = "is in use: it is served by fanoutfs on /mnt/f; free it first: fanoutfs umount /mnt/f"
-    assert [f"the target /dev/sde {said}"] == refused("sdb", "sde", machine=machine)
-
-
-def test_a_member_of_a_file_system_mounted_out_of_sight() -> None:
-    """It is refused, with no command to give."""
-    machine = attrs.evolve(MACHINE, mounted=[Mounted("sde", "", "btrfs")])
-    said = (
-        "is in use: it belongs to a file system that is mounted elsewhere; free it first, or name another one"
-    )
-    assert [f"the target /dev/sde {said}"] == refused("sdb", "sde", machine=machine)
-
-
-def test_a_swap_file() -> None:
-    """A file is in use as a disk is."""
-    machine = attrs.evolve(MACHINE, swaps=["other"])
-    said = "is in use: it is swap; free it first: swapoff /root/other"
-    assert [f"the target /root/other {said}"] == refused("sde", "other", machine=machine)
+@pytest.mark.parametrize(
+    ("uses", "storage", "said"),
+    [
+        (
+            {"mounted": [Mounted("sdb", "/mnt/a b", "xfs")]},
+            "sdb1",
+            "/dev/sdb, on which it lies, is mounted on /mnt/a b; free it first: umount '/mnt/a b'",
+        ),
+        (
+            {"mounted": [Mounted("loop0", "/mnt", "ext4")]},
+            "loop1",
+            "/dev/loop0, with bytes of its, is mounted on /mnt; free it first: umount /mnt",
+        ),
+        (
+            {"mounted": [Mounted("sde", "/mnt/f", "fuse.fanoutfs")]},
+            "sde",
+            "it is served by fanoutfs on /mnt/f; free it first: fanoutfs umount /mnt/f",
+        ),
+        (
+            {"mounted": [Mounted("sde", "", "btrfs")]},
+            "sde",
+            "it belongs to a file system that is mounted elsewhere; free it first, or name another one",
+        ),
+        ({"swaps": ["other"]}, "other", "it is swap; free it first: swapoff /root/other"),
+    ],
+    ids=["a partition of a mounted disk", "a loop device's twin", "a source", "a member", "a swap file"],
+)
+def test_a_target_whose_use_is_less_plain(uses: dict[str, Any], storage: str, said: str) -> None:
+    """Its disk or a loop device on the same file is mounted, fanoutfs reads it, it belongs to a btrfs."""
+    lines = refused("sdd", storage, machine=attrs.evolve(MACHINE, **uses), size=MIB)
+    assert [f"the target {MACHINE.name(storage)} is in use: {said}"] == lines
 
 
 @pytest.mark.parametrize(
@@ -277,7 +236,7 @@ def test_a_swap_file() -> None:
     ],
 )
 def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
-    """It is refused, and what it lacks is named."""
+    """It is refused; the message names what it lacks."""
     assert [f"the target /dev/{storage} {said}"] == refused("sde", storage)
 
 
@@ -296,10 +255,7 @@ def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
         ),
         ({"kind": "disk"}, "has no disk behind it; see with lsblk which disks there are"),
         ({"nowhere": "devtmpfs"}, "is a file in /dev, not a disk; see with lsblk which disks there are"),
-        (
-            {"nowhere": "devtmpfs", "exists": False},
-            "is not there; see with lsblk which disks there are",
-        ),
+        ({"nowhere": "devtmpfs", "exists": False}, "is not there; see with lsblk which disks there are"),
         ({"nowhere": "sysfs"}, "lies in a sysfs, which keeps no files; name a file elsewhere"),
         ({"writable": False}, "may not be written; check its rights, or work as root"),
         (
@@ -313,13 +269,13 @@ def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
     ],
 )
 def test_a_target_that_is_no_place_for_an_image(more: dict[str, Any], said: str) -> None:
-    """It is refused, with what to name in its place."""
+    """It is refused; the message says what to name instead."""
     unfit = attrs.evolve(ROOM, named="x", path="/x", identity="nothing", **more)
     assert [f"the target x (/x) {said}"] == refused("sde", unfit)
 
 
 def test_all_bad_targets_are_named_at_once_and_the_good_ones_not() -> None:
-    """There is a line for each, and all reasons of one are in its line."""
+    """Each bad target has a line, with all its reasons."""
     machine = attrs.evolve(MACHINE, mounted=[Mounted("small", "/mnt", "ext4")])
     folder = attrs.evolve(ROOM, kind="folder", identity="")
     lines = refused("sde", "sdb", "small", folder, machine=machine)
@@ -333,26 +289,21 @@ def test_all_bad_targets_are_named_at_once_and_the_good_ones_not() -> None:
 
 
 def test_targets_that_share_bytes_with_each_other() -> None:
-    """A disk and its partition can't both be written, in whatever order they are named."""
-    below = "the target /dev/sdb1 lies on the target /dev/sdb; name another one"
-    assert [below] == refused("sde", "sdb", "sdb1", size=MIB)
-    above = "the target /dev/sdb holds the target /dev/sdb1; name another one"
-    assert [above] == refused("sde", "sdb1", "sdb", size=MIB)
+    """A disk and its partition can't both be written, whichever is named first."""
+    said = "the target /dev/sdb1 lies on the target /dev/sdb; name another one"
+    assert [said] == refused("sde", "sdb", "sdb1", size=MIB)
+    said = "the target /dev/sdb holds the target /dev/sdb1; name another one"
+    assert [said] == refused("sde", "sdb1", "sdb", size=MIB)
 
 
 def test_a_target_named_twice() -> None:
-    """Both names are said, when they differ."""
-    link = target("sdb", named="/dev/disk/by-id/b")
-    assert named_twice([target("sdb"), target("sdb1"), target("sde")]) is None
-    assert "the target /dev/sdb is named twice; name each target once" == named_twice([target("sdb")] * 2)
-    assert (
-        "the target /dev/sdb is named twice, as /dev/sdb and as /dev/disk/by-id/b; name each target once"
-    ) == named_twice([target("sdb"), target("sde"), link])
-
-
-def test_folders_are_not_named_twice() -> None:
-    """What is no storage has no identity, and is refused for what it is."""
+    """The message has both names where they differ. A folder has no identity: it is not named twice."""
+    sdb, link = target("sdb"), target("sdb", named="/dev/disk/by-id/b")
     folder = attrs.evolve(ROOM, kind="folder", identity="")
+    said = "the target /dev/sdb is named twice{}; name each target once"
+    assert named_twice([sdb, target("sdb1"), target("sde")]) is None
+    assert said.format("") == named_twice([sdb] * 2)
+    assert said.format(", as /dev/sdb and as /dev/disk/by-id/b") == named_twice([sdb, target("sde"), link])
     assert named_twice([folder, folder]) is None
 
 
@@ -362,7 +313,7 @@ SPAN = 12
 
 @st.composite
 def windows(draw: st.DrawFn) -> tuple[StorageGraph, dict[str, set[int]]]:
-    """Make storages that are windows on one another, and the bytes of the lowest that each of them shows."""
+    """Return storages that are windows on one another, and the bytes of the lowest that each one shows."""
     lies_on: dict[str, list[Piece]] = {}
     shows = {"s0": list(range(SPAN)), "s1": list(range(100, 100 + SPAN))}
     for name in NAMES[2:]:
@@ -379,14 +330,14 @@ def windows(draw: st.DrawFn) -> tuple[StorageGraph, dict[str, set[int]]]:
 def test_windows_share_bytes_when_a_byte_is_shown_by_both(
     world: tuple[StorageGraph, dict[str, set[int]]], one: str, other: str
 ) -> None:
-    """Held against the bytes themselves; from either side alike."""
+    """Compared with the bytes themselves; the same from either side."""
     machine, shows = world
     assert bool(shows[one] & shows[other]) == (machine.meeting(one, other) is not None)
     assert (machine.meeting(one, other) is None) == (machine.meeting(other, one) is None)
 
 
 def test_windows_on_one_window() -> None:
-    """Two loop devices on different parts of a partition share nothing, on its disk neither."""
+    """Two loop devices on different parts of a partition share nothing, not even on its disk."""
     machine = StorageGraph(
         devices={},
         lies_on={"part": part("disk", 5, 25), "low": part("part", 0, 4), "high": part("part", 4, 9)},
@@ -395,8 +346,8 @@ def test_windows_on_one_window() -> None:
     assert machine.meeting("low", "disk") is not None
 
 
-def test_a_graph_that_goes_round_comes_to_an_end() -> None:
-    """The kernel allows none, but it may change while it is read."""
+def test_a_graph_with_a_cycle_is_searched_to_an_end() -> None:
+    """The kernel allows no such graph, but the graph may change while it is read."""
     machine = StorageGraph(devices={}, lies_on={"a": on("b"), "b": on("a")})
     assert machine.meeting("a", "b") is not None
     assert machine.meeting("a", "c") is None
@@ -417,7 +368,7 @@ NEW = Candidate(path="/srv/new.img", kind="file", exists=False, size=0, identity
 
 
 def asked(*candidates: Candidate, answer: str) -> tuple[bool, list[str]]:
-    """Confirm, and give the answer and all that was on the terminal."""
+    """Return what confirm returns, and all that it showed on the terminal."""
     lines: list[str] = []
 
     def ask(question: str) -> str:
@@ -427,8 +378,8 @@ def asked(*candidates: Candidate, answer: str) -> tuple[bool, list[str]]:
     return confirm(candidates, GIB, ask, lines.append), lines
 
 
-def test_what_would_be_lost_is_shown_before_it_is_asked() -> None:
-    """Of each disk and each file that has something in it; a new file loses nothing."""
+def test_what_would_be_lost_is_shown_before_the_question() -> None:
+    """Each disk, and each file with content, is listed; a new file loses nothing."""
     expected = [
         "/dev/sdb  Ultra  serial 4C53  32 GiB",
         "    gpt table",
@@ -447,13 +398,13 @@ def test_only_yes_is_yes(answer: str, *, meant: bool) -> None:
     assert "overwrite this target with an image of 1 GiB? type yes: " == lines[-1]
 
 
-def test_new_files_alone_are_not_asked_for() -> None:
+def test_new_files_alone_need_no_confirmation() -> None:
     """Nothing is lost, so nothing is shown."""
     assert (True, []) == asked(NEW, attrs.evolve(OLD, size=0), answer="no")
 
 
 def test_lsblks_rows_are_read() -> None:
-    """A partition has its disk's model; a disk names what is on it; a label can't steer the terminal."""
+    """A partition has its disk's model, a disk lists its contents, a label can't control the terminal."""
     rows: list[dict[str, Any]] = [
         {"path": "/dev/sdb", "maj:min": "8:16", "kname": "sdb", "pkname": None, "size": GIB,
          "model": "Ultra ", "serial": "4C53", "fstype": None, "label": None, "pttype": "gpt"},

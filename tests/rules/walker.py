@@ -1,4 +1,4 @@
-"""A reader of the naive world, and what it waits for."""
+"""A reader of the naive world, and its request."""
 
 import math
 
@@ -9,7 +9,7 @@ from fanoutfs.ring.cursor import Cursor, Request
 
 @attrs.define(eq=False)
 class PendingRequest:
-    """What a reader waits for: blocks ``at`` to ``last``, unrolled; a straggler's lie behind its place."""
+    """A reader's request for blocks ``at`` to ``last``, unrolled; a straggler's lie behind its place."""
 
     request: Request
     at: int
@@ -21,7 +21,7 @@ class PendingRequest:
 
 @attrs.define(eq=False)
 class Walker:
-    """A reader of the world; ``had`` is every block that it was given since it began or jumped, in order."""
+    """A reader of the world; ``had`` are the blocks it got since it began or jumped, in order."""
 
     cursor: Cursor
     place: int
@@ -34,21 +34,21 @@ class Walker:
     had: list[int] = attrs.field(factory=list)
     began: int = 0
     borrows: bool = False
-    """It copies out of the ring itself: blocks are granted to it, and freed by it later."""
+    """It copies out of the ring itself: blocks are granted to it, and it frees them later."""
     hand: list[int] = attrs.field(factory=list)
-    """The slots of what it was granted and has not freed: of the blocks from its place on."""
+    """The slots of the granted blocks that it has not freed, from its place on."""
 
     @property
     def request_is_late(self) -> bool:
-        """What it asks for lies behind its place."""
+        """Whether it requests a block behind its place."""
         return self.request is not None and self.request.straggler
 
     @property
     def granted(self) -> range:
-        """The blocks that it has in hand, unrolled."""
+        """The granted blocks that it has not freed, unrolled."""
         return range(self.place, self.place + len(self.hand))
 
     @property
     def done(self) -> bool:
-        """It has had everything."""
+        """Whether it has read everything."""
         return self.place >= self.end

@@ -1,8 +1,8 @@
-"""A naive world around the rules: readers on a circle of blocks, a source, and a look at each decision.
+"""A naive world around the rules: readers on a circle of blocks, a source, and a check of each decision.
 
-The world drives the rules as the daemon does: a request that is there is answered before time passes, and
-while the source rests the rules are asked again only when they said that it is worthwhile, somebody asked or
-left, or their time has come. What a decision may be, ``inspection.py`` says.
+The world drives the rules as the daemon does: a request whose block is resident is answered before time
+passes, and while the source rests the rules are asked again only when they said that it is worthwhile, when a
+reader asked or left, or when their time has come. ``inspection.py`` checks the decisions.
 """
 
 import math
@@ -17,12 +17,12 @@ from tests.rules.inspection import Inspection
 from tests.rules.walker import PendingRequest, Walker
 
 SOON = 1e-6
-"""Seconds that a read of the source takes unless a test says otherwise."""
+"""Seconds that a read of the source takes, unless a test passes another value."""
 
 
 @attrs.define(eq=False)
 class World:
-    """Readers, rules and the time; checks each decision against a look at every block."""
+    """Readers, rules and the time; checks each decision against every block."""
 
     rules: Rules
     now: float = 0.0
@@ -31,36 +31,36 @@ class World:
     joined: int = 0
     under_way: Read | None = None
     awake: bool = True
-    """The rules may have something to say; false while the source rests."""
+    """The rules may have a decision; false while the source rests."""
     rests_until: float = math.inf
     debt: float = 0.0
     upsets: int = 0
     """Events after which what was read ahead may be read again."""
     inspects: bool = True
-    """Each decision is checked; false where only the decisions themselves are of interest."""
+    """Check each decision; false where only the decisions themselves matter."""
     decisions: list[Rest | Read] = attrs.field(factory=list)
 
     # What readers do
 
     def join(self, at: int = 0) -> Walker:
-        """Open an in-order reader that will read on from ``at``."""
-        self.joined += 1
-        point = self.rules.open(self.joined)
-        walker = self.walkers[self.joined] = Walker(point, at, self.rules.blocks, wraps=False, began=at)
-        return walker
+        """Open an in-order reader that reads from ``at`` on."""
+        return self._open(at, self.rules.blocks, start=None)
 
     def wrap(self) -> Walker:
         """Open a wrapping reader from the head round to the head."""
-        self.joined += 1
         start = self.rules.head
-        point = self.rules.open(self.joined, start=start)
-        end = start + self.rules.blocks
-        walker = self.walkers[self.joined] = Walker(point, start, end, wraps=True, began=start)
-        assert (point.block, point.end) == (start, end)
+        walker = self._open(start, start + self.rules.blocks, start=start)
+        assert (walker.cursor.block, walker.cursor.end) == (start, walker.end)
+        return walker
+
+    def _open(self, at: int, end: int, *, start: int | None) -> Walker:
+        self.joined += 1
+        cursor = self.rules.open(self.joined, start=start)
+        walker = self.walkers[self.joined] = Walker(cursor, at, end, wraps=start is not None, began=at)
         return walker
 
     def borrow(self) -> Walker:
-        """Have a consumer that goes once round from the head, and holds what it was granted for a while."""
+        """Open a consumer that goes once round from the head and holds its granted blocks for a while."""
         walker = self.wrap()
         walker.borrows = True
         walker.fresh = False
@@ -89,7 +89,7 @@ class World:
             self.step(number)
 
     def step(self, number: int, size: int = 1) -> bool:
-        """Let a reader take what it has asked for, or the next ``size`` blocks; say whether it moved."""
+        """Let a reader take what it requested, or the next ``size`` blocks; return whether it moved."""
         walker = self.walkers[number]
         if walker.request is not None:
             return self._answer(walker, walker.request)
@@ -99,12 +99,11 @@ class World:
             self._borrow_on(walker, size)
             return True
         if walker.fresh:
-            # The first request says where it reads, as the stream does; at its beginning it is sequential at
-            # once.
+            # The first request sets the position, as in the stream; at block 0 it is sequential at once.
             self._move(walker, sequential=walker.wraps or walker.place == 0)
         elif not walker.sequential:
             self._move(walker, sequential=True)
-        # A request does not go over the end of the image: there a wrapping reader begins another.
+        # A request ends at the end of the image: there a wrapping reader begins a new one.
         lap = (walker.place // self.rules.blocks + 1) * self.rules.blocks
         last = min(walker.place + size, walker.end, lap) - 1
         wanted = range(walker.place, last + 1)
@@ -115,13 +114,13 @@ class World:
         return True
 
     def grab(self, number: int) -> None:
-        """Let one that has something in hand have what lies ready behind it, up to its window."""
+        """Grant a consumer that holds blocks the resident ones after them, up to its window."""
         walker = self.walkers[number]
         if walker.hand:
             self._grant(walker)
 
     def revoke(self, number: int) -> None:
-        """Take back what one has in hand."""
+        """Take a consumer's granted blocks back."""
         walker = self.walkers[number]
         if walker.hand:
             self.awake |= self.rules.release(walker.granted)
@@ -129,23 +128,23 @@ class World:
             self.upsets += 1
 
     def again(self, number: int, back: int) -> None:
-        """Ask once more for a block behind its place, as the kernel does for a page that it has lost."""
+        """Request a block behind the reader again, as the kernel does for a page that it has lost."""
         walker = self.walkers[number]
         block = walker.place - back
         if walker.request is None and walker.had and block >= walker.began and not self._there(block):
             self._ask(walker, block, block, straggler=True)
 
     def _borrow_on(self, walker: Walker, size: int) -> None:
-        """Let one free the first of what it has in hand, or have something, or ask."""
+        """Let a consumer free the first of its blocks, be granted some, or request one."""
         if walker.hand:
             freed = walker.granted[:size]
             slots = [self.rules.residency.slot_of.get(block % self.rules.blocks) for block in freed]
-            assert walker.hand[:size] == slots, "what is being copied out has to stay where it is"
+            assert walker.hand[:size] == slots, "a block that is being copied out must stay in its slot"
             del walker.hand[:size]
             self.awake |= self.rules.release(freed)
             self._take(walker, freed)
         else:
-            # One that lost what it had is live again from when it goes on.
+            # A consumer that lost its blocks is live again as soon as it continues.
             self._move(walker, sequential=True)
             if not self._grant(walker):
                 self._ask(walker, walker.place, walker.place)
@@ -167,21 +166,17 @@ class World:
         self.awake = True
 
     def _answer(self, walker: Walker, request: PendingRequest) -> bool:
-        """Hand out what was asked for: at once when all is there, else block by block."""
+        """Hand out what was requested: all at once if it is resident, else block by block."""
         if not self._there(request.at):
             return False
+        rest = range(request.at, request.last + 1)
         if walker.borrows:
             self._grant(walker)
+        if walker.borrows or all(self._there(block) for block in rest):
             walker.request = None
             walker.taken_at = self.now
             self.awake |= self.rules.answered(request.request, self.now)
-            return True
-        rest = range(request.at, request.last + 1)
-        if all(self._there(block) for block in rest):
-            walker.request = None
-            walker.taken_at = self.now
-            self.awake |= self.rules.answered(request.request, self.now)
-            if not request.straggler:
+            if not (walker.borrows or request.straggler):
                 self._take(walker, rest)
         else:
             request.at += 1
@@ -211,10 +206,10 @@ class World:
     # What the source does
 
     def begin(self) -> Rest | Read | None:
-        """Decide, when there is reason to, and check the decision; the read is then under way."""
+        """Decide, if there is a reason to, and check the decision; a read is then under way."""
         for number, walker in self.walkers.items():
             if not self.live(walker):
-                # Whoever holds blocks and is dormant is held to be gone.
+                # A dormant consumer counts as gone and loses its blocks.
                 self.revoke(number)
         if self.under_way is not None or not (self.awake or self.now >= self.rests_until):
             return None
@@ -231,7 +226,7 @@ class World:
         return decision
 
     def end(self, seconds: float = SOON) -> None:
-        """Enter the read under way as done; it took so long."""
+        """Complete the read under way, which took ``seconds``."""
         read = self.under_way
         if read is None:
             return
@@ -249,14 +244,14 @@ class World:
         assert set(read.blocks) <= set(self.rules.residency.slot_of)
 
     def produce(self) -> Rest | Read | None:
-        """One read, from decision to end."""
+        """Do one read, from decision to end."""
         self.end()
         decision = self.begin()
         self.end()
         return decision
 
     def spoil(self, block: int) -> None:
-        """Take a resident block out that turned out bad and is asked for again, as the ring does."""
+        """Drop a resident block that turned out bad and is requested again, as the ring does."""
         held = {r.at % self.rules.blocks for w in self.walkers.values() if (r := w.request) is not None}
         held |= {granted % self.rules.blocks for w in self.walkers.values() for granted in w.granted}
         if block in self.rules.residency.slot_of and block not in held:
@@ -266,11 +261,11 @@ class World:
     # Time
 
     def live(self, walker: Walker) -> bool:
-        """R5: it waits for us, or has taken something not long ago."""
+        """R5: return whether a reader waits for the source, or has taken a block within the patience."""
         return walker.request is not None or self.now < walker.taken_at + self.rules.patience
 
     def wait(self, seconds: float) -> None:
-        """Time passes; the daemon has answered what it could."""
+        """Let time pass, after the daemon has answered what it could."""
         self.answer_all()
         self.now += seconds
         self.upsets += len(self.walkers)
@@ -281,7 +276,7 @@ class World:
                 self.step(number)
 
     def stall(self, number: int, size: int) -> None:
-        """One stops for longer than its patience while the others go on."""
+        """Stop a reader for longer than its patience while the others continue."""
         for _ in range(5):
             for other in list(self.walkers):
                 if other != number:
@@ -293,7 +288,7 @@ class World:
         self.upsets += 1
 
     def finish(self, goers: Iterable[int] | None = None, size: int = 1) -> None:
-        """Let them read to the end; fails when nobody moves and nothing ever will, or for too many reads."""
+        """Let readers read to the end; fail if no reader can ever move again, or after too many reads."""
         numbers = list(self.walkers if goers is None else goers)
         going = [self.walkers[number] for number in numbers]
         left = sum(w.end - w.place for w in going)
@@ -309,15 +304,15 @@ class World:
             assert len(self.reads) <= most, f"{most} blocks should have been enough"
             if not any(moved) and len(self.reads) == before:
                 self._would_rest()
-                until = self.rests_until if self.rests_until < math.inf else self._a_term_ends()
-                assert until < math.inf, "nobody moves and nothing ever will"
+                until = self.rests_until if self.rests_until < math.inf else self._next_dormant()
+                assert until < math.inf, "no reader moves, and none ever will"
                 assert until > self.now
                 self.now = until
 
     def _would_rest(self) -> None:
-        """Fail when the rules would have somebody go on, if they were asked.
+        """Fail if a copy of the rules, asked again, would read a block that a reader waits for.
 
-        They are a plain book: that is easily tried. What is only looked ahead for may wait for another event.
+        A block that is only looked ahead for may wait for another event.
         """
         unasked = deepcopy(self.rules)
         waited_for = {r.at % unasked.blocks for w in self.walkers.values() if (r := w.request) is not None}
@@ -326,12 +321,10 @@ class World:
             if isinstance(decision, Rest):
                 return
             absent = waited_for - self.rules.residency.slot_of.keys()
-            assert not absent & set(decision.blocks), (
-                "somebody waits, and the rules did not say that it could go on"
-            )
+            assert not absent & set(decision.blocks), "a reader waits, though the rules would read its block"
             unasked.filled(decision, SOON)
 
-    def _a_term_ends(self) -> float:
-        """Give when the first of those will be dormant that have something in hand."""
+    def _next_dormant(self) -> float:
+        """Return when the first consumer that holds blocks becomes dormant."""
         ends = (w.taken_at + self.rules.patience for w in self.walkers.values() if w.hand)
         return min(ends, default=math.inf)
