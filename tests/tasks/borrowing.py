@@ -5,6 +5,8 @@ Only the socket between them is left out: a ``Wire`` handles the messages at onc
 
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
@@ -15,7 +17,7 @@ from fanoutfs.control.messages import Message
 from fanoutfs.shm.borrower import Borrower
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
-from tests.tasks.rig import Rig
+from tests.tasks.rig import Rig, background
 
 WINDOW = 4
 
@@ -28,7 +30,7 @@ def lend(
     digests: bool = False,
     from_block: int | None = None,
 ) -> Lender:
-    """Enter a consumer whose turn begins at block ``start``; ``from_block``: where it goes on (unrolled)."""
+    """Return a lender for a turn that begins at block ``start``; ``from_block``: where it continues."""
     rig.opened += 1
     return Lender(
         ring=rig.ring,
@@ -45,11 +47,11 @@ def lend(
 
 @attrs.define(eq=False)
 class Wire(ControlConnection):
-    """A connection that takes no time: the lender stands at its other end."""
+    """A connection that takes no time, with the lender at its other end."""
 
     lender: Lender = attrs.field(kw_only=True)
     _other: socket.socket = attrs.field(kw_only=True)
-    """Open as long as this, for else it would have hung up."""
+    """Open as long as this connection: otherwise it would count as closed by the peer."""
 
     @classmethod
     def between(cls, lender: Lender) -> "Wire":
@@ -83,22 +85,22 @@ class Wire(ControlConnection):
 
 
 def borrow(lender: Lender, *, from_block: int | None = None) -> Borrower:
-    """Give the other side of a lender."""
+    """Return the borrower of a lender."""
     turn = None if from_block is None else Turn(lender.turn.start, from_block)
     return Borrower.join(Wire.between(lender), lender.target, digests=False, turn=turn)
 
 
 @attrs.define(eq=False)
 class Copy:
-    """What a consumer has copied so far: a target in memory."""
+    """A copy into memory, as far as it has come."""
 
     borrower: Borrower
     places: list[int] = attrs.field(factory=list)
     """The unrolled blocks, in the order in which they were copied."""
     digests: list[bytes] = attrs.field(factory=list)
-    """Of these."""
+    """Their digests."""
     lost: int = 0
-    """How many were taken back before they were copied."""
+    """How many blocks were revoked before they were copied."""
     content: bytearray = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -109,7 +111,7 @@ class Copy:
         return self.borrower.turn.next >= self.borrower.end
 
     async def some(self, most: int, seconds: float = 0.0) -> bool:
-        """Copy ``most`` blocks at most, once there is one; the bytes are looked at after so many seconds."""
+        """Copy at most ``most`` blocks, once there is one; read their bytes after ``seconds``."""
         await trio.lowlevel.wait_readable(self.borrower._filled)
         count = self.borrower.wait(most, 0)
         if not count:
@@ -130,22 +132,31 @@ class Copy:
         return True
 
     async def all(self, most: int, seconds: float = 0.0) -> None:
-        """Copy all that is still to come."""
+        """Copy all the rest."""
         while not self.done:
             await self.some(most, seconds)
 
-    def close(self) -> None:
-        self.borrower.close()
+
+@asynccontextmanager
+async def copying(lender: Lender, *, from_block: int | None = None) -> AsyncIterator[Copy]:
+    """Run a lender for a consumer; in the end close both."""
+    made = Copy(borrow(lender, from_block=from_block))
+    try:
+        async with background(lender.run):
+            yield made
+    finally:
+        made.borrower.close()
+        lender.close()
 
 
 def is_empty(rig: Rig) -> bool:
-    """Say whether nobody has anything of the ring, or waits for it."""
+    """Return whether no reader is open, holds a block or waits for one."""
     rules = rig.ring.rules
     return not (rules.open_cursors or rules.granted or rig.ring.waiting() or rules.held(trio.current_time()))
 
 
 def only(error: BaseException) -> BaseException:
-    """Give the one error in a group, whatever it is nested in."""
+    """Return the one error in a group of groups."""
     while isinstance(error, BaseExceptionGroup):
         (error,) = error.exceptions
     return error

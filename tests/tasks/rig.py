@@ -1,6 +1,8 @@
-"""A ring with a clock of trio's, and a producer that takes its time from that clock."""
+"""A ring on trio's clock, a producer that takes its time from that clock, and readers."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import attrs
 import trio
@@ -12,15 +14,21 @@ from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.rules import Rules
 from fanoutfs.units import PAGE
 
+BLOCKS = 38
+SIZE = (BLOCKS - 1) * PAGE + 123
+"""Bytes of an image that is no multiple of a block: the last of the 38 blocks is short."""
+
+T = TypeVar("T")
+
 
 def pattern(size: int) -> bytes:
-    """Every 8 bytes are their own offset: a misplaced byte says where it came from."""
+    """Return bytes of which every 8 are their own offset: a misplaced byte shows where it came from."""
     return b"".join(i.to_bytes(8, "big") for i in range(0, size + 8, 8))[:size]
 
 
 @attrs.define(eq=False)
 class Rig:
-    """A ring over a pattern; ``seconds`` is what one read of the source takes."""
+    """A ring over a pattern; one read of the source takes ``seconds``."""
 
     ring: Ring
     content: bytes
@@ -31,9 +39,13 @@ class Rig:
     opened: int = 0
 
     def open(self, turn_from: int | None = None) -> Reader:
-        """Open the image, or, with the byte at which its turn begins, a carousel."""
+        """Open the image, or a carousel that begins at byte ``turn_from``."""
         self.opened += 1
         return Reader(self.ring, self.opened, 0, "test", turn_from)
+
+    def turned(self, start: int) -> bytes:
+        """Return the content as a carousel that begins at byte ``start`` has it."""
+        return self.content[start:] + self.content[:start]
 
     async def produce(self) -> None:
         ring = self.ring
@@ -47,6 +59,23 @@ class Rig:
             ring.filled(read, {block: self.bad[block] for block in read.blocks if block in self.bad})
 
 
+@asynccontextmanager
+async def background(*tasks: Callable[[], Awaitable[object]]) -> AsyncIterator[trio.Nursery]:
+    """Run tasks until the block ends, and cancel them then."""
+    async with trio.open_nursery() as nursery:
+        for task in tasks:
+            nursery.start_soon(task)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def timed(waiting: Awaitable[T]) -> tuple[T, float]:
+    """Return a result, and how many seconds it took."""
+    begun = trio.current_time()
+    result = await waiting
+    return result, trio.current_time() - begun
+
+
 async def read_all(consumer: Reader, piece: int) -> bytes:
     """Read a file to its end in pieces of ``piece`` bytes, and close it."""
     got = bytearray()
@@ -58,7 +87,7 @@ async def read_all(consumer: Reader, piece: int) -> bytes:
 
 
 async def read(consumer: Reader, offset: int, size: int) -> Buffer:
-    """Read as the file system does: cut off at the end, at once if that can be, else waiting."""
+    """Read as the file system does: cut off at the end, without waiting if possible."""
     size = min(size, consumer.ring.size - offset)
     if size <= 0:
         return b""
@@ -67,7 +96,7 @@ async def read(consumer: Reader, offset: int, size: int) -> Buffer:
 
 
 def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: float) -> Rig:
-    """Make a rig with blocks of one page."""
+    """Return a rig with blocks of one page."""
     rules = Rules(
         blocks=-(-size // PAGE),
         slots=slots,

@@ -1,4 +1,4 @@
-"""Digests of what is in the slots: made once for all who ask, in a thread, and of nothing else."""
+"""Digests of the blocks in slots: hashed once for all requests, in a thread."""
 
 import hashlib
 import threading
@@ -26,13 +26,13 @@ def right(content: bytes) -> bytes:
 
 @attrs.define(eq=False)
 class Hashing:
-    """The digests of a few slots; ``go`` cleared holds whoever hashes."""
+    """The digests of a few slots; while ``go`` is cleared, hashing waits."""
 
     digests: SlotDigests
     go: threading.Event = attrs.field(factory=threading.Event)
     begun: threading.Event = attrs.field(factory=threading.Event)
     lengths: list[int] = attrs.field(factory=list)
-    """Of what was hashed, in that order."""
+    """The lengths of the hashed blocks, in the order of hashing."""
     answers: list[list[bytes]] = attrs.field(factory=list)
 
     def digest(self, block: memoryview) -> bytes:
@@ -42,7 +42,7 @@ class Hashing:
         return right(bytes(block))
 
     def fill(self, slot: int, byte: bytes) -> bytes:
-        """Fill a slot, as the producer does; gives what its digest is now."""
+        """Fill a slot, as the producer does, and return its new digest."""
         self.digests.memory.slot(slot)[:] = byte * PAGE
         self.digests.filled(Read(slot, (slot,), detour=False), ())
         return right(byte * PAGE)
@@ -51,14 +51,14 @@ class Hashing:
         self.answers.append(await self.digests.of(slots, slots, [PAGE] * len(slots)))
 
     async def hashing(self) -> None:
-        """Wait until a thread hashes, and those who wait for it do."""
+        """Wait until a thread hashes, and all requests wait for it."""
         await trio.to_thread.run_sync(self.begun.wait, HANG_SECONDS)
         await wait_all_tasks_blocked()
 
 
 @pytest.fixture
 def hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hashing]:
-    """Hash slots 0 to 3, which are full of their own letters; at the end nothing is being made."""
+    """Hash slots 0 to 3, each full of a letter; at the end no hash is under way."""
     memory = Memory(SLOTS, PAGE)
     made = Hashing(SlotDigests(memory))
     for slot in range(SLOTS):
@@ -70,8 +70,8 @@ def hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hashing]:
     memory.close()
 
 
-async def test_many_ask_and_each_block_is_hashed_once(hashing: Hashing) -> None:
-    """At once or later, for one block or several: all get the digests of what is in these slots."""
+async def test_each_block_is_hashed_once_for_all_requests(hashing: Hashing) -> None:
+    """At once or later, for one block or several: all get the digests of the blocks in these slots."""
     expected = [right(byte * PAGE) for byte in (b"a", b"b", b"c", b"d")]
     hashing.go.clear()
     async with trio.open_nursery() as nursery:
@@ -88,12 +88,12 @@ async def test_many_ask_and_each_block_is_hashed_once(hashing: Hashing) -> None:
 
 
 async def test_only_the_images_bytes_of_a_short_block_count(hashing: Hashing) -> None:
-    """What an earlier block has left behind them in the slot does not."""
+    """The bytes that an earlier block has left after them in the slot do not count."""
     assert [right(b"a" * 100)] == await hashing.digests.of([0], [0], [100])
 
 
-async def test_a_slot_that_was_filled_anew_is_hashed_anew(hashing: Hashing) -> None:
-    """The digest of what was there before is forgotten."""
+async def test_a_slot_that_was_filled_again_is_hashed_again(hashing: Hashing) -> None:
+    """The digest of its former block is dropped."""
     before = await hashing.digests.of([0, 1], [0, 1], [PAGE] * 2)
     expected = hashing.fill(0, b"e")
 
@@ -101,7 +101,7 @@ async def test_a_slot_that_was_filled_anew_is_hashed_anew(hashing: Hashing) -> N
 
 
 async def test_a_slot_that_is_filled_while_it_is_hashed(hashing: Hashing) -> None:
-    """Its grant was revoked: what comes of it is kept for nobody, the next who asks gets the new one's."""
+    """Its grant was revoked: the old digest is not kept, and the next request gets the new one."""
     hashing.go.clear()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hashing.ask, [0, 1])
@@ -115,8 +115,8 @@ async def test_a_slot_that_is_filled_while_it_is_hashed(hashing: Hashing) -> Non
     assert [expected] in hashing.answers
 
 
-async def test_who_asked_first_leaves_while_it_is_made(hashing: Hashing) -> None:
-    """Those who wait for it get it, and it is not made twice."""
+async def test_the_first_request_is_cancelled_while_hashing(hashing: Hashing) -> None:
+    """The requests that wait for the digest get it, and it is not made twice."""
     hashing.go.clear()
     async with trio.open_nursery() as others:
         with trio.CancelScope() as leaves:
@@ -133,8 +133,8 @@ async def test_who_asked_first_leaves_while_it_is_made(hashing: Hashing) -> None
     assert len(hashing.lengths) == 1
 
 
-async def test_who_asked_first_leaves_before_it_was_begun(hashing: Hashing) -> None:
-    """One of those who waited for it makes it, for the others, too: nobody is given an empty one."""
+async def test_the_first_request_is_cancelled_before_hashing(hashing: Hashing) -> None:
+    """One of the waiting requests makes the digest for all of them: none gets an empty one."""
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(hashing.ask, [0])

@@ -1,4 +1,4 @@
-"""The producer with a source of its own, on trio's clock: what it reads, and how fast."""
+"""The producer with a real source, on trio's clock: what it reads, and how fast."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from fanoutfs.source.counters import Counters
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.units import PAGE
 from tests.scratched import Scratched
-from tests.tasks.rig import Rig, make_rig, read, read_all
+from tests.tasks.rig import Rig, background, make_rig, read, read_all, timed
 
 RUN = 2
 BLOCKS = 40
@@ -21,12 +21,10 @@ BLOCKS = 40
 
 @asynccontextmanager
 async def producing(rig: Rig, rate: RateLimit, bad: frozenset[int] = frozenset()) -> AsyncIterator[Counters]:
-    """Have a producer read the rig's content."""
+    """Run a producer that reads the rig's content."""
     statistics = Counters()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(Producer(Scratched(rig.content, bad), rig.ring, statistics, rate).run)
+    async with background(Producer(Scratched(rig.content, bad), rig.ring, statistics, rate).run):
         yield statistics
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("size", [BLOCKS * PAGE, (BLOCKS - 1) * PAGE + 123])
@@ -44,19 +42,17 @@ async def test_what_it_reads_is_the_source(size: int, autojump_clock: MockClock)
 async def test_a_limited_source_gives_its_bytes_no_faster(
     seconds_for_all: float, autojump_clock: MockClock
 ) -> None:
-    """N bytes take (N - one run) / rate seconds: the first run waits for nothing."""
+    """N bytes take (N - one run) / rate seconds: the first run does not wait."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
     async with producing(rig, RateLimit(BLOCKS * PAGE / seconds_for_all)):
-        begun = trio.current_time()
-        got = await read_all(rig.open(), PAGE)
-        took = trio.current_time() - begun
+        got, took = await timed(read_all(rig.open(), PAGE))
 
     assert got == rig.content
     assert took == pytest.approx(seconds_for_all * (BLOCKS - RUN) / BLOCKS)
 
 
 async def test_readers_near_one_another_share_the_rate(autojump_clock: MockClock) -> None:
-    """Four take as long as one: what is in the ring costs nothing."""
+    """Four take as long as one: reads of resident blocks do not count."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
     async with producing(rig, RateLimit(BLOCKS * PAGE / 40.0)) as statistics:
         begun = trio.current_time()
@@ -84,7 +80,7 @@ async def test_detours_count_against_the_rate(autojump_clock: MockClock) -> None
 
 
 async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClock) -> None:
-    """Who waits long because the source is read slowly on purpose gets bytes, not an error."""
+    """A read that waits long because of the rate limit gets bytes, not an error."""
     rig = make_rig(4 * PAGE, slots=2, run=1)
     consumer = rig.open()
     got = []
@@ -95,7 +91,7 @@ async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClo
     async with producing(rig, RateLimit(PAGE / 100.0)), trio.open_nursery() as nursery:
         await read(consumer, 0, PAGE)
         nursery.start_soon(wait)
-        # Not a second of it while a thread reads: this clock does not wait for threads.
+        # No thread reads during these seconds: this clock does not wait for threads.
         await trio.sleep(50.0)
         assert len(rig.ring.waiting()) == 1
         rig.ring.source_hangs(30.0)
@@ -104,24 +100,22 @@ async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClo
 
 
 async def test_the_decision_is_made_when_the_source_may_be_read(autojump_clock: MockClock) -> None:
-    """Who comes while the producer waits for its rate is served next, if it is nearest ahead of the head."""
+    """A request made while the producer waits for its rate is served next, if nearest ahead of the head."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
     async with producing(rig, RateLimit(2 * PAGE / 10.0)):
         first, late = rig.open(), rig.open()
         await read(first, 0, PAGE)
         await trio.sleep(5.0)
         first.close()
-        begun = trio.current_time()
-        await read(late, 20 * PAGE, PAGE)
-        took = trio.current_time() - begun
+        _, took = await timed(read(late, 20 * PAGE, PAGE))
 
     assert took == pytest.approx(5.0)
 
 
-async def test_a_bad_page_is_found_and_told(
+async def test_a_bad_page_is_found_and_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run around it is there, it alone is an error, and the log names its bytes."""
+    """The rest of its run is read, it alone is an error, and the log names its bytes."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
     async with producing(rig, RateLimit(), frozenset([5])) as statistics:
         consumer = rig.open()

@@ -1,4 +1,4 @@
-"""The digests of another computer's ring, on trio's own clock: the stream is a list of what comes when."""
+"""The digests of another computer's ring, on trio's own clock: a stream is a list of delays and bytes."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ def good(*blocks: int) -> bytes:
 
 @attrs.frozen
 class Stream:
-    """One answer: pieces, each so many seconds after the one before; then it ends."""
+    """One answer: pieces, each some seconds after the one before; then it ends."""
 
     pieces: list[tuple[float, bytes]]
     code: int = 200
@@ -49,7 +49,7 @@ REFUSES = httpx.ConnectError("")
 
 @attrs.define(eq=False)
 class Far(httpx.AsyncBaseTransport):
-    """The other computer: what it answers, one after the other; the last again and again."""
+    """The other computer: it gives one answer after the other, the last one again and again."""
 
     answers: list[Stream | httpx.HTTPError]
     asked: list[float] = attrs.field(factory=list)
@@ -66,7 +66,7 @@ class Far(httpx.AsyncBaseTransport):
 
 @attrs.define(eq=False)
 class FarService(ServiceClient):
-    """A service at that computer."""
+    """The client of the service on that computer."""
 
     far: Far = attrs.field(kw_only=True)
 
@@ -83,20 +83,25 @@ async def ask(digests: RemoteDigests, *blocks: int) -> list[bytes]:
     return await digests.of(blocks, [0] * len(blocks), [1000] * len(blocks))
 
 
+Run = Callable[..., RemoteDigests]
+
+
 @pytest.fixture
-async def run(nursery: trio.Nursery) -> Callable[[RemoteDigests], None]:
-    """Keep the streams of digests open until the test ends."""
-    return lambda digests: nursery.start_soon(digests.run)
+async def run(nursery: trio.Nursery) -> Run:
+    """Return a function that follows the digests in some answers until the test ends."""
+
+    def follow(*answers: Stream | httpx.HTTPError) -> RemoteDigests:
+        digests = digests_of(*answers)
+        nursery.start_soon(digests.run)
+        return digests
+
+    return follow
 
 
-Run = Callable[[RemoteDigests], None]
-
-
-async def test_they_are_given_as_they_have_come(run: Run, autojump_clock: MockClock) -> None:
-    """However the stream is cut to pieces; who asks for what has not come waits for it."""
+async def test_digests_are_returned_as_they_arrive(run: Run, autojump_clock: MockClock) -> None:
+    """However the stream is split; a request for a digest that has not arrived waits for it."""
     whole = IMAGE + good(0, 1, 2) + b"\n" + good(9, 3)
-    digests = digests_of(Stream([(0.1, bytes([letter])) for letter in whole] + [(1e6, b"")]))
-    run(digests)
+    digests = run(Stream([(0.1, bytes([letter])) for letter in whole] + [(1e6, b"")]))
     await digests.ready()
     opened_at = trio.current_time()
 
@@ -107,11 +112,10 @@ async def test_they_are_given_as_they_have_come(run: Run, autojump_clock: MockCl
 
 
 async def test_the_last_line_of_a_block_counts(run: Run, autojump_clock: MockClock) -> None:
-    """One that could not be read has a digest when it was read after all."""
-    digests = digests_of(
+    """A block that could not be read has a digest once it could be read after all."""
+    digests = run(
         Stream([(1, IMAGE + b"4 -\n"), (10, good(4)), (10, line(5).replace(b"5 ", b"4 ", 1)), (1e6, b"")])
     )
-    run(digests)
 
     assert [digest(4)] == await ask(digests, 4)
     assert 11 == trio.current_time()
@@ -119,11 +123,10 @@ async def test_the_last_line_of_a_block_counts(run: Run, autojump_clock: MockClo
     assert [digest(5)] == await ask(digests, 4)
 
 
-async def test_who_waits_is_told_when_nothing_comes(run: Run, autojump_clock: MockClock) -> None:
-    """A minute after the last digest, though the connection is alive."""
+async def test_a_request_fails_when_no_digest_comes(run: Run, autojump_clock: MockClock) -> None:
+    """It fails a minute after the last digest, though the connection is alive."""
     pieces = [(1.0, IMAGE), (20.0 - 12 * 1.5, b"\n"), (10.0, good(1)), *[(3.0, b"\n")] * 1000]
-    digests = digests_of(Stream(pieces))
-    run(digests)
+    digests = run(Stream(pieces))
 
     with pytest.raises(
         UnusableError, match="http://node1:8400 gives no digest of block 7, after 1 min 13 s;"
@@ -132,10 +135,9 @@ async def test_who_waits_is_told_when_nothing_comes(run: Run, autojump_clock: Mo
     assert [digest(1)] == await ask(digests, 1)
 
 
-async def test_who_waits_waits_as_long_as_others_come(run: Run, autojump_clock: MockClock) -> None:
+async def test_a_request_waits_longer_while_other_digests_come(run: Run, autojump_clock: MockClock) -> None:
     """But not for ever."""
-    digests = digests_of(Stream([(1.0, IMAGE), *[(10.0, good(number % 7)) for number in range(1000)]]))
-    run(digests)
+    digests = run(Stream([(1.0, IMAGE), *[(10.0, good(number % 7)) for number in range(1000)]]))
 
     with pytest.raises(UnusableError, match="after 10 min"):
         await ask(digests, 7)
@@ -144,15 +146,14 @@ async def test_who_waits_waits_as_long_as_others_come(run: Run, autojump_clock: 
 async def test_a_broken_stream_is_opened_again(
     run: Run, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What has come stays, what comes is taken; a line in the log says what is wrong, once."""
+    """Digests that have arrived stay, new ones are added; the log has the failure once."""
     caplog.set_level(logging.INFO, "fanoutfs")
-    digests = digests_of(
+    digests = run(
         Stream([(1.0, IMAGE + good(0) + line(1)[:9])]),
         REFUSES,
         REFUSES,
         Stream([(1.0, IMAGE + good(1)), (1e6, b"")]),
     )
-    run(digests)
 
     assert [digest(0), digest(1)] == await ask(digests, 0, 1)
     assert trio.current_time() < 5
@@ -162,9 +163,8 @@ async def test_a_broken_stream_is_opened_again(
 
 
 async def test_attempts_come_at_ever_longer_intervals(run: Run, autojump_clock: MockClock) -> None:
-    """Until one has lasted."""
-    digests = digests_of(REFUSES)
-    run(digests)
+    """Until an attempt succeeds."""
+    digests = run(REFUSES)
     await trio.sleep(100)
     asked = digests.service.far.asked  # type: ignore[attr-defined]
     between = [later - before for before, later in pairwise(asked)]
@@ -173,11 +173,10 @@ async def test_attempts_come_at_ever_longer_intervals(run: Run, autojump_clock: 
     assert {5} == set(between[6:])
 
 
-async def test_a_stream_without_a_word_is_opened_again(run: Run, autojump_clock: MockClock) -> None:
-    """Its other end may be gone without having said so: what httpx does about that is told to it."""
+async def test_a_silent_stream_is_opened_again(run: Run, autojump_clock: MockClock) -> None:
+    """Its other end may have vanished without closing it: httpx has a read timeout."""
     seconds = digests_of(REFUSES).service.settings()["timeout"]
-    digests = digests_of(httpx.ReadTimeout(""), Stream([(0.0, IMAGE + good(3)), (1e6, b"")]))
-    run(digests)
+    digests = run(httpx.ReadTimeout(""), Stream([(0.0, IMAGE + good(3)), (1e6, b"")]))
 
     assert [digest(3)] == await ask(digests, 3)
     assert seconds.read < SILENT_SECONDS
@@ -187,12 +186,11 @@ async def test_a_stream_without_a_word_is_opened_again(run: Run, autojump_clock:
     "image",
     [b"image 9500 1000 disk-8:17\n", b"image 9501 1000 disk-8:16\n", b"image 9500 500 disk-8:16\n"],
 )
-async def test_another_source_is_the_end(
+async def test_a_changed_source_ends_the_stream(
     image: bytes, run: Run, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is given a digest of it, or one from before; nobody asks again."""
-    digests = digests_of(Stream([(1.0, IMAGE + good(0))]), Stream([(1.0, image + good(1))]))
-    run(digests)
+    """No digest of it is returned, nor one from before; the stream is not opened again."""
+    digests = run(Stream([(1.0, IMAGE + good(0))]), Stream([(1.0, image + good(1))]))
     with pytest.raises(SourceChangedError, match="another source than before"):
         await ask(digests, 1)
     with pytest.raises(SourceChangedError):
@@ -219,40 +217,36 @@ async def test_another_source_is_the_end(
         IMAGE + b"1" * 5000,
     ],
 )
-async def test_nonsense_is_no_digest(text: bytes, run: Run, autojump_clock: MockClock) -> None:
-    """Whoever waits is told that there is no fanoutfs."""
-    digests = digests_of(Stream([(0.0, text)]))
-    run(digests)
+async def test_an_invalid_stream_is_refused(text: bytes, run: Run, autojump_clock: MockClock) -> None:
+    """A request that waits fails."""
+    digests = run(Stream([(0.0, text)]))
 
     with pytest.raises(UnusableError, match="sends digests that are none"):
         await ask(digests, 1)
 
 
-async def test_a_wrong_token_is_said_at_once(run: Run, autojump_clock: MockClock) -> None:
-    """To who waits for the stream; it will never come."""
-    digests = digests_of(Stream([], code=401))
-    run(digests)
+async def test_a_wrong_token_fails_at_once(run: Run, autojump_clock: MockClock) -> None:
+    """The stream will never be ready."""
+    digests = run(Stream([], code=401))
 
     with pytest.raises(UnusableError, match="--token-file"):
         await digests.ready()
     assert trio.current_time() < 1
 
 
-async def test_a_service_that_is_away_is_waited_for(run: Run, autojump_clock: MockClock) -> None:
-    """For the stream, too, and for so long."""
-    digests = digests_of(REFUSES)
-    run(digests)
+async def test_a_service_that_does_not_answer_is_waited_for(run: Run, autojump_clock: MockClock) -> None:
+    """For a minute; if it answers within that time, the stream is ready."""
+    digests = run(REFUSES)
     with pytest.raises(NoAnswerError, match="http://node1:8400"):
         await digests.ready()
     assert 60 == trio.current_time()
 
-    back = digests_of(REFUSES, REFUSES, Stream([(1.0, IMAGE), (1e6, b"")]))
-    run(back)
+    back = run(REFUSES, REFUSES, Stream([(1.0, IMAGE), (1e6, b"")]))
     await back.ready()
 
 
 def test_an_image_of_too_many_blocks_is_refused() -> None:
-    """Before anything is asked."""
+    """Before any request is sent."""
     service = ServiceClient(ServiceAddress("http", "node1", 8400))
     with pytest.raises(UnusableError, match="--block"):
         RemoteDigests(service=service, identity="disk-8:16", size=1 << 50, block=4096)

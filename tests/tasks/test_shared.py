@@ -1,4 +1,4 @@
-"""Waiting in the ring, on trio's own clock: no test here takes any time."""
+"""Waiting in the ring, on trio's own clock, which takes no real time."""
 
 import random
 
@@ -7,27 +7,25 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import ClosingError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.fuse.reader import Reader
 from fanoutfs.units import PAGE
-from tests.tasks.rig import make_rig, read, read_all
+from tests.tasks.rig import SIZE, background, make_rig, read, read_all, timed
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8, 64])
 @pytest.mark.parametrize("piece", [512, 1000, PAGE, 3 * PAGE + 17, 20 * PAGE])
 async def test_every_reader_gets_the_sources_bytes(slots: int, piece: int, autojump_clock: MockClock) -> None:
-    """Five readers, one late, sizes that fit nothing: all right, also when a request exceeds the ring."""
-    rig = make_rig(37 * PAGE + 123, slots)
+    """Five readers, one late, odd sizes: the bytes are right, also if a request exceeds the ring."""
+    rig = make_rig(SIZE, slots)
     results: list[bytes] = []
 
     async def reader(delay: float) -> None:
         await trio.sleep(delay)
         results.append(await read_all(rig.open(), piece))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
-        async with trio.open_nursery() as readers:
-            for delay in (0, 0, 0, 1, 9):
-                readers.start_soon(reader, delay)
-        nursery.cancel_scope.cancel()
+    async with background(rig.produce), trio.open_nursery() as readers:
+        for delay in (0, 0, 0, 1, 9):
+            readers.start_soon(reader, delay)
 
     assert results == [rig.content] * 5
     assert rig.ring.rules.open_cursors == {}
@@ -36,9 +34,9 @@ async def test_every_reader_gets_the_sources_bytes(slots: int, piece: int, autoj
 
 @pytest.mark.parametrize("begins_at_0", [False, True])
 async def test_jumping_readers_get_the_sources_bytes(*, begins_at_0: bool, autojump_clock: MockClock) -> None:
-    """Reads anywhere, of any size, many at once on one handle: each gets the bytes at its own offset.
+    """Reads anywhere, of any size, many at once on one handle: each gets the bytes at its offset.
 
-    What is read for it is what it touches, give or take what others took the slots of.
+    The source is read for the blocks that they touch, at most twice for each.
     """
     rig = make_rig(40 * PAGE + 1, 4, seconds=0.001)
     chance = random.Random(1)
@@ -51,8 +49,7 @@ async def test_jumping_readers_get_the_sources_bytes(*, begins_at_0: bool, autoj
         if found != rig.content[offset : offset + size]:
             wrong.append((offset, size))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce):
         if begins_at_0:
             await read(consumer, 0, PAGE)
         for _ in range(30):
@@ -61,7 +58,6 @@ async def test_jumping_readers_get_the_sources_bytes(*, begins_at_0: bool, autoj
                     offset, size = chance.randrange(len(rig.content) + 9), chance.randrange(9 * PAGE)
                     touched += (offset + size) // PAGE - offset // PAGE + 1
                     readers.start_soon(one, offset, size)
-        nursery.cancel_scope.cancel()
 
     assert wrong == []
     assert consumer.cursor.requests == []
@@ -69,68 +65,71 @@ async def test_jumping_readers_get_the_sources_bytes(*, begins_at_0: bool, autoj
 
 
 async def test_readers_that_start_together_are_served_by_one_pass(autojump_clock: MockClock) -> None:
-    """The source is read once for all of them, whatever their sizes."""
+    """The source is read once for all of them, whatever the sizes of their requests."""
     rig = make_rig(slots=8)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
-        async with trio.open_nursery() as readers:
-            for piece in (512, PAGE, 2 * PAGE, 1000):
-                readers.start_soon(read_all, rig.open(), piece)
-        nursery.cancel_scope.cancel()
+    async with background(rig.produce), trio.open_nursery() as readers:
+        for piece in (512, PAGE, 2 * PAGE, 1000):
+            readers.start_soon(read_all, rig.open(), piece)
 
     assert sorted(rig.blocks_read) == list(range(40))
 
 
-async def test_a_stopped_reader_holds_the_others_for_its_patience(autojump_clock: MockClock) -> None:
-    """R5 on the clock: the front stands until patience is over, then goes on to the end."""
-    rig = make_rig(slots=8, patience=10.0, seconds=0.001)
-    stopped, goes = rig.open(), rig.open()
+async def fails(error: type[Exception], consumer: Reader, offset: int) -> None:
+    with pytest.raises(error):
+        await read(consumer, offset, PAGE)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+
+@pytest.mark.parametrize("start", [None, 37 * PAGE], ids=["reader", "turn"])
+async def test_a_stopped_reader_holds_the_others_for_its_patience(
+    start: int | None, autojump_clock: MockClock
+) -> None:
+    """R5 on the clock: the front waits until the patience is over, then continues to the end.
+
+    A turn that begins at block 37 needs the blocks beyond the image's end, too.
+    """
+    rig = make_rig(slots=8, patience=10.0, seconds=0.001)
+    stopped, goes = rig.open(start), rig.open()
+
+    async with background(rig.produce):
         await read(stopped, 0, PAGE)
-        begun = trio.current_time()
-        got = await read_all(goes, PAGE)
-        took = trio.current_time() - begun
+        got, took = await timed(read_all(goes, PAGE))
         rest = [bytes(await read(stopped, i * PAGE, PAGE)) for i in range(1, 40)]
-        nursery.cancel_scope.cancel()
 
     assert got == rig.content
     assert 10.0 <= took <= 11.0
-    assert b"".join(rest) == rig.content[PAGE:]
+    assert b"".join(rest) == rig.turned(start or 0)[PAGE:]
 
 
-async def test_one_that_was_opened_and_never_read_holds_nobody(autojump_clock: MockClock) -> None:
-    """Not even for its patience."""
-    rig = make_rig(slots=8, seconds=0.001)
-    rig.open()
+@pytest.mark.parametrize("start", [None, 7 * PAGE], ids=["reader", "turn"])
+async def test_a_file_that_was_never_read_holds_no_reader(
+    start: int | None, autojump_clock: MockClock
+) -> None:
+    """Not even for the patience; when it is read after all, it begins where it was opened."""
+    rig = make_rig(slots=8, seconds=0.001, patience=1000.0)
+    silent = rig.open(start)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
-        begun = trio.current_time()
-        await read_all(rig.open(), PAGE)
-        took = trio.current_time() - begun
-        nursery.cancel_scope.cancel()
+    async with background(rig.produce):
+        _, took = await timed(read_all(rig.open(), PAGE))
+        got = await read_all(silent, PAGE)
 
     assert took < 1.0
+    assert got == rig.turned(start or 0)
 
 
-async def test_nobody_reads_and_the_source_is_left_alone(autojump_clock: MockClock) -> None:
-    """The producer parks; it neither reads nor looks again by itself."""
+async def test_without_requests_the_source_is_left_alone(autojump_clock: MockClock) -> None:
+    """The producer parks until a reader requests a block."""
     rig = make_rig()
     rig.open()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce):
         await trio.sleep(1000)
-        nursery.cancel_scope.cancel()
 
     assert rig.blocks_read == []
 
 
 async def test_a_cancelled_read_leaves_nothing(autojump_clock: MockClock) -> None:
-    """Its request is taken out; the next reader of the same bytes is served."""
+    """Its request is removed; the next read of the same bytes is served."""
     rig = make_rig()
     consumer = rig.open()
     with trio.move_on_after(5):
@@ -138,140 +137,111 @@ async def test_a_cancelled_read_leaves_nothing(autojump_clock: MockClock) -> Non
 
     assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce):
         assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
-        nursery.cancel_scope.cancel()
 
 
-async def test_a_bad_place_fails_those_who_read_it_alone(autojump_clock: MockClock) -> None:
-    """The bytes beside it, in the same block and the same request's neighbour, are right."""
+async def test_only_a_read_of_bad_bytes_fails(autojump_clock: MockClock) -> None:
+    """A read of the bytes before or after them, in the same block, is right."""
     rig = make_rig()
     rig.bad[5] = [(100, 200)]
     place = 5 * PAGE
     consumer = rig.open()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce):
         assert bytes(await read(consumer, place, 100)) == rig.content[place : place + 100]
         assert bytes(await read(consumer, place + 200, 9)) == rig.content[place + 200 : place + 209]
         for offset, size in ((place + 199, 1), (place - 10, 120), (place + 100, PAGE), (0, 20 * PAGE)):
             with pytest.raises(SourceBrokeError):
                 await read(consumer, offset, size)
-        nursery.cancel_scope.cancel()
 
     assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
 
-async def test_a_bad_place_is_tried_again_for_the_next_request(autojump_clock: MockClock) -> None:
-    """An error is not kept: when the source has come back, the next reader gets its bytes."""
+async def test_a_bad_block_is_read_again_for_the_next_request(autojump_clock: MockClock) -> None:
+    """An error is not kept: when the source has recovered, the next reader gets its bytes."""
     rig = make_rig()
     rig.bad[5] = [(0, PAGE)]
     consumer = rig.open()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce):
         for _ in range(2):
             with pytest.raises(SourceBrokeError):
                 await read(consumer, 5 * PAGE, 100)
         tried = rig.blocks_read.count(5)
         rig.bad.clear()
         found = bytes(await read(consumer, 5 * PAGE, 100))
-        nursery.cancel_scope.cancel()
 
     assert tried == 2
     assert found == rig.content[5 * PAGE : 5 * PAGE + 100]
 
 
-async def test_a_hanging_source_fails_those_who_wait_too_long(autojump_clock: MockClock) -> None:
-    """Within the limit, and once it answers again, readers are served again."""
+async def test_a_hanging_source_fails_the_reads_that_wait_too_long(autojump_clock: MockClock) -> None:
+    """They fail within the limit; once the source answers, reads are served again."""
     rig = make_rig(seconds=100.0)
     consumer = rig.open()
-    failed_after = []
 
     async def watch() -> None:
         while True:
             await trio.sleep(1)
             rig.ring.source_hangs(30.0)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
-        nursery.start_soon(watch)
-        begun = trio.current_time()
-        with pytest.raises(SourceHungError):
-            await read(consumer, 0, PAGE)
-        failed_after.append(trio.current_time() - begun)
+    async with background(rig.produce, watch):
+        _, took = await timed(fails(SourceHungError, consumer, 0))
         await trio.sleep(100)
         rig.seconds = 0.1
         assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
-        nursery.cancel_scope.cancel()
 
-    assert 30.0 <= failed_after[0] <= 31.0
+    assert 30.0 <= took <= 31.0
 
 
 async def test_a_reader_told_to_die_gets_its_read_back_alone(autojump_clock: MockClock) -> None:
-    """Another one that waits for the same block goes on waiting."""
+    """Another reader that waits for the same block keeps waiting."""
     rig = make_rig(seconds=5.0)
     dying, living = rig.open(), rig.open()
     ends: list[str] = []
 
     async def die() -> None:
-        with pytest.raises(ReaderGoneError):
-            await read(dying, 0, PAGE)
+        await fails(ReaderGoneError, dying, 0)
         ends.append("died")
 
     async def live() -> None:
         await read(living, 0, PAGE)
         ends.append("served")
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
-        async with trio.open_nursery() as readers:
-            readers.start_soon(die)
-            readers.start_soon(live)
-            await wait_all_tasks_blocked()
-            for waiting in rig.ring.waiting():
-                if waiting.request.cursor is dying.cursor:
-                    rig.ring.reader_gone(waiting)
-        nursery.cancel_scope.cancel()
+    async with background(rig.produce), trio.open_nursery() as readers:
+        readers.start_soon(die)
+        readers.start_soon(live)
+        await wait_all_tasks_blocked()
+        for waiting in rig.ring.waiting():
+            if waiting.request.cursor is dying.cursor:
+                rig.ring.reader_gone(waiting)
 
     assert ends == ["died", "served"]
 
 
 async def test_shutting_ends_every_wait(autojump_clock: MockClock) -> None:
-    """Those who wait and those who would get ClosingError; what is resident is still served."""
+    """Reads that wait, or would wait, get ClosingError; resident blocks are still served."""
     rig = make_rig(seconds=5.0)
     consumer = rig.open()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce):
         await read(consumer, 0, PAGE)
-
-        async def wait() -> None:
-            with pytest.raises(ClosingError):
-                await read(consumer, 30 * PAGE, PAGE)
-
         async with trio.open_nursery() as readers:
-            readers.start_soon(wait)
+            readers.start_soon(fails, ClosingError, consumer, 30 * PAGE)
             await wait_all_tasks_blocked()
             rig.ring.shut()
             await rig.ring.nobody_waits()
-        with pytest.raises(ClosingError):
-            await read(consumer, 35 * PAGE, PAGE)
+        await fails(ClosingError, consumer, 35 * PAGE)
         assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
-        nursery.cancel_scope.cancel()
 
 
 async def test_closing_a_file_ends_its_waits(autojump_clock: MockClock) -> None:
-    """Nothing of it is left in the ring, whatever it was doing."""
+    """Its cursor and its requests leave the ring."""
     rig = make_rig()
     consumer = rig.open()
 
-    async def wait() -> None:
-        with pytest.raises(ReaderGoneError):
-            await read(consumer, 0, PAGE)
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait)
+        nursery.start_soon(fails, ReaderGoneError, consumer, 0)
         await wait_all_tasks_blocked()
         consumer.close()
 
@@ -279,19 +249,16 @@ async def test_closing_a_file_ends_its_waits(autojump_clock: MockClock) -> None:
 
 
 async def test_a_probe_is_answered_while_a_pack_is_held(autojump_clock: MockClock) -> None:
-    """A ring full of what a stopped reader needs still has a slot for who looks at the end."""
+    """A ring full of blocks that a stopped reader needs still has a slot for a read at the end."""
     rig = make_rig(slots=8, patience=1000.0, seconds=0.001)
     stopped, front = rig.open(), rig.open()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.produce)
+    async with background(rig.produce) as nursery:
         await read(stopped, 0, 100)
         nursery.start_soon(read_all, front, PAGE)
         await trio.sleep(1)
-        begun = trio.current_time()
-        found = bytes(await read(rig.open(), len(rig.content) - 100, 100))
-        took = trio.current_time() - begun
-        nursery.cancel_scope.cancel()
+        found, took = await timed(read(rig.open(), len(rig.content) - 100, 100))
+        found = bytes(found)
 
     assert found == rig.content[-100:]
     assert took < 0.1
