@@ -1,58 +1,35 @@
-"""Readers that go round: examples, each of which the rules once got wrong or easily could."""
+"""Readers that go round: examples that the rules once got wrong, or easily could."""
 
 import math
 import os
 import random
-from collections.abc import Iterable
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
+from tests.rules.rings import make_rules, put, reader, request, resident
 from tests.rules.world import World
-
-PATIENCE, TURN = 10.0, 2.0
 
 EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
 
 
-def make_rules(blocks: int, slots: int, run: int = 1) -> Rules:
-    return Rules(blocks=blocks, slots=slots, run=run, patience=PATIENCE, turn=TURN)
-
-
-def reader(rules: Rules, at: int, start: int | None = None) -> Cursor:
-    """One that counts and stands at ``at``: in-order, or wrapping from ``start``."""
-    point = rules.open(len(rules.open_cursors), start=start)
-    rules.move(point, at, sequential=True, now=0.0)
-    return point
-
-
-def wait(rules: Rules, point: Cursor, block: int) -> None:
-    rules.request(point, block, block, 0.0, fresh=False)
-
-
-def put(rules: Rules, blocks: Iterable[int]) -> None:
-    for block in blocks:
-        rules.residency.add(block, rules.residency.lend_slot(after=-1))
-
-
 def decide(rules: Rules, now: float = 0.0) -> tuple[Read | Rest, set[int]]:
-    """Give the decision, and what went for it."""
-    before = set(rules.residency.slot_of)
+    """Return the decision, and the blocks evicted for it."""
+    before = resident(rules)
     decision = rules.decide(now)
-    return decision, before - set(rules.residency.slot_of)
+    return decision, before - resident(rules)
 
 
-def test_one_in_its_second_lap_does_not_hide_what_those_behind_it_need() -> None:
-    """R2: beyond its end, blocks are kept for who comes from farther behind; what nobody needs goes."""
+def test_a_reader_in_its_second_lap_does_not_hide_the_needs_of_those_behind() -> None:
+    """R2: beyond its end, blocks are kept for readers farther behind; a block that none needs is evicted."""
     rules = make_rules(blocks=20, slots=8)
     behind = reader(rules, at=2)
     reader(rules, start=6, at=25)
     put(rules, [0, *range(10, 17)])
-    wait(rules, behind, 2)
+    request(rules, behind, 2)
 
     _, gone = decide(rules)
 
@@ -60,21 +37,21 @@ def test_one_in_its_second_lap_does_not_hide_what_those_behind_it_need() -> None
     assert 10 <= min(gone - {0}, default=math.inf)
 
 
-def test_behind_one_in_its_second_lap_the_highest_that_nobody_needs_goes_first() -> None:
-    """R2: a gap that is needed in part only has blocks that nobody needs, at its upper end."""
+def test_behind_a_reader_in_its_second_lap_the_highest_unneeded_block_goes_first() -> None:
+    """R2: a gap of which readers need a part has unneeded blocks, at its upper end."""
     rules = make_rules(blocks=10, slots=8, run=2)
     reader(rules, start=0, at=9)
     second_lap = reader(rules, start=6, at=12)
     put(rules, [0, 1, 3, 4, 5, 6, 7, 8])
-    wait(rules, second_lap, 12)
+    request(rules, second_lap, 12)
 
     _, gone = decide(rules)
 
     assert gone == {7, 8}
 
 
-def test_nothing_goes_for_a_read_that_does_not_happen() -> None:
-    """Blocks go only together with the decision to read; what waits leaves no free slot for others."""
+def test_no_block_is_evicted_for_a_read_that_does_not_happen() -> None:
+    """Blocks are evicted only with the decision to read; a read that waits leaves no slot free."""
     rules = make_rules(blocks=14, slots=11, run=2)
     reader(rules, start=0, at=5)
     reader(rules, start=0, at=11)
@@ -88,13 +65,13 @@ def test_nothing_goes_for_a_read_that_does_not_happen() -> None:
     assert not (10 in gone and isinstance(decision, Read) and decision.first == 13)
 
 
-def test_the_last_on_a_line_waits_for_nobody() -> None:
-    """R4: one ahead of it is not behind it over the end of the image, however short the way round."""
+def test_the_last_reader_on_a_line_waits_for_no_other() -> None:
+    """R4: a reader ahead of it is not behind it over the image's end, however short the way round."""
     rules = make_rules(blocks=18, slots=11)
     reader(rules, at=11)
     last = reader(rules, at=3)
     put(rules, [*range(4, 8), *range(11, 18)])
-    wait(rules, last, 3)
+    request(rules, last, 3)
 
     decision, gone = decide(rules)
 
@@ -102,13 +79,13 @@ def test_the_last_on_a_line_waits_for_nobody() -> None:
     assert (decision.first, gone) == (3, {16, 17})
 
 
-def test_all_in_a_ring_of_waits_need_not_wait() -> None:
-    """R4: of three, each in reach of the next and waiting, the nearest ahead of the head goes on at once."""
+def test_readers_in_a_ring_of_waits_need_not_wait() -> None:
+    """R4: of three waiting readers, each in reach of the next, the nearest ahead of the head continues."""
     rules = make_rules(blocks=12, slots=6)
     points = [reader(rules, start=at, at=at) for at in (0, 4, 8)]
     put(rules, [1, 2, 5, 6, 9, 10])
     for point in points:
-        wait(rules, point, point.block)
+        request(rules, point, point.block)
     rules.begin_at(3)
 
     decision, gone = decide(rules)
@@ -118,23 +95,23 @@ def test_all_in_a_ring_of_waits_need_not_wait() -> None:
     assert gone <= {2, 6, 10, 1, 5, 9}
 
 
-def test_one_who_can_move_on_is_waited_for() -> None:
-    """R4 is for rings of waits alone: who has its next block there is no part of one."""
+def test_a_reader_that_can_move_is_waited_for() -> None:
+    """R4 is for rings of waits alone: a reader whose next block is resident is in none."""
     rules = make_rules(blocks=12, slots=6)
     first, second, moving = (reader(rules, start=at, at=at) for at in (0, 4, 8))
     put(rules, [5, 6, 8, 9, 10, 11])
-    wait(rules, first, 0)
-    wait(rules, second, 4)
+    request(rules, first, 0)
+    request(rules, second, 4)
 
     assert rules.waits(0.0)[first.id] == moving.id
 
 
-def test_the_last_of_a_pack_gets_what_it_asks_for_behind_its_place() -> None:
-    """A page that the kernel has lost is asked for again when the ring is full of what that reader needs."""
+def test_the_last_of_a_pack_gets_a_block_behind_its_place() -> None:
+    """The kernel asks again for a page that it has lost, while the ring is full of what that reader needs."""
     rules = make_rules(blocks=24, slots=6)
     last, front = reader(rules, at=1), reader(rules, at=7)
     put(rules, range(1, 7))
-    wait(rules, front, 7)
+    request(rules, front, 7)
     rules.request(last, 0, 0, 0.0, fresh=False)
 
     decision, _ = decide(rules)
@@ -148,7 +125,7 @@ def test_the_last_of_a_pack_gets_what_it_asks_for_behind_its_place() -> None:
 def test_a_wrapping_front_goes_round_without_leaving_a_slow_one_behind(
     slots: int, run: int, *, wraps: bool
 ) -> None:
-    """The one in front waits at the end of the image as anywhere: one pass from when it joined."""
+    """The front waits at the end of the image as anywhere: one pass from when it joined."""
     world = World(Rules(blocks=400, slots=slots, run=run, patience=1e9, turn=1e9))
     slow = world.wrap() if wraps else world.join()
     world.step(slow.cursor.id)
@@ -174,9 +151,9 @@ speeds = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6)), min_size=1, 
 def test_wrapping_readers_cost_one_pass_from_when_the_last_one_joins(
     joins: list[tuple[int, int]], slots: int, run: int, seed: int
 ) -> None:
-    """Whenever they join and however fast they are: what the head had travelled by then, and the image once.
+    """Whenever they join and however fast they are: the blocks read by then, and the image once.
 
-    A ring or two may be read twice: for those that joined just before the end of the image, and went round.
+    A ring or two may be read twice: for readers that joined just before the image's end, and went round.
     """
     blocks, dice = 60, random.Random(seed)
     world = World(Rules(blocks=blocks, slots=slots, run=run, patience=1e9, turn=1e9))

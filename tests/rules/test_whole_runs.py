@@ -1,59 +1,53 @@
-"""Runs are whole where that costs nobody anything: a read has its price, and so has a decision."""
+"""Runs are whole where that delays no reader: each read has a cost, and each decision."""
+
+from functools import partial
+
+import pytest
 
 from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.rules import Rules
+from tests.rules import rings
+from tests.rules.rings import next_read, put, reader
 from tests.rules.world import World
 
-BLOCKS, SLOTS, RUN = 4096, 64, 8
-
-
-def make_rules(*, strict: bool = True) -> Rules:
-    return Rules(blocks=BLOCKS, slots=SLOTS, run=RUN, patience=10.0, turn=2.0, strict=strict)
-
-
-def reader(rules: Rules, at: int) -> Cursor:
-    point = rules.open(len(rules.open_cursors))
-    rules.move(point, at, sequential=True, now=0.0)
-    return point
+SLOTS, RUN = 64, 8
+make_rules = partial(rings.make_rules, 4096, SLOTS, RUN)
 
 
 def spread(rules: Rules, hindmost: int, front: int) -> list[Cursor]:
-    """Have eight readers between two blocks, with all that the hindmost needs up to the front there."""
-    for block in range(hindmost, front):
-        rules.residency.add(block, rules.residency.lend_slot(after=-1))
+    """Return eight readers between two blocks, with all blocks between hindmost and front resident."""
+    put(rules, range(hindmost, front))
     rules.begin_at(front)
     return [reader(rules, front - number * (front - hindmost) // 7) for number in range(8)]
 
 
 def run_of(rules: Rules) -> range:
-    decision = rules.decide(0.0)
-    assert isinstance(decision, Read)
-    rules.filled(decision, 0.0)
-    return decision.blocks
+    read = next_read(rules)
+    rules.filled(read, 0.0)
+    return read.blocks
 
 
-def test_a_run_goes_on_in_slots_that_nobody_needs() -> None:
-    """Eight share so little look-ahead that runs of it would have two blocks; what is behind them goes."""
+def test_a_run_continues_in_slots_that_no_reader_needs() -> None:
+    """Eight readers share a look-ahead with runs of two blocks; the blocks behind them are evicted."""
     rules = make_rules()
-    for block in range(1024 - 64, 1024 - 49):
-        rules.residency.add(block, rules.residency.lend_slot(after=-1))
+    put(rules, range(1024 - 64, 1024 - 49))
     spread(rules, 1024 - 49, 1024)
 
     assert range(1024, 1032) == run_of(rules)
     assert rules.ahead.run_boundary < RUN
 
 
-def test_a_run_begins_anywhere_and_ends_at_its_border() -> None:
-    """So that the next one is whole."""
+def test_a_run_begins_anywhere_and_ends_at_its_boundary() -> None:
+    """So the next run is whole."""
     rules = make_rules()
     spread(rules, 1000, 1027)
 
     assert range(1027, 1032) == run_of(rules)
 
 
-def test_a_run_does_not_go_on_where_nobody_needs_it() -> None:
-    """All but one turn back before the border, and that one's way ends there, too."""
+def test_a_run_does_not_continue_where_no_reader_needs_it() -> None:
+    """All readers end before the boundary."""
     rules = make_rules()
     for point in spread(rules, 1000, 1024):
         point.end = 1028
@@ -65,27 +59,20 @@ def test_a_run_does_not_go_on_where_nobody_needs_it() -> None:
     assert blocks.stop <= 1028
 
 
-def test_a_run_does_not_go_on_where_another_pack_may_want_the_slots() -> None:
-    """One is far behind: runs have what the look-ahead says."""
-    rules = make_rules()
-    reader(rules, 100)
+@pytest.mark.parametrize("strict", [True, False], ids=["another pack", "no pace"])
+def test_a_run_does_not_continue_into_slots_that_may_be_needed(*, strict: bool) -> None:
+    """A reader is far behind, or no pace keeps blocks that were read ahead: the look-ahead limits runs."""
+    rules = make_rules(strict=strict)
+    if strict:
+        reader(rules, 100)
     spread(rules, 1000, 1024)
 
     assert run_of(rules).stop % rules.ahead.run_boundary == 0
     assert rules.head < 1032
 
 
-def test_a_run_does_not_go_on_without_pace() -> None:
-    """There nobody keeps what was read ahead from going before it is used."""
-    rules = make_rules(strict=False)
-    spread(rules, 1000, 1024)
-
-    assert run_of(rules).stop % rules.ahead.run_boundary == 0
-    assert rules.head < 1032
-
-
-def test_a_front_that_waits_for_one_behind_gets_whole_runs() -> None:
-    """The hindmost goes on block by block; the front has a run when there is room for all of it."""
+def test_a_front_that_waits_for_a_reader_behind_gets_whole_runs() -> None:
+    """The hindmost reads block by block; the front gets a run when there is room for all of it."""
     rules = make_rules()
     *others, hindmost = spread(rules, 1008, 1064)
     for other in others:
@@ -102,11 +89,11 @@ def test_a_front_that_waits_for_one_behind_gets_whole_runs() -> None:
 
     assert isinstance(asleep, Rest)
     assert [range(1064, 1072), range(1072, 1080), range(1080, 1088)] == runs
-    assert [1010, 1018, 1026] == woken, "62 slots are there for the pack: two are the reserve"
+    assert [1010, 1018, 1026] == woken, "the pack has 62 slots: two are the reserve"
 
 
-def test_who_is_not_waited_for_wakes_nobody() -> None:
-    """While the front waits for the hindmost, a decision for those between would be for nothing."""
+def test_a_reader_that_is_not_waited_for_wakes_no_producer() -> None:
+    """While the front waits for the hindmost, a decision for a reader between them would be in vain."""
     rules = make_rules()
     front, *between, hindmost = spread(rules, 1008, 1064)
     assert isinstance(rules.decide(0.0), Rest)
@@ -120,7 +107,7 @@ def test_who_is_not_waited_for_wakes_nobody() -> None:
 
 
 def test_eight_that_span_the_ring_are_served_in_whole_runs() -> None:
-    """Seven as fast as memory, one slower: each read is of a whole run, few decisions are for nothing."""
+    """Seven as fast as memory, one slower: each read is a whole run, few decisions are in vain."""
     world = World(Rules(blocks=512, slots=SLOTS, run=RUN, patience=1e9, turn=1e9))
     walkers = [world.join() for _ in range(8)]
     slow = walkers[0].cursor.id
