@@ -14,7 +14,7 @@ from tests.rig.disks import Disk, make_disk
 from tests.rig.faults import Faulty, faulty_source
 from tests.rig.hosts import Host
 from tests.rig.hosts import hosts as made_hosts
-from tests.rig.images import write_pattern
+from tests.rig.images import MIB, write_pattern
 from tests.rig.loops import attached
 from tests.rig.mounts import Mount
 from tests.rig.shown import Computers
@@ -57,6 +57,24 @@ def pattern_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PatternF
 
     yield make
     run("rm", "-rf", folder)
+
+
+@pytest.fixture
+def source(request: pytest.FixtureRequest, pattern_image: PatternFactory) -> Path:
+    """Return a pattern image of the size that the test's module calls SIZE."""
+    return pattern_image(request.module.SIZE)
+
+
+@pytest.fixture
+def small(pattern_image: PatternFactory) -> Path:
+    """Return a pattern image of 1 MiB."""
+    return pattern_image(MIB)
+
+
+@pytest.fixture
+def mounted(mount: MountFactory, source: Path) -> Mount:
+    """Mount the module's pattern image with the ring of these tests."""
+    return mount(source)
 
 
 @pytest.fixture(scope="session")

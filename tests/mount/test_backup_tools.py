@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig.commands import run, shell
 from tests.rig.images import MIB, assert_same
+from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
 
@@ -24,10 +24,10 @@ def borg_settings(work: Path) -> Mapping[str, str]:
 
 
 @pytest.mark.tool("borg")
-def test_borg_archives_the_file(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_borg_archives_the_file(mounted: Mount, source: Path, work: Path) -> None:
     """`borg create` of the image and `borg extract` give the source."""
-    source, settings = pattern_image(SIZE), borg_settings(work)
-    image = mount(source).image
+    settings = borg_settings(work)
+    image = mounted.image
     run("borg", "init", "--encryption=none", env=settings)
     run("borg", "create", "::first", image, env=settings)
     run("borg", "extract", "::first", env=settings, cwd=work)
@@ -35,10 +35,10 @@ def test_borg_archives_the_file(mount: MountFactory, pattern_image: PatternFacto
 
 
 @pytest.mark.tool("borg")
-def test_borg_archives_standard_input(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_borg_archives_standard_input(mounted: Mount, source: Path, work: Path) -> None:
     """`borg create -` with the image as its input archives the source."""
-    source, settings = pattern_image(SIZE), borg_settings(work)
-    image = mount(source).image
+    settings = borg_settings(work)
+    image = mounted.image
     run("borg", "init", "--encryption=none", env=settings)
     run("sh", "-c", 'borg create ::first - < "$1"', "sh", image, env=settings)
     run("sh", "-c", 'borg extract --stdout ::first > "$1"', "sh", work / "copy", env=settings)
@@ -46,10 +46,9 @@ def test_borg_archives_standard_input(mount: MountFactory, pattern_image: Patter
 
 
 @pytest.mark.tool("restic")
-def test_restic_backs_up_and_restores(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_restic_backs_up_and_restores(mounted: Mount, source: Path, work: Path) -> None:
     """`restic backup` of the image and `restic restore` give the source."""
-    source = pattern_image(SIZE)
-    image = mount(source).image
+    image = mounted.image
     settings = {"RESTIC_REPOSITORY": str(work / "restic"), "RESTIC_PASSWORD": "x", "HOME": str(work)}
     run("restic", "--no-cache", "init", env=settings)
     run("restic", "--no-cache", "backup", image, env=settings)
@@ -57,28 +56,23 @@ def test_restic_backs_up_and_restores(mount: MountFactory, pattern_image: Patter
     assert_same(source, work / "out" / image.relative_to("/"))
 
 
-def test_tar_archives_and_extracts(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_tar_archives_and_extracts(mounted: Mount, source: Path, work: Path) -> None:
     """`tar` stores the image's whole size and bytes, and finds them equal afterwards."""
-    source = pattern_image(SIZE)
-    mounted = mount(source)
     run("tar", "--create", "--file", work / "image.tar", "--directory", mounted.point, "image")
     run("tar", "--compare", "--file", work / "image.tar", "--directory", mounted.point)
     run("tar", "--extract", "--file", work / "image.tar", "--directory", work)
     assert_same(source, work / "image")
 
 
-def test_tar_of_the_whole_mount(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_tar_of_the_whole_mount(mounted: Mount, source: Path, work: Path) -> None:
     """`tar` of the mount itself, control files and all, ends and holds the image."""
-    source = pattern_image(SIZE)
-    mounted = mount(source)
     run("tar", "--create", "--file", work / "all.tar", "--directory", mounted.point, ".")
     run("tar", "--extract", "--file", work / "all.tar", "--directory", work)
     assert_same(source, work / "image")
 
 
 @pytest.mark.tool("gzip")
-def test_a_compressed_copy(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_compressed_copy(mounted: Mount, source: Path, work: Path) -> None:
     """`gzip` of the image gives the source back."""
-    source = pattern_image(SIZE)
-    shell('gzip -1 < "$1" | gunzip > "$2"', mount(source).image, work / "copy")
+    shell('gzip -1 < "$1" | gunzip > "$2"', mounted.image, work / "copy")
     assert_same(source, work / "copy")

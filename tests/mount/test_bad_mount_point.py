@@ -12,32 +12,34 @@ from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 
+SIZE = MIB
+
 
 def attempt(source: Path, point: Path) -> Done:
     """Try to mount."""
     return fanoutfs("mount", "--log", point.parent / "log", source, point, code=None)
 
 
-def test_a_mount_point_that_is_missing(pattern_image: PatternFactory, tmp_path: Path) -> None:
+def test_a_mount_point_that_is_missing(source: Path, tmp_path: Path) -> None:
     """A folder that is not there is refused by name, with the remedy."""
-    done = attempt(pattern_image(MIB), tmp_path / "nowhere")
+    done = attempt(source, tmp_path / "nowhere")
     assert_refused(done, tmp_path / "nowhere", "mkdir")
 
 
-def test_a_mount_point_that_is_a_file(pattern_image: PatternFactory, tmp_path: Path) -> None:
+def test_a_mount_point_that_is_a_file(source: Path, tmp_path: Path) -> None:
     """A file is no place for a mount, and is left alone."""
     path = tmp_path / "file"
     path.write_text("mine\n")
-    assert_refused(attempt(pattern_image(MIB), path), path)
+    assert_refused(attempt(source, path), path)
     assert path.read_text() == "mine\n"
 
 
 @pytest.mark.tool("mount")
-def test_a_mount_point_that_is_somebody_elses_mount(pattern_image: PatternFactory, point: Path) -> None:
+def test_a_mount_point_that_is_somebody_elses_mount(source: Path, point: Path) -> None:
     """A folder on which something is mounted is refused with the remedy, and stays as it is."""
     run("mount", "-t", "tmpfs", "tmpfs", point)
     try:
-        assert_refused(attempt(pattern_image(MIB), point), point, "unmount")
+        assert_refused(attempt(source, point), point, "unmount")
         assert [entry.kind for entry in mountinfo.at(point)] == ["tmpfs"]
     finally:
         run("umount", point)
@@ -45,16 +47,15 @@ def test_a_mount_point_that_is_somebody_elses_mount(pattern_image: PatternFactor
 
 def test_a_mount_point_that_we_serve(mount: MountFactory, pattern_image: PatternFactory) -> None:
     """A living mount of ours is refused with the remedy, and goes on to serve its own source."""
-    source = pattern_image(MIB)
+    source = pattern_image(SIZE)
     serving = mount(source)
-    assert_refused(attempt(pattern_image(2 * MIB), serving.point), serving.point, "fanoutfs umount")
+    assert_refused(attempt(pattern_image(2 * SIZE), serving.point), serving.point, "fanoutfs umount")
     assert len(mountinfo.at(serving.point)) == 1
     assert_same(source, serving.image)
 
 
-def test_a_dead_mount_of_ours_is_cleared_and_used(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_a_dead_mount_of_ours_is_cleared_and_used(mount: MountFactory, source: Path) -> None:
     """After `kill -9` of the daemon the same command mounts again, not on top of the dead mount."""
-    source = pattern_image(MIB)
     dead = mount(source)
     dead.image.stat()  # what the kernel remembers of a dead mount must not mislead the next start
     dead.kill()
@@ -66,10 +67,10 @@ def test_a_dead_mount_of_ours_is_cleared_and_used(mount: MountFactory, pattern_i
 
 
 @pytest.mark.tool("nbdfuse", "nbdkit")
-def test_a_dead_mount_of_another_program(pattern_image: PatternFactory, faulty: FaultFactory) -> None:
+def test_a_dead_mount_of_another_program(source: Path, faulty: FaultFactory) -> None:
     """A dead FUSE mount that is not ours is refused with the remedy, and left alone."""
     other = faulty(MIB)
     point = other.path.parent
     faults.kill(other)
-    assert_refused(attempt(pattern_image(MIB), point), point, "unmount")
+    assert_refused(attempt(source, point), point, "unmount")
     assert len(mountinfo.at(point)) == 1

@@ -56,9 +56,9 @@ def test_a_command_that_lacks_its_words(words: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_a_log_that_cant_be_written(pattern_image: PatternFactory, point: Path) -> None:
+def test_a_log_that_cant_be_written(small: Path, point: Path) -> None:
     """A log file that cannot be written is named, in one line, and nothing is mounted."""
-    done = fanoutfs("mount", "--log", "/nonexistent/log", pattern_image(MIB), point, code=1)
+    done = fanoutfs("mount", "--log", "/nonexistent/log", small, point, code=1)
     assert b"/nonexistent/log" in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert mountinfo.at(point) == []

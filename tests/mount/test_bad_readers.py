@@ -3,21 +3,19 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory
 from tests.rig.commands import Process, finish, wait_until
 from tests.rig.images import MIB, assert_same, check_pattern
-from tests.rig.readers import Held, goes_soon, hold
+from tests.rig.readers import Held, Spawn, goes_soon, hold
 
 pytestmark = pytest.mark.mount
 
 SIZE = 24 * MIB + 1234
 FOR_EVER = 300  # seconds of patience that no test here can wait for
-Spawn = Callable[..., Process]
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
 
 
@@ -29,10 +27,9 @@ def dd(spawn: Spawn, image: Path, copy: Path, *, direct: bool = True) -> Process
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_a_waiting_reader_interrupted(
-    by: signal.Signals, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    by: signal.Signals, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Control-C on a `dd` whose direct read waits for another reader ends it, though that one stands."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER)
     behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=True)
     waiting = dd(spawn, mounted.image, work / "waiting")
@@ -44,10 +41,9 @@ def test_a_waiting_reader_interrupted(
 
 
 def test_a_reader_stopped_in_the_middle_of_its_reads(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """A `dd` that is stopped and continued again and again, wherever it is, makes the right copy."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", 1)
     stopped = spawn("dd", f"if={mounted.image}", f"of={work / 'stopped'}", "bs=4K", "status=none")
     others = [dd(spawn, mounted.image, work / str(number), direct=bool(number)) for number in range(2)]
@@ -64,10 +60,9 @@ def test_a_reader_stopped_in_the_middle_of_its_reads(
 
 
 def test_a_handle_that_looked_at_the_end_only(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """A probe of the last bytes, its handle kept open, holds nobody."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER)
     with mounted.image.open("rb", buffering=0) as probe:
         probe.seek(-1000, os.SEEK_END)
@@ -77,10 +72,10 @@ def test_a_handle_that_looked_at_the_end_only(
 
 
 def test_the_patience_is_what_was_asked_for(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """A silent reader stops the others for the patience, and not for ever."""
-    source, patience = pattern_image(SIZE), 2
+    patience = 2
     mounted = mount(source, "--patience", patience)
     began = time.monotonic()
     silent = hold(spawn, mounted.image, work / "silent", 2 * MIB, direct=True)
@@ -91,11 +86,8 @@ def test_the_patience_is_what_was_asked_for(
     assert_same(source, work / "copy")
 
 
-def test_many_readers_die_at_once(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
+def test_many_readers_die_at_once(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """Ten readers killed where they stand leave nothing behind; the next one is right."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER)
     slow: list[Held] = [
         hold(spawn, mounted.image, work / str(n), MIB + n * 4096, direct=bool(n % 2)) for n in range(5)

@@ -1,17 +1,16 @@
 """Sources that fail while they are read: an error at that place, never short or wrong bytes."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory
 from tests.rig import faults
-from tests.rig.commands import Process, finish, run
+from tests.rig.commands import finish, run
 from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pattern
 from tests.rig.mounts import Mount
-from tests.rig.readers import read_in_pieces
+from tests.rig.readers import Spawn, read_in_pieces
 
 pytestmark = pytest.mark.mount
 
@@ -20,7 +19,6 @@ BAD_AT = 9 * MIB + 512 * 1024
 BAD = (BAD_AT, 4096)
 SHRUNK = 5 * MIB
 WARNINGS = [r"source|reading|EIO"]
-Spawn = Callable[..., Process]
 
 
 def errors(mounted: Mount) -> int:

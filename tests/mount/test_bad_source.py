@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
+from tests.mount.conftest import LoopFactory, MountFactory
 from tests.rig import mountinfo
 from tests.rig.commands import FANOUTFS, Argument, Done, fanoutfs, run
 from tests.rig.images import MIB
 from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
+
+SIZE = MIB
 
 Refuse = Callable[..., Done]
 WITHOUT_POWER = "-dac_override,-dac_read_search"  # root that may not read everything
@@ -80,36 +82,35 @@ def test_a_source_inside_the_mount_point(refuse: Refuse, point: Path) -> None:
     refuse(inside, inside)
 
 
-def test_a_log_inside_the_mount_point(point: Path, pattern_image: PatternFactory) -> None:
+def test_a_log_inside_the_mount_point(point: Path, source: Path) -> None:
     """A log that the mount would hide is refused: the daemon must not touch its own mount."""
-    done = fanoutfs("mount", "--log", point / "log", pattern_image(MIB), point, code=None)
+    done = fanoutfs("mount", "--log", point / "log", source, point, code=None)
     assert mountinfo.at(point) == []
     assert_refused(done, point / "log")
 
 
 @pytest.mark.parametrize("way", ["same", "relative", "symbolic link", "hard link"])
 def test_a_source_mounted_already(
-    way: str, refuse: Refuse, mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
+    way: str, refuse: Refuse, mount: MountFactory, source: Path, tmp_path: Path
 ) -> None:
     """The same file by whatever path is refused, naming the mount that serves it."""
-    source = tmp_path / "source.img"
-    os.link(pattern_image(MIB), source)
-    serving = mount(source)
-    other = tmp_path / "other.img"
+    linked, other = tmp_path / "source.img", tmp_path / "other.img"
+    os.link(source, linked)
+    serving = mount(linked)
     if way == "symbolic link":
-        other.symlink_to(source)
+        other.symlink_to(linked)
     elif way == "hard link":
-        os.link(source, other)
-    names = {"same": source, "relative": Path("source.img")}
+        os.link(linked, other)
+    names = {"same": linked, "relative": Path("source.img")}
     refuse(names.get(way, other), serving.point, cwd=tmp_path)
 
 
 @pytest.mark.tool("losetup")
 def test_a_block_device_mounted_already(
-    refuse: Refuse, mount: MountFactory, pattern_image: PatternFactory, loop: LoopFactory, tmp_path: Path
+    refuse: Refuse, mount: MountFactory, source: Path, loop: LoopFactory, tmp_path: Path
 ) -> None:
     """The same device by another node is refused, naming the mount that serves it."""
-    device = loop(pattern_image(MIB))
+    device = loop(source)
     serving = mount(device)
     node = tmp_path / "node"
     os.mknod(node, 0o600 | 0o060000, device.stat().st_rdev)
@@ -117,18 +118,14 @@ def test_a_block_device_mounted_already(
     refuse(node, serving.point)
 
 
-def test_a_source_is_free_again_after_the_unmount(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_a_source_is_free_again_after_the_unmount(mount: MountFactory, source: Path) -> None:
     """What was mounted and unmounted can be mounted elsewhere at once."""
-    source = pattern_image(MIB)
     mount(source).unmount()
     mount(source)
 
 
-def test_a_source_is_free_again_after_the_daemon_was_killed(
-    mount: MountFactory, pattern_image: PatternFactory
-) -> None:
+def test_a_source_is_free_again_after_the_daemon_was_killed(mount: MountFactory, source: Path) -> None:
     """A killed daemon's claim on its source dies with it: the source can be mounted elsewhere."""
-    source = pattern_image(MIB)
     dead = mount(source)
     dead.kill()
     mount(source)

@@ -3,28 +3,26 @@
 import errno
 import mmap
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.rig.commands import Process, finish, run, shell, wait_until
+from tests.rig.commands import finish, run, shell, wait_until
 from tests.rig.images import MIB, assert_same, turned
 from tests.rig.mounts import Mount
-from tests.rig.readers import AGAIN, dd, hold
+from tests.rig.readers import AGAIN, Spawn, dd, hold
 
 pytestmark = pytest.mark.mount
 
 SIZE = 12 * MIB + 1234
-Spawn = Callable[..., Process]
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, pattern_image: PatternFactory) -> Mount:
+def mounted(mount: MountFactory, source: Path) -> Mount:
     """Mount a pattern image of 12 MiB and a bit with a ring of 4 MiB, its head in the middle."""
-    made = mount(pattern_image(SIZE), "--ring", "4M", "--patience", 1)
+    made = mount(source, "--ring", "4M", "--patience", 1)
     run("head", "-c", 5 * MIB, made.image)
     wait_until(made.is_idle, "the first reader has left")
     assert 4 * MIB < head(made) < SIZE

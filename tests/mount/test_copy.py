@@ -49,9 +49,8 @@ def test_an_image_of_an_odd_size(size: str, block: str, copies: Copies, work: Pa
     assert b"" == done.stderr
 
 
-def test_four_targets_of_one_command(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_four_targets_of_one_command(copies: Copies, source: Path, work: Path) -> None:
     """Files that are there and are not: a line for each on stdout, in their order, and nothing else."""
-    source = pattern_image(SIZE)
     targets = [work / "new", junk(work / "longer", SIZE + MIB), junk(work / "shorter", MIB), work / "empty"]
     targets[3].touch()
     done = copies.run(source, *targets, *SMALL)
@@ -84,14 +83,14 @@ def test_disks_and_files_from_a_disk(
         assert image.read_bytes() + old[DEVICE:] == disk.read_bytes()
 
 
-def test_the_rights_of_a_file(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_the_rights_of_a_file(copies: Copies, small: Path, work: Path) -> None:
     """A new file gets those that cp gives it; one that was there keeps its own, and its inode."""
     new, old = work / "new", junk(work / "old", BLOCK)
     old.chmod(0o640)
     inode = old.stat().st_ino
     mask = os.umask(0o027)
     try:
-        copies.run(pattern_image(MIB), new, old)
+        copies.run(small, new, old)
     finally:
         os.umask(mask)
 
@@ -99,21 +98,21 @@ def test_the_rights_of_a_file(copies: Copies, pattern_image: PatternFactory, wor
     assert inode == old.stat().st_ino
 
 
-def test_a_target_that_is_a_link(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_target_that_is_a_link(copies: Copies, small: Path, work: Path) -> None:
     """What the link leads to is written, and the link stays."""
     file, link = junk(work / "file", BLOCK), work / "link"
     link.symlink_to(file)
-    copies.run(pattern_image(MIB), link)
+    copies.run(small, link)
 
-    assert_same(pattern_image(MIB), file)
+    assert_same(small, file)
     assert link.is_symlink()
 
 
 def test_names_without_a_folder(
-    copies: Copies, pattern_image: PatternFactory, work: Path, monkeypatch: pytest.MonkeyPatch
+    copies: Copies, small: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Source and target may be named from where one is."""
-    os.link(pattern_image(MIB), work / "here")
+    os.link(small, work / "here")
     monkeypatch.chdir(work)
     copies.run(Path("here"), Path("there"))
 

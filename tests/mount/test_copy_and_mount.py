@@ -2,31 +2,29 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory
 from tests.rig import mountinfo
-from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies, lines
 from tests.rig.images import MIB, assert_same
-from tests.rig.readers import hold
+from tests.rig.readers import Spawn, hold
 from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
-Spawn = Callable[..., Process]
 
 
 @pytest.mark.parametrize("by", ["mount", "mount/image", "source"])
 def test_a_copy_of_a_mount(
-    by: str, copies: Copies, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    by: str, copies: Copies, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Whatever names it, it has the mount's producer, and a `dd` goes on beside it."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     mounted = mount(source, *SLOWLY)
     names = {"mount": mounted.point, "mount/image": mounted.image, "source": source}
     reader = hold(spawn, mounted.image, work / "beside", BLOCK)
@@ -43,11 +41,9 @@ def test_a_copy_of_a_mount(
     assert_same(source, work / "beside")
 
 
-def test_a_mount_of_what_is_copied(
-    copies: Copies, pattern_image: PatternFactory, point: Path, work: Path
-) -> None:
+def test_a_mount_of_what_is_copied(copies: Copies, source: Path, point: Path, work: Path) -> None:
     """The copy's producer serves it, which the user is told; it is there when the copy is done."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     copy = copies.start(source, target, *SLOWLY)
     held = copies.hold(source, target, BLOCK)
     producer = copies.wait_for_targets(source, target)["pid"]
@@ -68,10 +64,10 @@ def test_a_mount_of_what_is_copied(
 
 
 def test_a_mount_taken_down_while_it_is_copied(
-    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path
+    copies: Copies, mount: MountFactory, source: Path, work: Path
 ) -> None:
     """`umount` returns at once and says that the producer goes on, until the copies are done."""
-    source, targets = pattern_image(SIZE), [work / "one", work / "two"]
+    targets = [work / "one", work / "two"]
     mounted = mount(source, *SLOWLY)
     one = copies.start(mounted.point, targets[0])
     held = copies.hold(source, targets[0], BLOCK)
@@ -91,10 +87,10 @@ def test_a_mount_taken_down_while_it_is_copied(
 
 
 def test_a_foreground_mount_of_what_is_copied(
-    copies: Copies, pattern_image: PatternFactory, point: Path, spawn: Spawn, work: Path
+    copies: Copies, source: Path, point: Path, spawn: Spawn, work: Path
 ) -> None:
     """Control-C unmounts and exits 0; the copy goes on."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     copy = copies.start(source, target, *SLOWLY)
     held = copies.hold(source, target, BLOCK)
     front = spawn(FANOUTFS, "mount", "-f", source, point)
@@ -113,10 +109,10 @@ def test_a_foreground_mount_of_what_is_copied(
 
 
 def test_a_foreground_mount_ended_while_it_is_copied(
-    copies: Copies, pattern_image: PatternFactory, point: Path, spawn: Spawn, work: Path
+    copies: Copies, source: Path, point: Path, spawn: Spawn, work: Path
 ) -> None:
     """It was the producer: the copy of the source finds that it has to start one, and ends right."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     front = spawn(FANOUTFS, "mount", "-f", *SLOWLY, source, point)
     wait_until((point / "image").exists, "the mount answers")
     copy = copies.start(source, target)
@@ -132,10 +128,10 @@ def test_a_foreground_mount_ended_while_it_is_copied(
 
 
 def test_a_mount_ended_while_a_copy_waits_for_its_reader(
-    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    copies: Copies, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """SIGTERM: the reader gets an error; the copy of the source starts another producer, and ends right."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     mounted = mount(source, *SLOWLY)
     mounted.expected.append("reader|handle|closing|unmount|ends: ")
     reader = hold(spawn, mounted.image, work / "beside", BLOCK, direct=True)
@@ -155,10 +151,10 @@ def test_a_mount_ended_while_a_copy_waits_for_its_reader(
 
 
 def test_a_second_mount_of_what_is_copied(
-    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, point: Path, work: Path
+    copies: Copies, mount: MountFactory, source: Path, point: Path, work: Path
 ) -> None:
     """It is refused, naming the first."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     mounted = mount(source, *SLOWLY)
     copy = copies.start(source, target)
     held = copies.hold(source, target, BLOCK)
@@ -176,9 +172,9 @@ def test_a_folder_that_is_no_mount(copies: Copies, point: Path, work: Path) -> N
     assert not (work / "target").exists()
 
 
-def test_a_dead_mount(copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_dead_mount(copies: Copies, mount: MountFactory, small: Path, work: Path) -> None:
     """It can't be copied, and is named."""
-    mounted = mount(pattern_image(MIB))
+    mounted = mount(small)
     mounted.kill()
     refused = copies.run(mounted.point, work / "target", code=None)
     mounted.detach()

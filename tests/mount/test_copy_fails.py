@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.units import PAGE
-from tests.mount.conftest import FaultFactory, PatternFactory
+from tests.mount.conftest import FaultFactory
 from tests.rig.commands import run
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
@@ -27,9 +27,9 @@ def full(tmp_path: Path) -> Iterator[Path]:
     run("umount", folder)
 
 
-def test_a_target_without_room(copies: Copies, pattern_image: PatternFactory, full: Path, work: Path) -> None:
+def test_a_target_without_room(copies: Copies, source: Path, full: Path, work: Path) -> None:
     """It is known before it is written, and the others are good."""
-    source, target, others = pattern_image(SIZE), full / "target", [work / "one", work / "two"]
+    target, others = full / "target", [work / "one", work / "two"]
     done = copies.run(source, others[0], target, others[1], "--verify", *SMALL, code=1)
 
     said = lines_of(done.stderr)[0]
@@ -42,11 +42,9 @@ def test_a_target_without_room(copies: Copies, pattern_image: PatternFactory, fu
         assert_same(source, other)
 
 
-def test_a_target_that_is_full_on_the_way(
-    copies: Copies, pattern_image: PatternFactory, full: Path, work: Path
-) -> None:
+def test_a_target_that_is_full_on_the_way(copies: Copies, source: Path, full: Path, work: Path) -> None:
     """The place is named, the others are good; with room made for it --resume finishes it."""
-    source, target, other = pattern_image(SIZE), full / "target", work / "other"
+    target, other = full / "target", work / "other"
     done = copies.run(source, target, other, "--sparse", *SMALL, code=1)
     on_it = target.read_bytes()
     run("mount", "-o", f"remount,size={2 * SIZE}", full)

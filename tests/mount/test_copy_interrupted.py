@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import PatternFactory
 from tests.rig.commands import has_ended, wait_until
 from tests.rig.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
@@ -16,11 +15,9 @@ pytestmark = pytest.mark.mount
 SIZE = 8 * MIB
 
 
-def test_all_of_its_processes_are_interrupted(
-    copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_all_of_its_processes_are_interrupted(copies: Copies, source: Path, work: Path) -> None:
     """Exit code 130, how far each target was, and --resume, which finishes them; another copy goes on."""
-    source, targets, other = pattern_image(SIZE), [work / "one", work / "two"], work / "other"
+    targets, other = [work / "one", work / "two"], work / "other"
     copy = copies.start(source, *targets, *SLOWLY)
     held = copies.hold(source, targets[0], BLOCK)
     beside = copies.start(source, other)
@@ -40,9 +37,9 @@ def test_all_of_its_processes_are_interrupted(
         assert_same(source, target)
 
 
-def test_the_command_alone_is_interrupted(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_the_command_alone_is_interrupted(copies: Copies, source: Path, work: Path) -> None:
     """It ends its worker, also one that is stopped and can't end itself."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     copy = copies.start(source, target, *SLOWLY)
     copies.hold(source, target, 2 * MIB)
     os.kill(copy.pid, signal.SIGINT)
@@ -52,9 +49,9 @@ def test_the_command_alone_is_interrupted(copies: Copies, pattern_image: Pattern
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
 
 
-def test_one_target_is_done_before(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_one_target_is_done_before(copies: Copies, source: Path, work: Path) -> None:
     """It is good, and said to be, on stdout; the exit code is 130 all the same."""
-    source, good, slow = pattern_image(SIZE), work / "good", work / "slow"
+    good, slow = work / "good", work / "slow"
     copy = copies.start(source, good, slow, "--read-rate", RATE)
     status = copies.wait_for_targets(source, good, slow)
     (worker,) = (reader["pid"] for reader in status["readers"] if reader["target"] == str(good))

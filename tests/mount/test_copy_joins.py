@@ -3,24 +3,22 @@
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import LoopFactory, PatternFactory
 from tests.rig import loops
-from tests.rig.commands import Process, fanoutfs
+from tests.rig.commands import fanoutfs
 from tests.rig.copies import BLOCK, RATE, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same, pattern
-from tests.rig.readers import at_once
+from tests.rig.readers import Spawn, at_once
 from tests.rig.refusals import assert_refused
 
 pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
 COUNT = 4
-Spawn = Callable[..., Process]
 
 
 @pytest.mark.tool("losetup")
@@ -54,11 +52,9 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
 
 
 @pytest.mark.tool("losetup")
-def test_block_0_comes_last(
-    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
-) -> None:
+def test_block_0_comes_last(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
     """Until all else is written zeros stand there, on a file and on a disk that had something else."""
-    source, file, backing = pattern_image(SIZE), work / "file", work / "backing"
+    file, backing = work / "file", work / "backing"
     for path in (file, backing):
         path.write_bytes(os.urandom(SIZE))
     disk = loop(backing)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fanoutfs.units import format_size
-from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
+from tests.mount.conftest import LoopFactory, MountFactory
 from tests.rig.commands import has_ended, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
 from tests.rig.images import MIB, assert_same
@@ -47,11 +47,9 @@ def joined_again(copies: Copies, source: Path, targets: Sequence[Path]) -> dict[
 
 
 @pytest.mark.tool("losetup")
-def test_the_command_killed(
-    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
-) -> None:
+def test_the_command_killed(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
     """Its workers end at once and free all; the others go on; --resume writes what is missing alone."""
-    source, other = pattern_image(SIZE), work / "other"
+    other = work / "other"
     file, backing = work / "file", work / "backing"
     backing.write_bytes(os.urandom(SIZE))
     disk = loop(backing)
@@ -81,9 +79,9 @@ def test_the_command_killed(
     assert_same(source, backing)
 
 
-def test_a_worker_killed(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_worker_killed(copies: Copies, source: Path, work: Path) -> None:
     """Its target is named and unfinished; the others are good, and the exit code is 1."""
-    source, targets = pattern_image(SIZE), [work / "one", work / "two", work / "three"]
+    targets = [work / "one", work / "two", work / "three"]
     copy = copies.start(source, *targets, *SLOWLY)
     os.kill(copies.hold(source, targets[1], 2 * MIB), signal.SIGKILL)
     done = copies.finish(copy, code=1)
@@ -99,11 +97,9 @@ def test_a_worker_killed(copies: Copies, pattern_image: PatternFactory, work: Pa
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-def test_the_producer_killed(
-    by: signal.Signals, copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_the_producer_killed(by: signal.Signals, copies: Copies, source: Path, work: Path) -> None:
     """The copies of two commands find, or start, one other and go on where they were."""
-    source, targets = pattern_image(SIZE), [work / "one", work / "two", work / "three"]
+    targets = [work / "one", work / "two", work / "three"]
     first = copies.start(source, *targets[:2], *SLOWLY)
     held = copies.hold(source, targets[0], BLOCK)
     second = copies.start(source, targets[2], *SLOWLY)
@@ -124,10 +120,10 @@ def test_the_producer_killed(
 
 
 def test_the_producer_of_a_mount_killed(
-    copies: Copies, mount: MountFactory, pattern_image: PatternFactory, work: Path
+    copies: Copies, mount: MountFactory, source: Path, work: Path
 ) -> None:
     """Nobody can take its place: a copy of the mount fails, and says so."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     mounted = mount(source, *SLOWLY)
     copy = copies.start(mounted.point, target)
     held = copies.hold(source, target, MIB)
@@ -144,11 +140,9 @@ def test_the_producer_of_a_mount_killed(
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(12, marks=pytest.mark.soak)])
-def test_a_copy_killed_again_and_again(
-    times: int, copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_a_copy_killed_again_and_again(times: int, copies: Copies, source: Path, work: Path) -> None:
     """Each --resume comes farther, and the last one ends right."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     lacks = [SIZE]
     for _ in range(times):
         copy = copies.start(source, target, "--resume", *SLOWLY)

@@ -72,12 +72,12 @@ def test_a_source_that_is_none(make: Callable[[Path], Path], copies: Copies, wor
     ids=" ".join,
 )
 def test_words_that_make_no_sense(
-    words: tuple[Argument, ...], copies: Copies, pattern_image: PatternFactory, work: Path
+    words: tuple[Argument, ...], copies: Copies, source: Path, work: Path
 ) -> None:
     """Exit code 2, and nothing is made."""
     target = work / "target"
     targets = [target] if words else []
-    done = copies.run(pattern_image(SIZE), *targets, *words, code=None)
+    done = copies.run(source, *targets, *words, code=None)
 
     assert_wrong_usage(done, *words[:1])
     assert not target.exists()
@@ -113,11 +113,11 @@ def test_what_another_copy_has_in_hand(
         assert_same(other, target)
 
 
-def test_one_refused_target_of_three(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_one_refused_target_of_three(copies: Copies, source: Path, work: Path) -> None:
     """None of the others is written or made."""
     old, new = work / "old", work / "new"
     old.write_bytes(OLD)
-    assert_refused(copies.run(pattern_image(SIZE), old, work, new, code=None), work)
+    assert_refused(copies.run(source, old, work, new, code=None), work)
 
     assert OLD == old.read_bytes()
     assert not new.exists()
@@ -129,30 +129,30 @@ def test_help() -> None:
     assert all(option in said for option in ("--verify", "--resume", "--sparse", "--yes", "--dry-run"))
 
 
-def test_a_log_that_cannot_be_written(pattern_image: PatternFactory, work: Path) -> None:
+def test_a_log_that_cannot_be_written(small: Path, work: Path) -> None:
     """It is named, and the targets are not touched."""
     log, target = work / "no" / "log", work / "target"
-    done = run(FANOUTFS, "copy", "--log", log, pattern_image(MIB), target, code=None)
+    done = run(FANOUTFS, "copy", "--log", log, small, target, code=None)
 
     assert_refused(done, log)
     assert not target.exists()
 
 
-def test_the_same_copy_twice(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_the_same_copy_twice(copies: Copies, small: Path, work: Path) -> None:
     """After the first is done its target is free, and written again."""
-    source, target = pattern_image(MIB), work / "target"
-    copies.run(source, target)
+    target = work / "target"
+    copies.run(small, target)
     target.write_bytes(OLD)
-    copies.run(source, target)
-    assert_same(source, target)
+    copies.run(small, target)
+    assert_same(small, target)
 
 
-def test_a_dry_run(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_dry_run(copies: Copies, small: Path, work: Path) -> None:
     """It says what would happen to each target, and writes, makes and starts nothing; it is refused alike."""
     old, new = work / "old", work / "new"
     old.write_bytes(OLD)
-    said = copies.run(pattern_image(MIB), old, new, "--dry-run", "--verify").stdout.decode()
-    assert_refused(copies.run(pattern_image(MIB), work, new, "--dry-run", code=None), work)
+    said = copies.run(small, old, new, "--dry-run", "--verify").stdout.decode()
+    assert_refused(copies.run(small, work, new, "--dry-run", code=None), work)
 
     assert f"{old}  15 B\n    would be overwritten with 1 MiB; then verified\n" in said
     assert f"{new}  new file\n    would be created with 1 MiB; then verified\n" in said

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.rig.commands import Process, run, start
+from tests.rig.commands import run, start
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
 from tests.rig.limited import BLKIO, control_group, within
-from tests.rig.readers import hold
+from tests.rig.readers import Spawn, hold
 
 pytestmark = pytest.mark.mount
 
@@ -22,7 +22,6 @@ LIMIT = "blkio.throttle.write_bps_device"
 SLOW = MIB
 """Bytes per second of the limited disk."""
 
-Spawn = Callable[..., Process]
 LimitedFactory = Callable[[Path], Path]
 
 
@@ -39,11 +38,9 @@ def limited(sources: ExitStack, loop: LoopFactory) -> LimitedFactory:
     return limit
 
 
-def test_a_worker_stopped_for_longer_than_the_patience(
-    copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_a_worker_stopped_for_longer_than_the_patience(copies: Copies, source: Path, work: Path) -> None:
     """The others are done meanwhile, with the slots that it had; its copy is right when it goes on."""
-    source, stopped, other, third = pattern_image(SIZE), work / "stopped", work / "other", work / "third"
+    stopped, other, third = work / "stopped", work / "other", work / "third"
     copy = copies.start(source, stopped, other, *SMALL, "--read-rate", SIZE, "--patience", 1)
     pid = copies.hold(source, stopped, MIB)
     alone = copies.wait_for_targets(source, stopped)
@@ -60,9 +57,9 @@ def test_a_worker_stopped_for_longer_than_the_patience(
         assert_same(source, target)
 
 
-def test_a_free_pace(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_free_pace(copies: Copies, source: Path, work: Path) -> None:
     """Nobody waits for a worker that is stopped, whatever the patience; what it finds gone is read again."""
-    source, stopped, other = pattern_image(SIZE), work / "stopped", work / "other"
+    stopped, other = work / "stopped", work / "other"
     copy = copies.start(source, stopped, other, *SLOWLY, "--pace", "free")
     pid = copies.hold(source, stopped, BLOCK)
     alone = copies.wait_for_targets(source, stopped)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.conftest import LoopFactory
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.terminal import terminal
@@ -29,10 +29,10 @@ def old(work: Path) -> Path:
 
 @pytest.mark.parametrize(("typed", "code"), [("no\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)])
 def test_the_question_is_not_answered_with_yes(
-    typed: str, code: int, copies: Copies, pattern_image: PatternFactory, old: Path, work: Path
+    typed: str, code: int, copies: Copies, source: Path, old: Path, work: Path
 ) -> None:
     """Nothing is written or made, and no producer started; Control-C and the end of input are no yes."""
-    with terminal(*copies.command(pattern_image(SIZE), old, work / "new")) as shown:
+    with terminal(*copies.command(source, old, work / "new")) as shown:
         shown.wait_for(QUESTION)
         shown.type(typed)
         lines = shown.finish(code=code)
@@ -47,13 +47,13 @@ def test_the_question_is_not_answered_with_yes(
 
 @pytest.mark.tool("losetup", "lsblk")
 def test_the_question_is_answered_with_yes(
-    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, old: Path, work: Path
+    copies: Copies, source: Path, loop: LoopFactory, old: Path, work: Path
 ) -> None:
     """What will be lost is shown before, a disk with what is on it; files that are new are not."""
     backing, new = work / "backing", work / "new"
     backing.write_bytes(os.urandom(SIZE))
     disk = loop(backing)
-    with terminal(*copies.command(pattern_image(SIZE), old, disk, new, *SMALL)) as shown:
+    with terminal(*copies.command(source, old, disk, new, *SMALL)) as shown:
         shown.wait_for(QUESTION)
         asked = shown.text
         shown.type("yes\n")
@@ -64,31 +64,27 @@ def test_the_question_is_answered_with_yes(
     assert "overwrite all 2 of these targets with an image of 8 MiB? type yes: " in asked
     assert str(new) not in asked
     for target in (old, backing, new):
-        assert_same(pattern_image(SIZE), target)
+        assert_same(source, target)
 
 
-def test_the_answer_is_given_with_the_command(
-    copies: Copies, pattern_image: PatternFactory, old: Path
-) -> None:
+def test_the_answer_is_given_with_the_command(copies: Copies, source: Path, old: Path) -> None:
     """With --yes nothing is asked."""
-    with terminal(*copies.command(pattern_image(SIZE), old, "--yes")) as shown:
+    with terminal(*copies.command(source, old, "--yes")) as shown:
         shown.finish(code=0)
 
     assert "type" not in shown.text
-    assert_same(pattern_image(SIZE), old)
+    assert_same(source, old)
 
 
-def test_nobody_is_there_to_be_asked(copies: Copies, pattern_image: PatternFactory, old: Path) -> None:
+def test_nobody_is_there_to_be_asked(copies: Copies, source: Path, old: Path) -> None:
     """Without a terminal nothing is asked, as scripts want it."""
-    copies.run(pattern_image(SIZE), old)
-    assert_same(pattern_image(SIZE), old)
+    copies.run(source, old)
+    assert_same(source, old)
 
 
-def test_the_question_when_stdout_goes_elsewhere(
-    copies: Copies, pattern_image: PatternFactory, old: Path
-) -> None:
+def test_the_question_when_stdout_goes_elsewhere(copies: Copies, source: Path, old: Path) -> None:
     """It is asked where it is seen, on the terminal."""
-    with terminal(*copies.command(pattern_image(SIZE), old), stdout=subprocess.PIPE) as shown:
+    with terminal(*copies.command(source, old), stdout=subprocess.PIPE) as shown:
         shown.wait_for(QUESTION)
         shown.type("yes\n")
         shown.finish(code=0)
@@ -96,13 +92,12 @@ def test_the_question_when_stdout_goes_elsewhere(
         said = shown.process.stdout.read().decode()
 
     assert said.startswith(f"{old}: 8 MiB copied in ")
-    assert_same(pattern_image(SIZE), old)
+    assert_same(source, old)
 
 
-def test_the_bars(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_the_bars(copies: Copies, source: Path, work: Path) -> None:
     """They are drawn while the copies go on; in the end the lines of the targets stand there alone."""
     targets = [work / "one", work / "two"]
-    source = pattern_image(SIZE)
     with terminal(*copies.command(source, *targets, *SLOWLY, "--verify")) as shown:
         copies.keep(shown.process)
         held = copies.hold(source, targets[0], BLOCK)
@@ -119,9 +114,9 @@ def test_the_bars(copies: Copies, pattern_image: PatternFactory, work: Path) -> 
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "TERM=dumb"])
-def test_no_bars(option: str, copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_no_bars(option: str, copies: Copies, source: Path, work: Path) -> None:
     """Where nobody wants them, or the terminal can't, there is the final line alone."""
-    command = copies.command(pattern_image(SIZE), work / "target", *SLOWLY)
+    command = copies.command(source, work / "target", *SLOWLY)
     with terminal(*(["env", option, *command] if "=" in option else [*command, option])) as shown:
         lines = shown.finish(code=0)
 
@@ -130,9 +125,9 @@ def test_no_bars(option: str, copies: Copies, pattern_image: PatternFactory, wor
     assert lines[0].startswith(f"{work}/target: 8 MiB copied in ")
 
 
-def test_control_c(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_control_c(copies: Copies, source: Path, work: Path) -> None:
     """The bars go, and it is said how far the copy was and how it is finished."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     with terminal(*copies.command(source, target, *SLOWLY)) as shown:
         copies.keep(shown.process)
         copies.hold(source, target, 2 * MIB)

@@ -10,6 +10,7 @@ import pytest
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig.commands import run, shell
 from tests.rig.images import MIB, assert_same
+from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN
 
 pytestmark = pytest.mark.mount
@@ -48,11 +49,10 @@ def copy_with(command: str, image: Path, copy: Path) -> None:
 
 @pytest.mark.parametrize("command", each(COMMANDS))
 def test_a_tool_copies_an_image_larger_than_the_ring(
-    command: str, mount: MountFactory, pattern_image: PatternFactory, work: Path
+    command: str, mounted: Mount, source: Path, work: Path
 ) -> None:
     """The copy is the source, whichever program made it and however it reads."""
-    source = pattern_image(SIZE)
-    copy_with(command, mount(source).image, work / "copy")
+    copy_with(command, mounted.image, work / "copy")
     assert_same(source, work / "copy")
 
 
@@ -68,11 +68,8 @@ def test_tools_copy_an_image_of_odd_size(
         assert_same(source, work / f"copy{number}")
 
 
-def test_one_copy_reads_the_source_once(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_one_copy_reads_the_source_once(mounted: Mount, work: Path) -> None:
     """A single copy in order costs one pass over the source."""
-    mounted = mount(pattern_image(SIZE))
     copy_with("cp IMAGE COPY", mounted.image, work / "copy")
     assert SIZE <= mounted.source_bytes() <= (1 + AGAIN) * SIZE
 
@@ -85,41 +82,34 @@ def test_cp_in_archive_mode_keeps_the_mode(
     assert oct(0o100400) == oct((work / "copy").stat().st_mode)
 
 
-def test_a_shutil_copy(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_shutil_copy(mounted: Mount, source: Path, work: Path) -> None:
     """`shutil.copyfile`, which uses sendfile, makes the whole copy."""
-    source = pattern_image(SIZE)
-    shutil.copyfile(mount(source).image, work / "copy")
+    shutil.copyfile(mounted.image, work / "copy")
     assert_same(source, work / "copy")
 
 
-def test_a_checksum(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_a_checksum(mounted: Mount, source: Path) -> None:
     """`sha256sum` finds the source's checksum."""
-    source = pattern_image(SIZE)
-    answer = run("sha256sum", mount(source).image).stdout.split()[0].decode()
+    answer = run("sha256sum", mounted.image).stdout.split()[0].decode()
     assert hashlib.sha256(source.read_bytes()).hexdigest() == answer
 
 
-def test_dd_on_standard_input(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_dd_on_standard_input(mounted: Mount, source: Path, work: Path) -> None:
     """A `dd` that is handed the image as its standard input copies it."""
-    source = pattern_image(SIZE)
-    shell('dd of="$2" bs=64K < "$1"', mount(source).image, work / "copy")
+    shell('dd of="$2" bs=64K < "$1"', mounted.image, work / "copy")
     assert_same(source, work / "copy")
 
 
-def test_two_dd_in_a_row_on_one_descriptor(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_two_dd_in_a_row_on_one_descriptor(mounted: Mount, source: Path, work: Path) -> None:
     """The second `dd` goes on where the first one ended."""
-    source = pattern_image(SIZE)
-    image, copy = mount(source).image, work / "copy"
+    image, copy = mounted.image, work / "copy"
     shell('{ dd bs=1M count=5; dd bs=777777; } < "$1" > "$2"', image, copy)
     assert_same(source, copy)
 
 
-def test_dd_that_skips(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_dd_that_skips(mounted: Mount, source: Path, work: Path) -> None:
     """Ranges copied by `dd skip=` out of order make the source together."""
-    source = pattern_image(SIZE)
-    image, copy = mount(source).image, work / "copy"
+    image, copy = mounted.image, work / "copy"
     for start in (12, 4, 8, 0, 16):
         shell('dd if="$1" of="$2" bs=1M count=4 conv=notrunc skip="$3" seek="$3"', image, copy, start)
     assert_same(source, copy)

@@ -46,11 +46,9 @@ def test_the_digest_of_a_good_copy(
 
 
 @pytest.mark.tool("losetup")
-def test_a_bit_flipped_on_the_target(
-    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
-) -> None:
+def test_a_bit_flipped_on_the_target(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
     """Its block is named, the other target is good; --resume writes that block again, and block 0."""
-    source, other, backing = pattern_image(SIZE), work / "other", work / "backing"
+    other, backing = work / "other", work / "backing"
     backing.write_bytes(os.urandom(SIZE))
     disk = loop(backing)
     copy = copies.start(source, disk, other, "--verify", *SLOWLY)
@@ -75,11 +73,9 @@ def test_a_bit_flipped_on_the_target(
 
 
 @pytest.mark.tool("losetup")
-def test_a_complete_copy_resumed(
-    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
-) -> None:
+def test_a_complete_copy_resumed(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
     """By the kernel's count not a byte is written, and it is said so."""
-    source, file, backing = pattern_image(SIZE), work / "file", work / "backing"
+    file, backing = work / "file", work / "backing"
     backing.write_bytes(os.urandom(SIZE))
     disk = loop(backing)
     copies.run(source, file, disk, *SMALL)
@@ -90,9 +86,9 @@ def test_a_complete_copy_resumed(
     assert was == bytes_written(disk)
 
 
-def test_a_missing_copy_resumed(copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_missing_copy_resumed(copies: Copies, source: Path, work: Path) -> None:
     """All of it is written."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     said = lines(copies.run(source, target, "--resume", *SMALL))
 
     assert "8 MiB" == written(said[str(target)])
@@ -100,11 +96,9 @@ def test_a_missing_copy_resumed(copies: Copies, pattern_image: PatternFactory, w
 
 
 @pytest.mark.parametrize("offset", [0, SIZE - 1])
-def test_the_first_and_the_last_block_resumed(
-    offset: int, copies: Copies, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_the_first_and_the_last_block_resumed(offset: int, copies: Copies, source: Path, work: Path) -> None:
     """What differs in block 0 is that alone; at the end it is the last block, and block 0."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     target.write_bytes(source.read_bytes())
     flip(target, offset)
     said = lines(copies.run(source, target, "--resume", *SMALL))
@@ -114,9 +108,9 @@ def test_the_first_and_the_last_block_resumed(
 
 
 @pytest.mark.parametrize("size", [SIZE // 2, 2 * SIZE], ids=["shorter", "longer"])
-def test_another_length_resumed(size: int, copies: Copies, pattern_image: PatternFactory, work: Path) -> None:
+def test_another_length_resumed(size: int, copies: Copies, source: Path, work: Path) -> None:
     """What there is of the image stays, and the length is the image's."""
-    source, target = pattern_image(SIZE), work / "target"
+    target = work / "target"
     target.write_bytes((source.read_bytes() + os.urandom(SIZE))[:size])
     said = lines(copies.run(source, target, "--resume", *SMALL))
 

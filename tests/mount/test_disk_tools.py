@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory
 from tests.rig.commands import run, shell
 from tests.rig.disks import Disk
 from tests.rig.images import MIB, assert_same
 from tests.rig.loops import attached
+from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
 
-SECTORS = 16 * MIB + 3 * 512
+SIZE = 16 * MIB + 3 * 512
 
 
 def raw(path: Path, cache: str) -> list[str]:
@@ -61,10 +62,9 @@ def test_the_partition_can_be_mounted(mount: MountFactory, disk: Disk, work: Pat
 
 
 @pytest.mark.tool("losetup")
-def test_a_loop_device_on_the_image(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_a_loop_device_on_the_image(mounted: Mount, source: Path, work: Path) -> None:
     """A copy of a loop device on the image is the source, through the page cache and without it."""
-    source = pattern_image(SECTORS)
-    with attached(mount(source).image, "--read-only") as device:
+    with attached(mounted.image, "--read-only") as device:
         run("dd", f"if={device}", f"of={work / 'cached'}", "bs=1M")
         run("dd", f"if={device}", f"of={work / 'direct'}", "bs=1M", "iflag=direct")
     assert_same(source, work / "cached")
@@ -73,41 +73,34 @@ def test_a_loop_device_on_the_image(mount: MountFactory, pattern_image: PatternF
 
 @pytest.mark.tool("qemu-img")
 @pytest.mark.parametrize("cache", ["cached", "direct", "libaio"])
-def test_qemu_img_converts(
-    cache: str, mount: MountFactory, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_qemu_img_converts(cache: str, mounted: Mount, source: Path, work: Path) -> None:
     """An image converted to qcow2 and back is the source."""
-    source = pattern_image(SECTORS)
-    run("qemu-img", "convert", "-O", "qcow2", *raw(mount(source).image, cache), work / "copy.qcow2")
+    run("qemu-img", "convert", "-O", "qcow2", *raw(mounted.image, cache), work / "copy.qcow2")
     run("qemu-img", "convert", "-O", "raw", work / "copy.qcow2", work / "copy")
     assert_same(source, work / "copy")
 
 
 @pytest.mark.tool("qemu-img")
 @pytest.mark.parametrize("cache", ["cached", "direct", "libaio"])
-def test_qemu_img_compares(cache: str, mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_qemu_img_compares(cache: str, mounted: Mount, source: Path) -> None:
     """`qemu-img compare` finds the image identical to the source."""
-    source = pattern_image(SECTORS)
     other = raw(source, "cached")[1]
-    answer = run("qemu-img", "compare", *raw(mount(source).image, cache), other).stdout
+    answer = run("qemu-img", "compare", *raw(mounted.image, cache), other).stdout
     assert b"Images are identical.\n" == answer
 
 
 @pytest.mark.tool("qemu-img")
-def test_qemu_img_sees_a_difference(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_qemu_img_sees_a_difference(mounted: Mount, source: Path, work: Path) -> None:
     """`qemu-img compare` finds one byte that differs: the comparison above really reads."""
-    source, other = pattern_image(SECTORS), work / "other"
+    other = work / "other"
     shell('cp "$1" "$2"; printf x | dd of="$2" bs=1 seek=9000000 conv=notrunc', source, other)
-    done = run("qemu-img", "compare", "-f", "raw", "-F", "raw", mount(source).image, other, code=1)
+    done = run("qemu-img", "compare", "-f", "raw", "-F", "raw", mounted.image, other, code=1)
     assert b"Content mismatch at offset 8999936!\n" == done.stdout
 
 
 @pytest.mark.tool("nbdkit", "nbdcopy", "nbdinfo")
-def test_nbdkit_serves_the_image_over_several_connections(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_nbdkit_serves_the_image_over_several_connections(mounted: Mount, source: Path, work: Path) -> None:
     """`nbdcopy` with four connections, whose requests come out of order, makes the source."""
-    source = pattern_image(SECTORS)
     script = 'nbdkit --readonly file "$1" --run "nbdcopy --connections=4 --requests=16 \\"\\$uri\\" \'$2\'"'
-    shell(script, mount(source).image, work / "copy")
+    shell(script, mounted.image, work / "copy")
     assert_same(source, work / "copy")

@@ -2,20 +2,19 @@
 
 import os
 import signal
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish, has_ended, run, wait_until
+from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.mountinfo import at
 from tests.rig.mounts import Mount
 from tests.rig.nbd import Export, certificate, is_free, key_file, servers_of
-from tests.rig.readers import dd, hold
+from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("nbdkit", "nbdcopy", "nbdinfo")]
@@ -26,8 +25,6 @@ ASKED = 28
 """MiB that a client asks for of a big image: more than the connection and the ring hold together."""
 TOKEN = "correct-horse-battery"
 HAS_ENDED = "nbdkit has ended"
-
-Spawn = Callable[..., Process]
 
 
 # What is shown
@@ -42,19 +39,19 @@ def test_a_copy_over_nbd_is_right(mount: MountFactory, pattern_image: PatternFac
 
 
 @pytest.mark.tool("qemu-img")
-def test_qemu_reads_it(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_qemu_reads_it(mount: MountFactory, source: Path, work: Path) -> None:
     """Another client, which names the export or not."""
-    source, export = pattern_image(SIZE), Export()
+    export = Export()
     mount(source, *export.options)
     for number, name in enumerate(["", "image"]):
         run("qemu-img", "convert", "-f", "raw", "-O", "raw", export.uri(name), work / f"copy{number}")
         assert_same(source, work / f"copy{number}")
 
 
-def test_one_export_is_offered(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_one_export_is_offered(mount: MountFactory, source: Path) -> None:
     """It is called image, is meant by who names none, is read-only, and there is no other."""
     export = Export()
-    mount(pattern_image(SIZE), *export.options)
+    mount(source, *export.options)
     (listed,) = export.listed()
 
     assert ("image", SIZE, True) == (
@@ -63,24 +60,22 @@ def test_one_export_is_offered(mount: MountFactory, pattern_image: PatternFactor
     assert b"No such file or directory" in export.info("other", code=1).stderr
 
 
-def test_the_status_says_where_it_is(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_the_status_says_where_it_is(mount: MountFactory, small: Path, source: Path) -> None:
     """The service's as well; without an export it is null."""
     export, web = Export(), Web()
     shown = {"host": "127.0.0.1", "port": export.port, "name": "image", "tls": "none"}
-    mounted = mount(pattern_image(SIZE), *export.options, *web.listen)
+    mounted = mount(source, *export.options, *web.listen)
     wait_until(lambda: mounted.status()["export"] == shown, "the export is shown")
     wait_until(lambda: web.status()["export"] == shown, "the service shows it")
     assert (
         f"export   127.0.0.1:{export.port}, TLS: none\n" in fanoutfs("status", mounted.point).stdout.decode()
     )
-    assert mount(pattern_image(MIB)).status()["export"] is None
+    assert mount(small).status()["export"] is None
 
 
-def test_two_clients_share_one_pass(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path, spawn: Spawn
-) -> None:
+def test_two_clients_share_one_pass(mount: MountFactory, source: Path, work: Path, spawn: Spawn) -> None:
     """nbdcopy is one reader each, whatever connections it is told to make; the source is read once."""
-    source, export = pattern_image(SIZE), Export()
+    export = Export()
     mounted = mount(source, *export.options, *SLOWLY)
     copies = [work / "one", work / "other"]
     held = hold(spawn, mounted.image, work / "beside", BLOCK)
@@ -146,11 +141,9 @@ def test_a_client_that_takes_nothing_holds_nobody_for_long(
     assert [("nbdkit", False)] == [(reader["command"], reader["live"]) for reader in readers]
 
 
-def test_nbdkit_that_is_killed_begins_again(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_nbdkit_that_is_killed_begins_again(mount: MountFactory, source: Path, work: Path) -> None:
     """A warning says so; who comes meanwhile waits at the door and gets a right copy."""
-    source, export = pattern_image(SIZE), Export()
+    export = Export()
     mounted = mount(source, *export.options)
     mounted.expected.append(HAS_ENDED)
     export.info()
@@ -170,11 +163,11 @@ def gone(mounted_point: Path, export: Export) -> bool:
     return servers_of(mounted_point) == [] and is_free(export.port)
 
 
-def test_it_is_gone_when_umount_returns(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_it_is_gone_when_umount_returns(mount: MountFactory, source: Path) -> None:
     """So that the next mount can export at the same address at once."""
     export = Export()
     for _ in range(2):
-        mounted = mount(pattern_image(SIZE), *export.options)
+        mounted = mount(source, *export.options)
         assert export.listed() != []
         mounted.unmount()
         assert gone(mounted.point, export)
@@ -212,10 +205,10 @@ def test_it_ends_with_the_daemon(
         mounted.detach()
 
 
-def test_it_ends_with_the_foreground(pattern_image: PatternFactory, point: Path, spawn: Spawn) -> None:
+def test_it_ends_with_the_foreground(source: Path, point: Path, spawn: Spawn) -> None:
     """Control-C ends both, and the mount."""
     export = Export()
-    front = spawn(FANOUTFS, "mount", "-f", *export.options, pattern_image(SIZE), point)
+    front = spawn(FANOUTFS, "mount", "-f", *export.options, source, point)
     wait_until(lambda: servers_of(point) != [], "it exports")
     assert export.listed() != []
     front.send_signal(signal.SIGINT)
@@ -228,12 +221,12 @@ def test_it_ends_with_the_foreground(pattern_image: PatternFactory, point: Path,
 
 
 def test_an_address_in_use_is_an_error_of_the_command(
-    mount: MountFactory, pattern_image: PatternFactory, point: Path
+    mount: MountFactory, small: Path, source: Path, point: Path
 ) -> None:
     """One line, and nothing is mounted."""
     export = Export()
-    mount(pattern_image(SIZE), *export.options)
-    done = fanoutfs("mount", *export.options, pattern_image(MIB), point, code=1)
+    mount(source, *export.options)
+    done = fanoutfs("mount", *export.options, small, point, code=1)
 
     assert b"address already in use" in done.stderr
     assert done.stderr.count(b"\n") == 1
@@ -241,19 +234,19 @@ def test_an_address_in_use_is_an_error_of_the_command(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "somewhere.example"])
-def test_elsewhere_it_needs_more(host: str, pattern_image: PatternFactory, point: Path) -> None:
+def test_elsewhere_it_needs_more(host: str, small: Path, point: Path) -> None:
     """Wrong usage, and nothing is mounted."""
-    done = fanoutfs("mount", "--export", f"{host}:{Export().port}", pattern_image(MIB), point, code=2)
+    done = fanoutfs("mount", "--export", f"{host}:{Export().port}", small, point, code=2)
 
     assert b"--tls-psk" in done.stderr
     assert [] == at(point)
 
 
 def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
-    pattern_image: PatternFactory, point: Path, tmp_path: Path, work: Path
+    source: Path, point: Path, tmp_path: Path, work: Path
 ) -> None:
     """NBD asks for no token; the token is nowhere to be read."""
-    source, export = pattern_image(SIZE), Export()
+    export = Export()
     options = ("--export", f"0.0.0.0:{export.port}", "--token-file", token_file(tmp_path, TOKEN))
     log = tmp_path / "log"
     done = fanoutfs("mount", "--log", log, *options, source, point)
@@ -274,10 +267,10 @@ def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
 
 
 def test_with_a_certificate_it_speaks_tls_alone(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path, tmp_path: Path
+    mount: MountFactory, source: Path, work: Path, tmp_path: Path
 ) -> None:
     """Who trusts the certificate reads; who does not, and who speaks plain, is refused."""
-    source, other = pattern_image(SIZE), tmp_path / "other"
+    other = tmp_path / "other"
     export = Export(secured=f"tls-certificates={tmp_path / 'tls'}")
     mounted = mount(source, *export.options, *certificate(tmp_path / "tls"))
     certificate(other)
@@ -290,10 +283,10 @@ def test_with_a_certificate_it_speaks_tls_alone(
 
 
 def test_with_keys_only_who_has_one_reads(
-    mount: MountFactory, pattern_image: PatternFactory, work: Path, tmp_path: Path
+    mount: MountFactory, source: Path, work: Path, tmp_path: Path
 ) -> None:
     """Keys go before a certificate; from everywhere, and without a warning; the key is nowhere shown."""
-    source, keys = pattern_image(SIZE), key_file(tmp_path / "keys")
+    keys = key_file(tmp_path / "keys")
     export = Export(secured=f"fanoutfs@tls-psk-file={keys}")
     tls = certificate(tmp_path / "tls")
     mounted = mount(source, "--export", f"0.0.0.0:{export.port}", "--tls-psk", keys, *tls)
@@ -316,13 +309,11 @@ def test_with_keys_only_who_has_one_reads(
     assert [] == [text for text in shown if secret in text]
 
 
-def test_keys_that_others_can_read_are_refused(
-    pattern_image: PatternFactory, point: Path, tmp_path: Path
-) -> None:
+def test_keys_that_others_can_read_are_refused(small: Path, point: Path, tmp_path: Path) -> None:
     """With what to do about it."""
     keys = key_file(tmp_path / "keys")
     keys.chmod(0o644)
-    done = fanoutfs("mount", *Export().options, "--tls-psk", keys, pattern_image(MIB), point, code=1)
+    done = fanoutfs("mount", *Export().options, "--tls-psk", keys, small, point, code=1)
 
     assert f"chmod 600 {keys}" in done.stderr.decode()
     assert [] == at(point)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.conftest import HostsFactory
 from tests.rig.commands import finish, wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.shown import Computers
@@ -17,11 +17,11 @@ OPTIONS = ("--block", "256K", "--ring", "4M", "--read-rate", 8 * MIB, "--patienc
 
 
 def test_a_client_that_is_gone_without_a_word_holds_nobody_for_long(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """A local reader goes on after the patience; the mount can go when the end of the client is known."""
     one, two = hosts(2)
-    shown = computers.show(one, pattern_image(SIZE), *OPTIONS)
+    shown = computers.show(one, source, *OPTIONS)
     client = computers.start(two, "nbdcopy", shown.export, work / "elsewhere")
     computers.wait_for_copy(one, lambda reader: reader["delivered"] > 0, "it is read")
     two.unplug()
@@ -33,5 +33,5 @@ def test_a_client_that_is_gone_without_a_word_holds_nobody_for_long(
     two.plug_in()
     wait_until(lambda: shown.status()["readers"] == [], "the client's end is known")
 
-    assert_same(pattern_image(SIZE), work / "here")
+    assert_same(source, work / "here")
     assert ("nbdkit", False) == (left["command"], left["live"])

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, MountFactory, PatternFactory
+from tests.mount.conftest import HostsFactory
 from tests.rig.commands import FANOUTFS, end, has_ended, run, start, wait_until
 from tests.rig.hosts import hosts as made_hosts
 from tests.rig.images import MIB
+from tests.rig.mounts import Mount
 from tests.rig.readers import HANGS
 from tests.rig.web import token_file
 
@@ -42,11 +43,8 @@ def test_what_is_mounted_on_one_is_not_on_the_others(hosts: HostsFactory, tmp_pa
         assert [True, False, False] == [one.seen(path).exists(), two.seen(path).exists(), path.exists()]
 
 
-def test_what_was_mounted_before_ends_without_them(
-    hosts: HostsFactory, mount: MountFactory, pattern_image: PatternFactory
-) -> None:
+def test_what_was_mounted_before_ends_without_them(hosts: HostsFactory, mounted: Mount) -> None:
     """A host has no copy of a mount that would keep its daemon alive."""
-    mounted = mount(pattern_image(SIZE))
     (one,) = hosts(1)
 
     assert [] == one.mounts()
@@ -103,15 +101,13 @@ def test_nothing_stays_of_them() -> None:
 
 
 @pytest.mark.tool("curl")
-def test_the_monitor_of_another_computer(
-    hosts: HostsFactory, pattern_image: PatternFactory, tmp_path: Path
-) -> None:
+def test_the_monitor_of_another_computer(hosts: HostsFactory, source: Path, tmp_path: Path) -> None:
     """It is seen with the token, by name and by address, and by nobody without."""
     one, two = hosts(2)
     token, point = token_file(tmp_path, TOKEN), tmp_path / "mnt"
     point.mkdir()
     words = ("--listen", "0.0.0.0:8400", "--token-file", token, "--log", tmp_path / "log")
-    run(*one.on(FANOUTFS, "mount", *words, pattern_image(SIZE), point))
+    run(*one.on(FANOUTFS, "mount", *words, source, point))
     right, wrong = f"Authorization: Bearer {TOKEN}", f"Authorization: Bearer {TOKEN}x"
     url = "http://node1:8400/status"
     seen = json.loads(run(*two.on("curl", "-sf", "-H", right, url)).stdout)

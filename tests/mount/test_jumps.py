@@ -2,13 +2,12 @@
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
-from tests.rig.commands import Process
+from tests.mount.conftest import MountFactory
 from tests.rig.images import MIB, check_pattern
 from tests.rig.mounts import Mount
 
@@ -16,15 +15,14 @@ pytestmark = pytest.mark.mount
 
 SIZE = 24 * MIB
 BLOCKS = SIZE // MIB
-Spawn = Callable[..., Process]
 FOR_EVER = 300  # seconds; --turn is for readers that go straight on, and no test here can wait for it
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, pattern_image: PatternFactory) -> Mount:
+def mounted(mount: MountFactory, source: Path) -> Mount:
     """Mount a pattern image of 24 MiB with a ring of four blocks."""
-    return mount(pattern_image(SIZE), "--ring", "4M", "--block", "1M", "--turn", FOR_EVER)
+    return mount(source, "--ring", "4M", "--block", "1M", "--turn", FOR_EVER)
 
 
 def read_at(image: Path, way: int, places: Sequence[int], length: int) -> None:

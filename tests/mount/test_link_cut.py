@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.conftest import HostsFactory
 from tests.rig.commands import wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.shown import Computers
@@ -25,14 +25,14 @@ SLOWLY = (*SMALL, "--read-rate", 8 * MIB)
 
 @pytest.mark.parametrize("cut", [3.0, pytest.param(30.0, marks=pytest.mark.soak)])
 def test_the_cable_pulled_and_put_back(
-    cut: float, hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    cut: float, hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """A copy, an nbdcopy and the reader of a relay, each on a computer of its own, all end right.
 
     ``cut``: seconds; in three of them TCP has sent anew several times.
     """
     one, two, three, four = hosts(4)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     relay = computers.show(four, first.export, *SMALL)
     ways = {"copy": computers.copy(two, first.url, "--verify", work / "copy", *SMALL)}
     # While it is stopped, none of the others can come farther than the rings of both computers.
@@ -52,4 +52,4 @@ def test_the_cable_pulled_and_put_back(
 
     assert [] == ended
     for way in ways:
-        assert_same(pattern_image(SIZE), work / way)
+        assert_same(source, work / way)

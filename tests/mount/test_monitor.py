@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,19 +14,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fanoutfs.web.feed import PER_SECOND
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.rig.commands import Process, fanoutfs, finish, run, shell, wait_until
+from tests.rig.commands import fanoutfs, finish, run, shell, wait_until
 from tests.rig.copies import SMALL, Copies
 from tests.rig.images import MIB
 from tests.rig.mountinfo import at
-from tests.rig.readers import dd, hold
+from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, knock, token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("curl")]
 
 SIZE = 16 * MIB
 TOKEN = "correct-horse-battery"
-
-Spawn = Callable[..., Process]
 
 
 def sample(text: bytes, name: str) -> float:
@@ -37,12 +34,10 @@ def sample(text: bytes, name: str) -> float:
     return value
 
 
-def test_it_shows_what_the_mount_shows(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
+def test_it_shows_what_the_mount_shows(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """One document, in the mount and from the service."""
     web = Web()
-    mounted = mount(pattern_image(SIZE), *web.listen)
+    mounted = mount(source, *web.listen)
     held = hold(spawn, mounted.image, work / "copy", 2 * MIB)
     wait_until(lambda: mounted.status() == web.status(), "both show that it is held")
     held.say_go()
@@ -50,10 +45,10 @@ def test_it_shows_what_the_mount_shows(
 
 
 @pytest.mark.tool("promtool")
-def test_prometheus_reads_its_metrics(mount: MountFactory, pattern_image: PatternFactory, work: Path) -> None:
+def test_prometheus_reads_its_metrics(mount: MountFactory, source: Path, work: Path) -> None:
     """Its own tool has nothing to say; what was delivered stays counted when the reader has left."""
     web = Web()
-    mounted = mount(pattern_image(SIZE), *web.listen)
+    mounted = mount(source, *web.listen)
     for number in range(2):
         run(*dd(mounted.image, work / f"copy{number}"))
     delivered = "fanoutfs_delivered_bytes_total"
@@ -67,28 +62,26 @@ def test_prometheus_reads_its_metrics(mount: MountFactory, pattern_image: Patter
 
 
 def test_an_address_in_use_is_an_error_of_the_command(
-    mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
+    mount: MountFactory, small: Path, source: Path, tmp_path: Path
 ) -> None:
     """Nothing is mounted then."""
     web = Web()
-    mount(pattern_image(SIZE), *web.listen)
+    mount(source, *web.listen)
     second = tmp_path / "second"
     second.mkdir()
-    done = fanoutfs("mount", *web.listen, pattern_image(MIB), second, code=1)
+    done = fanoutfs("mount", *web.listen, small, second, code=1)
 
     assert b"address already in use" in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert [] == at(second)
 
 
-def test_mount_prints_the_address_of_the_page(
-    pattern_image: PatternFactory, point: Path, tmp_path: Path
-) -> None:
+def test_mount_prints_the_address_of_the_page(small: Path, point: Path, tmp_path: Path) -> None:
     """Without the token."""
     path = token_file(tmp_path, TOKEN)
     web = Web()
     options = ("--listen", f"127.0.0.1:{web.port}", "--token-file", path, "--log", tmp_path / "log")
-    done = fanoutfs("mount", *options, pattern_image(MIB), point)
+    done = fanoutfs("mount", *options, small, point)
     try:
         assert done.stdout == f"Monitoring page: http://127.0.0.1:{web.port}/\n".encode()
         assert 200 == web.code("/status", "-H", f"Authorization: Bearer {TOKEN}")
@@ -96,20 +89,18 @@ def test_mount_prints_the_address_of_the_page(
         fanoutfs("umount", point)
 
 
-def test_elsewhere_it_needs_a_token(pattern_image: PatternFactory, tmp_path: Path) -> None:
+def test_elsewhere_it_needs_a_token(small: Path, tmp_path: Path) -> None:
     """Wrong usage, and nothing is mounted."""
-    done = fanoutfs("mount", "--listen", f"0.0.0.0:{Web().port}", pattern_image(MIB), tmp_path, code=2)
+    done = fanoutfs("mount", "--listen", f"0.0.0.0:{Web().port}", small, tmp_path, code=2)
 
     assert b"--token-file" in done.stderr
     assert [] == at(tmp_path)
 
 
-def test_without_the_token_nobody_sees_anything(
-    mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path
-) -> None:
+def test_without_the_token_nobody_sees_anything(mount: MountFactory, source: Path, tmp_path: Path) -> None:
     """Nor with another one, under another name, or by tricks with the path."""
     web = Web()
-    mount(pattern_image(SIZE), *web.listen, "--token-file", token_file(tmp_path, TOKEN))
+    mount(source, *web.listen, "--token-file", token_file(tmp_path, TOKEN))
     right, wrong = ("-H", f"Authorization: Bearer {TOKEN}"), ("-H", f"Authorization: Bearer {TOKEN}x")
 
     assert 200 == web.code("/status", *right)
@@ -120,13 +111,13 @@ def test_without_the_token_nobody_sees_anything(
         assert 404 == web.code(path, *right)
 
 
-def test_a_token_that_others_can_read_is_refused(pattern_image: PatternFactory, tmp_path: Path) -> None:
+def test_a_token_that_others_can_read_is_refused(small: Path, tmp_path: Path) -> None:
     """With what to do about it."""
     path = token_file(tmp_path, TOKEN)
     path.chmod(0o644)
     point = tmp_path / "point"
     point.mkdir()
-    done = fanoutfs("mount", *Web().listen, "--token-file", path, pattern_image(MIB), point, code=1)
+    done = fanoutfs("mount", *Web().listen, "--token-file", path, small, point, code=1)
 
     assert f"chmod 600 {path}" in done.stderr.decode()
     assert [] == at(point)
@@ -153,33 +144,32 @@ def test_five_hundred_clients_do_not_stop_a_copy(
         wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
 
 
-def test_it_is_there_again_after_a_restart(mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_it_is_there_again_after_a_restart(mount: MountFactory, source: Path) -> None:
     """At the same address, at once, with clients of the one before still connected."""
     web = Web()
     with ExitStack() as stack:
-        first = mount(pattern_image(SIZE), *web.listen)
+        first = mount(source, *web.listen)
         web.crowd(3, stack)
         first.unmount()
-        second = mount(pattern_image(SIZE), *web.listen)
+        second = mount(source, *web.listen)
         assert second.pid == web.status()["pid"]
 
 
 def test_a_producer_that_is_there_cannot_begin_to_listen(
-    pattern_image: PatternFactory, work: Path, copies: Copies, tmp_path: Path
+    source: Path, work: Path, copies: Copies, tmp_path: Path
 ) -> None:
     """A mount that a copy's producer would serve is refused with --listen, and the copy goes on."""
-    image = pattern_image(SIZE)
-    copying = copies.start(image, "--yes", *SMALL, "--read-rate", "4M", "--patience", 300, work / "copy")
-    worker = copies.hold(image, work / "copy", 1)
+    copying = copies.start(source, "--yes", *SMALL, "--read-rate", "4M", "--patience", 300, work / "copy")
+    worker = copies.hold(source, work / "copy", 1)
     point = tmp_path / "point"
     point.mkdir()
-    done = fanoutfs("mount", *Web().listen, image, point, code=1)
+    done = fanoutfs("mount", *Web().listen, source, point, code=1)
     os.kill(worker, signal.SIGCONT)
     copies.finish(copying)
 
     assert b"without --listen" in done.stderr
     assert [] == at(point)
-    run("cmp", image, work / "copy")
+    run("cmp", source, work / "copy")
 
 
 def test_events_go_on_while_somebody_reads(

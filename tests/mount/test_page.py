@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, expect
 
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig.browser import browser, layouts, page
-from tests.rig.commands import FANOUTFS, Process, finish, wait_until
+from tests.rig.commands import FANOUTFS, finish, wait_until
 from tests.rig.images import MIB
-from tests.rig.readers import dd, hold
+from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, token_file
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("chromium")]
@@ -22,8 +22,6 @@ pytestmark = [pytest.mark.mount, pytest.mark.tool("chromium")]
 SIZE = 64 * MIB
 SMALL = 8 * MIB
 TOKEN = "correct-horse-battery"
-
-Spawn = Callable[..., Process]
 
 
 @pytest.fixture
@@ -38,12 +36,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def test_a_running_copy_is_pictured(
-    chromium: Browser,
-    mount: MountFactory,
-    images: PatternFactory,
-    spawn: Spawn,
-    work: Path,
-    tmp_path: Path,
+    chromium: Browser, mount: MountFactory, images: PatternFactory, spawn: Spawn, work: Path, tmp_path: Path
 ) -> None:
     """After the login: the source, each reader with its rate, a circle with something on it."""
     web = Web()
@@ -95,12 +88,7 @@ def test_it_goes_on_after_a_restart(chromium: Browser, mount: MountFactory, imag
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1024, 1600])
 def test_nothing_hangs_over_the_edge(
-    chromium: Browser,
-    mount: MountFactory,
-    images: PatternFactory,
-    spawn: Spawn,
-    work: Path,
-    width: int,
+    chromium: Browser, mount: MountFactory, images: PatternFactory, spawn: Spawn, work: Path, width: int
 ) -> None:
     """On a phone as on a wide screen, and the table fits, too."""
     web = Web()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
-from tests.rig.images import MIB, assert_same
+from tests.mount.conftest import MountFactory
+from tests.rig.images import assert_same
 from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
@@ -34,9 +34,9 @@ ATTEMPTS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, pattern_image: PatternFactory) -> Mount:
+def mounted(mount: MountFactory, small: Path) -> Mount:
     """Mount a small image."""
-    return mount(pattern_image(MIB), "--ring", "2M")
+    return mount(small, "--ring", "2M")
 
 
 def test_changes_are_refused(mounted: Mount) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig.commands import run
 from tests.rig.images import MIB, check_pattern, pattern
+from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
 
@@ -47,9 +47,9 @@ def opened(path: Path | str, flags: int = 0) -> Iterator[int]:
 
 
 @pytest.fixture
-def image(mount: MountFactory, pattern_image: PatternFactory) -> Path:
+def image(mounted: Mount) -> Path:
     """Mount a pattern image of 12 MiB and a bit, with a ring of 4 MiB."""
-    return mount(pattern_image(SIZE)).image
+    return mounted.image
 
 
 @both_ways

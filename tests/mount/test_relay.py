@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.conftest import HostsFactory
 from tests.rig.commands import has_ended, run, wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.readers import hold
@@ -32,11 +32,11 @@ def dd(image: Path, target: Path) -> list[str]:
 
 
 def test_readers_behind_a_relay_cost_the_link_one_pass(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """Two at once and one that comes later, whose beginning the relay still has."""
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     before = two.traffic()
     relay = computers.show(two, first.export, "--block", "256K")
     targets = [work / name for name in ("at-once", "with-it", "late")]
@@ -47,17 +47,15 @@ def test_readers_behind_a_relay_cost_the_link_one_pass(
         computers.finish(reader)
 
     for target in targets:
-        assert_same(pattern_image(SIZE), target)
+        assert_same(source, target)
     assert SIZE <= two.traffic().since(before).received <= PACKETS * SIZE
     assert SIZE == relay.source_bytes() == first.source_bytes()
 
 
-def test_a_chain_of_three(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_a_chain_of_three(hosts: HostsFactory, computers: Computers, source: Path, work: Path) -> None:
     """Each link carries one pass, for readers and copies at every place of it."""
     one, two, three = hosts(3)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     second = computers.show(two, first.url, *SMALL, "--upstream-token-file", computers.token)
     third = computers.show(three, second.url, *SMALL, "--upstream-token-file", computers.token)
     before = [host.traffic() for host in (one, three)]
@@ -76,18 +74,16 @@ def test_a_chain_of_three(
     came = three.traffic().since(before[1]).received
 
     for target in targets:
-        assert_same(pattern_image(SIZE), target)
+        assert_same(source, target)
     assert [SIZE] * 3 == [mount.source_bytes() for mount in shown]
     for carried in (sent, came):
         assert carried <= PACKETS * SIZE
 
 
-def test_a_relay_that_is_killed(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_a_relay_that_is_killed(hosts: HostsFactory, computers: Computers, source: Path, work: Path) -> None:
     """Who reads there gets an error; another relay, and who reads where it is mounted first, go on."""
     one, two, three = hosts(3)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     killed, sibling = (computers.show(host, first.export, *SMALL) for host in (two, three))
     places = {"first": first, "sibling": sibling}
     readers = {
@@ -104,16 +100,16 @@ def test_a_relay_that_is_killed(
     assert b"Error: [Errno " in failed.stderr
     assert (work / "killed").stat().st_size < SIZE
     for name in readers:
-        assert_same(pattern_image(SIZE), work / name)
+        assert_same(source, work / name)
     wait_until(lambda: not two.processes(), "its supervisor and its link have ended")
 
 
 def test_a_relay_killed_and_there_again(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """A relay behind it, and its readers, go on where they were."""
     one, two, three = hosts(3)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     second = computers.show(two, first.export, *SMALL)
     third = computers.show(three, second.export, *SMALL)
     third.expected.append("the link to .* is lost")
@@ -123,17 +119,15 @@ def test_a_relay_killed_and_there_again(
     reader.say_go()
     reader.finish()
 
-    assert_same(pattern_image(SIZE), work / "copy")
+    assert_same(source, work / "copy")
     assert 0 < again.source_bytes() < SIZE
     assert SIZE == third.source_bytes()
 
 
-def test_its_keeper_killed(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_its_keeper_killed(hosts: HostsFactory, computers: Computers, source: Path, work: Path) -> None:
     """What links the relay to the first computer is started anew or its readers are told."""
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     relay = computers.show(two, first.export, *SMALL)
     relay.expected.append("the link to .* is lost")
     reader = hold(partial(computers.start, two), relay.image, work / "copy", SIZE // 4)
@@ -143,5 +137,5 @@ def test_its_keeper_killed(
     reader.say_go()
     reader.finish()
 
-    assert_same(pattern_image(SIZE), work / "copy")
+    assert_same(source, work / "copy")
     run(*two.on("test", "-r", relay.image))

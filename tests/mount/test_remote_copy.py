@@ -43,20 +43,20 @@ def missing(source: Path, target: Path) -> list[int]:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_copies_that_are_verified(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path, count: int
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path, count: int
 ) -> None:
     """One or several targets, one pass over the link and the source; digests come from the other computer.
 
     The ring there holds several of a client's requests, which may come out of order.
     """
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), "--block", BLOCK, "--ring", 24 * BLOCK, "--patience", 60)
+    first = computers.show(one, source, "--block", BLOCK, "--ring", 24 * BLOCK, "--patience", 60)
     targets = [work / f"target{number}" for number in range(count)]
     before = two.traffic()
     done = computers.finish(computers.copy(two, first.url, "--verify", *targets))
 
     for target in targets:
-        assert_same(pattern_image(SIZE), target)
+        assert_same(source, target)
         assert re.search(f"^{target}: .*verified in", said(done), re.MULTILINE)
     assert first.source_bytes() == SIZE
     assert SIZE <= two.traffic().since(before).received <= PACKETS * SIZE
@@ -122,29 +122,28 @@ def test_a_copy_killed_and_resumed(
 
 
 def test_the_service_killed_and_there_again(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """The copy goes on where it was."""
     one, two = hosts(2)
-    image = pattern_image(SIZE)
-    first = computers.show(one, image, *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     copy = computers.copy(two, first.url, work / "target", *SMALL)
     held = computers.hold(two, SIZE // 4)
     first.kill()
-    again = computers.show(one, image, *SLOWLY)
+    again = computers.show(one, source, *SLOWLY)
     os.kill(held, signal.SIGCONT)
     computers.finish(copy)
 
-    assert_same(image, work / "target")
+    assert_same(source, work / "target")
     assert 0 < again.source_bytes() < SIZE
 
 
 def test_the_service_killed_for_good(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """The copy fails within the source's limit, says which link is lost, and nothing of it stays."""
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     copy = computers.copy(two, first.url, work / "target", *SMALL, "--source-timeout", 2)
     held = computers.hold(two, SIZE // 4)
     first.kill()
@@ -152,26 +151,21 @@ def test_the_service_killed_for_good(
     done = computers.finish(copy, code=1)
 
     assert re.search(rf"^{work}/target: FAILED: ", said(done), re.MULTILINE)
-    assert missing(pattern_image(SIZE), work / "target")
+    assert missing(source, work / "target")
     wait_until(lambda: not two.processes(), "its producer and its link have ended")
 
 
 @pytest.mark.parametrize(("change", "url"), [("size", None), ("image", None), ("image", "nbd://node1/image")])
 def test_another_source_after_a_restart(
-    hosts: HostsFactory,
-    computers: Computers,
-    pattern_image: PatternFactory,
-    work: Path,
-    change: str,
-    url: str | None,
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path, change: str, url: str | None
 ) -> None:
     """It is never mixed with the first one: the copy fails and says that it is another."""
     one, two = hosts(2)
-    image, other = pattern_image(SIZE), work / "other"
-    run("cp", "--sparse=never", image, other)
+    other = work / "other"
+    run("cp", "--sparse=never", source, other)
     if change == "size":
         run("truncate", "-s", SIZE // 2, other)
-    first = computers.show(one, image, *SLOWLY)
+    first = computers.show(one, source, *SLOWLY)
     copy = computers.copy(two, url or first.url, work / "target", *SMALL)
     held = computers.hold(two, SIZE // 4)
     first.kill()
@@ -183,11 +177,11 @@ def test_another_source_after_a_restart(
 
 
 def test_nobody_copies_without_the_token(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """It is refused in one line, and no target is made."""
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), *SMALL)
+    first = computers.show(one, source, *SMALL)
     wrong = work / "wrong"
     wrong.write_text("horse-battery-staple-correct")
     wrong.chmod(0o600)
@@ -202,12 +196,10 @@ def test_nobody_copies_without_the_token(
     assert not (work / "target").exists()
 
 
-def test_status_and_top_of_another_computer(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory
-) -> None:
+def test_status_and_top_of_another_computer(hosts: HostsFactory, computers: Computers, source: Path) -> None:
     """`fanoutfs status URL` shows what it shows there."""
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), *SMALL)
+    first = computers.show(one, source, *SMALL)
     words = computers.program("status", "--json", "--token-file", computers.token, first.url)
     done = computers.finish(computers.start(two, *words))
 

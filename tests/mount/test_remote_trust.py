@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.conftest import HostsFactory
 from tests.rig.commands import run, start, wait_until
 from tests.rig.hosts import Host
 from tests.rig.images import MIB, assert_same
@@ -35,11 +35,11 @@ def answers(host: Host, place: str) -> bool:
 
 
 def test_a_byte_that_changes_on_the_way(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """--verify holds a target against what was read where the source is, not against what came."""
     one, two = hosts(2)
-    first = computers.show(one, pattern_image(SIZE), *SMALL, export=f"127.0.0.1:{EXPORT}")
+    first = computers.show(one, source, *SMALL, export=f"127.0.0.1:{EXPORT}")
     flips = FLIPS.format(image=first.image, at=SIZE // 2 + 12345)
     between = start(
         *one.on(
@@ -60,33 +60,31 @@ def test_a_byte_that_changes_on_the_way(
     assert b"" == verified.stdout
 
 
-def test_a_key_that_both_have(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
-) -> None:
+def test_a_key_that_both_have(hosts: HostsFactory, computers: Computers, source: Path, work: Path) -> None:
     """Who has it copies; who has another, or none, is refused in one line."""
     one, two = hosts(2)
     keys, others = key_file(work / "keys"), key_file(work / "others")
-    first = computers.show(one, pattern_image(SIZE), *SMALL, "--tls-psk", keys)
+    first = computers.show(one, source, *SMALL, "--tls-psk", keys)
     computers.finish(computers.copy(two, first.url, "--tls-psk", keys, "--verify", work / "target"))
     refused = [
         computers.finish(computers.copy(two, first.url, *words, work / "none"), code=1)
         for words in ((), ("--tls-psk", others))
     ]
 
-    assert_same(pattern_image(SIZE), work / "target")
+    assert_same(source, work / "target")
     assert not (work / "none").exists()
     assert [1, 1] == [done.stderr.count(b"\n") for done in refused]
     assert b"--tls-psk" in refused[0].stderr
 
 
 def test_a_certificate_of_ones_own(
-    hosts: HostsFactory, computers: Computers, pattern_image: PatternFactory, work: Path
+    hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
     """Who trusts it copies over https and nbds; who does not is refused in one line."""
     one, two = hosts(2)
     tls = certificate(work / "tls", "node1")
     certificate(work / "other", "node1")
-    first = computers.show(one, pattern_image(SIZE), *SMALL, *tls)
+    first = computers.show(one, source, *SMALL, *tls)
     trusts = ("--tls-ca", work / "tls" / "ca-cert.pem")
     computers.finish(computers.copy(two, first.url, *trusts, "--verify", work / "target"))
     refused = [
@@ -95,7 +93,7 @@ def test_a_certificate_of_ones_own(
     ]
 
     assert first.url.startswith("https://")
-    assert_same(pattern_image(SIZE), work / "target")
+    assert_same(source, work / "target")
     assert not (work / "none").exists()
     for done in refused:
         assert 1 == done.stderr.count(b"\n")

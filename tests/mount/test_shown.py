@@ -3,28 +3,26 @@
 import json
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
-from tests.rig.commands import Process, fanoutfs, run, wait_until
+from tests.mount.conftest import LoopFactory, MountFactory
+from tests.rig.commands import fanoutfs, run, wait_until
 from tests.rig.images import MIB
 from tests.rig.mounts import Mount
-from tests.rig.readers import hold
+from tests.rig.readers import Spawn, hold
 
 pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB + 1234
-Spawn = Callable[..., Process]
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, pattern_image: PatternFactory) -> Mount:
+def mounted(mount: MountFactory, source: Path) -> Mount:
     """Mount a pattern image of 8 MiB and a bit with a ring of 4 blocks."""
-    return mount(pattern_image(SIZE), "--ring", "4M", "--block", "1M")
+    return mount(source, "--ring", "4M", "--block", "1M")
 
 
 def test_the_image_is_a_read_only_file_of_the_right_size(mounted: Mount) -> None:
@@ -33,11 +31,9 @@ def test_the_image_is_a_read_only_file_of_the_right_size(mounted: Mount) -> None
     assert (stat.S_IFREG | 0o400, SIZE) == (shown.st_mode, shown.st_size)
 
 
-def test_the_image_of_a_block_device(
-    mount: MountFactory, pattern_image: PatternFactory, loop: LoopFactory
-) -> None:
+def test_the_image_of_a_block_device(mount: MountFactory, small: Path, loop: LoopFactory) -> None:
     """A block device is shown as a regular file of its size."""
-    shown = mount(loop(pattern_image(MIB))).image.stat()
+    shown = mount(loop(small)).image.stat()
     assert (stat.S_IFREG | 0o400, MIB) == (shown.st_mode, shown.st_size)
 
 
@@ -150,20 +146,18 @@ def test_the_daemon_keeps_nothing_of_its_caller(mounted: Mount) -> None:
     assert Path("/") == Path(f"/proc/{mounted.pid}/cwd").readlink()
 
 
-def test_mount_is_quiet(
-    mount: MountFactory, pattern_image: PatternFactory, point: Path, tmp_path: Path
-) -> None:
+def test_mount_is_quiet(mount: MountFactory, small: Path, point: Path, tmp_path: Path) -> None:
     """A mount that works prints nothing."""
-    made = mount(pattern_image(MIB))
+    made = mount(small)
     made.unmount()
-    done = fanoutfs("mount", "--log", tmp_path / "quiet.log", pattern_image(MIB), point)
+    done = fanoutfs("mount", "--log", tmp_path / "quiet.log", small, point)
     fanoutfs("umount", point)
     assert (b"", b"") == (done.stdout, done.stderr)
 
 
-def test_a_relative_mount_point(pattern_image: PatternFactory, point: Path, tmp_path: Path) -> None:
+def test_a_relative_mount_point(small: Path, point: Path, tmp_path: Path) -> None:
     """Relative paths mean what they mean to the caller."""
-    os.link(pattern_image(MIB), tmp_path / "source.img")
+    os.link(small, tmp_path / "source.img")
     fanoutfs("mount", "--log", "log", "source.img", "mnt", cwd=tmp_path)
     assert MIB == (point / "image").stat().st_size
     assert (tmp_path / "log").exists()

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
-from tests.rig.commands import FANOUTFS, Process, fanoutfs, finish, run, wait_until
+from tests.rig.commands import FANOUTFS, fanoutfs, finish, run, wait_until
 from tests.rig.images import MIB
 from tests.rig.nbd import certificate
-from tests.rig.readers import hold
+from tests.rig.readers import Spawn, hold
 from tests.rig.web import Web, token_file
 
 pytestmark = pytest.mark.mount
@@ -20,15 +19,11 @@ pytestmark = pytest.mark.mount
 SIZE = 8 * MIB
 TOKEN = "correct-horse-battery"
 
-Spawn = Callable[..., Process]
 
-
-def test_the_status_is_the_mounts(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
+def test_the_status_is_the_mounts(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """As JSON the same document, for people the same words."""
     web = Web()
-    mounted = mount(pattern_image(SIZE), *web.listen)
+    mounted = mount(source, *web.listen)
     held = hold(spawn, mounted.image, work / "copy", 2 * MIB)
     wait_until(lambda: mounted.status() == web.status(), "the service shows that it is held")
     far: dict[str, Any] = {}
@@ -42,19 +37,19 @@ def test_the_status_is_the_mounts(
     held.say_go()
 
     assert 1 == len(far["readers"])
-    assert f"source   {pattern_image(SIZE)}, 8 MiB\n".encode() in words
+    assert f"source   {source}, 8 MiB\n".encode() in words
     assert words.endswith(b"  reads\n")
     held.finish()
 
 
-def test_with_token_and_tls(mount: MountFactory, pattern_image: PatternFactory, tmp_path: Path) -> None:
+def test_with_token_and_tls(mount: MountFactory, source: Path, tmp_path: Path) -> None:
     """Whoever lacks one of them is told which; what is right is shown."""
     tls, token = certificate(tmp_path / "tls"), token_file(tmp_path, TOKEN)
     ca = ("--tls-ca", tmp_path / "tls" / "ca-cert.pem")
     (other := tmp_path / "other").mkdir()
     wrong = token_file(other, TOKEN + "x")
     web = Web()
-    mount(pattern_image(SIZE), *web.listen, *tls, "--token-file", token)
+    mount(source, *web.listen, *tls, "--token-file", token)
     url = f"https://localhost:{web.port}"
 
     def said(*options: object, at: str = url) -> str:

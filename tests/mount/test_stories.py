@@ -6,7 +6,6 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,17 +13,16 @@ import pytest
 
 from fanoutfs.engine.engine import DRAIN_SECONDS
 from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory, PatternFactory
-from tests.rig.commands import Process, finish, has_ended, run, wait_until
+from tests.rig.commands import finish, has_ended, run, wait_until
 from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pattern
 from tests.rig.mounts import Mount
-from tests.rig.readers import AGAIN, HANGS, dd, directly, goes_soon, hold, read_in_pieces
+from tests.rig.readers import AGAIN, HANGS, Spawn, dd, directly, goes_soon, hold, read_in_pieces
 
 pytestmark = pytest.mark.mount
 
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SIZE = 24 * MIB + 1234
 FOR_EVER = 300  # seconds of patience, or of --turn, that no test here can wait for
-Spawn = Callable[..., Process]
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
 
 
@@ -41,20 +39,12 @@ def flags(*, direct: bool) -> int:
 @pytest.mark.parametrize("form", ["", "bs=4M iflag=direct"], ids=["cached", "direct"])
 @pytest.mark.parametrize(("ahead", "ring", "most"), [(3, "8M", 1.05), (15, "4M", 2.25)], ids=["near", "far"])
 def test_a_late_reader(
-    ahead: int,
-    ring: str,
-    most: float,
-    form: str,
-    mount: MountFactory,
-    pattern_image: PatternFactory,
-    spawn: Spawn,
-    work: Path,
+    ahead: int, ring: str, most: float, form: str, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """It is served at once; less than the ring behind it shares the pass, farther it costs about another one.
 
     At once is: while the first one stands still, and long before its turn.
     """
-    source = pattern_image(SIZE)
     mounted = mount(source, "--ring", ring, "--patience", FOR_EVER, "--turn", FOR_EVER)
     first = hold(spawn, mounted.image, work / "first", ahead * MIB, direct=True)
     late = spawn(*dd(mounted.image, work / "late", form))
@@ -69,10 +59,10 @@ def test_a_late_reader(
 
 @pytest.mark.parametrize("pace", ["strict", "free"])
 def test_a_slow_reader_and_fast_ones(
-    pace: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    pace: str, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """The fast ones keep its pace, for one pass in all; with a free pace they are done before it."""
-    source, ring, begun = pattern_image(SIZE), 8 * MIB, 0
+    ring, begun = 8 * MIB, 0
     mounted = mount(source, "--ring", ring, "--pace", pace, "--patience", FOR_EVER, "--turn", FOR_EVER)
     copies = [work / str(number) for number in range(2)]
     with directly(mounted.image) as slow:
@@ -101,11 +91,8 @@ def test_a_slow_reader_and_fast_ones(
 
 
 @both_ways
-def test_a_stopped_reader(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
+def test_a_stopped_reader(direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """Stopped by SIGSTOP it holds the others for the patience only, and ends right when it goes on."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", 1)
     stopped = hold(spawn, mounted.image, work / "stopped", 2 * MIB, direct=direct)
     stopped.process.send_signal(signal.SIGSTOP)
@@ -120,11 +107,8 @@ def test_a_stopped_reader(
 
 
 @both_ways
-def test_a_killed_reader(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
+def test_a_killed_reader(direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """One that waits for another dies, though that one stands; one that others wait for frees them."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER)
     behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=direct)
     form = "bs=1M iflag=direct" if direct else "bs=1M"
@@ -143,10 +127,9 @@ def test_a_killed_reader(
 @both_ways
 @pytest.mark.parametrize("name", ["image", "carousel"])
 def test_a_handle_that_is_opened_and_never_read(
-    direct: bool, name: str, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    direct: bool, name: str, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """It holds nobody, not even for the patience, and nothing; read after all, it is right."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER)
     handle = os.open(mounted.point / name, flags(direct=direct))
     try:
@@ -162,10 +145,10 @@ def test_a_handle_that_is_opened_and_never_read(
 @both_ways
 @pytest.mark.parametrize("back", [3 * MIB, 14 * MIB], ids=["a step", "a jump"])
 def test_a_reader_that_seeks_back(
-    back: int, direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    back: int, direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """It is answered long before its turn and reads on to a right end, and so does a `dd` beside it."""
-    source, there = pattern_image(SIZE), 16 * MIB
+    there = 16 * MIB
     mounted = mount(source, "--patience", 1, "--turn", FOR_EVER)
     handle = os.open(mounted.image, flags(direct=direct))
     try:
@@ -185,13 +168,12 @@ def test_a_reader_that_seeks_back(
 @both_ways
 @pytest.mark.parametrize("begins", [2 * MIB, 0], ids=["after a start in order", "from the first"])
 def test_a_reader_that_jumps_about(
-    begins: int, direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    begins: int, direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Though it goes on jumping ahead of where it once read straight on, it does not hold a `dd`.
 
     Nor does it wait for its turn: it has many answers before that.
     """
-    source = pattern_image(SIZE)
     mounted = mount(source, "--patience", FOR_EVER, "--turn", FOR_EVER)
     chance, jumps, over = random.Random(begins), threading.Semaphore(0), threading.Event()
 
@@ -221,9 +203,8 @@ def test_a_reader_that_jumps_about(
 
 
 @both_ways
-def test_the_same_name_opened_twice(direct: bool, mount: MountFactory, pattern_image: PatternFactory) -> None:
+def test_the_same_name_opened_twice(direct: bool, mounted: Mount) -> None:
     """Two names are two readers; the open file opened again is right, from the page cache that they share."""
-    mounted = mount(pattern_image(SIZE))
     first, second = (os.open(mounted.image, flags(direct=direct)) for _ in range(2))
     try:
         again = os.open(f"/proc/self/fd/{first}", os.O_RDONLY)
@@ -258,16 +239,9 @@ def shell_form() -> str:
 @pytest.mark.parametrize("begins", [0, 9 * MIB], ids=["at the beginning", "in the middle"])
 @pytest.mark.parametrize("onto", ["file", "disk"])
 def test_a_turn_of_the_carousel(
-    begins: int,
-    onto: str,
-    mount: MountFactory,
-    pattern_image: PatternFactory,
-    loop: LoopFactory,
-    spawn: Spawn,
-    work: Path,
+    begins: int, onto: str, mount: MountFactory, source: Path, loop: LoopFactory, spawn: Spawn, work: Path
 ) -> None:
     """The page's own lines make a right copy, wherever the turn begins; it costs what it has missed."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--ring", "4M", "--patience", FOR_EVER)
     first = hold(spawn, mounted.image, work / "first", begins, direct=True) if begins else None
     target = copy = work / "copy"
@@ -353,10 +327,9 @@ def test_a_source_that_hangs(mount: MountFactory, faulty: FaultFactory, spawn: S
 
 @both_ways
 def test_the_daemon_is_killed(
-    direct: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """After `kill -9` of the daemon a reader gets an error, never a short success; the next mount works."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--ring", "2M")
     reader = hold(spawn, mounted.image, work / "copy", 2 * MIB, direct=direct)
     mounted.kill()
@@ -376,13 +349,13 @@ def refuses(mounted: Mount) -> bool:
 
 @pytest.mark.parametrize("hurry", [False, True], ids=["told once", "told twice"])
 def test_the_daemon_is_told_to_end(
-    hurry: bool, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    hurry: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Opens are refused, a read that waits gets EIO after two seconds or at a second signal; it is gone then.
 
     That the second signal spares these seconds, test_told_to_end.py shows by a clock of its own.
     """
-    mounted = mount(pattern_image(SIZE), "--ring", "2M", "--patience", FOR_EVER)
+    mounted = mount(source, "--ring", "2M", "--patience", FOR_EVER)
     hold(spawn, mounted.image, work / "behind", MIB, direct=True)
     waiting = spawn(*dd(mounted.image, work / "waiting", "bs=1M iflag=direct"))
     seen: list[object] = []

@@ -1,23 +1,21 @@
 """Many readers at one time: all right, and one pass over the source for all of them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
 from tests.rig import loops
-from tests.rig.commands import Process, finish, wait_until
+from tests.rig.commands import finish, wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
-from tests.rig.readers import AGAIN, at_once, dd, hold
+from tests.rig.readers import AGAIN, Spawn, at_once, dd, hold
 
 pytestmark = pytest.mark.mount
 
 SIZE = 24 * MIB + 1234
 DEVICE = 64 * MIB
 FORMS = ("", "bs=1M", "bs=4M iflag=direct", "bs=1000003")
-Spawn = Callable[..., Process]
 
 
 def twenty(mounted: Mount, work: Path) -> list[list[str]]:
@@ -49,11 +47,10 @@ def readers_with_bytes(mounted: Mount) -> list[int]:
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.soak)])
 def test_six_cp_in_the_same_instant(
-    rounds: int, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    rounds: int, mounted: Mount, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Six `cp` that look the image up at the same time all copy it; none sees a file replaced under it."""
-    source = pattern_image(SIZE)
-    image = mount(source).image
+    image = mounted.image
     for _ in range(rounds):
         copies = [work / str(number) for number in range(6)]
         for process in at_once(spawn, [["cp", image, copy] for copy in copies]):
@@ -80,11 +77,8 @@ def test_eight_dd_of_a_block_device_read_it_once(
     assert DEVICE <= read <= (1 + AGAIN) * DEVICE
 
 
-def test_readers_at_different_places(
-    mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
-) -> None:
+def test_readers_at_different_places(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """Five readers spread over the image, cached and direct by turns, all end right with a small ring."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--ring", "2M", "--patience", 1)
     held = [
         hold(spawn, mounted.image, work / str(number), number * 4 * MIB + 1, direct=bool(number % 2))
@@ -97,13 +91,12 @@ def test_readers_at_different_places(
         assert_same(source, reader.copy)
 
 
-def test_twenty_readers(mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path) -> None:
+def test_twenty_readers(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """More readers than the kernel's default of 12 background requests all finish right, in about one pass.
 
     The kernel now and then asks again for a single page that it was given, any FUSE file system sees that
     when answers are slow; with this small a ring its block has mostly gone by then.
     """
-    source = pattern_image(SIZE)
     mounted = mount(source, "--ring", "4M", "--patience", 300)
     run_together(mounted, spawn, twenty(mounted, work))
     for number in range(8):
@@ -113,10 +106,9 @@ def test_twenty_readers(mount: MountFactory, pattern_image: PatternFactory, spaw
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.soak)])
 def test_twenty_readers_that_nobody_holds_together(
-    rounds: int, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
+    rounds: int, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Twenty readers that begin some milliseconds apart, so some beyond the ring, all finish right."""
-    source = pattern_image(SIZE)
     mounted = mount(source, "--ring", "2M")
     for _ in range(rounds):
         for process in at_once(spawn, twenty(mounted, work)):
