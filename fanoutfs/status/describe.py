@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.text import printable, shorten
-from fanoutfs.status.wording import by_id, label, limit_text, ring_text, source_text, state, waiting_for
+from fanoutfs.status.wording import (
+    by_id,
+    label,
+    limit_text,
+    mounted_text,
+    ring_text,
+    source_text,
+    state,
+    waiting_for,
+)
 from fanoutfs.units import format_size
 
 
@@ -33,14 +42,10 @@ def describe_producers(documents: list[StatusDocument]) -> str:
     if not documents:
         return "no producer is running"
     return "\n".join(
-        f"{printable(document.source.path)}  {_mounted(document)}, pid {document.pid}, "
+        f"{printable(document.source.path)}  {mounted_text(document)}, pid {document.pid}, "
         f"{len(document.readers)} reader{'s' * (len(document.readers) != 1)}"
         for document in documents
     )
-
-
-def _mounted(document: StatusDocument) -> str:
-    return "not mounted" if document.mountpoint is None else f"on {printable(document.mountpoint)}"
 
 
 def _describe_reader(reader: ReaderEntry, size: int, named: Mapping[int, ReaderEntry], waiters: int) -> str:

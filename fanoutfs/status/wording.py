@@ -37,6 +37,11 @@ def ring_text(ring: RingEntry) -> str:
     return f"{ring.resident} of {ring.slots} blocks of {format_size(ring.block_size)} filled"
 
 
+def mounted_text(document: StatusDocument) -> str:
+    """Return where the image is mounted."""
+    return "not mounted" if document.mountpoint is None else f"on {printable(document.mountpoint)}"
+
+
 def label(reader: ReaderEntry) -> str:
     """Return what identifies a reader: the target that it writes to, or its command."""
     return printable(reader.target or reader.command)
@@ -63,6 +68,12 @@ def lag(document: StatusDocument, reader: ReaderEntry) -> int | None:
     if has_all(reader) or reader.start is None:
         return None
     return (document.head - reader.position) % document.source.size
+
+
+def behind_text(document: StatusDocument, reader: ReaderEntry) -> str:
+    """Return how far a reader is behind the head, going round."""
+    behind = lag(document, reader)
+    return "-" if behind is None else format_size(behind)
 
 
 class Doing(Enum):

@@ -12,7 +12,16 @@ from rich.text import Text
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, fit, format_rate, shorten
-from fanoutfs.status.wording import Emphasis, by_id, emphasis, label, lag, state, time_left, waiting_for
+from fanoutfs.status.wording import (
+    Emphasis,
+    behind_text,
+    by_id,
+    emphasis,
+    label,
+    state,
+    time_left,
+    waiting_for,
+)
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import Glyphs
 from fanoutfs.units import format_size
@@ -88,11 +97,6 @@ class Rows:
         """Return the position of a reader in the image."""
         return f"{reader.position / self.size:.1%}"
 
-    def behind(self, reader: ReaderEntry) -> str:
-        """Return how far a reader is behind the head, going round."""
-        behind = lag(self.document, reader)
-        return "-" if behind is None else format_size(behind)
-
     def rate(self, reader: ReaderEntry) -> str:
         """Return the rate at which a reader reads."""
         return format_rate(self.speeds.readers.get(reader.id))
@@ -118,7 +122,7 @@ COLUMNS = (
     Column("at", 6, 0, Rows.position),
     Column("received", 9, 150, lambda _, reader: format_size(reader.delivered)),
     Column("to go", 9, 160, lambda _, reader: format_size(reader.left)),
-    Column("behind", 9, 74, Rows.behind),
+    Column("behind", 9, 74, lambda rows, reader: behind_text(rows.document, reader)),
     Column("rate", 11, 60, Rows.rate),
     Column("ready in", 8, 60, lambda rows, reader: countdown(time_left(reader, rows.speeds))),
 )

@@ -8,6 +8,8 @@ import attrs
 import trio
 
 from fanoutfs.status.document import StatusDocument, as_plain
+from fanoutfs.status.rates import MEMORY, Rates
+from fanoutfs.web.page_texts import page_texts
 
 PER_SECOND = 5
 """Most snapshots in a second."""
@@ -20,7 +22,7 @@ SHARE = 0.02
 """The share of the engine's time that snapshots may take."""
 
 QUIET_SECONDS = 1.0
-"""When nothing changes, the last snapshot is sent again after this time, so that a client that receives
+"""When nothing changes, a snapshot is sent after this time: its rates are lower, and a client that receives
 nothing for a while knows that the connection is broken."""
 
 SLACK = 0.001
@@ -39,11 +41,8 @@ class Snapshot:
     document: StatusDocument
     text: bytes
     """The document as JSON, in one line."""
-
-    @property
-    def event(self) -> bytes:
-        """The document as a server-sent event."""
-        return b"data: " + self.text + b"\n\n"
+    event: bytes
+    """The document and the texts of the page, as a server-sent event."""
 
 
 @attrs.define(eq=False)
@@ -56,21 +55,30 @@ class Feed:
     clients: int = attrs.field(default=0, init=False)
     _latest: Snapshot | None = attrs.field(default=None, init=False)
     _looked_at: float = attrs.field(default=0.0, init=False)
+    _made_at: float = attrs.field(default=0.0, init=False)
     _took: float = attrs.field(default=0.0, init=False)
+    _rates: Rates = attrs.field(factory=Rates, init=False)
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
     _next: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def now(self) -> Snapshot:
         """Return a snapshot that is no older than the feed's may be."""
-        age = self.clock() - self._looked_at
-        if self._latest is None or age > pause(self.clients, self._took) - SLACK:
+        now, least = self.clock(), pause(self.clients, self._took)
+        age = now - self._looked_at
+        if self._latest is None or age > least - SLACK:
             began = self.stopwatch()
+            if age > least + MEMORY:
+                # Nobody has looked since: an average over all that time is not the current rate.
+                self._rates = Rates()
             document = self.look()
-            text = json.dumps(as_plain(document), separators=(",", ":")).encode()
+            text = _json(as_plain(document))
+            recent = now - self._made_at <= QUIET_SECONDS - SLACK
+            if self._latest is None or self._latest.text != text or not recent:
+                page = _json(page_texts(document, self._rates.update(document, now)))
+                event = b'data: %b,"page":%b}\n\n' % (text.removesuffix(b"}"), page)
+                self._latest, self._made_at = Snapshot(document, text, event), now
             self._took = self.stopwatch() - began
-            self._looked_at = self.clock()
-            if self._latest is None or self._latest.text != text:
-                self._latest = Snapshot(document, text)
+            self._looked_at = now
         return self._latest
 
     async def next(self) -> Snapshot:
@@ -82,14 +90,17 @@ class Feed:
 
     async def run(self) -> None:
         """Take snapshots while clients wait, until cancelled."""
-        said: Snapshot | None = None
-        said_at = 0.0
+        sent: Snapshot | None = None
         while True:
             await self._came.wait()
-            snapshot, now = self.now(), self.clock()
-            if snapshot is not said or now - said_at > QUIET_SECONDS - SLACK:
-                said, said_at = snapshot, now
+            snapshot = self.now()
+            if snapshot is not sent:
+                sent = snapshot
                 self._came = trio.Event()
                 waiting, self._next = self._next, trio.Event()
                 waiting.set()
             await trio.sleep(pause(self.clients, self._took))
+
+
+def _json(plain: object) -> bytes:
+    return json.dumps(plain, separators=(",", ":")).encode()

@@ -106,3 +106,13 @@ async def test_a_snapshot_that_is_asked_for_often_is_made_seldom(
         await trio.sleep(0.01)
 
     assert busy.looks in looks
+
+
+async def test_a_rate_is_not_an_average_over_a_time_without_clients(autojump_clock: MockClock) -> None:
+    """Nobody has looked for an hour: the rate is known again with the second look."""
+    feed = Busy().feed()
+    feed.now()
+    await trio.sleep(1)
+    assert b'"source-rate":"0 B/s"' in feed.now().event
+    await trio.sleep(3600)
+    assert b'"source-rate":"-"' in feed.now().event

@@ -1,16 +1,16 @@
-// The image as a circle, its first byte at the top, on a canvas: what is in memory, the head, each reader's
-// way from where it began, and who waits for whom. Drawn when there is news, never between.
+// The image as a circle, its first byte at the top, on a canvas: what is in memory, the head, the path of each
+// reader from its start, and which reader waits for which. Drawn only when something has changed.
 
 const TAU = 2 * Math.PI;
-const LEAST_LANE = 4; // pixels; with more readers than lanes of this, those who have none are dots
+const LEAST_LANE = 4; // pixels; if there are more readers than lanes of this width, the rest are dots
 const WIDEST_LANE = 12;
-const LABELLED = 16; // up to so many readers have their numbers at them
+const LABELLED = 16; // up to this number of readers, each has its number beside it
 
-export function hasAll(reader) {
+function hasAll(reader) {
   return reader.left === 0;
 }
 
-// What a reader has had and what is still to go: [begin, length] in bytes, going round; null for nothing.
+// What a reader has received and what it still needs: [begin, length] in bytes, going round; null for nothing.
 function way(reader, size) {
   const { start, position, left } = reader;
   if (reader.kind !== "image") {
@@ -20,20 +20,20 @@ function way(reader, size) {
   return { had, toGo: position < size ? [position, size - position] : null };
 }
 
-// Who gets a lane: the one that was selected, those who hold others up, then as they came.
-function chosen(readers, holds, selected, lanes) {
+// The readers that get a lane: the selected one, those that others wait for, then in order of arrival.
+function chosen(readers, waiters, selected, lanes) {
   if (readers.length <= lanes) return readers;
-  const ranked = readers.map((reader, place) => [rank(reader, holds, selected), place]);
+  const ranked = readers.map((reader, place) => [rank(reader, waiters, selected), place]);
   ranked.sort((one, other) => (one[0] === other[0] ? one[1] - other[1] : one[0] - other[0]));
   const places = new Set(ranked.slice(0, lanes).map(([, place]) => place));
   return readers.filter((_, place) => places.has(place));
 }
 
-function rank(reader, holds, selected) {
-  return reader.id === selected ? -Infinity : -(holds.get(reader.id) || 0);
+function rank(reader, waiters, selected) {
+  return reader.id === selected ? -Infinity : -(waiters.get(reader.id) || 0);
 }
 
-export function draw(context, width, status, holds, selected, colours) {
+export function draw(context, width, status, waiters, selected, colours) {
   const size = status.source.size;
   const middle = width / 2;
   const outer = middle - Math.max(16, width * 0.05);
@@ -59,7 +59,7 @@ export function draw(context, width, status, holds, selected, colours) {
   };
 
   arc(outer - band / 2, 0, size, band, colours.track);
-  // A block of a large image is thinner than a hair: what is there is seen nevertheless.
+  // A block of a large image would be too thin to see.
   const hair = size / (TAU * outer);
   for (const [begin, end] of status.ring.arcs) {
     arc(outer - band / 2, begin, Math.max(end - begin, hair), band, colours.ring);
@@ -69,7 +69,7 @@ export function draw(context, width, status, holds, selected, colours) {
   const lanesOut = outer - band - 6;
   const lanesIn = middle * 0.3;
   const begun = status.readers.filter((reader) => reader.start !== null);
-  const lanes = chosen(begun, holds, selected, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
+  const lanes = chosen(begun, waiters, selected, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
   const step = Math.min(WIDEST_LANE, (lanesOut - lanesIn) / Math.max(1, lanes.length));
   const thick = Math.max(1.5, Math.min(6, step * 0.55));
   const dots = new Map();
@@ -91,7 +91,7 @@ export function draw(context, width, status, holds, selected, colours) {
 
   tick(status.head, lanesIn, outer + 2, 1, colours.head);
   drawWaits(context, middle, begun, dots, selected, colours);
-  drawDots(context, begun, dots, holds, selected, Math.max(2, thick * 0.8), colours);
+  drawDots(context, begun, dots, waiters, selected, Math.max(2, thick * 0.8), colours);
   drawHead(context, middle, outer, angle(status.head), Math.max(7, width * 0.018), colours);
 
   context.fillStyle = colours.ink;
@@ -111,7 +111,7 @@ function drawWaits(context, middle, readers, dots, selected, colours) {
     context.globalAlpha = selected === null || selected === reader.id || selected === reader.waiting ? 0.9 : 0.1;
     context.beginPath();
     context.moveTo(from[0], from[1]);
-    // Bent towards the middle, so that neighbours on one lane are seen to be joined.
+    // Bent towards the middle, so that the line between neighbours on one lane is visible.
     const bend = 0.35;
     const x = (from[0] + to[0]) / 2;
     const y = (from[1] + to[1]) / 2;
@@ -122,14 +122,14 @@ function drawWaits(context, middle, readers, dots, selected, colours) {
   context.globalAlpha = 1;
 }
 
-function drawDots(context, readers, dots, holds, selected, radius, colours) {
+function drawDots(context, readers, dots, waiters, selected, radius, colours) {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "middle";
   for (const reader of readers) {
     const [x, y] = dots.get(reader.id);
     context.globalAlpha = selected === null || selected === reader.id ? 1 : 0.25;
-    context.fillStyle = dotColour(reader, holds, colours);
+    context.fillStyle = dotColour(reader, waiters, colours);
     context.beginPath();
     context.arc(x, y, selected === reader.id ? radius * 1.6 : radius, 0, TAU);
     context.fill();
@@ -144,8 +144,8 @@ function drawDots(context, readers, dots, holds, selected, radius, colours) {
   context.globalAlpha = 1;
 }
 
-function dotColour(reader, holds, colours) {
-  if (holds.get(reader.id)) return colours.holds;
+function dotColour(reader, waiters, colours) {
+  if (waiters.get(reader.id)) return colours.holds;
   if (typeof reader.waiting === "number") return colours.waits;
   return hasAll(reader) || !reader.live ? colours.done : colours.had;
 }

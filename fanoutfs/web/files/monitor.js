@@ -1,149 +1,27 @@
-// The page: hears the status document as it changes, and shows it as a circle and a table.
+// The page: receives the status document, with its texts, whenever it changes; shows a circle and a table.
 //
-// An event is kept, and shown in the next frame, once: between events nothing is laid out or drawn, and
-// nothing at all while the page is not looked at.
+// Each event is shown once, in the next frame: between events nothing is laid out or drawn, and nothing at all
+// while the page is not visible.
 
-import { draw, hasAll } from "./circle.js";
+import { draw } from "./circle.js";
 
-const MEMORY = 5; // seconds; what was that long ago counts a third in a rate
-const SWEEP = 1; // seconds; a sweep that comes sooner is not worth telling
-const SILENCE = 10000; // milliseconds; the service says something every second, or so
+const SILENCE = 10000; // milliseconds; the service sends an event about every second
 const AGAIN = 3000; // milliseconds
 const SPOKEN = 15000; // milliseconds from one spoken summary to the next
 
 const byId = (id) => document.getElementById(id);
 
-// ---- Figures
-
-function formatSize(bytes) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  let unit = 0;
-  while (bytes >= 1024 && unit < units.length - 1) {
-    bytes /= 1024;
-    unit += 1;
-  }
-  return `${Number(bytes.toFixed(bytes < 10 ? 2 : bytes < 100 ? 1 : 0))} ${units[unit]}`;
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
-const formatRate = (rate) => (rate === null ? "–" : `${formatSize(Math.round(rate))}/s`);
-
-function formatTime(seconds) {
-  if (seconds === null) return "–";
-  const whole = Math.round(seconds);
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  if (hours >= 48) return `${Math.floor(hours / 24)} days`;
-  return `${hours}:${String(minutes).padStart(2, "0")}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-// How fast a counter grows, older times counting less and less.
-class Rate {
-  bytes = 0;
-  seconds = 0;
-  last = null;
-
-  sample(now, total) {
-    if (this.last !== null) {
-      const [seconds, grown] = [now - this.last[0], total - this.last[1]];
-      if (seconds <= 0) return;
-      if (grown < 0) {
-        this.bytes = this.seconds = 0;
-      } else {
-        const fade = Math.exp(-seconds / MEMORY);
-        this.bytes = this.bytes * fade + grown;
-        this.seconds = this.seconds * fade + seconds;
-      }
-    }
-    this.last = [now, total];
-  }
-
-  get value() {
-    return this.seconds > 0 ? this.bytes / this.seconds : null;
-  }
-}
-
-const rates = { producer: null, source: new Rate(), readers: new Map() };
-
-function sample(status, now) {
-  if (status.pid !== rates.producer) {
-    Object.assign(rates, { producer: status.pid, source: new Rate(), readers: new Map() });
-  }
-  rates.source.sample(now, status.source.bytes_read);
-  const before = rates.readers;
-  rates.readers = new Map();
-  for (const reader of status.readers) {
-    const rate = before.get(reader.id) || new Rate();
-    rate.sample(now, reader.delivered);
-    rates.readers.set(reader.id, rate);
-  }
-}
-
-// ---- Words
-
-function timeLeft(reader) {
-  if (hasAll(reader) || !reader.live || !reader.sequential) return null;
-  const sweep = reader.sweep_in;
-  if (sweep !== null && sweep >= SWEEP) {
-    return rates.source.value ? sweep + reader.left / rates.source.value : null;
-  }
-  const rate = rates.readers.get(reader.id)?.value;
-  return rate ? reader.left / rate : null;
-}
-
-function stateOf(reader, held) {
-  let words;
-  if (typeof reader.waiting === "number") {
-    words = `waits for reader ${reader.waiting}`;
-  } else if (reader.waiting === "source") {
-    words = "waits for the source";
-    if (reader.sweep_in !== null && reader.sweep_in >= SWEEP) {
-      words += `, the sweep comes in about ${formatTime(reader.sweep_in)}`;
-    }
-  } else if (reader.start === null) words = "has not read yet";
-  else if (hasAll(reader)) words = "has all of it";
-  else if (!reader.live) words = "dormant, nobody waits for it";
-  else words = reader.sequential ? "reads" : "reads here and there";
-  return held ? `${words}; ${held} wait${held === 1 ? "s" : ""} for it` : words;
-}
-
-function kindOfState(reader, held) {
-  if (held) return "holds";
-  if (typeof reader.waiting === "number") return "waits";
-  const idle = reader.start === null || hasAll(reader) || !reader.live;
-  return idle && reader.waiting === null ? "idle" : "reads";
-}
-
-function heldUp(readers) {
-  const holds = new Map();
-  for (const { waiting } of readers) {
-    if (typeof waiting === "number") holds.set(waiting, (holds.get(waiting) || 0) + 1);
-  }
-  return holds;
-}
-
-const percent = (part, whole) => `${((part / whole) * 100).toFixed(1)} %`;
-
-// ---- The table: a row for each reader, of which only what has changed is touched.
+// ---- The table: a row for each reader; only texts that have changed are set.
 
 const rows = new Map();
 let selected = null;
 
-// Class and words of each text of a row. The first two share a cell.
-const TEXTS = [
-  ["name", (reader) => reader.target || reader.command],
-  ["state", (reader, _status, held) => stateOf(reader, held)],
-  ["text more", (reader) => reader.kind],
-  ["", (reader, status) => percent(reader.position, status.source.size)],
-  ["most", (reader) => formatSize(reader.delivered)],
-  ["more", (reader, status) => behind(reader, status)],
-  ["", (reader) => formatRate(rates.readers.get(reader.id)?.value ?? null)],
-  ["", (reader) => formatTime(timeLeft(reader))],
-];
-
-function behind(reader, status) {
-  if (reader.start === null || hasAll(reader)) return "–";
-  const size = status.source.size;
-  return formatSize((((status.head - reader.position) % size) + size) % size);
-}
+// Class of each text of a row. The first two share a cell.
+const TEXTS = ["name", "state", "text more", "", "most", "more", "", ""];
 
 function makeRow(reader) {
   const row = document.createElement("tr");
@@ -153,49 +31,42 @@ function makeRow(reader) {
   button.type = "button";
   button.textContent = reader.id;
   button.setAttribute("aria-pressed", "false");
-  button.setAttribute("aria-label", `reader ${reader.id}, show its way`);
+  button.setAttribute("aria-label", `reader ${reader.id}, show only its circle`);
   button.addEventListener("click", () => select(selected === reader.id ? null : reader.id));
   name.append(button);
-  const who = document.createElement("td");
-  who.className = "text";
-  row.append(name, who);
-  const texts = TEXTS.map(([kind]) => {
+  const cell = document.createElement("td");
+  cell.className = "text";
+  row.append(name, cell);
+  const texts = TEXTS.map((kind) => {
     const inName = kind === "name" || kind === "state";
     const text = document.createElement(inName ? "div" : "td");
     text.className = kind;
-    (inName ? who : row).append(text);
+    (inName ? cell : row).append(text);
     if (kind !== "name") return text;
-    // Of a path that does not fit the end is shown: the line runs from right to left, its text does not.
+    // The end of a path that does not fit is shown: the line runs from right to left, its text does not.
     const path = document.createElement("bdi");
     text.append(path);
     return path;
   });
-  return { row, button, texts, said: TEXTS.map(() => null), state: null };
+  return { row, button, texts };
 }
 
-function showRows(status, holds) {
+function showRows(status) {
   const gone = new Set(rows.keys());
-  const body = byId("rows");
-  for (const reader of status.readers) {
+  status.readers.forEach((reader, place) => {
     gone.delete(reader.id);
-    let known = rows.get(reader.id);
-    if (!known) {
-      known = makeRow(reader);
-      rows.set(reader.id, known);
-      body.append(known.row);
+    if (!rows.has(reader.id)) {
+      rows.set(reader.id, makeRow(reader));
+      byId("rows").append(rows.get(reader.id).row);
     }
-    const held = holds.get(reader.id) || 0;
-    TEXTS.forEach(([kind, words], column) => {
-      const text = words(reader, status, held);
-      if (known.said[column] !== text) {
-        known.said[column] = text;
-        known.texts[column].textContent = text;
-        if (kind === "name") known.texts[column].parentElement.title = `${text}, pid ${reader.pid}`;
-      }
-    });
-    const state = kindOfState(reader, held);
-    if (known.state !== state) known.row.dataset.state = known.state = state;
-  }
+    const { row, texts } = rows.get(reader.id);
+    const shown = status.page.rows[place];
+    shown.texts.forEach((text, column) => setText(texts[column], text));
+    const title = `${shown.texts[0]}, pid ${reader.pid}`;
+    const name = texts[0].parentElement;
+    if (name.title !== title) name.title = title;
+    if (row.dataset.state !== shown.emphasis) row.dataset.state = shown.emphasis;
+  });
   for (const id of gone) {
     rows.get(id).row.remove();
     rows.delete(id);
@@ -218,45 +89,17 @@ document.addEventListener("keydown", (event) => {
 
 // ---- The rest of the page
 
-const said = new Map();
-
-function say(id, text) {
-  if (said.get(id) === text) return;
-  said.set(id, text);
-  byId(id).textContent = text;
-}
-
-function showFigures(status) {
-  const { source, ring, readers } = status;
-  say("source", source.path);
-  say("where", status.mountpoint ? `on ${status.mountpoint}` : "not mounted");
-  say("read", `${formatSize(source.bytes_read)}, ${(source.bytes_read / source.size).toFixed(2)} times its size`);
-  say("source-rate", formatRate(rates.source.value));
-  say("head", `${percent(status.head, source.size)} of ${formatSize(source.size)}`);
-  say("ring", `${ring.resident} of ${ring.slots} blocks of ${formatSize(ring.block_size)}`);
-  let together = 0;
-  for (const rate of rates.readers.values()) together += rate.value || 0;
-  say("together", readers.length ? formatRate(together) : "–");
-  say("errors", String(source.errors));
-  say("count", String(readers.length));
-  byId("nobody").hidden = readers.length > 0;
-  byId("readers").hidden = readers.length === 0;
-  document.title = readers.length ? `${percent(status.head, source.size)} ${source.path}` : source.path;
-}
-
 let spokenAt = -Infinity;
 
-// What a screen reader says by itself: seldom, and only when it is another thing.
-function speak(status, holds, now) {
+function showTexts({ page, readers }, now) {
+  for (const [id, text] of Object.entries(page.texts)) setText(byId(id), text);
+  byId("nobody").hidden = readers.length > 0;
+  byId("readers").hidden = readers.length === 0;
+  if (document.title !== page.title) document.title = page.title;
+  // Screen readers read this text aloud when it changes, so it changes seldom.
   if (now - spokenAt < SPOKEN) return;
   spokenAt = now;
-  const waiting = status.readers.filter((reader) => typeof reader.waiting === "number").length;
-  const done = status.readers.filter(hasAll).length;
-  const parts = [`${status.readers.length} readers`];
-  if (waiting) parts.push(`${waiting} wait for ${[...holds.keys()].slice(0, 3).map((id) => `reader ${id}`).join(", ")}`);
-  if (done) parts.push(`${done} have all of it`);
-  if (status.readers.length) parts.push(`head at ${Math.round((status.head / status.source.size) * 100)} percent`);
-  say("spoken", parts.join("; "));
+  setText(byId("spoken"), page.spoken);
 }
 
 const canvas = byId("circle");
@@ -290,14 +133,13 @@ function schedule() {
   scheduled = true;
   requestAnimationFrame((now) => {
     scheduled = false;
-    const holds = heldUp(latest.readers);
-    showFigures(latest);
-    showRows(latest, holds);
-    speak(latest, holds, now);
+    showTexts(latest, now);
+    showRows(latest);
     if (width > 0) {
       const scale = canvas.width / width;
       context.setTransform(scale, 0, 0, scale, 0, 0);
-      draw(context, width, latest, holds, selected, colours);
+      const waiters = new Map(latest.readers.map(({ id }, place) => [id, latest.page.rows[place].waiters]));
+      draw(context, width, latest, waiters, selected, colours);
     }
   });
 }
@@ -322,28 +164,26 @@ function connect() {
   heardAt = performance.now();
   events = new EventSource("/events");
   events.addEventListener("message", (message) => {
-    const now = performance.now();
-    heardAt = now;
+    heardAt = performance.now();
     latest = JSON.parse(message.data);
-    sample(latest, now / 1000);
     connected(true);
     schedule();
   });
   events.addEventListener("error", () => {
     connected(false);
-    // After an answer that is no stream a browser does not try again by itself.
-    if (events.readyState === EventSource.CLOSED) lookAgain();
+    // After an answer that is not a stream, a browser does not reconnect by itself.
+    if (events.readyState === EventSource.CLOSED) reconnect();
   });
 }
 
-function lookAgain() {
+function reconnect() {
   clearTimeout(watching);
   watching = setTimeout(async () => {
     try {
       const answer = await fetch("/status", { cache: "no-store" });
       if (answer.status === 401) location.reload(); // to the login form
     } catch {
-      // Not there yet: the next try tells.
+      // The service does not answer yet: the next attempt shows whether it does.
     }
     connect();
     watch();
