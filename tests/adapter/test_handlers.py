@@ -21,6 +21,14 @@ from fanoutfs.units import PAGE
 from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, look_up, make_filesystem, open_image
 
 
+async def errno_of(request: Awaitable[object]) -> int | None:
+    try:
+        await request
+    except pyfuse3.FUSEError as error:
+        return error.errno
+    return None
+
+
 async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem) -> None:
     """Each open by name has a page cache of its own, and the reply is good for no time at all."""
     one = await filesystem.lookup(ROOT, b"image", WHO)
@@ -46,14 +54,12 @@ async def test_stat_shows_one_constant_inode_number(filesystem: Filesystem) -> N
 async def test_forgotten_inodes_are_gone(filesystem: Filesystem) -> None:
     """Nothing is kept for a name that the kernel no longer knows."""
     before = dict(filesystem.inodes.nodes)
-    entry = await filesystem.lookup(ROOT, b"image", WHO)
+    inode = await look_up(filesystem, b"image")
 
-    await filesystem.forget([(entry.st_ino, 1)])
+    await filesystem.forget([(inode, 1)])
 
     assert filesystem.inodes.nodes == before
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await filesystem.getattr(entry.st_ino, WHO)
-    assert failure.value.errno == errno.ESTALE
+    assert errno.ESTALE == await errno_of(filesystem.getattr(inode, WHO))
 
 
 async def test_folders_survive_a_forget(filesystem: Filesystem) -> None:
@@ -83,10 +89,7 @@ async def test_a_crowd_that_looks_up_finds_one_inode_until_somebody_opens_it(fil
 @pytest.mark.parametrize(("parent", "name"), [(ROOT, b"Image"), (ROOT, b"status"), (2, b"image")])
 async def test_other_names_are_not_there(filesystem: Filesystem, parent: int, name: bytes) -> None:
     """ENOENT, and nothing else."""
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await filesystem.lookup(pyfuse3.InodeT(parent), name, WHO)
-
-    assert failure.value.errno == errno.ENOENT
+    assert errno.ENOENT == await errno_of(filesystem.lookup(pyfuse3.InodeT(parent), name, WHO))
 
 
 @pytest.mark.parametrize(("flags", "direct"), [(os.O_RDONLY, False), (os.O_RDONLY | os.O_DIRECT, True)])
@@ -99,11 +102,8 @@ async def test_o_direct_goes_past_the_page_cache(filesystem: Filesystem, flags: 
 
 @pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
 async def test_opening_for_writing_is_refused(filesystem: Filesystem, flags: int) -> None:
-    """The mount is read-only, whoever asks."""
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await open_image(filesystem, flags)
-
-    assert failure.value.errno == errno.EROFS
+    """The mount is read-only, even for root."""
+    assert errno.EROFS == await errno_of(open_image(filesystem, flags))
 
 
 @pytest.mark.parametrize(
@@ -202,22 +202,15 @@ async def test_too_many_opens_are_refused(filesystem: Filesystem, caplog: pytest
     opened = await open_image(filesystem)
     filesystem.handles.update(dict.fromkeys(range(-MOST_HANDLES, 0), filesystem.handles[opened.fh]))
 
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await open_image(filesystem)
-
-    assert failure.value.errno == errno.EMFILE
+    assert errno.EMFILE == await errno_of(open_image(filesystem))
     assert "is the most" in caplog.text
-    caplog.clear()
 
 
 async def test_opens_are_refused_while_the_mount_is_taken_down(filesystem: Filesystem) -> None:
     """Nobody begins what can't be finished."""
     filesystem.closing = True
 
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await open_image(filesystem)
-
-    assert failure.value.errno == errno.EIO
+    assert errno.EIO == await errno_of(open_image(filesystem))
 
 
 async def test_an_untuned_kernel_gets_few_page_cache_readers(
@@ -230,7 +223,6 @@ async def test_an_untuned_kernel_gets_few_page_cache_readers(
 
     assert [o.direct_io for o in opened] == [False, False, True, True]
     assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
-    caplog.clear()
 
 
 HANDLERS: dict[str, tuple[Any, ...]] = {
@@ -274,14 +266,6 @@ class Broken(dict[int, Any]):
     __getitem__ = __contains__ = get = pop = __len__ = _fail
 
 
-async def errno_of(request: Awaitable[object]) -> int | None:
-    try:
-        await request
-    except pyfuse3.FUSEError as error:
-        return error.errno
-    return None
-
-
 @pytest.mark.parametrize("name", sorted(HANDLERS.keys() - NEED_NOTHING))
 async def test_a_bug_in_a_handler_costs_one_request(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -297,25 +281,19 @@ async def test_a_bug_in_a_handler_costs_one_request(
 
     assert (found, filesystem.handler_bugs) == (errno.EIO, 1)
     assert f"{name} failed" in caplog.text
-    caplog.clear()
 
 
 async def test_a_wrong_length_is_an_error_and_never_a_short_read(
-    filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the page cache a short reply is a silent end of file."""
     opened = await open_image(filesystem)
-    monkeypatch.setattr(files.ReaderHandle, "read", lambda *_: _give(b"short"))
 
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await filesystem.read(opened.fh, 0, 4096)
+    async def short(*_: object) -> bytes:
+        return b"short"
 
-    assert (failure.value.errno, filesystem.handler_bugs) == (errno.EIO, 1)
-    caplog.clear()
-
-
-async def _give(value: bytes) -> bytes:
-    return value
+    monkeypatch.setattr(files.ReaderHandle, "read", short)
+    assert (errno.EIO, 1) == (await errno_of(filesystem.read(opened.fh, 0, 4096)), filesystem.handler_bugs)
 
 
 async def test_a_broken_source_is_its_readers_error(
@@ -328,10 +306,7 @@ async def test_a_broken_source_is_its_readers_error(
         raise SourceBrokeError("the source can't be read at byte 0")
 
     monkeypatch.setattr(files.ReaderHandle, "read", broken)
-    with pytest.raises(pyfuse3.FUSEError) as failure:
-        await filesystem.read(opened.fh, 0, 4096)
-
-    assert (failure.value.errno, filesystem.handler_bugs) == (errno.EIO, 0)
+    assert (errno.EIO, 0) == (await errno_of(filesystem.read(opened.fh, 0, 4096)), filesystem.handler_bugs)
 
 
 async def test_a_waiting_read_does_not_keep_others_out(autojump_clock: MockClock) -> None:

@@ -142,7 +142,6 @@ def test_a_broken_connection_is_taken_up_again(
     lost, back = [record.message for record in caplog.records]
     assert lost.startswith("the link to nbd://far/image is lost: ")
     assert back.startswith("the link to nbd://far/image is back after ")
-    caplog.clear()
 
 
 def test_an_error_of_the_other_side_is_the_sources(open_source: Opener) -> None:
@@ -164,7 +163,6 @@ def test_an_error_is_the_connections_when_nothing_else_comes(
     assert read(source) == far.path.read_bytes()
     assert far.connected == 2
     assert "is lost: input/output error" in caplog.text
-    caplog.clear()
 
 
 def test_a_link_that_stays_away_is_given_up(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
@@ -182,22 +180,18 @@ def test_a_link_that_stays_away_is_given_up(open_source: Opener, caplog: pytest.
     assert read(source) == far.path.read_bytes()
     assert caplog.messages[-1] == "the link to nbd://far/image is there again"
     assert len(caplog.messages) == 2
-    caplog.clear()
 
 
-def test_a_link_that_was_given_up_in_a_read_connects_again(
-    open_source: Opener, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_link_that_was_given_up_in_a_read_connects_again(open_source: Opener) -> None:
     """A read that gives up leaves no broken connection behind for the next read."""
     source, far = open_source(errno.ESHUTDOWN, lost_seconds=0)
     with pytest.raises(LostError, match="is lost"):
         read(source)
     assert source._file is None
     assert read(source) == far.path.read_bytes()
-    caplog.clear()
 
 
-def test_another_size_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_size_is_another_source(open_source: Opener) -> None:
     """What comes back with another size is not read any more, also when it gets the old size again."""
     source, far = open_source(errno.ESHUTDOWN)
     far.path.write_bytes(bytes(SIZE + 1))
@@ -206,20 +200,18 @@ def test_another_size_is_another_source(open_source: Opener, caplog: pytest.LogC
     far.path.write_bytes(bytes(SIZE))
     with pytest.raises(LostError, match="another one than before"):
         read(source)
-    caplog.clear()
 
 
-def test_another_description_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_description_is_another_source(open_source: Opener) -> None:
     """An export of ours says what its source is: another disk of the same size is none of the copy's."""
     source, far = open_source(errno.ESHUTDOWN)
     far.description = "fanoutfs disk-8:32"
     with pytest.raises(LostError, match=r"another one than before: 'fanoutfs disk-8:32', not .*8:16"):
         read(source)
     assert far.reads == [(0, SIZE)]
-    caplog.clear()
 
 
-def test_other_bytes_are_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_bytes_are_another_source(open_source: Opener) -> None:
     """Of a server that says nothing of its export a page that was read must be what it was."""
     source, far = open_source()
     read(source)
@@ -229,10 +221,9 @@ def test_other_bytes_are_another_source(open_source: Opener, caplog: pytest.LogC
     far.path.write_bytes(content)
     with pytest.raises(LostError, match="another one than before: at byte 0 it is not what it was"):
         read(source)
-    caplog.clear()
 
 
-def test_another_identity_is_another_source(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_identity_is_another_source(open_source: Opener) -> None:
     """Its service is asked whether it is the same before a byte is taken from a new connection."""
 
     def changed() -> None:
@@ -242,12 +233,9 @@ def test_another_identity_is_another_source(open_source: Opener, caplog: pytest.
     with pytest.raises(LostError, match="it is another one than before"):
         read(source)
     assert far.reads == [(0, SIZE)]
-    caplog.clear()
 
 
-def test_a_service_that_is_not_up_yet_is_asked_again(
-    open_source: Opener, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_service_that_is_not_up_yet_is_asked_again(open_source: Opener) -> None:
     """The export may be back before the service is."""
     answers = [UnusableError("nobody listens"), UnusableError("nobody listens")]
 
@@ -257,11 +245,10 @@ def test_a_service_that_is_not_up_yet_is_asked_again(
 
     source, far = open_source(errno.ESHUTDOWN, ask=ask)
     assert read(source) == far.path.read_bytes()
-    caplog.clear()
 
 
 def test_a_connection_that_is_dead_without_a_word_is_cut(
-    open_source: Opener, supervisor_pipes: tuple[MessagePipe, MessagePipe], caplog: pytest.LogCaptureFixture
+    open_source: Opener, supervisor_pipes: tuple[MessagePipe, MessagePipe]
 ) -> None:
     """The supervisor is told to end it; the read goes on in small pieces, each of them a sign of life."""
     source, far = open_source(errno.ENOTCONN, hang_seconds=0.02)
@@ -278,7 +265,6 @@ def test_a_connection_that_is_dead_without_a_word_is_cut(
     whole = [(0, SIZE)]
     pieces = [(begin, min(PIECE, SIZE - begin)) for begin in range(0, SIZE, PIECE)]
     assert whole + pieces == far.reads
-    caplog.clear()
 
 
 def test_pieces_are_whole_pages() -> None:

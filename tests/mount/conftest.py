@@ -1,6 +1,7 @@
 """Fixtures that make real mounts and leave nothing behind, whatever the test does."""
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -9,12 +10,12 @@ import pytest
 
 from tests.rig import mountinfo, mounts
 from tests.rig.commands import Argument, Process, end, fanoutfs, run, start, wait_until
-from tests.rig.copies import Copies
+from tests.rig.copies import BLOCK, Copies
 from tests.rig.disks import Disk, make_disk
 from tests.rig.faults import Faulty, faulty_source
 from tests.rig.hosts import Host
 from tests.rig.hosts import hosts as made_hosts
-from tests.rig.images import MIB, write_pattern
+from tests.rig.images import MIB, assert_same, write_pattern
 from tests.rig.loops import attached
 from tests.rig.mounts import Mount
 from tests.rig.shown import Computers
@@ -116,6 +117,30 @@ def loop(sources: contextlib.ExitStack) -> LoopFactory:
 
 
 @pytest.fixture
+def backing(request: pytest.FixtureRequest, work: Path) -> Path:
+    """Make the file behind ``device``: as much junk as the test's module calls SIZE."""
+    path = work / "backing"
+    path.write_bytes(os.urandom(request.module.SIZE))
+    return path
+
+
+@pytest.fixture
+def device(backing: Path, loop: LoopFactory) -> Path:
+    """Attach a loop device to ``backing``."""
+    return loop(backing)
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system in memory that has as much room as the test's module calls ROOM."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", f"size={request.module.ROOM}", "tmpfs", folder)
+    yield folder
+    run("umount", folder)
+
+
+@pytest.fixture
 def faulty(sources: contextlib.ExitStack, tmp_path: Path) -> FaultFactory:
     """Serve a pattern image with bad areas."""
 
@@ -132,6 +157,34 @@ def point(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     mounts.clear(folder)
+
+
+def missing(source: Path, target: Path) -> list[int]:
+    """Return the offsets of the blocks that a target lacks."""
+    with source.open("rb") as whole, target.open("rb") as part:
+        offsets = range(0, source.stat().st_size, BLOCK)
+        return [offset for offset in offsets if whole.read(BLOCK) != part.read(BLOCK)]
+
+
+def allocated(path: Path, block: int = BLOCK) -> int:
+    """Return the blocks that a file takes on its disk; the file system's own data is less than one."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return path.stat().st_blocks * 512 // block
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip a bit of a file or a disk that another process may have open."""
+    with path.open("r+b", buffering=0) as file:
+        (byte,) = os.pread(file.fileno(), 1, offset)
+        os.pwrite(file.fileno(), bytes([byte ^ 1]), offset)
+        os.fsync(file.fileno())
+
+
+def assert_copies(source: Path, *copies: Path) -> None:
+    """Fail when one of several copies differs from the source."""
+    for copy in copies:
+        assert_same(source, copy)
 
 
 @pytest.fixture

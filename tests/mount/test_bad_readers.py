@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory
+from tests.mount.conftest import MountFactory, assert_copies
 from tests.rig.commands import Process, finish, wait_until
 from tests.rig.images import MIB, assert_same, check_pattern
 from tests.rig.readers import Held, Spawn, goes_soon, hold
@@ -82,8 +82,7 @@ def test_the_patience_is_what_was_asked_for(
     finish(dd(spawn, mounted.image, work / "copy"))
     assert patience <= time.monotonic() - began
     silent.finish()
-    assert_same(source, silent.copy)
-    assert_same(source, work / "copy")
+    assert_copies(source, silent.copy, work / "copy")
 
 
 def test_many_readers_die_at_once(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:

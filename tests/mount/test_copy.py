@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.units import parse_size
-from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.conftest import LoopFactory, PatternFactory, assert_copies
 from tests.rig import loops
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
@@ -55,8 +55,7 @@ def test_four_targets_of_one_command(copies: Copies, source: Path, work: Path) -
     targets[3].touch()
     done = copies.run(source, *targets, *SMALL)
 
-    for target in targets:
-        assert_same(source, target)
+    assert_copies(source, *targets)
     assert [str(target) for target in targets] == list(lines(done))
     assert all(said.startswith("6.001 MiB copied in ") for said in lines(done).values())
     assert b"" == done.stderr
@@ -77,8 +76,7 @@ def test_disks_and_files_from_a_disk(
     copies.run(source, disks[0], files[0], disks[1], files[1], *SMALL)
 
     assert DEVICE == loops.bytes_read(source) - was
-    for file in files:
-        assert_same(image, file)
+    assert_copies(image, *files)
     for disk, old in zip(disks, before, strict=True):
         assert image.read_bytes() + old[DEVICE:] == disk.read_bytes()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory
+from tests.mount.conftest import MountFactory, assert_copies
 from tests.rig import mountinfo
 from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies, lines
@@ -37,8 +37,7 @@ def test_a_copy_of_a_mount(
     assert ["copy", "image"] == sorted(reader["kind"] for reader in status["readers"])
     assert 0 == copies.producers()
     assert list(lines(done)) == [str(target)]
-    assert_same(source, target)
-    assert_same(source, work / "beside")
+    assert_copies(source, target, work / "beside")
 
 
 def test_a_mount_of_what_is_copied(copies: Copies, source: Path, point: Path, work: Path) -> None:
@@ -59,8 +58,7 @@ def test_a_mount_of_what_is_copied(copies: Copies, source: Path, point: Path, wo
     assert status is not None
     assert (producer, str(point)) == (status["pid"], status["mountpoint"])
     assert has_ended(producer)
-    assert_same(source, target)
-    assert_same(source, work / "beside")
+    assert_copies(source, target, work / "beside")
 
 
 def test_a_mount_taken_down_while_it_is_copied(
@@ -81,8 +79,7 @@ def test_a_mount_taken_down_while_it_is_copied(
 
     assert f"fanoutfs: {mounted.point} is unmounted; its producer goes on for 2 copies\n" == said
     assert is_there
-    for target in targets:
-        assert_same(source, target)
+    assert_copies(source, *targets)
     wait_until(lambda: has_ended(mounted.pid), "the producer has gone with its last copy")
 
 

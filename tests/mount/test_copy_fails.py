@@ -1,30 +1,20 @@
 """Targets that are full and sources that can't be read: named with the place, and nobody else is hurt."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fanoutfs.units import PAGE
-from tests.mount.conftest import FaultFactory
+from tests.mount.conftest import FaultFactory, assert_copies
 from tests.rig.commands import run
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
-from tests.rig.images import MIB, assert_same
+from tests.rig.images import MIB
 
 pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
 ROOM = 3 * MIB
-
-
-@pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system in memory that has room for less than half of the image."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", folder)
-    yield folder
-    run("umount", folder)
+"""Bytes of the file system that is too small for the image."""
 
 
 def test_a_target_without_room(copies: Copies, source: Path, full: Path, work: Path) -> None:
@@ -32,14 +22,15 @@ def test_a_target_without_room(copies: Copies, source: Path, full: Path, work: P
     target, others = full / "target", [work / "one", work / "two"]
     done = copies.run(source, others[0], target, others[1], "--verify", *SMALL, code=1)
 
-    said = lines_of(done.stderr)[0]
+    said = done.stderr.decode().splitlines()[0]
     assert said.startswith(f"{target}: FAILED: ")
     assert f"can't be given its {SIZE} bytes: no space left on device; make room there" in said
     assert "fanoutfs: 2 of 3 copies are good; 1 failed; " in done.stderr.decode()
-    assert [str(other) for other in others] == [line.partition(": ")[0] for line in lines_of(done.stdout)]
+    assert [str(other) for other in others] == [
+        line.partition(": ")[0] for line in done.stdout.decode().splitlines()
+    ]
     assert 0 == target.stat().st_blocks
-    for other in others:
-        assert_same(source, other)
+    assert_copies(source, *others)
 
 
 def test_a_target_that_is_full_on_the_way(copies: Copies, source: Path, full: Path, work: Path) -> None:
@@ -57,8 +48,7 @@ def test_a_target_that_is_full_on_the_way(copies: Copies, source: Path, full: Pa
     assert "copied in" in said[str(other)]
     assert bytes(BLOCK) == on_it[:BLOCK]
     assert " resumed in " in again[str(target)]
-    for copy in (target, other):
-        assert_same(source, copy)
+    assert_copies(source, target, other)
 
 
 @pytest.mark.tool("nbdkit", "nbdfuse")
@@ -74,8 +64,3 @@ def test_a_source_with_a_bad_place(copies: Copies, faulty: FaultFactory, work: P
         assert f"from byte {bad} to before {bad + PAGE}" in said[str(target)]
         assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
     assert b"" == done.stdout
-
-
-def lines_of(output: bytes) -> list[str]:
-    """Return what was written, line by line."""
-    return output.decode().splitlines()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mount.conftest import assert_copies
 from tests.rig.commands import has_ended, wait_until
 from tests.rig.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
@@ -33,8 +34,7 @@ def test_all_of_its_processes_are_interrupted(copies: Copies, source: Path, work
     assert all(said[str(target)].startswith("INCOMPLETE: stopped at ") for target in targets)
     assert b"fanoutfs: to finish the others, run the same command again with --resume\n" in done.stderr
     assert b"" == done.stdout
-    for target in (*targets, other):
-        assert_same(source, target)
+    assert_copies(source, *targets, other)
 
 
 def test_the_command_alone_is_interrupted(copies: Copies, source: Path, work: Path) -> None:

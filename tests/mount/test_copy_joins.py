@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.conftest import LoopFactory, PatternFactory, assert_copies
 from tests.rig import loops
 from tests.rig.commands import fanoutfs
 from tests.rig.copies import BLOCK, RATE, SLOWLY, Copies
-from tests.rig.images import MIB, assert_same, pattern
+from tests.rig.images import MIB, pattern
 from tests.rig.readers import Spawn, at_once
 from tests.rig.refusals import assert_refused
 
@@ -47,27 +47,23 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     assert SIZE < loops.bytes_read(source) - was <= SIZE + start
     assert 1 == copies.producers()
     assert said.startswith(f"fanoutfs: {source} is being read already: joining at ")
-    assert_same(image, first)
-    assert_same(image, late)
+    assert_copies(image, first, late)
 
 
 @pytest.mark.tool("losetup")
-def test_block_0_comes_last(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
+def test_block_0_comes_last(copies: Copies, source: Path, backing: Path, device: Path, work: Path) -> None:
     """Until all else is written zeros stand there, on a file and on a disk that had something else."""
-    file, backing = work / "file", work / "backing"
-    for path in (file, backing):
-        path.write_bytes(os.urandom(SIZE))
-    disk = loop(backing)
-    copy = copies.start(source, file, disk, *SLOWLY)
-    workers = [copies.hold(source, target, 3 * MIB) for target in (file, disk)]
-    on_the_way = [(read(target, 0, BLOCK), read(target, BLOCK, 2 * BLOCK)) for target in (file, disk)]
+    file = work / "file"
+    file.write_bytes(os.urandom(SIZE))
+    copy = copies.start(source, file, device, *SLOWLY)
+    workers = [copies.hold(source, target, 3 * MIB) for target in (file, device)]
+    on_the_way = [(read(target, 0, BLOCK), read(target, BLOCK, 2 * BLOCK)) for target in (file, device)]
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
     copies.finish(copy)
 
     assert [(bytes(BLOCK), pattern(BLOCK, 2 * BLOCK))] * 2 == on_the_way
-    assert_same(source, file)
-    assert_same(source, backing)
+    assert_copies(source, file, backing)
 
 
 @pytest.mark.tool("losetup")
@@ -96,8 +92,7 @@ def test_one_source_by_two_names(
 
     assert [SIZE, SIZE] == [reader["left"] + reader["delivered"] for reader in status["readers"]]
     assert 1 == copies.producers()
-    for target in targets:
-        assert_same(image, target)
+    assert_copies(image, *targets)
 
 
 @pytest.mark.tool("losetup")
@@ -121,8 +116,7 @@ def test_copies_in_the_same_instant(
 
     assert 1 == copies.producers()
     assert SIZE == loops.bytes_read(source) - was
-    for target in targets:
-        assert_same(image, target)
+    assert_copies(image, *targets)
 
 
 def read(path: Path, offset: int, length: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fanoutfs.units import format_size
-from tests.mount.conftest import LoopFactory, MountFactory
+from tests.mount.conftest import MountFactory, assert_copies, missing
 from tests.rig.commands import has_ended, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
 from tests.rig.images import MIB, assert_same
@@ -19,13 +19,6 @@ from tests.rig.loops import bytes_written
 pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
-
-
-def missing(source: Path, target: Path) -> int:
-    """Count the bytes of the blocks that a target has not got."""
-    with source.open("rb") as whole, target.open("rb") as part:
-        pairs = [(whole.read(BLOCK), part.read(BLOCK)) for _ in range(0, source.stat().st_size, BLOCK)]
-    return sum(len(block) for block, copy in pairs if block != copy)
 
 
 def joined_again(copies: Copies, source: Path, targets: Sequence[Path]) -> dict[str, int]:
@@ -47,36 +40,32 @@ def joined_again(copies: Copies, source: Path, targets: Sequence[Path]) -> dict[
 
 
 @pytest.mark.tool("losetup")
-def test_the_command_killed(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
+def test_the_command_killed(copies: Copies, source: Path, backing: Path, device: Path, work: Path) -> None:
     """Its workers end at once and free all; the others go on; --resume writes what is missing alone."""
-    other = work / "other"
-    file, backing = work / "file", work / "backing"
-    backing.write_bytes(os.urandom(SIZE))
-    disk = loop(backing)
-    killed = copies.start(source, file, disk, *SLOWLY)
+    other, file = work / "other", work / "file"
+    killed = copies.start(source, file, device, *SLOWLY)
     held = copies.hold(source, file, BLOCK)
     beside = copies.start(source, other)
-    status = copies.wait_for_targets(source, file, disk, other)
+    status = copies.wait_for_targets(source, file, device, other)
     os.kill(held, signal.SIGCONT)
     workers = {reader["target"]: reader["pid"] for reader in status["readers"]}
-    copies.hold(source, disk, 3 * MIB)
+    copies.hold(source, device, 3 * MIB)
     goes_on = copies.hold(source, other, BLOCK)
     killed.kill()
     killed.wait()
-    wait_until(lambda: all(has_ended(workers[str(target)]) for target in (file, disk)), "they end")
+    wait_until(lambda: all(has_ended(workers[str(target)]) for target in (file, device)), "they end")
     copies.wait_for_targets(source, other)
     os.kill(goes_on, signal.SIGCONT)
     copies.finish(beside)
-    lacks = [missing(source, target) for target in (file, backing)]
-    was = bytes_written(disk)
-    said = lines(copies.run(source, file, disk, "--resume", *SMALL))
+    lacks = [BLOCK * len(missing(source, target)) for target in (file, backing)]
+    was = bytes_written(device)
+    said = lines(copies.run(source, file, device, "--resume", *SMALL))
 
     assert_same(source, other)
     assert all(0 < lack <= SIZE - 2 * MIB for lack in lacks)
-    assert [format_size(lack) for lack in lacks] == [written(said[str(target)]) for target in (file, disk)]
-    assert lacks[1] == bytes_written(disk) - was
-    assert_same(source, file)
-    assert_same(source, backing)
+    assert [format_size(lack) for lack in lacks] == [written(said[str(target)]) for target in (file, device)]
+    assert lacks[1] == bytes_written(device) - was
+    assert_copies(source, file, backing)
 
 
 def test_a_worker_killed(copies: Copies, source: Path, work: Path) -> None:
@@ -92,8 +81,7 @@ def test_a_worker_killed(copies: Copies, source: Path, work: Path) -> None:
     good = [line.partition(": ")[0] for line in done.stdout.decode().splitlines()]
     assert [str(targets[0]), str(targets[2])] == good
     assert bytes(BLOCK) == targets[1].read_bytes()[:BLOCK]
-    for target in (targets[0], targets[2]):
-        assert_same(source, target)
+    assert_copies(source, targets[0], targets[2])
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
@@ -115,8 +103,7 @@ def test_the_producer_killed(by: signal.Signals, copies: Copies, source: Path, w
 
     assert 2 == copies.producers()
     assert {reader["target"]: reader["start"] for reader in before["readers"]} == after
-    for target in targets:
-        assert_same(source, target)
+    assert_copies(source, *targets)
 
 
 def test_the_producer_of_a_mount_killed(
@@ -150,7 +137,7 @@ def test_a_copy_killed_again_and_again(times: int, copies: Copies, source: Path,
         copy.kill()
         copy.wait()
         wait_until(partial(has_ended, worker), "its worker has ended")
-        lacks.append(missing(source, target))
+        lacks.append(BLOCK * len(missing(source, target)))
     said = lines(copies.run(source, target, "--resume", *SMALL))[str(target)]
 
     assert sorted(set(lacks), reverse=True) == lacks

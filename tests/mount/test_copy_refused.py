@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.conftest import PatternFactory, assert_copies
 from tests.rig.commands import FANOUTFS, Argument, run
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
@@ -86,20 +86,18 @@ def test_words_that_make_no_sense(
 
 @pytest.mark.tool("losetup")
 def test_what_another_copy_has_in_hand(
-    copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
+    copies: Copies, pattern_image: PatternFactory, backing: Path, device: Path, work: Path
 ) -> None:
     """Its targets are no targets of a second one, and no sources; its source is no target."""
-    source, other, file, backing = work / "source", pattern_image(SIZE), work / "file", work / "backing"
+    source, other, file = work / "source", pattern_image(SIZE), work / "file"
     source.write_bytes(other.read_bytes())
-    backing.write_bytes(os.urandom(SIZE))
-    disk = loop(backing)
-    copy = copies.start(source, file, disk, *SLOWLY)
-    held = [copies.hold(source, target, BLOCK) for target in (file, disk)]
+    copy = copies.start(source, file, device, *SLOWLY)
+    held = [copies.hold(source, target, BLOCK) for target in (file, device)]
     refused = [
         (copies.run(other, file, code=None), file),
-        (copies.run(other, disk, code=None), disk),
+        (copies.run(other, device, code=None), device),
         (copies.run(file, work / "new", code=None), file),
-        (copies.run(disk, work / "new", code=None), disk),
+        (copies.run(device, work / "new", code=None), device),
         (copies.run(other, source, code=None), source),
     ]
     for pid in held:
@@ -109,8 +107,7 @@ def test_what_another_copy_has_in_hand(
     for done, name in refused:
         assert_refused(done, name)
     assert not (work / "new").exists()
-    for target in (file, backing):
-        assert_same(other, target)
+    assert_copies(other, file, backing)
 
 
 def test_one_refused_target_of_three(copies: Copies, source: Path, work: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
+from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory, assert_copies
 from tests.rig.commands import run, start
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines
-from tests.rig.images import MIB, assert_same
+from tests.rig.images import MIB
 from tests.rig.limited import BLKIO, control_group, within
 from tests.rig.readers import Spawn, hold
 
@@ -53,8 +53,7 @@ def test_a_worker_stopped_for_longer_than_the_patience(copies: Copies, source: P
     assert (False, pid) == (reader["live"], reader["pid"])
     assert 0 == status["gauges"]["granted"]
     assert reader["position"] == status["readers"][0]["position"]
-    for target in (stopped, other, third):
-        assert_same(source, target)
+    assert_copies(source, stopped, other, third)
 
 
 def test_a_free_pace(copies: Copies, source: Path, work: Path) -> None:
@@ -67,8 +66,7 @@ def test_a_free_pace(copies: Copies, source: Path, work: Path) -> None:
     copies.finish(copy)
 
     assert alone["readers"][0]["delivered"] < SIZE // 2
-    for target in (stopped, other):
-        assert_same(source, target)
+    assert_copies(source, stopped, other)
 
 
 @pytest.mark.tool("losetup")
@@ -103,5 +101,4 @@ def test_a_target_slower_than_the_patience(
     assert all(entry["start"] >= 2 * MIB for entry in both["readers"] if entry["kind"] == "copy")
     assert next(entry["delivered"] for entry in alone["readers"] if entry["kind"] == "copy") <= 2 * MIB
     assert [str(slow), str(fast)] == list(lines(done))
-    assert_same(source, fast)
-    assert_same(source, backing)
+    assert_copies(source, fast, backing)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory
+from tests.mount.conftest import allocated, assert_copies
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same, pattern
 
@@ -14,13 +14,6 @@ pytestmark = pytest.mark.mount
 SIZE = 8 * MIB
 DATA = 3
 """Blocks that are not zeros: block 0, one in the middle and the last."""
-
-
-def room(path: Path) -> int:
-    """Return the blocks that a file takes on its disk; what the file system notes is less than one."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return path.stat().st_blocks * 512 // BLOCK
 
 
 @pytest.fixture
@@ -40,24 +33,21 @@ def test_a_new_file(copies: Copies, source: Path, work: Path) -> None:
     copies.run(source, sparse, "--sparse", *SMALL)
     copies.run(source, whole, *SMALL)
 
-    assert DATA == room(sparse)
-    assert SIZE // BLOCK == room(whole)
-    for target in (sparse, whole):
-        assert_same(source, target)
+    assert DATA == allocated(sparse)
+    assert SIZE // BLOCK == allocated(whole)
+    assert_copies(source, sparse, whole)
 
 
 @pytest.mark.tool("losetup")
-def test_what_had_data(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
+def test_what_had_data(copies: Copies, source: Path, backing: Path, device: Path, work: Path) -> None:
     """Holes are made in a file, and a disk that can discards; both are right, also for --verify."""
-    file, backing = work / "file", work / "backing"
+    file = work / "file"
     file.write_bytes(os.urandom(SIZE + MIB))
-    backing.write_bytes(os.urandom(SIZE))
-    said = lines(copies.run(source, file, loop(backing), "--sparse", "--verify", *SMALL))
+    said = lines(copies.run(source, file, device, "--sparse", "--verify", *SMALL))
 
     assert all("sha256" in words for words in said.values())
-    assert [DATA, DATA] == [room(file), room(backing)]
-    for target in (file, backing):
-        assert_same(source, target)
+    assert [DATA, DATA] == [allocated(file), allocated(backing)]
+    assert_copies(source, file, backing)
 
 
 def test_a_sparse_copy_resumed(copies: Copies, source: Path, work: Path) -> None:
@@ -69,5 +59,5 @@ def test_a_sparse_copy_resumed(copies: Copies, source: Path, work: Path) -> None
         file.write(os.urandom(BLOCK))
     copies.run(source, target, "--sparse", "--resume", *SMALL)
 
-    assert DATA == room(target)
+    assert DATA == allocated(target)
     assert_same(source, target)

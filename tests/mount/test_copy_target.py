@@ -1,7 +1,6 @@
 """A copy's target on real disks (loop devices: sectors, discards, bad places) and a full file system."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,34 +10,27 @@ from fanoutfs.errors import TargetError
 from fanoutfs.targets.verify import verify
 from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
-from tests.mount.conftest import LoopFactory
-from tests.rig.commands import run
+from tests.mount.conftest import allocated, flip
+from tests.rig.loops import bytes_written
 
 pytestmark = pytest.mark.mount
 
 SIZE = 4 * BLOCK + 512
 """Of the image: whole sectors, but no whole number of pages."""
 
-ROOM = 16 * BLOCK
-"""Of the disk."""
+DISK = 16 * BLOCK
+"""Bytes of the disk."""
+
+ROOM = SIZE // 2 // PAGE * PAGE
+"""Bytes of the file system that is too small for the image."""
 
 
 @pytest.fixture
 def backing(work: Path) -> Path:
     """Make the file behind a loop device, full of junk."""
     path = work / "backing"
-    path.write_bytes(os.urandom(ROOM))
+    path.write_bytes(os.urandom(DISK))
     return path
-
-
-@pytest.fixture
-def full(work: Path) -> Iterator[Path]:
-    """Mount a file system in memory that has room for half the image."""
-    folder = work / "full"
-    folder.mkdir()
-    run("mount", "-t", "tmpfs", "-o", f"size={SIZE // 2 // PAGE * PAGE}", "tmpfs", folder)
-    yield folder
-    run("umount", folder)
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -46,12 +38,11 @@ def full(work: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("size", [SIZE, SIZE - 100, 512, 100])
 def test_only_the_image_s_bytes_of_a_disk_change(
-    backing: Path, loop: LoopFactory, size: int, resume: bool, sparse: bool, direct: bool
+    backing: Path, device: Path, size: int, resume: bool, sparse: bool, direct: bool
 ) -> None:
     """What lies behind the image stays, though its last sector or page is not whole."""
     old = backing.read_bytes()
     image = os.urandom(size // 2) + bytes(size - size // 2)
-    device = loop(backing)
     made = open_target(device, size, direct=direct, sparse=sparse)
     copy(made, in_ring(image), start=size // BLOCK // 2, runs=[2], resume=resume)
     made.close()
@@ -59,28 +50,26 @@ def test_only_the_image_s_bytes_of_a_disk_change(
     assert image + old[size:] == device.read_bytes()
 
 
-def test_a_discard_gives_the_room_back(backing: Path, loop: LoopFactory) -> None:
+def test_a_discard_gives_the_room_back(backing: Path, device: Path) -> None:
     """A loop device discards by a hole in its file: what is zeros in the image takes none there."""
-    before = room(backing)
+    before = allocated(backing, BLOCK)
     image = os.urandom(BLOCK) + bytes(SIZE - BLOCK)
-    device = loop(backing)
     made = open_target(device, SIZE, direct=True, sparse=True)
     copy(made, in_ring(image), runs=[4], resume=False)
     made.close()
 
     assert image == device.read_bytes()[:SIZE]
-    assert before - 3 == room(backing)
+    assert before - 3 == allocated(backing, BLOCK)
     assert BLOCK + 512 == made.written
 
 
-def test_a_resumed_copy_writes_what_differs_only(backing: Path, loop: LoopFactory) -> None:
+def test_a_resumed_copy_writes_what_differs_only(backing: Path, device: Path) -> None:
     """By the kernel's count: one block, the page that block 0's zeros take, and block 0."""
     image = in_ring(os.urandom(4 * BLOCK))
-    device = loop(backing)
     first = open_target(device, len(image), direct=True)
     copy(first, image, resume=False)
     first.close()
-    spoil(device, 2 * BLOCK + 77)
+    flip(device, 2 * BLOCK + 77)
     before = bytes_written(device)
 
     again = open_target(device, len(image), direct=True)
@@ -93,15 +82,14 @@ def test_a_resumed_copy_writes_what_differs_only(backing: Path, loop: LoopFactor
 
 
 @pytest.mark.parametrize("direct", [False, True])
-def test_read_back_is_what_the_disk_has(backing: Path, loop: LoopFactory, direct: bool) -> None:
+def test_read_back_is_what_the_disk_has(backing: Path, device: Path, direct: bool) -> None:
     """Not what the page cache has: a bit flipped on the disk is seen, though the old byte is cached."""
     image = in_ring(os.urandom(4 * BLOCK))
     digests = b"".join(digest(block) for block in blocks(image, 0, 4))
-    device = loop(backing)
     made = open_target(device, len(image))
     copy(made, image, resume=False)
     device.read_bytes()
-    spoil(backing, 2 * BLOCK + 77)
+    flip(backing, 2 * BLOCK + 77)
     cached = device.read_bytes()[2 * BLOCK + 77]
     made._io._reads_direct = direct
 
@@ -114,10 +102,9 @@ def test_read_back_is_what_the_disk_has(backing: Path, loop: LoopFactory, direct
     assert [1] == different
 
 
-def test_what_a_disk_cant_give_back_is_written_anew(backing: Path, loop: LoopFactory) -> None:
+def test_what_a_disk_cant_give_back_is_written_anew(backing: Path, device: Path) -> None:
     """Bad places count as different with --resume; verifying names the first of them."""
     image = in_ring(os.urandom(4 * BLOCK))
-    device = loop(backing)
     made = open_target(device, len(image), direct=True)
     copy(made, image, resume=False)
     os.truncate(backing, 2 * BLOCK)  # the loop device keeps its size, and fails there
@@ -152,24 +139,3 @@ def test_a_sparse_copy_that_finds_no_room_names_the_place(full: Path, direct: bo
     made.close()
 
     assert bytes(BLOCK) == (full / "copy").read_bytes()[:BLOCK]
-
-
-def room(path: Path) -> int:
-    """Return the blocks that a file takes on its disk; what the file system notes is less than one."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return path.stat().st_blocks * 512 // BLOCK
-
-
-def spoil(path: Path, at: int) -> None:
-    """Flip a bit."""
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 1]))
-
-
-def bytes_written(device: Path) -> int:
-    """Return the bytes that the kernel has written to a disk."""
-    return int(Path("/sys/block", device.name, "stat").read_text().split()[6]) * 512

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory
+from tests.mount.conftest import assert_copies
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.terminal import terminal
@@ -47,24 +47,21 @@ def test_the_question_is_not_answered_with_yes(
 
 @pytest.mark.tool("losetup", "lsblk")
 def test_the_question_is_answered_with_yes(
-    copies: Copies, source: Path, loop: LoopFactory, old: Path, work: Path
+    copies: Copies, source: Path, backing: Path, device: Path, old: Path, work: Path
 ) -> None:
     """What will be lost is shown before, a disk with what is on it; files that are new are not."""
-    backing, new = work / "backing", work / "new"
-    backing.write_bytes(os.urandom(SIZE))
-    disk = loop(backing)
-    with terminal(*copies.command(source, old, disk, new, *SMALL)) as shown:
+    new = work / "new"
+    with terminal(*copies.command(source, old, device, new, *SMALL)) as shown:
         shown.wait_for(QUESTION)
         asked = shown.text
         shown.type("yes\n")
         shown.finish(code=0)
 
     assert f"{old}  14.65 KiB" in asked
-    assert f"{disk}  8 MiB" in asked
+    assert f"{device}  8 MiB" in asked
     assert "overwrite all 2 of these targets with an image of 8 MiB? type yes: " in asked
     assert str(new) not in asked
-    for target in (old, backing, new):
-        assert_same(source, target)
+    assert_copies(source, old, backing, new)
 
 
 def test_the_answer_is_given_with_the_command(copies: Copies, source: Path, old: Path) -> None:

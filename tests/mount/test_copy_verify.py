@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, PatternFactory
+from tests.mount.conftest import PatternFactory, assert_copies, flip
 from tests.rig.commands import run
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
 from tests.rig.images import MIB, assert_same
@@ -17,14 +17,6 @@ pytestmark = pytest.mark.mount
 SIZE = 8 * MIB
 ODD = 3 * MIB + 777
 FLIPPED = 3 * BLOCK + 1234
-
-
-def flip(path: Path, offset: int) -> None:
-    """Flip a bit of a file or a disk behind the back of who has it open."""
-    with path.open("r+b", buffering=0) as file:
-        (byte,) = os.pread(file.fileno(), 1, offset)
-        os.pwrite(file.fileno(), bytes([byte ^ 1]), offset)
-        os.fsync(file.fileno())
 
 
 def sha256(path: Path) -> str:
@@ -46,44 +38,41 @@ def test_the_digest_of_a_good_copy(
 
 
 @pytest.mark.tool("losetup")
-def test_a_bit_flipped_on_the_target(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
+def test_a_bit_flipped_on_the_target(
+    copies: Copies, source: Path, backing: Path, device: Path, work: Path
+) -> None:
     """Its block is named, the other target is good; --resume writes that block again, and block 0."""
-    other, backing = work / "other", work / "backing"
-    backing.write_bytes(os.urandom(SIZE))
-    disk = loop(backing)
-    copy = copies.start(source, disk, other, "--verify", *SLOWLY)
-    held = copies.hold(source, disk, 2 * MIB)
-    flip(disk, FLIPPED)
+    other = work / "other"
+    copy = copies.start(source, device, other, "--verify", *SLOWLY)
+    held = copies.hold(source, device, 2 * MIB)
+    flip(device, FLIPPED)
     os.kill(held, signal.SIGCONT)
     done = copies.finish(copy, code=1)
-    was = bytes_written(disk)
-    again = lines(copies.run(source, disk, other, "--verify", "--resume", *SMALL))
+    was = bytes_written(device)
+    again = lines(copies.run(source, device, other, "--verify", "--resume", *SMALL))
 
     said = done.stderr.decode()
-    assert f"{disk}: FAILED: " in said
+    assert f"{device}: FAILED: " in said
     assert f"does not give back what was written: {BLOCK} bytes at byte {3 * BLOCK}; " in said
     assert "fanoutfs: 1 of 2 copies are good; 1 failed; " in said
     assert [f"{other}: "] == [line[: len(f"{other}: ")] for line in done.stdout.decode().splitlines()]
-    assert "512 KiB" == written(again[str(disk)])
+    assert "512 KiB" == written(again[str(device)])
     assert "nothing" == written(again[str(other)])
-    assert 3 * BLOCK == bytes_written(disk) - was  # zeros for block 0, the block, block 0
+    assert 3 * BLOCK == bytes_written(device) - was  # zeros for block 0, the block, block 0
     assert {sha256(source)} == {said.rpartition(" ")[2] for said in again.values()}
-    assert_same(source, other)
-    assert_same(source, backing)
+    assert_copies(source, other, backing)
 
 
 @pytest.mark.tool("losetup")
-def test_a_complete_copy_resumed(copies: Copies, source: Path, loop: LoopFactory, work: Path) -> None:
+def test_a_complete_copy_resumed(copies: Copies, source: Path, device: Path, work: Path) -> None:
     """By the kernel's count not a byte is written, and it is said so."""
-    file, backing = work / "file", work / "backing"
-    backing.write_bytes(os.urandom(SIZE))
-    disk = loop(backing)
-    copies.run(source, file, disk, *SMALL)
-    was = bytes_written(disk)
-    said = lines(copies.run(source, file, disk, "--resume", *SMALL))
+    file = work / "file"
+    copies.run(source, file, device, *SMALL)
+    was = bytes_written(device)
+    said = lines(copies.run(source, file, device, "--resume", *SMALL))
 
     assert {"nothing"} == {written(word) for word in said.values()}
-    assert was == bytes_written(disk)
+    assert was == bytes_written(device)
 
 
 def test_a_missing_copy_resumed(copies: Copies, source: Path, work: Path) -> None:

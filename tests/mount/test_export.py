@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory, PatternFactory, assert_copies
 from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
@@ -93,8 +93,7 @@ def test_two_clients_share_one_pass(mount: MountFactory, source: Path, work: Pat
     for client in clients:
         finish(client)
     held.finish()
-    for copy in copies:
-        assert_same(source, copy)
+    assert_copies(source, *copies)
 
     assert 2 == max(seen)
     assert mounted.source_bytes() <= 1.02 * SIZE

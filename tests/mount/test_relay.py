@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory
+from tests.mount.conftest import HostsFactory, assert_copies
 from tests.rig.commands import has_ended, run, wait_until
 from tests.rig.images import MIB, assert_same
-from tests.rig.readers import hold
+from tests.rig.readers import dd, hold
 from tests.rig.shown import Computers
 
 pytestmark = [
@@ -25,10 +25,6 @@ BLOCK = 256 * 1024
 SMALL = ("--block", "256K", "--ring", "2M", "--patience", 60)
 SLOWLY = (*SMALL, "--read-rate", RATE)
 PACKETS = 1.03  # what a connection adds to what it carries, greetings and status included
-
-
-def dd(image: Path, target: Path) -> list[str]:
-    return ["dd", f"if={image}", f"of={target}", "bs=1M", "status=none"]
 
 
 def test_readers_behind_a_relay_cost_the_link_one_pass(
@@ -46,8 +42,7 @@ def test_readers_behind_a_relay_cost_the_link_one_pass(
     for reader in readers:
         computers.finish(reader)
 
-    for target in targets:
-        assert_same(source, target)
+    assert_copies(source, *targets)
     assert SIZE <= two.traffic().since(before).received <= PACKETS * SIZE
     assert SIZE == relay.source_bytes() == first.source_bytes()
 
@@ -73,8 +68,7 @@ def test_a_chain_of_three(hosts: HostsFactory, computers: Computers, source: Pat
     sent = one.traffic().since(before[0]).sent
     came = three.traffic().since(before[1]).received
 
-    for target in targets:
-        assert_same(source, target)
+    assert_copies(source, *targets)
     assert [SIZE] * 3 == [mount.source_bytes() for mount in shown]
     for carried in (sent, came):
         assert carried <= PACKETS * SIZE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import HostsFactory, PatternFactory
+from tests.mount.conftest import HostsFactory, PatternFactory, assert_copies, missing
 from tests.rig.commands import Done, run, wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.readers import hold
@@ -32,13 +32,6 @@ NOISE = 64 * 1024  # bytes: what is said where nothing is carried
 def said(done: Done) -> str:
     """Return all that a command has said."""
     return (done.stdout + done.stderr).decode()
-
-
-def missing(source: Path, target: Path) -> list[int]:
-    """Return the offsets of the blocks that a target has not got."""
-    with source.open("rb") as whole, target.open("rb") as part:
-        offsets = range(0, source.stat().st_size, BLOCK)
-        return [offset for offset in offsets if whole.read(BLOCK) != part.read(BLOCK)]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -76,8 +69,7 @@ def test_it_begins_at_the_head_and_goes_round(
     computers.finish(copy)
 
     assert SIZE <= joined["start"] < 2 * SIZE
-    for target in (work / "here", work / "there"):
-        assert_same(pattern_image(2 * SIZE), target)
+    assert_copies(pattern_image(2 * SIZE), work / "here", work / "there")
     assert first.source_bytes() <= 2 * SIZE + joined["start"] + 8 * BLOCK
 
 
@@ -97,8 +89,7 @@ def test_a_second_copy_shares_the_link(
     for copy in copies:
         computers.finish(copy)
 
-    for target in (work / "first", work / "second"):
-        assert_same(pattern_image(2 * SIZE), target)
+    assert_copies(pattern_image(2 * SIZE), work / "first", work / "second")
     assert two.traffic().since(before).received <= PACKETS * (2 * SIZE + second["start"] + 4 * BLOCK)
 
 
