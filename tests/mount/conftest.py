@@ -29,6 +29,7 @@ LoopFactory = Callable[[Path], Path]
 FaultFactory = Callable[..., Faulty]
 MountFactory = Callable[..., Mount]
 HostsFactory = Callable[[int], tuple[Host, ...]]
+Refused = Callable[..., str]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -159,6 +160,24 @@ def point(tmp_path: Path) -> Iterator[Path]:
     mounts.clear(folder)
 
 
+NO_SOURCES = ("missing", "dangling link", "folder", "empty file", "character device", "pipe")
+"""What is refused as a source; an image of no bytes would look like a successful copy."""
+
+
+def no_source(kind: str, folder: Path) -> Path:
+    """Make one of NO_SOURCES in a folder; the pipe has no writer."""
+    path = folder / "no-source"
+    if kind == "dangling link":
+        path.symlink_to("nowhere")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "empty file":
+        path.touch()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    return Path("/dev/null") if kind == "character device" else path
+
+
 def missing(source: Path, target: Path) -> list[int]:
     """Return the offsets of the blocks that a target lacks."""
     with source.open("rb") as whole, target.open("rb") as part:
@@ -185,6 +204,18 @@ def assert_copies(source: Path, *copies: Path) -> None:
     """Fail when one of several copies differs from the source."""
     for copy in copies:
         assert_same(source, copy)
+
+
+@pytest.fixture
+def refused(point: Path) -> Refused:
+    """Try to mount on ``point``; return the error message, having checked that nothing is mounted."""
+
+    def attempt(*words: Argument, code: int = 1) -> str:
+        done = fanoutfs("mount", *words, point, code=code)
+        assert [] == mountinfo.at(point)
+        return done.stderr.decode()
+
+    return attempt
 
 
 @pytest.fixture

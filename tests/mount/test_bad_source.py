@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, MountFactory
+from tests.mount.conftest import NO_SOURCES, LoopFactory, MountFactory, no_source
 from tests.rig import mountinfo
 from tests.rig.commands import FANOUTFS, Argument, Done, fanoutfs, run
 from tests.rig.images import MIB
@@ -33,35 +33,11 @@ def refuse(point: Path, tmp_path: Path) -> Refuse:
     return attempt
 
 
-def test_a_source_that_is_missing(refuse: Refuse, tmp_path: Path) -> None:
-    """A path where nothing is, is refused by name."""
-    refuse(tmp_path / "nowhere.img", tmp_path / "nowhere.img")
-
-
-def test_a_source_behind_a_dangling_link(refuse: Refuse, tmp_path: Path) -> None:
-    """A link to nothing is refused by name."""
-    link = tmp_path / "link"
-    link.symlink_to("nowhere")
-    refuse(link, link)
-
-
-def test_a_source_that_is_a_folder(refuse: Refuse, tmp_path: Path) -> None:
-    """A folder is refused by name."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    refuse(folder, folder)
-
-
-def test_a_source_that_is_empty(refuse: Refuse, tmp_path: Path) -> None:
-    """A file of no bytes is refused: an image of size 0 would look like a successful copy."""
-    empty = tmp_path / "empty.img"
-    empty.touch()
-    refuse(empty, empty)
-
-
-def test_a_source_that_is_a_character_device(refuse: Refuse) -> None:
-    """A device without a size is refused by name."""
-    refuse("/dev/null", "/dev/null")
+@pytest.mark.parametrize("kind", NO_SOURCES)
+def test_what_is_no_source(kind: str, refuse: Refuse, tmp_path: Path) -> None:
+    """It is refused by name."""
+    path = no_source(kind, tmp_path)
+    refuse(path, path)
 
 
 def test_a_source_that_may_not_be_read(point: Path, tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import PatternFactory, assert_copies
+from tests.mount.conftest import NO_SOURCES, PatternFactory, assert_copies, no_source
 from tests.rig.commands import FANOUTFS, Argument, run
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
@@ -19,37 +18,10 @@ SIZE = 8 * MIB
 OLD = b"somebody's work"
 
 
-def missing(folder: Path) -> Path:
-    """Name nothing."""
-    return folder / "nowhere"
-
-
-def a_folder(folder: Path) -> Path:
-    """Name a folder that is no mount."""
-    return folder
-
-
-def empty(folder: Path) -> Path:
-    """Make a file of no bytes."""
-    (folder / "empty").touch()
-    return folder / "empty"
-
-
-def no_disk(folder: Path) -> Path:
-    """Name a device without a size."""
-    return Path("/dev/null")
-
-
-def a_pipe(folder: Path) -> Path:
-    """Make a pipe into which nobody writes."""
-    os.mkfifo(folder / "pipe")
-    return folder / "pipe"
-
-
-@pytest.mark.parametrize("make", [missing, a_folder, empty, no_disk, a_pipe])
-def test_a_source_that_is_none(make: Callable[[Path], Path], copies: Copies, work: Path) -> None:
+@pytest.mark.parametrize("kind", NO_SOURCES)
+def test_what_is_no_source(kind: str, copies: Copies, work: Path) -> None:
     """It is named in a line, and the target stays what it was."""
-    source, target = make(work), work / "target"
+    source, target = no_source(kind, work), work / "target"
     target.write_bytes(OLD)
     assert_refused(copies.run(source, target, "--yes", code=None), source)
 

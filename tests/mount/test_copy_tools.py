@@ -28,6 +28,11 @@ COMMANDS = (
     "dd if=IMAGE of=COPY bs=4M iflag=direct",
     "dd if=IMAGE of=COPY bs=1000003",
     "dd if=IMAGE of=COPY bs=1000003 iflag=direct",
+    "dd of=COPY bs=64K < IMAGE",
+    # The second goes on where the first one ended.
+    "{ dd bs=1M count=5; dd bs=777777; } < IMAGE > COPY",
+    # Ranges out of order make the source together.
+    "for at in 12 4 8 0 16; do dd if=IMAGE of=COPY bs=1M count=4 conv=notrunc skip=$at seek=$at; done",
     "rsync IMAGE COPY",
     "ddrescue --quiet IMAGE COPY",
     "ddrescue --quiet --idirect IMAGE COPY",
@@ -92,24 +97,3 @@ def test_a_checksum(mounted: Mount, source: Path) -> None:
     """`sha256sum` finds the source's checksum."""
     answer = run("sha256sum", mounted.image).stdout.split()[0].decode()
     assert hashlib.sha256(source.read_bytes()).hexdigest() == answer
-
-
-def test_dd_on_standard_input(mounted: Mount, source: Path, work: Path) -> None:
-    """A `dd` that is handed the image as its standard input copies it."""
-    shell('dd of="$2" bs=64K < "$1"', mounted.image, work / "copy")
-    assert_same(source, work / "copy")
-
-
-def test_two_dd_in_a_row_on_one_descriptor(mounted: Mount, source: Path, work: Path) -> None:
-    """The second `dd` goes on where the first one ended."""
-    image, copy = mounted.image, work / "copy"
-    shell('{ dd bs=1M count=5; dd bs=777777; } < "$1" > "$2"', image, copy)
-    assert_same(source, copy)
-
-
-def test_dd_that_skips(mounted: Mount, source: Path, work: Path) -> None:
-    """Ranges copied by `dd skip=` out of order make the source together."""
-    image, copy = mounted.image, work / "copy"
-    for start in (12, 4, 8, 0, 16):
-        shell('dd if="$1" of="$2" bs=1M count=4 conv=notrunc skip="$3" seek="$3"', image, copy, start)
-    assert_same(source, copy)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory, assert_copies
+from tests.mount.conftest import MountFactory, PatternFactory, Refused, assert_copies
 from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
@@ -220,25 +220,21 @@ def test_it_ends_with_the_foreground(source: Path, point: Path, spawn: Spawn) ->
 
 
 def test_an_address_in_use_is_an_error_of_the_command(
-    mount: MountFactory, small: Path, source: Path, point: Path
+    mount: MountFactory, source: Path, small: Path, refused: Refused
 ) -> None:
     """One line, and nothing is mounted."""
     export = Export()
     mount(source, *export.options)
-    done = fanoutfs("mount", *export.options, small, point, code=1)
+    message = refused(*export.options, small)
 
-    assert b"address already in use" in done.stderr
-    assert done.stderr.count(b"\n") == 1
-    assert [] == at(point)
+    assert "address already in use" in message
+    assert 1 == message.count("\n")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "somewhere.example"])
-def test_elsewhere_it_needs_more(host: str, small: Path, point: Path) -> None:
+def test_elsewhere_it_needs_more(host: str, small: Path, refused: Refused) -> None:
     """Wrong usage, and nothing is mounted."""
-    done = fanoutfs("mount", "--export", f"{host}:{Export().port}", small, point, code=2)
-
-    assert b"--tls-psk" in done.stderr
-    assert [] == at(point)
+    assert "--tls-psk" in refused("--export", f"{host}:{Export().port}", small, code=2)
 
 
 def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
@@ -308,29 +304,25 @@ def test_with_keys_only_who_has_one_reads(
     assert [] == [text for text in shown if secret in text]
 
 
-def test_keys_that_others_can_read_are_refused(small: Path, point: Path, tmp_path: Path) -> None:
+def test_keys_that_others_can_read_are_refused(small: Path, refused: Refused, tmp_path: Path) -> None:
     """With what to do about it."""
     keys = key_file(tmp_path / "keys")
     keys.chmod(0o644)
-    done = fanoutfs("mount", *Export().options, "--tls-psk", keys, small, point, code=1)
-
-    assert f"chmod 600 {keys}" in done.stderr.decode()
-    assert [] == at(point)
+    assert f"chmod 600 {keys}" in refused(*Export().options, "--tls-psk", keys, small)
 
 
 def test_a_producer_that_is_there_cannot_begin_to_export(
-    copies: Copies, pattern_image: PatternFactory, work: Path, point: Path
+    copies: Copies, pattern_image: PatternFactory, work: Path, refused: Refused
 ) -> None:
     """A mount that a copy's producer would serve is refused with --export, and the copy goes on."""
     image = pattern_image(8 * MIB)
     copying = copies.start(image, work / "copy", *SLOWLY)
     held = copies.hold(image, work / "copy", BLOCK)
-    done = fanoutfs("mount", *Export().options, image, point, code=1)
+    message = refused(*Export().options, image)
     os.kill(held, signal.SIGCONT)
     copies.finish(copying)
 
-    assert b"without --export" in done.stderr
-    assert [] == at(point)
+    assert "without --export" in message
     assert_same(image, work / "copy")
 
 

@@ -13,11 +13,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fanoutfs.web.feed import PER_SECOND
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory, PatternFactory, Refused
 from tests.rig.commands import fanoutfs, finish, run, shell, wait_until
 from tests.rig.copies import SMALL, Copies
 from tests.rig.images import MIB
-from tests.rig.mountinfo import at
 from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, knock, token_file
 
@@ -62,18 +61,14 @@ def test_prometheus_reads_its_metrics(mount: MountFactory, source: Path, work: P
 
 
 def test_an_address_in_use_is_an_error_of_the_command(
-    mount: MountFactory, small: Path, source: Path, tmp_path: Path
+    mount: MountFactory, source: Path, small: Path, refused: Refused
 ) -> None:
     """Nothing is mounted then."""
     web = Web()
     mount(source, *web.listen)
-    second = tmp_path / "second"
-    second.mkdir()
-    done = fanoutfs("mount", *web.listen, small, second, code=1)
-
-    assert b"address already in use" in done.stderr
-    assert done.stderr.count(b"\n") == 1
-    assert [] == at(second)
+    message = refused(*web.listen, small)
+    assert "address already in use" in message
+    assert 1 == message.count("\n")
 
 
 def test_mount_prints_the_address_of_the_page(small: Path, point: Path, tmp_path: Path) -> None:
@@ -89,12 +84,9 @@ def test_mount_prints_the_address_of_the_page(small: Path, point: Path, tmp_path
         fanoutfs("umount", point)
 
 
-def test_elsewhere_it_needs_a_token(small: Path, tmp_path: Path) -> None:
+def test_elsewhere_it_needs_a_token(small: Path, refused: Refused) -> None:
     """Wrong usage, and nothing is mounted."""
-    done = fanoutfs("mount", "--listen", f"0.0.0.0:{Web().port}", small, tmp_path, code=2)
-
-    assert b"--token-file" in done.stderr
-    assert [] == at(tmp_path)
+    assert "--token-file" in refused("--listen", f"0.0.0.0:{Web().port}", small, code=2)
 
 
 def test_without_the_token_nobody_sees_anything(mount: MountFactory, source: Path, tmp_path: Path) -> None:
@@ -111,16 +103,11 @@ def test_without_the_token_nobody_sees_anything(mount: MountFactory, source: Pat
         assert 404 == web.code(path, *right)
 
 
-def test_a_token_that_others_can_read_is_refused(small: Path, tmp_path: Path) -> None:
+def test_a_token_that_others_can_read_is_refused(small: Path, refused: Refused, tmp_path: Path) -> None:
     """With what to do about it."""
     path = token_file(tmp_path, TOKEN)
     path.chmod(0o644)
-    point = tmp_path / "point"
-    point.mkdir()
-    done = fanoutfs("mount", *Web().listen, "--token-file", path, small, point, code=1)
-
-    assert f"chmod 600 {path}" in done.stderr.decode()
-    assert [] == at(point)
+    assert f"chmod 600 {path}" in refused(*Web().listen, "--token-file", path, small)
 
 
 def test_five_hundred_clients_do_not_stop_a_copy(
@@ -156,19 +143,16 @@ def test_it_is_there_again_after_a_restart(mount: MountFactory, source: Path) ->
 
 
 def test_a_producer_that_is_there_cannot_begin_to_listen(
-    source: Path, work: Path, copies: Copies, tmp_path: Path
+    source: Path, work: Path, copies: Copies, refused: Refused
 ) -> None:
     """A mount that a copy's producer would serve is refused with --listen, and the copy goes on."""
     copying = copies.start(source, "--yes", *SMALL, "--read-rate", "4M", "--patience", 300, work / "copy")
     worker = copies.hold(source, work / "copy", 1)
-    point = tmp_path / "point"
-    point.mkdir()
-    done = fanoutfs("mount", *Web().listen, source, point, code=1)
+    message = refused(*Web().listen, source)
     os.kill(worker, signal.SIGCONT)
     copies.finish(copying)
 
-    assert b"without --listen" in done.stderr
-    assert [] == at(point)
+    assert "without --listen" in message
     run("cmp", source, work / "copy")
 
 
