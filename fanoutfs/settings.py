@@ -86,11 +86,19 @@ class MountSettings:
 
 @attrs.frozen(kw_only=True)
 class _Address:
-    """A network address to listen on."""
+    """A network address to listen on, and its access control."""
 
     host: str
     """A host name or an IP address, without brackets."""
     port: int
+    token_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Raise UsageError for a certificate without its key, or a key without its certificate."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise UsageError("--tls-cert and --tls-key must be used together")
 
     @property
     def loopback(self) -> bool:
@@ -106,15 +114,11 @@ class _Address:
 
 @attrs.frozen(kw_only=True)
 class ServiceSettings(_Address):
-    """Where the monitoring service of a mount listens, and its access control."""
-
-    token_file: Path | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    """Where the monitoring service of a mount listens."""
 
     def __attrs_post_init__(self) -> None:
         """Raise UsageError for a public service without a token."""
-        _whole_certificate(self.tls_cert, self.tls_key)
+        super().__attrs_post_init__()
         if self.token_file is None and not self.loopback:
             raise UsageError(
                 f"invalid --listen {self.host}: it would answer anyone on the network; set a token with "
@@ -124,18 +128,17 @@ class ServiceSettings(_Address):
 
 @attrs.frozen(kw_only=True)
 class ExportSettings(_Address):
-    """Where the image of a mount is exported over NBD, and its access control."""
+    """Where the image of a mount is exported over NBD.
 
-    token_file: Path | None = None
-    """NBD has no token authentication: this only records that the user accepts a public export."""
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    NBD has no token authentication: ``token_file`` only records that the user accepts a public export.
+    """
+
     tls_psk: Path | None = None
     """Pre-shared keys of the clients that may read; with them, the certificate is not used."""
 
     def __attrs_post_init__(self) -> None:
         """Raise UsageError for a public export that the user has not accepted explicitly."""
-        _whole_certificate(self.tls_cert, self.tls_key)
+        super().__attrs_post_init__()
         if self.token_file is None and self.tls_psk is None and not self.loopback:
             raise UsageError(
                 f"invalid --export {self.host}: anyone on the network could read the image; restrict it to "
@@ -190,21 +193,13 @@ class NetworkSettings:
         if listen is None and export is None and (token_file or tls_cert or tls_key):
             raise UsageError("--token-file, --tls-cert and --tls-key apply only to --listen and --export")
         service = exported = None
+        access = {"token_file": token_file, "tls_cert": tls_cert, "tls_key": tls_key}
         if listen is not None:
             host, port = _address("--listen", listen, "8400")
-            service = ServiceSettings(
-                host=host, port=port, token_file=token_file, tls_cert=tls_cert, tls_key=tls_key
-            )
+            service = ServiceSettings(host=host, port=port, **access)
         if export is not None:
             host, port = _address("--export", export, "10809")
-            exported = ExportSettings(
-                host=host,
-                port=port,
-                token_file=token_file,
-                tls_cert=tls_cert,
-                tls_key=tls_key,
-                tls_psk=tls_psk,
-            )
+            exported = ExportSettings(host=host, port=port, tls_psk=tls_psk, **access)
         return cls(service=service, export=exported)
 
 
@@ -219,8 +214,3 @@ def _address(option: str, text: str, usual: str) -> tuple[str, int]:
             f"or 0.0.0.0:{usual} for all networks"
         )
     return host, port
-
-
-def _whole_certificate(cert: Path | None, key: Path | None) -> None:
-    if (cert is None) != (key is None):
-        raise UsageError("--tls-cert and --tls-key must be used together")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fanoutfs.checking import inspection, lsblk
-from fanoutfs.checking.safety import Candidate, RefusedError, RequestedTarget, named_twice, refusals
+from fanoutfs.checking.safety import Candidate, RefusedError, RequestedTarget, refusals, repeated_target
 from fanoutfs.checking.storage import StorageGraph
 from fanoutfs.errors import UnusableError, UsageError
 
@@ -20,7 +20,7 @@ def check(source_path: str | None, image_size: int, target_paths: Sequence[str])
     if source is not None and not (source.identity and source.exists):
         what = source.failure or ("it is neither a disk nor a file" if source.exists else "it is not there")
         raise UnusableError(f"the source {source_path} can't be read: {what}; check its name and rights")
-    if twice := named_twice(found.targets):
+    if twice := repeated_target(found.targets):
         raise UsageError(twice)
     if lines := refusals(source, image_size, found.targets, found.machine):
         raise RefusedError(lines)

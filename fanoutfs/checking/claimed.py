@@ -70,15 +70,15 @@ def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
     except OSError as error:
         raise _refused(candidate, error) from error
     try:
-        _hold(candidate, fd)
-        return Claimed(candidate, fd, direct and _goes_direct(fd), not candidate.exists)
+        _lock(candidate, fd)
+        return Claimed(candidate, fd, direct and _enable_direct(fd), not candidate.exists)
     except BaseException:
         # Also after a signal. A file that this made is not removed: another copy holds it now.
         os.close(fd)
         raise
 
 
-def _goes_direct(fd: int) -> bool:
+def _enable_direct(fd: int) -> bool:
     """Switch to O_DIRECT where the file system takes it.
 
     Not at open: that makes the file, and then fails.
@@ -92,14 +92,14 @@ def _goes_direct(fd: int) -> bool:
     return True
 
 
-def _hold(candidate: Candidate, fd: int) -> None:
+def _lock(candidate: Candidate, fd: int) -> None:
     """Lock a target, and see that what is open is what was examined."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UnusableError(
             f"the target {candidate.path} is being read or written by another copy; "
-            "wait for it, or name another one"
+            "wait for it, or choose a different target"
         ) from error
     if candidate.kind == "disk":
         same = identity_of(os.fstat(fd)) == candidate.identity
@@ -134,8 +134,8 @@ def _refused(candidate: Candidate, error: OSError) -> UnusableError:
     name = f"the target {candidate.path}"
     if candidate.kind == "disk" and error.errno == errno.EBUSY:
         return UnusableError(
-            f"{name} is in use by the system (mounted, or opened by another program that wants it for itself)"
-            f"; see who has it with: lsof {candidate.path}"
+            f"{name} is in use by the system (mounted, or opened exclusively by another program)"
+            f"; find that program with: lsof {candidate.path}"
         )
     if not candidate.exists and error.errno == errno.EEXIST:
         return UnusableError(f"{name} has come to be since it was checked; start again")

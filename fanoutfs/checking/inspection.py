@@ -111,42 +111,25 @@ class _Reader:
         try:
             path, mount = follow(named, self._mounts)
             if mount is not None:
-                served = self._served(path, mount)
-                return RequestedTarget(
-                    named=named, path=path, kind="in fanoutfs", identity=served, failure=mount.point
-                )
+                identity = self._served(path, mount)
+                return RequestedTarget(named, path, "in fanoutfs", identity, failure=mount.point)
             status = self.system.stat(path)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and path.startswith("/"):
                 return self._absent(named, path)
-            return RequestedTarget(named=named, path=path, kind="unseen", failure=reason(error))
-        if stat.S_ISBLK(status.st_mode):
-            return self._disk(named, path, status)
-        if not stat.S_ISREG(status.st_mode):
+            return RequestedTarget(named, path, "unseen", failure=reason(error))
+        if not (stat.S_ISBLK(status.st_mode) or stat.S_ISREG(status.st_mode)):
+            return RequestedTarget(named, path, "folder" if stat.S_ISDIR(status.st_mode) else "other")
+        writable = self.system.access(path, os.W_OK)
+        if stat.S_ISREG(status.st_mode):
+            identity, pseudo_fs = self._file(path, status), self._pseudo_fs(path)
             return RequestedTarget(
-                named=named, path=path, kind="folder" if stat.S_ISDIR(status.st_mode) else "other"
+                named, path, "file", identity, size=status.st_size, writable=writable, pseudo_fs=pseudo_fs
             )
-        return RequestedTarget(
-            named=named,
-            path=path,
-            kind="file",
-            identity=self._file(path, status),
-            size=status.st_size,
-            writable=self.system.access(path, os.W_OK),
-            nowhere=self._nowhere(path),
-        )
-
-    def _disk(self, named: str, path: str, status: os.stat_result) -> RequestedTarget:
         identity = disk_identity(status.st_rdev)
         device = self._devices.get(identity)
-        return RequestedTarget(
-            named=named,
-            path=path,
-            kind="disk",
-            identity=identity,
-            size=device.size if device else 0,
-            writable=self.system.access(path, os.W_OK),
-        )
+        size = device.size if device else 0
+        return RequestedTarget(named, path, "disk", identity, size=size, writable=writable)
 
     def _absent(self, named: str, path: str) -> RequestedTarget:
         """Look at the place of a file that is not there."""
@@ -154,22 +137,22 @@ class _Reader:
         try:
             status = self.system.stat(folder)
         except OSError:
-            return RequestedTarget(named=named, path=path, kind="file", exists=False, parent="missing")
+            return RequestedTarget(named, path, "file", exists=False, parent="missing")
         if named.endswith("/"):
-            return RequestedTarget(named=named, path=path, kind="folder", exists=False)
+            return RequestedTarget(named, path, "folder", exists=False)
         identity = new_file_identity(status, name)
         self._place(identity, path, status.st_dev)
         return RequestedTarget(
-            named=named,
-            path=path,
-            kind="file",
-            identity=identity,
+            named,
+            path,
+            "file",
+            identity,
             exists=False,
             parent="writable" if self.system.access(folder, os.W_OK | os.X_OK) else "closed",
-            nowhere=self._nowhere(path),
+            pseudo_fs=self._pseudo_fs(path),
         )
 
-    def _nowhere(self, path: str) -> str:
+    def _pseudo_fs(self, path: str) -> str:
         mount = within(path, self._mounts)
         if mount is None or mount.kind not in KEEPS_NO_FILES | {"tmpfs"}:
             return ""

@@ -42,15 +42,15 @@ def ask(disks: Sequence[str]) -> dict[str, Listed]:
 
 def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:
     """Read the rows of lsblk's JSON, by identity."""
-    by_name = {_word(row, "kname"): row for row in rows}
+    by_name = {_field(row, "kname"): row for row in rows}
     found = {}
     for row in rows:
         above = [row, *_above(row, by_name)]
         below = [other for other in rows if row in _above(other, by_name)]
         lines = [_line(row, whole=True), *(_line(other, whole=False) for other in below)]
-        found[disk_identity(_word(row, "maj:min"))] = Listed(
-            model=next((word for one in above if (word := _word(one, "model"))), ""),
-            serial=next((word for one in above if (word := _word(one, "serial"))), ""),
+        found[disk_identity(_field(row, "maj:min"))] = Listed(
+            model=next((word for one in above if (word := _field(one, "model"))), ""),
+            serial=next((word for one in above if (word := _field(one, "serial"))), ""),
             contents=tuple(line for line in lines if line),
         )
     return found
@@ -59,23 +59,25 @@ def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:
 def _above(row: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Go from a partition or volume up to its disk."""
     seen = set()
-    while (parent := _word(row, "pkname")) in by_name and parent not in seen:
+    while (parent := _field(row, "pkname")) in by_name and parent not in seen:
         seen.add(parent)
         row = by_name[parent]
         yield row
 
 
 def _line(row: Mapping[str, Any], *, whole: bool) -> str:
-    words = [_word(row, "fstype") or (f"{table} table" if whole and (table := _word(row, "pttype")) else "")]
-    if label := _word(row, "label"):
-        words.append(f"“{label}”")
+    parts = [
+        _field(row, "fstype") or (f"{table} table" if whole and (table := _field(row, "pttype")) else "")
+    ]
+    if label := _field(row, "label"):
+        parts.append(f"“{label}”")
     if not whole:
-        size = _word(row, "size")
-        words = [_word(row, "path"), format_size(int(size)) if size.isdecimal() else "", *words]
-    return " ".join(word for word in words if word)
+        size = _field(row, "size")
+        parts = [_field(row, "path"), format_size(int(size)) if size.isdecimal() else "", *parts]
+    return " ".join(part for part in parts if part)
 
 
-def _word(row: Mapping[str, Any], key: str) -> str:
+def _field(row: Mapping[str, Any], key: str) -> str:
     """Return a field as text; a label is whatever stands on the disk, and must not steer the terminal."""
     text = str(row.get(key) or "").strip()
     return "".join(sign if sign.isprintable() else "?" for sign in text)

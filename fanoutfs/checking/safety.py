@@ -3,7 +3,7 @@
 A target is refused, in this order, and with every reason that holds:
 
 1. It is no place for an image: a folder, a terminal, in a fanoutfs mount, in /proc, not writable.
-2. It shares bytes with the source or with another target (``StorageGraph.meeting`` says what that means).
+2. It shares bytes with the source or with another target (``StorageGraph.overlap`` says what that means).
    Then nothing else is reported of it: the user must choose a different target anyway.
 3. It is in use: something that shares bytes with it is mounted, or swap; or a volume of md, LVM or dm stands
    on it or on a part of it; or a loop device shows it. Files in a mounted file system are no use of the
@@ -19,7 +19,7 @@ from typing import Literal
 
 import attrs
 
-from fanoutfs.checking.storage import STACKED, Device, Kind, Meeting, StorageGraph
+from fanoutfs.checking.storage import STACKED, Device, Kind, Overlap, StorageGraph
 from fanoutfs.errors import UnusableError
 from fanoutfs.units import format_size
 
@@ -29,33 +29,33 @@ SHOWN = 4
 TargetKind = Literal["disk", "file", "folder", "other", "in fanoutfs", "unseen"]
 Parent = Literal["writable", "closed", "missing"]
 
-_WORDS: dict[Kind, str] = {
+_KIND_NAMES: dict[Kind, str] = {
     "md": "md array", "LVM": "LVM volume", "crypt": "encrypted volume", "multipath": "multipath device",
     "dm": "device-mapper volume",
 }  # fmt: skip
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class RequestedTarget:
     """One target, or the source, as it was found; bytes."""
 
     named: str
-    """As the user did."""
+    """The path as the user gave it."""
     path: str
-    """Absolute, and free of links."""
+    """The absolute path, without symbolic links."""
     kind: TargetKind
     identity: str = ""
-    """Of a file that is not there: where it will be. Empty where there is no storage."""
-    exists: bool = True
-    size: int = 0
-    writable: bool = True
-    """The rights say so, and the file system is not read-only."""
-    parent: Parent = "writable"
-    """Of a file that is not there: its folder."""
-    nowhere: str = ""
+    """Of a file that does not exist yet: where it will be. Empty where there is no storage."""
+    exists: bool = attrs.field(default=True, kw_only=True)
+    size: int = attrs.field(default=0, kw_only=True)
+    writable: bool = attrs.field(default=True, kw_only=True)
+    """The rights allow it, and the file system is not read-only."""
+    parent: Parent = attrs.field(default="writable", kw_only=True)
+    """The folder of a file that does not exist yet."""
+    pseudo_fs: str = attrs.field(default="", kw_only=True)
     """The type of the file system, if it keeps no files (/proc, /dev)."""
-    failure: str = ""
-    """Why it could not be looked at; or the mount that it lies in."""
+    failure: str = attrs.field(default="", kw_only=True)
+    """Why it could not be examined; or the mount that it lies in."""
 
     def __str__(self) -> str:
         """Name it as the user did, and what that leads to when it says something else."""
@@ -89,7 +89,7 @@ class RefusedError(UnusableError):
         self.lines = tuple(lines)
 
 
-def named_twice(targets: Sequence[RequestedTarget]) -> str | None:
+def repeated_target(targets: Sequence[RequestedTarget]) -> str | None:
     """Return which target was named twice, by whatever path or link; None when none was."""
     for first, second in itertools.combinations(targets, 2):
         if first.identity and first.identity == second.identity:
@@ -130,18 +130,18 @@ def _unfit(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
             yield "is neither a disk nor a file; name a block device or an image file"
         case "disk" if target.identity not in machine.devices:
             yield "has no disk behind it; see with lsblk which disks there are"
-        case "file" if target.nowhere == "devtmpfs":
+        case "file" if target.pseudo_fs == "devtmpfs":
             what = "is a file in /dev, not a disk" if target.exists else "is not there"
             yield f"{what}; see with lsblk which disks there are"
-        case "file" if target.nowhere:
-            yield f"lies in a {target.nowhere}, which keeps no files; name a file elsewhere"
+        case "file" if target.pseudo_fs:
+            yield f"lies in a {target.pseudo_fs}, which keeps no files; name a file elsewhere"
         case "file" if not target.exists:
-            yield from _unmakeable(target)
+            yield from _uncreatable(target)
         case _ if not target.writable:
             yield "may not be written; check its rights, or work as root"
 
 
-def _unmakeable(target: RequestedTarget) -> Iterator[str]:
+def _uncreatable(target: RequestedTarget) -> Iterator[str]:
     """Return why a file that is not there can't be made."""
     if target.parent == "missing":
         yield "can't be made: there is no such folder; make the folder first"
@@ -159,26 +159,26 @@ def _clash(
     for other, role in ((source, "source"), *((other, "target") for other in others)):
         if other is None or not other.identity:
             continue
-        meeting = machine.meeting(target.identity, other.identity)
-        if meeting is None:
+        overlap = machine.overlap(target.identity, other.identity)
+        if overlap is None:
             continue
         who = f"the {role} {other}"
-        down, across = _way(meeting.first, machine), _way(meeting.second, machine)
+        down, across = _chain(overlap.first, machine), _chain(overlap.second, machine)
         if target.identity == other.identity:
             what = f"is {who}" if target.path == other.path else f"is {who} by another name"
-        elif len(meeting.second) == 1:
+        elif len(overlap.second) == 1:
             what = f"lies on {who}{down}"
-        elif len(meeting.first) == 1:
+        elif len(overlap.first) == 1:
             what = f"holds {who}{across}"
         else:
-            what = f"shares bytes with {who}: both lie on {machine.name(meeting.first[-1])}"
-        return f"{what}; name another one"
+            what = f"shares bytes with {who}: both lie on {machine.name(overlap.first[-1])}"
+        return f"{what}; choose a different target"
     return None
 
 
-def _way(way: Sequence[str], machine: StorageGraph) -> str:
+def _chain(chain: Sequence[str], machine: StorageGraph) -> str:
     """Name what lies between, when there is something."""
-    return f" ({' on '.join(machine.name(storage) for storage in way)})" if len(way) > 2 else ""  # noqa: PLR2004 (both ends)
+    return f" ({' on '.join(machine.name(storage) for storage in chain)})" if len(chain) > 2 else ""  # noqa: PLR2004 (both ends)
 
 
 def _in_use(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
@@ -191,23 +191,23 @@ def _in_use(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
     if len(uses) > SHOWN:
         facts.append(f"and {len(uses) - SHOWN} more")
     commands = list(dict.fromkeys(command for _, command in uses[:SHOWN] if command))
-    remedy = f"free it first: {' && '.join(commands)}" if commands else "free it first, or name another one"
-    yield f"is in use: {', '.join(facts)}; {remedy}"
+    how = f": {' && '.join(commands)}" if commands else ", or choose a different target"
+    yield f"is in use: {', '.join(facts)}; free it first{how}"
 
 
 def _mounts(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     points: dict[tuple[str, bool], list[str]] = {}
     for mounted in machine.mounted:
         points.setdefault((mounted.storage, mounted.kind == "fuse.fanoutfs"), []).append(mounted.point)
-    for (storage, ours), where in points.items():
-        meeting = machine.meeting(target.identity, storage, files=False)
-        if meeting is None:
+    for (storage, is_fanoutfs), where in points.items():
+        overlap = machine.overlap(target.identity, storage, files=False)
+        if overlap is None:
             continue
-        whose = _whose(meeting, machine)
+        whose = _whose(overlap, machine)
         first = where[0]
         if not first:
             yield f"{whose} belongs to a file system that is mounted elsewhere", ""
-        elif ours:
+        elif is_fanoutfs:
             yield f"{whose} is served by fanoutfs on {first}", f"fanoutfs umount {shlex.quote(first)}"
         else:
             more = f" and {len(where) - 1} more" if len(where) > 1 else ""
@@ -217,8 +217,8 @@ def _mounts(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[st
 
 def _swaps(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     for storage in machine.swaps:
-        if meeting := machine.meeting(target.identity, storage, files=False):
-            yield f"{_whose(meeting, machine)} is swap", f"swapoff {shlex.quote(machine.name(storage))}"
+        if overlap := machine.overlap(target.identity, storage, files=False):
+            yield f"{_whose(overlap, machine)} is swap", f"swapoff {shlex.quote(machine.name(storage))}"
 
 
 def _stacks(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
@@ -227,19 +227,19 @@ def _stacks(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[st
     for storage, device in machine.devices.items():
         if device.kind not in STACKED or storage in beneath or storage == target.identity:
             continue
-        meeting = machine.meeting(target.identity, storage, files=False)
-        if meeting is None or _kinds(meeting.second[1:-1], machine) & STACKED:
+        overlap = machine.overlap(target.identity, storage, files=False)
+        if overlap is None or _kinds(overlap.second[1:-1], machine) & STACKED:
             continue
-        member = attrs.evolve(meeting, second=meeting.second[1:])
-        what = f"{_WORDS[device.kind]} {machine.name(storage)}"
-        yield f"{_whose(member, machine)} is a part of the {what}", _taken_down(device)
+        member = attrs.evolve(overlap, second=overlap.second[1:])
+        what = f"{_KIND_NAMES[device.kind]} {machine.name(storage)}"
+        yield f"{_whose(member, machine)} is a part of the {what}", _stop_command(device)
 
 
 def _kinds(storages: Sequence[str], machine: StorageGraph) -> set[Kind]:
     return {machine.devices[storage].kind for storage in storages if storage in machine.devices}
 
 
-def _taken_down(device: Device) -> str:
+def _stop_command(device: Device) -> str:
     """Return the command that ends a volume."""
     name = shlex.quote(device.mapped)
     match device.kind:
@@ -261,24 +261,24 @@ def _loops(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str
     """Name the loop devices that show it; those that it lies on itself, or stands beside, don't use it."""
     for storage, device in machine.devices.items():
         if device.kind == "loop" and storage != target.identity:
-            meeting = machine.meeting(target.identity, storage, files=False)
-            if meeting and len(meeting.first) == 1:
-                shown = attrs.evolve(meeting, second=meeting.second[1:])
+            overlap = machine.overlap(target.identity, storage, files=False)
+            if overlap and len(overlap.first) == 1:
+                shown = attrs.evolve(overlap, second=overlap.second[1:])
                 whose = _whose(shown, machine)
                 yield f"{whose} is shown by {machine.name(storage)}", f"losetup --detach /dev/{device.name}"
 
 
-def _whose(meeting: Meeting, machine: StorageGraph) -> str:
-    """Name the second of a meeting as seen from the first, the target."""
-    target, other = meeting.first[0], meeting.second[0]
+def _whose(overlap: Overlap, machine: StorageGraph) -> str:
+    """Name the second storage of an overlap as seen from the first, the target."""
+    target, other = overlap.first[0], overlap.second[0]
     if target == other:
         return "it"
     name = machine.name(other)
-    if len(meeting.first) == 1 and machine.disk_of(other) == target:
+    if len(overlap.first) == 1 and machine.disk_of(other) == target:
         return f"its partition {name}"
-    if len(meeting.second) == 1:
+    if len(overlap.second) == 1:
         return f"{name}, on which it lies,"
-    return f"{name}, which lies on it," if len(meeting.first) == 1 else f"{name}, with bytes of its,"
+    return f"{name}, which lies on it," if len(overlap.first) == 1 else f"{name}, with bytes of its,"
 
 
 def _lacking(target: RequestedTarget, image_size: int, machine: StorageGraph) -> Iterator[str]:
@@ -287,10 +287,10 @@ def _lacking(target: RequestedTarget, image_size: int, machine: StorageGraph) ->
     if device is None:
         return
     if device.read_only:
-        yield "is read-only; switch that off, or name another one"
+        yield "is read-only; switch that off, or choose a different target"
     if device.size == 0:
         yield "has no medium in it; put one in"
     elif device.size < image_size:
         missing = format_size(image_size - device.size)
         have, want = format_size(device.size), format_size(image_size)
-        yield f"is too small by {missing}: it has {have}, the image {want}; name a larger one"
+        yield f"is too small by {missing}: it has {have}, the image {want}; choose a larger target"

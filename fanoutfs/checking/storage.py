@@ -69,8 +69,8 @@ class Mounted:
 
 
 @attrs.frozen
-class Meeting:
-    """Where two storages share bytes: the way down to there from each, both ends included."""
+class Overlap:
+    """Where two storages share bytes: the chain down to there from each, both ends included."""
 
     first: tuple[str, ...]
     second: tuple[str, ...]
@@ -78,14 +78,14 @@ class Meeting:
 
 @attrs.frozen
 class _Extent:
-    way: tuple[str, ...]
+    chain: tuple[str, ...]
     begin: float
     end: float
     exact: bool
 
-    def meets(self, other: "_Extent") -> bool:
-        overlap = max(self.begin, other.begin) < min(self.end, other.end)
-        return self.way[-1] == other.way[-1] and overlap and (self.exact or other.exact)
+    def overlaps(self, other: "_Extent") -> bool:
+        begin, end = max(self.begin, other.begin), min(self.end, other.end)
+        return self.chain[-1] == other.chain[-1] and begin < end and (self.exact or other.exact)
 
 
 @attrs.frozen(kw_only=True)
@@ -113,37 +113,40 @@ class StorageGraph:
 
     def below(self, storage: str) -> set[str]:
         """Return all that it lies on, file systems apart; itself is not among them."""
-        return {extent.way[-1] for extent in self._extents(storage, files=False)} - {storage}
+        return {extent.chain[-1] for extent in self._extents(storage, files=False)} - {storage}
 
-    def meeting(self, first: str, second: str, *, files: bool = True) -> Meeting | None:
+    def overlap(self, first: str, second: str, *, files: bool = True) -> Overlap | None:
         """Return where two storages share bytes, by the shortest ways; None when they don't.
 
         Without ``files``, what a file lies on does not count: then a file on a disk shares nothing with it.
         """
         others = list(self._extents(second, files=files))
         found = [
-            Meeting(one.way, other.way)
+            Overlap(one.chain, other.chain)
             for one in self._extents(first, files=files)
             for other in others
-            if one.meets(other)
+            if one.overlaps(other)
         ]
-        return min(found, key=lambda meeting: len(meeting.first) + len(meeting.second), default=None)
+        return min(found, key=lambda overlap: len(overlap.first) + len(overlap.second), default=None)
 
     def _extents(self, storage: str, *, files: bool) -> Iterator[_Extent]:
-        """Go down from a storage: first itself, then every piece below, each by its way."""
+        """Go down from a storage: first itself, then every piece below, each by its chain."""
         todo = [_Extent((storage,), 0, math.inf, exact=True)]
         while todo:
             upper = todo.pop()
             yield upper
-            for piece in self.lies_on.get(upper.way[-1], ()):
-                if piece.base in upper.way or (piece.files and not files):
+            for piece in self.lies_on.get(upper.chain[-1], ()):
+                if piece.base in upper.chain or (piece.files and not files):
                     continue
                 if piece.exact:
                     begin = piece.begin + upper.begin
                     lower = _Extent(
-                        (*upper.way, piece.base), begin, min(piece.begin + upper.end, piece.end), upper.exact
+                        (*upper.chain, piece.base),
+                        begin,
+                        min(piece.begin + upper.end, piece.end),
+                        upper.exact,
                     )
                 else:
-                    lower = _Extent((*upper.way, piece.base), piece.begin, piece.end, exact=False)
+                    lower = _Extent((*upper.chain, piece.base), piece.begin, piece.end, exact=False)
                 if lower.begin < lower.end:
                     todo.append(lower)

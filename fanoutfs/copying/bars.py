@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from fanoutfs.copying.progress import Phase, Progress
-from fanoutfs.status.text import countdown, fit, format_rate, printable, shorten
+from fanoutfs.status.text import countdown, fit, fit_rows, format_rate, printable, shorten
 from fanoutfs.units import format_seconds, format_size
 
 WIDE = 100
@@ -39,7 +39,9 @@ class Bars:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         # The heading, and the line below the last one, where the cursor stands.
-        shown, rest = _choose(self.copies, options.size.height - 2)
+        rows = max(2, options.size.height - 2)
+        # Failed copies first, then running ones.
+        shown, rest = fit_rows(self.copies, rows, lambda copy: (copy.phase is not Phase.FAILED, copy.ended))
         yield _line(self._heading())
         names = [printable(copy.target) for copy in shown]
         longest = min(max(map(len, names)), max(12, width // 5))
@@ -121,15 +123,6 @@ class Display:
     def print(self, line: str) -> None:
         """Write a line that stays, above the display; also where nothing is drawn."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _choose(copies: Sequence[Progress], rows: int) -> tuple[list[Progress], list[Progress]]:
-    """Return the copies that get a line, and the rest: failed copies go first, then running ones."""
-    if len(copies) <= rows:
-        return list(copies), []
-    ranked = sorted(copies, key=lambda copy: (copy.phase is not Phase.FAILED, copy.ended))
-    chosen = set(ranked[: max(1, rows - 1)])
-    return [copy for copy in copies if copy in chosen], [copy for copy in copies if copy not in chosen]
 
 
 def _figures(copy: Progress, *, wide: bool) -> str:

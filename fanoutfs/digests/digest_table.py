@@ -104,15 +104,15 @@ class DigestTable:
 
 def parse_line(line: bytes) -> tuple[int, bytes | None]:
     """Parse a line of ``lines``, without its line end; raise ValueError for anything else."""
-    number, _, said = line.partition(b" ")
+    number, _, text = line.partition(b" ")
     if not number.isdigit() or len(number) > 20:  # noqa: PLR2004 (the digits of a 64-bit number)
         raise ValueError("it does not begin with a block's number")
-    if said == b"-":
+    if text == b"-":
         return int(number), None
-    if len(said) != 2 * DIGEST_SIZE:
+    if len(text) != 2 * DIGEST_SIZE:
         raise ValueError("it has no digest")
     # Check the length again: bytes.fromhex skips whitespace.
-    digest = bytes.fromhex(said.decode("ascii"))
+    digest = bytes.fromhex(text.decode("ascii"))
     if len(digest) != DIGEST_SIZE:
         raise ValueError("it has no digest")
     return int(number), digest

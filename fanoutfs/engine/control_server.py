@@ -107,7 +107,7 @@ class ControlServer:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._accept, nursery)
-            await self.engine.told_to_end.wait()
+            await self.engine.end_requested.wait()
             self._stop_accepting()
 
     def _stop_accepting(self) -> None:
@@ -145,7 +145,7 @@ class ControlServer:
         match message["type"]:
             case "status":
                 await session.send("status", status=as_plain(self.engine.status()))
-            case "stay" | "join" | "mount" if self.engine.told_to_end.is_set():
+            case "stay" | "join" | "mount" if self.engine.end_requested.is_set():
                 raise _HangUpError
             case "stay":
                 await self.engine.begin_at_head()

@@ -28,7 +28,7 @@ SWITCH_SECONDS = 0.0005
 5 ms it spent most of a fast source's time waiting: the event loop releases the lock for only microseconds."""
 
 BackgroundTask = Callable[[Engine], Awaitable[None]]
-"""A service that runs beside an engine until the engine ends."""
+"""A service that runs in the background of an engine until the engine ends."""
 
 Work = Callable[[Engine, MessagePipe, str | None], Awaitable[None]]
 """What an engine is started for. Its arguments: the engine, the pipe to the command, and the path of the log

@@ -93,7 +93,7 @@ class Engine:
     """Set when the first mount answers."""
     export: ExportEntry | None = attrs.field(default=None, init=False)
     """Where the image is exported over NBD."""
-    told_to_end: trio.Event = attrs.field(factory=trio.Event, init=False)
+    end_requested: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
     _verification: RemoteVerification | None = attrs.field(init=False)
@@ -329,12 +329,12 @@ class Engine:
     async def _end_on_signal(self) -> None:
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
-                if self.told_to_end.is_set():
+                if self.end_requested.is_set():
                     log.info("a second signal: ending without waiting for readers")
                     self.ring.shut()
                     continue
                 log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
-                self.told_to_end.set()
+                self.end_requested.set()
                 if self.session is not None:
                     self.session.refuse_opens()
                 assert self._nursery is not None

@@ -58,7 +58,7 @@ class Filesystem(pyfuse3.Operations):
     """Bytes delivered to handles that are closed."""
     inodes: Inodes = attrs.field(factory=Inodes, init=False)
     _handle_numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
-    _told_limit: bool = attrs.field(default=False, init=False)
+    _has_warned: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         super().__init__()
@@ -242,8 +242,8 @@ class Filesystem(pyfuse3.Operations):
     def _cached_full(self) -> bool:
         if sum(handle.cached for handle in self.readers) < self.cached_limit:
             return False
-        if not self._told_limit:
-            self._told_limit = True
+        if not self._has_warned:
+            self._has_warned = True
             log.warning("more than %d readers without O_DIRECT: the others go past the page cache, "
                         "slow for small reads", self.cached_limit)  # fmt: skip
         return True

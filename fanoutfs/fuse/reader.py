@@ -68,7 +68,7 @@ class Reader:
         stream = self.stream
         if offset != stream.position or not stream.straight:
             return None
-        found = self.ring.read_nowait(self._origin + offset, size)
+        found = self.ring.read_nowait(self.cursor, self._origin + offset, size)
         if found is not None:
             stream.position = offset + size
             self.delivered += size
@@ -82,12 +82,13 @@ class Reader:
         ``Ring.read`` raises. Cancelled: the stream stays where it was.
         """
         stream = self.stream
-        fresh = stream.begin(offset, size, head=self.ring.head if self.turn_from is None else 0)
+        if stream.begin(offset, size, head=self.ring.head if self.turn_from is None else 0):
+            self.cursor.fresh = True
         if self.start is None:
             self.start = offset
         self._move()
         try:
-            found = await self._read(self._origin + offset, size, fresh=fresh)
+            found = await self._read(self._origin + offset, size)
         except FanoutError:
             # A reader that continues after an error continues behind the failed read.
             stream.acknowledge(offset, size)
@@ -98,16 +99,16 @@ class Reader:
         self._move()
         return found
 
-    async def _read(self, place: int, size: int, *, fresh: bool) -> Buffer:
+    async def _read(self, place: int, size: int) -> Buffer:
         """Read at a place; what goes over the image's end is read in two and copied together."""
         to_end = self.ring.size - place % self.ring.size
         if size <= to_end:
-            return await self.ring.read(self.cursor, place, size, fresh=fresh)
-        before = bytes(await self.ring.read(self.cursor, place, to_end, fresh=fresh))
+            return await self.ring.read(self.cursor, place, size)
+        before = bytes(await self.ring.read(self.cursor, place, to_end))
         if self._origin + self.stream.position == place:
             # What was copied is no longer needed, and must not hold those in front.
             self.ring.move(self.cursor, place + to_end, sequential=self.stream.sequential)
-        return before + bytes(await self.ring.read(self.cursor, place + to_end, size - to_end, fresh=False))
+        return before + bytes(await self.ring.read(self.cursor, place + to_end, size - to_end))
 
     def _move(self) -> None:
         self.ring.move(self.cursor, self._origin + self.stream.position, sequential=self.stream.sequential)

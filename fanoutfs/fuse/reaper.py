@@ -22,7 +22,7 @@ INTERVAL = 0.25
 FATAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM)
 
 
-def told_to_die(status: str) -> bool:
+def has_fatal_signal(status: str) -> bool:
     """Return whether /proc/PID/status shows a pending fatal signal that is neither blocked nor ignored."""
     masks = dict.fromkeys(("SigPnd", "ShdPnd", "SigBlk", "SigIgn"), 0)
     for line in status.splitlines():
@@ -52,5 +52,5 @@ class Reaper:
         now = self.ring.clock()
         for waiting in self.ring.waiting():
             pid = pids.get(waiting.request.cursor.id)
-            if pid and now - waiting.request.since >= INTERVAL and told_to_die(proc.read(pid, "status")):
+            if pid and now - waiting.request.since >= INTERVAL and has_fatal_signal(proc.read(pid, "status")):
                 self.ring.reader_gone(waiting)

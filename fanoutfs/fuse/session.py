@@ -9,6 +9,7 @@ the session ended without a request, which is an error. ``pyfuse3.close`` is cal
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from enum import Enum
 from pathlib import Path
 
 import attrs
@@ -31,6 +32,26 @@ MIN_TASKS, MAX_TASKS = 16, 100_000
 """With pyfuse3's default limit of 99 tasks, 99 waiting reads would block all other requests, even RELEASE."""
 
 
+class SessionState(Enum):
+    """The states of a session; TRANSITIONS has their order."""
+
+    NEW = "not mounted yet"
+    SERVING = "mounted; opens are accepted"
+    ENDING = "an end was requested: opens are refused, reads under way are answered"
+    ENDED = "unmounted, or about to be"
+
+
+TRANSITIONS = {
+    SessionState.NEW: {SessionState.SERVING},
+    SessionState.SERVING: {
+        SessionState.ENDING,
+        SessionState.ENDED,
+    },  # ENDED: unmounted from outside, or broken
+    SessionState.ENDING: {SessionState.ENDING, SessionState.ENDED},
+    SessionState.ENDED: set[SessionState](),
+}
+
+
 @attrs.define(eq=False, kw_only=True)
 class Session:
     """A mount that this process serves; it serves one at a time."""
@@ -43,9 +64,8 @@ class Session:
     numbers: Iterator[int]
     filesystem: Filesystem = attrs.field(init=False)
     drop_behind: DropBehind = attrs.field(factory=DropBehind, init=False)
-    told_to_end: bool = attrs.field(default=False, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _serving: bool = attrs.field(default=False, init=False)
+    _state: SessionState = attrs.field(default=SessionState.NEW, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.filesystem = Filesystem(
@@ -64,7 +84,7 @@ class Session:
             pyfuse3.init(self.filesystem, str(self.point), options)
         except RuntimeError as error:
             raise UnusableError(_why_not(self.point, options)) from error
-        self._serving = True
+        self._enter(SessionState.SERVING)
         try:
             descriptor = kernel.session_descriptor()
             kernel.never_block(descriptor)
@@ -80,8 +100,9 @@ class Session:
                     failed = error
                     nursery.cancel_scope.cancel()
         finally:
-            self._serving = False
-            unrequested = not self.told_to_end and failed is None and mount_at(self.point) is not None
+            serving = self._state is SessionState.SERVING
+            self._enter(SessionState.ENDED)
+            unrequested = serving and failed is None and mount_at(self.point) is not None
             pyfuse3.close(unmount=True)
             for number in list(self.filesystem.handles):
                 # The kernel sends no RELEASE for handles that are open at the end, and the ring may live on.
@@ -100,14 +121,17 @@ class Session:
 
     def refuse_opens(self) -> None:
         """Refuse further opens: the mount is about to end."""
-        self.told_to_end = True
+        self._enter(SessionState.ENDING)
         self.filesystem.closing = True
 
     def end(self) -> None:
         """End the session. The caller has made sure that no read waits in the ring."""
-        self.told_to_end = True
-        if self._serving:
-            pyfuse3.terminate()
+        self._enter(SessionState.ENDING)
+        pyfuse3.terminate()
+
+    def _enter(self, state: SessionState) -> None:
+        assert state in TRANSITIONS[self._state], f"{self._state.name} to {state.name}"
+        self._state = state
 
     async def _tune(self) -> None:
         """Tune the kernel's side, after INIT: its reply resets the read-ahead."""

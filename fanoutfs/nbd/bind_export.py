@@ -15,7 +15,7 @@ import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.nbd.export_supervisor import supervise
-from fanoutfs.nbd.nbdkit import NAME, TlsOptions, trial
+from fanoutfs.nbd.nbdkit import NAME, TlsOptions, trial_command
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.settings import ExportSettings
 from fanoutfs.status.document import ExportEntry
@@ -57,18 +57,18 @@ def bind_export(settings: ExportSettings) -> BoundExport:
     if settings.token_file is not None:
         read_token(settings.token_file)
     with contextlib.ExitStack() as unless_kept:
-        secured = _secure(settings, unless_kept)
-        _try(secured)
+        tls = _tls_options(settings, unless_kept)
+        _run_trial(tls)
         listening, _ = listen("--export", settings.host, settings.port)
         with listening:
-            _notice_who_has_gone(listening)
-            work = partial(supervise, listening=listening.fileno(), secured=secured)
+            _detect_vanished_clients(listening)
+            work = partial(supervise, listening=listening.fileno(), tls=tls)
             opened = BoundExport(Supervisor.fork(work, listening.fileno()), settings)
         unless_kept.pop_all()
     return opened
 
 
-def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
+def _tls_options(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
     """Check keys or certificate, and make them ready for nbdkit.
 
     The last owner of the certificate's folder removes it. Its files are links, so that nbdkit finds a new
@@ -93,25 +93,25 @@ def _secure(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOptions:
     return TlsOptions(certificates=folder)
 
 
-def _try(secured: TlsOptions) -> None:
+def _run_trial(tls: TlsOptions) -> None:
     """Let nbdkit check its options, its filters, keys and certificates, before anything is mounted."""
-    words = trial(Path(__file__), secured, DESCRIBED)
-    if shutil.which(words[0]) is None:
+    argv = trial_command(Path(__file__), tls, DESCRIBED)
+    if shutil.which(argv[0]) is None:
         raise UnusableError("nbdkit is not installed, which --export needs: apt install nbdkit")
     try:
         tried = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_SECONDS, check=False
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UnusableError(f"nbdkit does not begin within {TRIAL_SECONDS:g} s: nbdkit --version") from error
+        raise UnusableError(f"nbdkit does not start within {TRIAL_SECONDS:g} s: nbdkit --version") from error
     except OSError as error:
         raise UnusableError(f"nbdkit can't be started: {reason(error)}") from error
     if tried.returncode:
-        said = tried.stderr.decode(errors="replace").strip().partition("\n")[0]
-        raise UnusableError(f"nbdkit can't export: {said or f'exit code {tried.returncode}'}")
+        first_line = tried.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise UnusableError(f"nbdkit can't export: {first_line or f'exit code {tried.returncode}'}")
 
 
-def _notice_who_has_gone(listening: socket.socket) -> None:
+def _detect_vanished_clients(listening: socket.socket) -> None:
     """Let the kernel close the connections of clients that vanished; accepted sockets inherit the options.
 
     Clients that are there but do not read stay connected (TCP_USER_TIMEOUT would end them): a reader may

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serving
+from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serve_command
 from fanoutfs.system.child import Child
 from fanoutfs.system.pipe import MessagePipe
 
@@ -23,7 +23,7 @@ END_SECONDS = 1.0
 """How long nbdkit may take to end: it has nothing to save, and it waits for clients that do not read."""
 
 
-def supervise(pipe: MessagePipe, *, listening: int, secured: TlsOptions) -> None:
+def supervise(pipe: MessagePipe, *, listening: int, tls: TlsOptions) -> None:
     """Supervise nbdkit, which serves the image on a listening socket, until "end" or a closed pipe."""
     if pipe.fileno() == FIRST:
         pipe.move()
@@ -34,37 +34,37 @@ def supervise(pipe: MessagePipe, *, listening: int, secured: TlsOptions) -> None
     try:
         message = pipe.receive()
         if "begin" in message:
-            _supervise(pipe, serving(Path(message["begin"]), secured, message["description"]))
+            _keep_running(pipe, serve_command(Path(message["begin"]), tls, message["description"]))
     finally:
         os.close(FIRST)
-        if secured.certificates is not None:
-            shutil.rmtree(secured.certificates, ignore_errors=True)
+        if tls.certificates is not None:
+            shutil.rmtree(tls.certificates, ignore_errors=True)
 
 
-def _supervise(pipe: MessagePipe, words: list[str]) -> None:
+def _keep_running(pipe: MessagePipe, argv: list[str]) -> None:
     back_off = restart_pauses()
     while True:
         began = time.monotonic()
-        said = _run(pipe, words)
-        if said is None:
+        reason = _run(pipe, argv)
+        if reason is None:
             return
         again = back_off.after(time.monotonic() - began)
-        pipe.send(ended=said, again=again)
+        pipe.send(ended=reason, again=again)
         if select.select([pipe], [], [], again)[0]:
             return
 
 
-def _run(pipe: MessagePipe, words: list[str]) -> str | None:
+def _run(pipe: MessagePipe, argv: list[str]) -> str | None:
     """Run nbdkit until it ends; return the reason, or None when it was told to end."""
     try:
-        program = Child.start(words, kept=(FIRST,), first=_hand_over)
+        program = Child.start(argv, kept=(FIRST,), first=_hand_over)
     except UnusableError as error:
         return str(error)
     try:
         while program.ended is None:
             if program.wait(pipe.fileno()):
                 return None
-        return f"{_end_of(program.ended)}: {program.said[-1] if program.said else 'it said nothing'}"
+        return f"{_end_of(program.ended)}: {program.last_lines[-1] if program.last_lines else 'no output'}"
     finally:
         program.end(END_SECONDS)
 

@@ -31,45 +31,43 @@ async def export(opened: BoundExport, engine: Engine) -> None:
             description=DESCRIBED + (source.origin or source.identity),
         )
         log.info("the image is exported at %s over NBD, TLS: %s", opened.settings, opened.settings.tls)
-        if (said := opened.settings.open_to_all) is not None:
-            log.info("%s", said)
+        if (warning := opened.settings.open_to_all) is not None:
+            log.info("%s", warning)
         with engine.exporting(opened.shown):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_hear, pipe, nursery.cancel_scope)
+                nursery.start_soon(_log_reports, pipe, nursery.cancel_scope)
                 nursery.start_soon(_end_with, engine.session.ended, nursery.cancel_scope)
-                nursery.start_soon(_end_with, engine.told_to_end, nursery.cancel_scope)
+                nursery.start_soon(_end_with, engine.end_requested, nursery.cancel_scope)
     finally:
         with trio.CancelScope(shield=True):
             await _end(pipe)
 
 
-async def _hear(pipe: MessagePipe, all_of_it: trio.CancelScope) -> None:
-    """Log what the supervisor reports."""
-    while message := await _hear_next(pipe):
+async def _log_reports(pipe: MessagePipe, export: trio.CancelScope) -> None:
+    """Log what the supervisor reports; cancel the export when the supervisor has ended."""
+    while message := await _receive(pipe):
         if "error" in message:
             break
-        log.warning("nbdkit has ended (%s); it begins again in %g s", message["ended"], message["again"])
-    log.warning(
-        "nobody can read over NBD any more: %s", message.get("error", "nbdkit's supervisor has ended")
-    )
-    all_of_it.cancel()
+        log.warning("nbdkit has ended (%s); it is restarted in %g s", message["ended"], message["again"])
+    log.warning("the export over NBD has ended: %s", message.get("error", "nbdkit's supervisor has ended"))
+    export.cancel()
 
 
-async def _hear_next(pipe: MessagePipe) -> dict[str, object]:
+async def _receive(pipe: MessagePipe) -> dict[str, object]:
     await trio.lowlevel.wait_readable(pipe.fileno())
     return pipe.receive(0)
 
 
-async def _end_with(ended: trio.Event, all_of_it: trio.CancelScope) -> None:
+async def _end_with(ended: trio.Event, export: trio.CancelScope) -> None:
     await ended.wait()
-    all_of_it.cancel()
+    export.cancel()
 
 
 async def _end(pipe: MessagePipe) -> None:
     """Tell the supervisor to end, and wait until it has."""
     pipe.send(end=True)
     with trio.move_on_after(END_SECONDS) as waiting:
-        while await _hear_next(pipe):
+        while await _receive(pipe):
             pass
     if waiting.cancelled_caught:
         log.warning("nbdkit's supervisor has not ended within %g seconds; leaving it", END_SECONDS)

@@ -24,7 +24,7 @@ class TlsOptions:
     certificates: Path | None = None
     """A folder with the files that nbdkit expects."""
 
-    def words(self) -> list[str]:
+    def options(self) -> list[str]:
         """Return nbdkit's options; with TLS, clients without it are refused."""
         if self.keys is not None:
             return ["--tls=require", f"--tls-psk={self.keys}"]
@@ -33,20 +33,20 @@ class TlsOptions:
         return ["--tls=off"]
 
 
-def serving(image: Path, secured: TlsOptions, description: str) -> list[str]:
+def serve_command(image: Path, tls: TlsOptions, description: str) -> list[str]:
     """Return the command that exports an image on the socket that is passed to it.
 
     Clients that connect again see by the ``description`` whether it is still the same image.
     """
-    return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, secured, description)]
+    return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, tls, description)]
 
 
-def trial(file: Path, secured: TlsOptions, description: str) -> list[str]:
+def trial_command(file: Path, tls: TlsOptions, description: str) -> list[str]:
     """Return a command that only tests whether nbdkit would do that, with any file."""
-    return ["nbdkit", "--unix=-", *_export(file, secured, description), "--run", ":"]
+    return ["nbdkit", "--unix=-", *_export(file, tls, description), "--run", ":"]
 
 
-def _export(file: Path, secured: TlsOptions, description: str) -> list[str]:
+def _export(file: Path, tls: TlsOptions, description: str) -> list[str]:
     return [
         "--readonly",
         # With more, nbdkit aborts for all clients when one disconnects while several replies are under way.
@@ -54,7 +54,7 @@ def _export(file: Path, secured: TlsOptions, description: str) -> list[str]:
         # A client that is not offered several connections makes one, and so reads in order.
         "--filter=multi-conn",
         "--filter=exportname",
-        *secured.words(),
+        *tls.options(),
         "file",
         f"file={file}",
         "multi-conn-mode=disable",

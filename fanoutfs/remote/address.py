@@ -29,7 +29,7 @@ LONGEST_EXPORT = 4096
 _PORTS = {"http": 80, "https": 443, "nbd": NBD_PORT, "nbds": NBD_PORT}
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_WORD = re.compile(r"([A-Za-z]+)://(?:([^@/?#]*)@)?([^/?#]*)([^?#]*)([?#].*)?", re.DOTALL)
+_URL = re.compile(r"([A-Za-z]+)://(?:([^@/?#]*)@)?([^/?#]*)([^?#]*)([?#].*)?", re.DOTALL)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?", re.ASCII)
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
@@ -39,9 +39,9 @@ _UNESCAPED = "/!$&'()*+,;=:@"
 """Besides letters, digits and ``-._~``: what RFC 3986 allows in a path."""
 
 
-def is_url(word: str) -> bool:
+def is_url(url: str) -> bool:
     """Return whether an argument is an address; a file of such a name is written as ``./NAME``."""
-    return _SCHEME.match(word) is not None
+    return _SCHEME.match(url) is not None
 
 
 @attrs.frozen
@@ -71,14 +71,14 @@ class ServiceAddress:
         return f"{self.text}/{name}"
 
     @classmethod
-    def parse(cls, word: str) -> Self:
+    def parse(cls, url: str) -> Self:
         """Parse an address; raises UsageError."""
-        scheme, user, host, port, path = _parts(word, ("http", "https"))
+        scheme, user, host, port, path = _parts(url, ("http", "https"))
         if user is not None:
-            raise UsageError(f"{word!r} names a user; a service wants a token, give it by --token-file FILE")
+            raise UsageError(f"{url!r} names a user, but a service takes a token: use --token-file FILE")
         path = path.rstrip("/")
         if not _PATH.fullmatch(path):
-            raise UsageError(f"{word!r} has a path with letters that no URL has; write them as %20")
+            raise UsageError(f"{url!r} has characters in its path that must be escaped, such such as %20")
         return cls(scheme, host, port, path)
 
 
@@ -111,52 +111,52 @@ class ExportAddress:
         return "nbd-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
-    def parse(cls, word: str) -> Self:
+    def parse(cls, url: str) -> Self:
         """Parse an address; raises UsageError."""
-        scheme, user, host, port, path = _parts(word, ("nbd", "nbds"))
+        scheme, user, host, port, path = _parts(url, ("nbd", "nbds"))
         if user is not None and scheme == "nbd":
-            raise UsageError(f"{word!r} names a user, whom nobody asks without TLS; write nbds://")
-        export = _unescaped(word, path.removeprefix("/"))
+            raise UsageError(f"{url!r} names a user, which only works with TLS; write nbds://")
+        export = _unescaped(url, path.removeprefix("/"))
         if len(export.encode()) > LONGEST_EXPORT:
-            raise UsageError(f"the export's name in {word[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
-        said = None if user is None else _unescaped(word, user)
-        if said == "":
-            raise UsageError(f"{word!r} has an @ without a user before it")
-        return cls(host, port, export, scheme == "nbds", said)
+            raise UsageError(f"the export's name in {url[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
+        name = None if user is None else _unescaped(url, user)
+        if name == "":
+            raise UsageError(f"{url!r} has no user name before the @")
+        return cls(host, port, export, scheme == "nbds", name)
 
 
-def parse(word: str) -> ServiceAddress | ExportAddress:
+def parse(url: str) -> ServiceAddress | ExportAddress:
     """Parse an argument for which ``is_url`` is true; raises UsageError for other schemes than the four."""
-    scheme = word.partition("://")[0].lower()
-    return ExportAddress.parse(word) if scheme in ("nbd", "nbds") else ServiceAddress.parse(word)
+    scheme = url.partition("://")[0].lower()
+    return ExportAddress.parse(url) if scheme in ("nbd", "nbds") else ServiceAddress.parse(url)
 
 
-def _parts(word: str, schemes: tuple[str, str]) -> tuple[str, str | None, str, int, str]:
+def _parts(url: str, schemes: tuple[str, str]) -> tuple[str, str | None, str, int, str]:
     """Return scheme, user, host, port and path; raises UsageError."""
-    found = _WORD.fullmatch(word)
+    found = _URL.fullmatch(url)
     if found is None or found[1].lower() not in schemes:
         raise UsageError(
-            f"{word!r} is no address; write http://HOST:PORT, https://..., nbd://HOST/EXPORT or nbds://..."
+            f"{url!r} is not an address; write http://HOST:PORT, https://..., nbd://HOST/EXPORT or nbds://..."
         )
     scheme, user, path = found[1].lower(), found[2], found[4]
     if found[5] is not None:
-        raise UsageError(f"{word!r} goes on with {found[5]!r} after the path; leave that away")
+        raise UsageError(f"{url!r} has {found[5]!r} after the path; remove that")
     try:
         host, port = parse_host_port(found[3])
     except ValueError as error:
-        raise UsageError(f"{word!r} {error}") from error
-    return scheme, user, _normalised(word, host, found[3]), port or _PORTS[scheme], path
+        raise UsageError(f"{url!r} {error}") from error
+    return scheme, user, _normalised(url, host, found[3]), port or _PORTS[scheme], path
 
 
-def _normalised(word: str, host: str, text: str) -> str:
+def _normalised(url: str, host: str, text: str) -> str:
     if text.startswith("["):
         try:
             return ipaddress.IPv6Address(host).compressed
         except ValueError as error:
-            raise UsageError(f"{word!r} has an invalid IPv6 address: {error}") from error
+            raise UsageError(f"{url!r} has an invalid IPv6 address: {error}") from error
     name = _HOST.fullmatch(host)
     if name is None:
-        raise UsageError(f"{word!r} has the invalid host name {host!r}")
+        raise UsageError(f"{url!r} has the invalid host name {host!r}")
     return name[1].lower()
 
 
@@ -164,7 +164,7 @@ def _place(scheme: str, host: str, port: int) -> str:
     return format_host_port(host, None if port == _PORTS[scheme] else port)
 
 
-def _unescaped(word: str, text: str) -> str:
+def _unescaped(url: str, text: str) -> str:
     """Decode percent-escapes; raises UsageError if they are invalid, or not printable UTF-8."""
     try:
         plain = "" if _BAD_ESCAPE.search(text) else unquote(text, errors="strict")
@@ -173,6 +173,6 @@ def _unescaped(word: str, text: str) -> str:
         plain = ""
     if (text and not plain) or not all(letter.isprintable() for letter in plain):
         raise UsageError(
-            f"{word!r} has letters that a name can't have; write them as UTF-8, escaped as %C3%A4"
+            f"{url!r} has characters that a name can't have; write them as UTF-8, escaped as %C3%A4"
         )
     return plain

@@ -27,6 +27,7 @@ import attrs
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.system import proc
 from fanoutfs.system.child import Child
 from fanoutfs.system.mountinfo import detach, mount_at
 from fanoutfs.system.pipe import MessagePipe
@@ -42,14 +43,14 @@ LOOK_AT_READER_SECONDS = 1.0
 FILE = "image"
 
 
-def command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates: Path) -> list[str]:
+def nbdfuse_command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates: Path) -> list[str]:
     """Return the command that mounts an export on ``point``. ``certificates``: a folder with ca-cert.pem.
 
     Raises UnusableError for an invalid file of keys.
     """
-    words = ["nbdfuse", "--readonly", str(point / FILE)]
+    argv = ["nbdfuse", "--readonly", str(point / FILE)]
     if not address.tls:
-        return [*words, address.text]
+        return [*argv, address.text]
     place = [f"hostname={address.host}", f"port={address.port}", f"export={address.export}", "tls=require"]
     if keys.tls_psk is not None:
         proof = [f"tls-psk={keys.tls_psk}", f"tls-username={address.user or keys.psk_user()}"]
@@ -57,11 +58,11 @@ def command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates:
         # Without a folder libnbd 1.14 accepts any certificate.
         proof = [f"tls-certificates={certificates}", "tls-verify=true"]
         proof += [] if address.user is None else [f"tls-username={address.user}"]
-    return [*words, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
+    return [*argv, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
 
 
-def describing(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> list[str]:
-    """Return the command that reads the description of an export; arguments as for ``command``."""
+def nbdinfo_command(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> list[str]:
+    """Return the command that reads the description of an export; arguments as for ``nbdfuse_command``."""
     query = ""
     if address.tls and keys.tls_psk is not None:
         address = attrs.evolve(address, user=address.user or keys.psk_user())
@@ -80,7 +81,7 @@ class LinkSupervisor:
     described: bool
     """Whether to read the export's description: that takes a fifth of a second, and a service tells more."""
 
-    def __call__(self, line: MessagePipe) -> None:
+    def __call__(self, pipe: MessagePipe) -> None:
         """Connect on request, until the pipe is closed.
 
         Messages: the reply to ``connect`` has ``path``, the file to read, and ``description``, that of the
@@ -88,16 +89,16 @@ class LinkSupervisor:
         neither has a reply.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
-        tidy(runtime_folder())
+        remove_stale_links(runtime_folder())
         link = _Link(self.address, self.keys, folder, self.described)
         try:
-            while message := link.next(line):
+            while message := link.next_message(pipe):
                 if "cut" in message:
                     link.cut()
                 elif "reader" in message:
                     link.reader = message["reader"]
                 else:
-                    line.send(**link.connect())
+                    pipe.send(**link.connect())
         finally:
             link.cut()
             shutil.rmtree(folder)
@@ -115,14 +116,14 @@ class _Link:
     _point: Path | None = attrs.field(default=None, init=False)
     _count: int = attrs.field(default=0, init=False)
 
-    def next(self, line: MessagePipe) -> dict[str, Any]:
+    def next_message(self, pipe: MessagePipe) -> dict[str, Any]:
         """Wait for the next message, and read the program's output meanwhile; empty: the reader has ended."""
         while self._program is not None and self._program.ended is None:
-            if self._program.wait(line.fileno(), seconds=LOOK_AT_READER_SECONDS):
+            if self._program.wait(pipe.fileno(), seconds=LOOK_AT_READER_SECONDS):
                 break
             if self.reader is not None and is_dying(self.reader):
                 return {}
-        return line.receive()
+        return pipe.receive()
 
     def connect(self) -> dict[str, Any]:
         """Make a new connection; return the reply."""
@@ -131,7 +132,9 @@ class _Link:
         self._point = self.folder / str(self._count)
         self._point.mkdir()
         try:
-            self._program = Child.start(command(self.address, self.keys, self._point, self._certificates()))
+            self._program = Child.start(
+                nbdfuse_command(self.address, self.keys, self._point, self._certificates())
+            )
             return self._wait_for(self._program, self._point / FILE)
         except UnusableError as error:
             return {"error": str(error)}
@@ -140,7 +143,7 @@ class _Link:
         until = time.monotonic() + CONNECT_SECONDS
         while not file.exists():
             if program.ended is not None:
-                return {"error": said(program.said)}
+                return {"error": failure_reason(program.last_lines)}
             if time.monotonic() > until:
                 self.cut()
                 return {"error": f"no connection within {CONNECT_SECONDS:g} seconds"}
@@ -150,14 +153,14 @@ class _Link:
 
     def _describe(self) -> str:
         """Return the description of the export; raises UnusableError."""
-        words = describing(self.address, self.keys, self._certificates())
+        argv = nbdinfo_command(self.address, self.keys, self._certificates())
         try:
-            done = subprocess.run(words, capture_output=True, timeout=CONNECT_SECONDS, check=False)
+            done = subprocess.run(argv, capture_output=True, timeout=CONNECT_SECONDS, check=False)
             if done.returncode:
-                raise UnusableError(said(done.stderr.decode(errors="replace").splitlines()))
+                raise UnusableError(failure_reason(done.stderr.decode(errors="replace").splitlines()))
             found = json.loads(done.stdout)["exports"][0].get("description", "")
         except (OSError, subprocess.TimeoutExpired, ValueError, LookupError) as error:
-            raise UnusableError(f"nbdinfo does not say what it is: {error}") from error
+            raise UnusableError(f"nbdinfo can't describe the export: {error}") from error
         return str(found)
 
     def _certificates(self) -> Path:
@@ -166,7 +169,7 @@ class _Link:
         trusted = self.keys.tls_ca or next(filter(os.path.exists, _trusted_files()), None)
         if self.address.tls and self.keys.tls_psk is None and not folder.exists():
             if trusted is None:
-                raise UnusableError("the system has no file of certificates; name one by --tls-ca FILE")
+                raise UnusableError("the system has no file of certificates; name one with --tls-ca FILE")
             folder.mkdir()
             (folder / "ca-cert.pem").symlink_to(trusted)
         return folder
@@ -177,7 +180,7 @@ class _Link:
             self._program.end()
             self._program = None
         if self._point is not None:
-            take_off(self._point)
+            unmount_link(self._point)
             self._point = None
 
 
@@ -195,27 +198,24 @@ def is_dying(pid: int) -> bool:
 
     It holds its end of the pipe, and the producer lock, until then.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
+    stat = proc.read(pid, "stat")
+    return not stat or stat.rpartition(")")[2].split()[0] in "ZX"
 
 
-def said(lines: Sequence[str]) -> str:
+def failure_reason(lines: Sequence[str]) -> str:
     """Return why a program could not connect: its message, without its name and libnbd's."""
     causes = [found[1] for line in lines if (found := re.search(r"nbd_connect_\w+: (.*)", line))]
-    return next(iter([*causes, *reversed(lines)]), "nbdfuse has ended without a word")
+    return next(iter([*causes, *reversed(lines)]), "nbdfuse has ended without a message")
 
 
-def take_off(point: Path) -> None:
+def unmount_link(point: Path) -> None:
     """Unmount a link, used or dead, and remove its folder."""
     if mount_at(point) is not None:
         detach(point, lazy=True)
     point.rmdir()
 
 
-def tidy(runtime: Path) -> None:
+def remove_stale_links(runtime: Path) -> None:
     """Remove the folders of links whose supervisors were killed."""
     for folder in runtime.glob("link-*-*"):
         try:
@@ -223,7 +223,7 @@ def tidy(runtime: Path) -> None:
         except ProcessLookupError:
             for point in folder.iterdir():
                 if point.name.isdecimal():
-                    take_off(point)
+                    unmount_link(point)
             shutil.rmtree(folder)
         except (ValueError, FanoutError, OSError):
             # A different user's, or still in use; or a different supervisor removes it, too.

@@ -49,7 +49,7 @@ PIECE = 256 * KIB
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 """Between two attempts, seconds; each is twice as long as the one before."""
 
-THEIRS = frozenset({errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP})
+SERVER_ERRNOS = (errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP)
 """Errors in the replies of NBD servers. Two of the protocol's are missing, which libnbd also returns for a
 broken
 connection: EINVAL (for requests beyond the end, which are not made) and ESHUTDOWN."""
@@ -138,10 +138,10 @@ class ExportedSource:
             try:
                 self._read(offset, length, slots, piece)
             except (OSError, UnusableError) as error:
-                if isinstance(error, OSError) and error.errno in THEIRS and self._answers(slots[0]):
+                if isinstance(error, OSError) and error.errno in SERVER_ERRNOS and self._answers(slots[0]):
                     self._enter(LinkOutcome.ANSWERED)
                     raise
-                self._hang_up()
+                self._close_file()
                 if time.monotonic() - began > self.hang_seconds:
                     piece = PIECE
                 self._fail(error)
@@ -150,12 +150,12 @@ class ExportedSource:
                 self._enter(LinkOutcome.DIFFERS)
                 raise LostError(errno.EIO, self._difference) from error
             else:
-                self._see(offset, length, slots[0])
+                self._remember_page(offset, length, slots[0])
                 self._enter(LinkOutcome.ANSWERED)
                 return
             time.sleep(back_off.after())
 
-    def _see(self, offset: int, length: int, slot: memoryview) -> None:
+    def _remember_page(self, offset: int, length: int, slot: memoryview) -> None:
         """Keep a page that was read, unless it is all zeros."""
         self._good = offset
         page = bytes(slot[: min(PAGE, length)])
@@ -181,7 +181,7 @@ class ExportedSource:
                 after = format_seconds(time.monotonic() - self._lost_at)
                 log.info("the link to %s is back after %s", self.path, after)
             case LinkState.AWAY, LinkState.UP:
-                log.info("the link to %s is there again", self.path)
+                log.info("the link to %s is back", self.path)
             case _, LinkState.REPLACED:
                 log.error("%s", self._difference)
 
@@ -213,7 +213,7 @@ class ExportedSource:
         try:
             self._read_in_time(self._file, self._good, min(PAGE, self.size - self._good), [room])
         except OSError as error:
-            return error.errno in THEIRS
+            return error.errno in SERVER_ERRNOS
         return True
 
     def _connect_again(self) -> PositionedSource:
@@ -229,8 +229,8 @@ class ExportedSource:
         return file
 
     def _compare(self, file: PositionedSource, description: str) -> None:
-        """Raise SourceChangedError if the export is visibly a different source than before."""
-        other = f"the source {self.path} is another one than before"
+        """Raise SourceChangedError if the export is visibly a different source."""
+        other = f"the source {self.path} has changed"
         if file.size != self.size:
             raise SourceChangedError(f"{other}: it has {file.size} bytes, not {self.size}")
         if description != self.description:
@@ -242,7 +242,7 @@ class ExportedSource:
             if room[: len(page)] != page:
                 raise SourceChangedError(f"{other}: at byte {offset} it is not what it was")
 
-    def _hang_up(self) -> None:
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -253,7 +253,7 @@ class ExportedSource:
 
     def close(self) -> None:
         """Close the link in this process; it ends with the last process that has it."""
-        self._hang_up()
+        self._close_file()
         self._supervisor.close()
 
 

@@ -106,7 +106,7 @@ class RemoteDigests:
                 lacking = blocks[found.index(None)]
                 waited = format_seconds(round(trio.current_time() - began))
                 raise UnusableError(
-                    f"{self.service.address.text} gives no digest of block {lacking}, after {waited}"
+                    f"{self.service.address.text} has sent no digest of block {lacking} in {waited}"
                     f"{self._why()}; copy again, or without --verify"
                 )
             await self._stirring(until)
@@ -157,13 +157,13 @@ class RemoteDigests:
         }
         try:
             async with httpx.AsyncClient(**settings) as client, client.stream("GET", url) as response:
-                self.service.judge(response)
+                self.service.raise_for_status(response)
                 await self._take(response.aiter_raw())
         except httpx.HTTPError as error:
-            raise self.service.explain(error) from error
+            raise self.service.to_error(error) from error
         except ValueError as error:
-            raise self.service.nonsense(f"sends digests that are none ({error})") from error
-        raise NoAnswerError(f"{self.service.address.text} has ended its digests")
+            raise self.service.not_fanoutfs_error(f"sends invalid digests ({error})") from error
+        raise NoAnswerError(f"{self.service.address.text} has closed the stream of digests")
 
     async def _take(self, pieces: AsyncIterator[bytes]) -> None:
         """Receive all lines of a stream; raises ValueError for invalid ones, and SourceChangedError."""
@@ -176,7 +176,7 @@ class RemoteDigests:
                     continue
                 try:
                     for line in lines.of(piece):
-                        self._hear(line)
+                        self._handle_line(line)
                 except (ValueError, SourceChangedError) as error:
                     failed = error
                     taking.cancel()
@@ -184,7 +184,7 @@ class RemoteDigests:
         if failed is not None:
             raise failed
 
-    def _hear(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
         if not self._is_begun:
             self._compare(line)
             self._is_begun = True
@@ -193,16 +193,16 @@ class RemoteDigests:
 
     def _compare(self, line: bytes) -> None:
         """Compare the first line with what the source was."""
-        word, size, block, identity = line.decode("ascii").split(" ", 3)
-        if word != "image":
-            raise ValueError("they do not say of what they are")
+        kind, size, block, identity = line.decode("ascii").split(" ", 3)
+        if kind != "image":
+            raise ValueError("they do not name their image")
         if (int(size), int(block), identity) != (self.size, self.block, self.identity):
             raise SourceChangedError(
-                f"{self.service.address.text} has another source than before: {identity} of {size} bytes in "
+                f"{self.service.address.text} has a different source now: {identity} of {size} bytes in "
                 f"blocks of {block}, not {self.identity} of {self.size} in blocks of {self.block}"
             )
         if self._lost is not None:
-            log.info("the digests of %s come again", self.service.address.text)
+            log.info("the digests of %s are available again", self.service.address.text)
         self._is_open, self._lost = True, None
 
     def _enter(self, line: bytes) -> None:
@@ -217,7 +217,7 @@ class RemoteDigests:
     def _lose(self, error: UnusableError) -> None:
         """Record why there is no stream; logged once, until it is open again."""
         level = logging.WARNING if self._lost is None else logging.DEBUG
-        log.log(level, "there are no digests for now, trying again: %s", error)
+        log.log(level, "no digests at the moment, trying again: %s", error)
         self._lost = error
         self._stir()
 

@@ -1,24 +1,19 @@
 """An open source, and for one on another computer what the service of its producer tells of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
 
+from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.source.contract import Source
 
 
-class RemoteDigestStream(Protocol):
-    """The digests that a remote producer has made; a ``DigestSource`` that has to be run."""
+class RemoteDigestStream(DigestSource, Protocol):
+    """The digests that a remote producer has made."""
 
     async def run(self) -> None:
         """Keep the stream open until cancelled."""
-
-    async def ready(self) -> None:
-        """See ``DigestSource.ready``."""
-
-    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
-        """See ``DigestSource.of``."""
 
 
 @attrs.frozen

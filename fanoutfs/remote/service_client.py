@@ -2,7 +2,7 @@
 
 Each error is one line that tells what to do. ``NoAnswerError`` may pass by itself: a caller that was answered
 before may try again. No proxy, no netrc and nothing else of the environment is used; redirections are not
-followed, so that a token goes only where the user said.
+followed, so that a token goes only to the address that the user gave.
 
 No connection is kept between requests: the process may fork and become a daemon in between, where the
 connection's descriptor is closed, or is a different file's.
@@ -90,55 +90,54 @@ class ServiceClient:
         body = bytearray()
         try:
             with httpx.Client(**self.settings()) as client, client.stream("GET", url) as response:
-                self.judge(response)
+                self.raise_for_status(response)
                 for piece in response.iter_raw():
                     body += piece
                     if len(body) > LONGEST:
-                        raise self.nonsense(f"sends more than {LONGEST} bytes")
+                        raise self.not_fanoutfs_error(f"sends more than {LONGEST} bytes")
                     if time.monotonic() > until:
                         raise NoAnswerError(
                             f"{self.address.text} is too slow: no whole answer in {WHOLE_SECONDS:g} seconds"
                         )
         except httpx.HTTPError as error:
-            raise self.explain(error) from error
+            raise self.to_error(error) from error
         try:
             return parse_json(bytes(body))
         except ValueError as error:
-            raise self.nonsense("gives no status document") from error
+            raise self.not_fanoutfs_error("sends no status document") from error
 
     # Errors, for every kind of request
 
-    def judge(self, response: httpx.Response) -> None:
+    def raise_for_status(self, response: httpx.Response) -> None:
         """Return for a successful response; otherwise raise what its status code means."""
         code, text = response.status_code, self.address.text
         if code == httpx.codes.OK:
             return
         if code == httpx.codes.UNAUTHORIZED and self.token_file is None:
-            raise UnusableError(f"{text} wants a token; name the file that it is in (--token-file FILE)")
+            raise UnusableError(f"{text} requires a token; name its file with --token-file FILE")
         if code == httpx.codes.UNAUTHORIZED:
             raise UnusableError(
-                f"{text} has another token than the one in {self.token_file}; get the one of its mount"
+                f"{text} does not accept the token in {self.token_file}; copy the token file of its mount"
             )
         if code == httpx.codes.MISDIRECTED_REQUEST:
             raise UnusableError(
-                f"the computer at {text} is not called {self.address.host} there; ask by a name or an "
-                "address that its mount's --listen names"
+                f"{text} does not answer to the name {self.address.host}; use a name or an address that its "
+                "mount's --listen names"
             )
         if code == httpx.codes.NOT_IMPLEMENTED:
             raise UnusableError(
-                f"{text} has an image of too many blocks for that; mount it there with a larger --block"
+                f"{text} has an image of too many blocks for digests; mount it there with a larger --block"
             )
         if code in (httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT):
-            raise NoAnswerError(f"{text} has no answer for now (HTTP {code}); try again")
-        raise self.nonsense(f"answers with HTTP {code}")
+            raise NoAnswerError(f"{text} is not available at the moment (HTTP {code}); try again")
+        raise self.not_fanoutfs_error(f"answers with HTTP {code}")
 
-    def nonsense(self, what: str) -> UnusableError:
+    def not_fanoutfs_error(self, what: str) -> UnusableError:
         """Return the error for a server that is not a fanoutfs service."""
-        return UnusableError(
-            f"{self.address.text} {what}, so there is no fanoutfs; give the address of a mount's --listen"
-        )
+        advice = "so it is not a fanoutfs service; use the address of a mount's --listen"
+        return UnusableError(f"{self.address.text} {what}, {advice}")
 
-    def explain(self, error: httpx.HTTPError) -> UnusableError:
+    def to_error(self, error: httpx.HTTPError) -> UnusableError:
         """Return the error for an error of httpx."""
         text = self.address.text
         if isinstance(error, httpx.TimeoutException):
@@ -148,23 +147,27 @@ class ServiceClient:
         for cause in _causes(error):
             match cause:
                 case ssl.SSLError():
-                    return self._explain_tls(cause)
+                    return self._to_tls_error(cause)
                 case socket.gaierror():
-                    said = f"the name {self.address.host} is not known here: {reason(cause)}; check it"
+                    message = (
+                        f"the host name {self.address.host} can't be resolved: {reason(cause)}; check it"
+                    )
                 case ConnectionRefusedError():
-                    said = f"nobody listens at {text}; is it mounted, with this --listen?"
+                    message = (
+                        f"no service listens at {text}; is the source mounted there, with this --listen?"
+                    )
                 case OSError() if cause.errno is not None:
-                    said = f"{text} can't be reached: {reason(cause)}"
+                    message = f"{text} can't be reached: {reason(cause)}"
                 case _:
                     continue
-            return NoAnswerError(said)
-        hint = "" if self.address.tls else "; does it want https://?"
-        return NoAnswerError(f"{text} breaks the connection off: {str(error).rstrip('.').lower()}{hint}")
+            return NoAnswerError(message)
+        hint = "" if self.address.tls else "; does it require https://?"
+        return NoAnswerError(f"{text} closed the connection: {str(error).rstrip('.').lower()}{hint}")
 
-    def _explain_tls(self, error: ssl.SSLError) -> UnusableError:
+    def _to_tls_error(self, error: ssl.SSLError) -> UnusableError:
         text = self.address.text
         if not isinstance(error, ssl.SSLCertVerificationError):
-            return UnusableError(f"{text} speaks no TLS as we do: {reason(error)}; is it http://?")
+            return UnusableError(f"{text} can't be reached over TLS: {reason(error)}; does it use http://?")
         why = error.verify_message.rstrip(".")
         if error.verify_code in _NAME_ERRORS:
             return UnusableError(

@@ -61,5 +61,5 @@ class ServiceSource:
         text, info = self.service.address.text, self.info
         now = Announcement.of(self.service.status(), self.service.address)
         if (now.origin, now.size, now.block) != (info.origin, info.size, info.block):
-            raise SourceChangedError(f"the source {text} is another one than before")
+            raise SourceChangedError(f"the source {text} has changed")
         return now.head

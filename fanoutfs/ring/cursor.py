@@ -33,6 +33,8 @@ class Cursor:
     sequential: bool = False
     """It reads straight on: it has a look-ahead, and R3 applies to it."""
     taken_at: float = -math.inf
+    fresh: bool = attrs.field(default=True, init=False)
+    """It has been given nothing since it was opened or has jumped: its next request is urgent."""
     requests: list[Request] = attrs.field(factory=list, init=False)
     position: "Position | None" = attrs.field(default=None, init=False)
     """Its position at the last ``Cursors.settle``, if it had one."""

@@ -55,10 +55,6 @@ class Residency:
         self.used = max(self.used, slot + 1)
         return slot
 
-    def return_slot(self, slot: int) -> None:
-        """Take back a lent slot unfilled."""
-        self._free[slot] = None
-
     def add(self, block: int, slot: int) -> None:
         """Record ``block``, absent until now, as resident in the lent ``slot``."""
         assert block not in self.slot_of

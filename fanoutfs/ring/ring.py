@@ -94,13 +94,17 @@ class Ring:
             return place // self.block
         return self.rules.blocks + (place - self.size) // self.block
 
-    def read_nowait(self, place: int, size: int) -> Buffer | None:
+    def read_nowait(self, cursor: Cursor, place: int, size: int) -> Buffer | None:
         """Return the bytes at ``place`` if all their blocks are resident and no byte is bad, else None.
 
         None, too, if they cross the end of the image. The view is valid until the next checkpoint: the
         caller must copy it before that.
         """
-        offset = place if place < self.size else place - self.size
+        found = self._read_nowait(place if place < self.size else place - self.size, size)
+        cursor.fresh = cursor.fresh and found is None
+        return found
+
+    def _read_nowait(self, offset: int, size: int) -> Buffer | None:
         if offset + size > self.size:
             return None
         if self._bad and self._bad_in(offset, size):
@@ -114,14 +118,14 @@ class Ring:
             return self.memory.view[start : start + size]
         return self._span(first, slot, begin, size)
 
-    async def read(self, cursor: Cursor, place: int, size: int, *, fresh: bool) -> Buffer:
+    async def read(self, cursor: Cursor, place: int, size: int) -> Buffer:
         """Do as ``read_nowait``, but wait for absent blocks; a checkpoint only when it has to wait.
 
         The bytes must not cross the end of the image. Cancelled: the request is removed.
         Raises SourceBrokeError, SourceHungError, ReaderGoneError or ClosingError.
         """
         offset = place % self.size
-        found = self.read_nowait(place, size)
+        found = self.read_nowait(cursor, place, size)
         if found is not None:
             return found
         if self._closing:
@@ -131,7 +135,7 @@ class Ring:
             self.rules.drop_bad(block)
             del self._bad[block]
         first, last = self._block_of(place), self._block_of(place + size - 1)
-        request = self.rules.request(cursor, first, last, self.clock(), fresh=fresh)
+        request = self._request(cursor, first, last)
         try:
             await self._resident(request)
             found = self._take(offset, size)
@@ -141,6 +145,10 @@ class Ring:
         finally:
             if request in cursor.requests and self.rules.answered(request, self.clock()):
                 self._work.set()
+
+    def _request(self, cursor: Cursor, first: int, last: int) -> Request:
+        fresh, cursor.fresh = cursor.fresh, False
+        return self.rules.request(cursor, first, last, self.clock(), fresh=fresh)
 
     async def _gather(self, request: Request, place: int, size: int) -> bytearray:
         """Copy block by block as they come, for a request whose blocks are never resident together."""
@@ -177,9 +185,10 @@ class Ring:
                 break
             slots.append(slot)
         self.rules.grant(range(first, first + len(slots)))
+        cursor.fresh = cursor.fresh and not slots
         return slots
 
-    async def grant(self, cursor: Cursor, first: int, most: int, *, fresh: bool) -> list[int]:
+    async def grant(self, cursor: Cursor, first: int, most: int) -> list[int]:
         """Do as ``grant_nowait``, but wait for at least one block; a checkpoint only when it has to wait.
 
         For a consumer that holds no grant: while it waits here, no other may be waiting for it. Cancelled:
@@ -193,7 +202,7 @@ class Ring:
         if block in self._bad:
             self.rules.drop_bad(block)
             del self._bad[block]
-        request = self.rules.request(cursor, first, first, self.clock(), fresh=fresh)
+        request = self._request(cursor, first, first)
         try:
             await self._resident(request)
             if bad := self._bad.get(block):
@@ -220,7 +229,8 @@ class Ring:
         self._work.set()
 
     def place_at(self, cursor: Cursor, block: int) -> None:
-        """Move a consumer that holds no grant to an unrolled block; it is live from now on."""
+        """Move a consumer that holds no grant to an unrolled block, as a jump; it is live from now on."""
+        cursor.fresh = True
         self.rules.move(cursor, block, sequential=True, now=self.clock())
         self._work.set()
 
@@ -267,11 +277,11 @@ class Ring:
         return self.memory.view[start : start + size] if adjoining else b"".join(parts)
 
     def _take(self, offset: int, size: int) -> Buffer | None:
-        """Do as ``read_nowait``, but raise SourceBrokeError if one of the bytes is bad."""
+        """Do as ``_read_nowait``, but raise SourceBrokeError if one of the bytes is bad."""
         if self._bad and (blocks := self._bad_in(offset, size)):
             place = f"{offset} to before {offset + size}, in block {blocks[0]}"
             raise self._broke(place)
-        return self.read_nowait(offset, size)
+        return self._read_nowait(offset, size)
 
     def is_bad(self, block: int) -> bool:
         """Return whether a resident block has bytes that could not be read."""

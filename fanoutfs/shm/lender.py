@@ -217,8 +217,7 @@ class Lender(Observer):
     async def _request_next(self, room: int) -> list[int]:
         self._enter(Lease.REQUESTING)
         try:
-            fresh = self._granted == self._epoch_began
-            return await self.ring.grant(self.cursor, self._granted, room, fresh=fresh)
+            return await self.ring.grant(self.cursor, self._granted, room)
         finally:
             self._enter(Lease.GRANTING)
 

@@ -1,8 +1,12 @@
 """Text that fits a given width and is safe to print on a terminal. No I/O, no clock."""
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from fanoutfs.units import format_seconds, format_size
+
+T = TypeVar("T")
 
 DAY = 86400.0
 
@@ -36,3 +40,15 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return text.rjust(width) if right else set_cell_size(text, width)
+
+
+def fit_rows(items: Sequence[T], rows: int, rank: Callable[[T], Any]) -> tuple[list[T], list[T]]:
+    """Return the items that get a row, the lowest rank first, and the rest, each in the order of ``items``.
+
+    If not all items fit, one row is kept for the summary of the rest.
+    """
+    if len(items) <= rows:
+        return list(items), []
+    ranked = sorted(range(len(items)), key=lambda i: rank(items[i]))
+    chosen = set(ranked[: max(0, rows - 1)])
+    return [items[i] for i in sorted(chosen)], [items[i] for i in sorted(ranked) if i not in chosen]

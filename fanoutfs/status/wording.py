@@ -6,7 +6,7 @@ from enum import Enum
 
 from fanoutfs.status.document import SOURCE, ReaderEntry, RingEntry, SourceEntry, StatusDocument
 from fanoutfs.status.rates import Speeds
-from fanoutfs.status.text import format_rate, printable, shorten
+from fanoutfs.status.text import fit_rows, format_rate, printable, shorten
 from fanoutfs.units import format_seconds, format_size
 
 SWEEP = 1.0
@@ -196,13 +196,7 @@ def summary(readers: Sequence[ReaderEntry], everyone: Sequence[ReaderEntry]) -> 
 def choose(readers: list[ReaderEntry], rows: int) -> tuple[list[ReaderEntry], list[ReaderEntry]]:
     """Return the readers that get a row, and the rest, each in their order.
 
-    Readers that others wait for get a row first: they are what the user looks for. If not all readers fit,
-    one row is kept for the summary of the rest.
+    Readers that others wait for get a row first: they are what the user looks for.
     """
-    if len(readers) <= rows:
-        return readers, []
     waiters = waiting_for(readers)
-    ranked = sorted(range(len(readers)), key=lambda i: (-waiters[readers[i].id], i))
-    chosen = set(ranked[: max(0, rows - 1)])
-    shown = [reader for i, reader in enumerate(readers) if i in chosen]
-    return shown, [reader for i, reader in enumerate(readers) if i not in chosen]
+    return fit_rows(readers, rows, lambda reader: -waiters[reader.id])

@@ -30,7 +30,7 @@ class Child:
     """A supervisor's program. The last lines of its stderr are kept; SIGTERM ends it with its supervisor."""
 
     process: subprocess.Popen[bytes]
-    said: deque[str] = attrs.field(factory=lambda: deque(maxlen=LAST_LINES), init=False)
+    last_lines: deque[str] = attrs.field(factory=lambda: deque(maxlen=LAST_LINES), init=False)
     """The last lines that it wrote to stderr."""
     _begun: bytes = attrs.field(default=b"", init=False)
     _stderr_closed: bool = attrs.field(default=False, init=False)
@@ -42,7 +42,7 @@ class Child:
 
     @classmethod
     def start(
-        cls, words: Sequence[str], *, kept: tuple[int, ...] = (), first: Callable[[], object] = int
+        cls, argv: Sequence[str], *, kept: tuple[int, ...] = (), first: Callable[[], object] = int
     ) -> Self:
         """Start a program. Its process calls ``first`` before exec, and inherits the descriptors ``kept``.
 
@@ -52,7 +52,7 @@ class Child:
         try:
             return cls(
                 subprocess.Popen(
-                    words,
+                    argv,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
@@ -63,15 +63,15 @@ class Child:
             )
         except FileNotFoundError as error:
             raise UnusableError(
-                f"{words[0]} is not installed; it comes with the packages nbdkit and libnbd-bin (Debian)"
+                f"{argv[0]} is not installed; it comes with the packages nbdkit and libnbd-bin (Debian)"
             ) from error
         except OSError as error:
-            raise UnusableError(f"{words[0]} can't be started: {reason(error)}") from error
+            raise UnusableError(f"{argv[0]} can't be started: {reason(error)}") from error
 
     def wait(self, *others: int, seconds: float | None = None) -> list[int]:
         """Wait until it writes to stderr, ends, or one of ``others`` is readable; return those that are.
 
-        What it wrote is in ``said`` then. ``seconds`` is the longest wait.
+        What it wrote is in ``last_lines`` then. ``seconds`` is the longest wait.
         """
         stderr = [] if self._stderr_closed else [self._stderr]
         ready, _, _ = select.select([*stderr, self._pidfd, *others], [], [], seconds)
@@ -89,7 +89,7 @@ class Child:
     def end(self, seconds: float = END_SECONDS) -> None:
         """End the program and wait until it has ended; ``seconds`` is the time between SIGTERM and SIGKILL.
 
-        Its last lines are in ``said`` then. A second call does nothing.
+        Its last lines are in ``last_lines`` then. A second call does nothing.
         """
         assert self.process.stderr is not None
         if self.process.stderr.closed:
@@ -116,7 +116,7 @@ class Child:
             self._begun = b""
 
     def _keep(self, *lines: bytes) -> None:
-        self.said.extend(line.decode(errors="replace") for line in lines if line.strip())
+        self.last_lines.extend(line.decode(errors="replace") for line in lines if line.strip())
 
     @property
     def _stderr(self) -> int:

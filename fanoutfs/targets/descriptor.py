@@ -2,7 +2,7 @@
 
 O_DIRECT takes the bytes straight from the ring's memory and leaves the page cache clean. It wants whole
 sectors, so the image's last odd bytes, less than a page, go without it. Where a file system refuses it all go
-without it, and what was written is sent on to the disk before much of it has piled up (behind.py).
+without it, and what was written is sent on to the disk before much of it has piled up (write_behind.py).
 """
 
 import errno
@@ -24,22 +24,22 @@ from fanoutfs.targets.syscalls import (
     fallocate,
     sync_file_range,
 )
-from fanoutfs.targets.write_behind import Behind
+from fanoutfs.targets.write_behind import WriteBehind
 from fanoutfs.units import PAGE
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 
 OUT = WAIT_BEFORE | WRITE | WAIT_AFTER
 
-NO_ROOM = "make room there and go on with --resume, or name another target"
+NO_ROOM = "make room there and go on with --resume, or choose a different target"
 
 ADVICE = {
     errno.ENOSPC: NO_ROOM,
     errno.EDQUOT: NO_ROOM,
-    errno.EFBIG: "its file system or a limit (ulimit -f) takes no file of that size; name another target",
+    errno.EFBIG: "its file system or ulimit -f allows no file of that size; choose a different target",
 }
 
-FAILING = "it may be failing or unplugged: see dmesg, then go on with --resume or name another target"
+FAILING = "it may be failing or unplugged: see dmesg, then go on with --resume or choose a different target"
 
 
 class UnreadableError(TargetError):
@@ -63,7 +63,7 @@ class Descriptor:
     """Whether the descriptor has O_DIRECT set now."""
     _reads_direct: bool = attrs.field(default=True, init=False)
     _punches: bool = attrs.field(default=True, init=False)
-    _behind: Behind = attrs.field(factory=Behind, init=False)
+    _behind: WriteBehind = attrs.field(factory=WriteBehind, init=False)
     _page: memoryview = attrs.field(init=False)
     """Takes the bytes behind the odd end of a read with O_DIRECT."""
 
@@ -86,7 +86,7 @@ class Descriptor:
         else:
             self._pwritev(offset, pieces, direct=self.direct)
         if not self.direct and length:
-            self._send_on(offset, length)
+            self._write_out(offset, length)
 
     def _pwritev(self, offset: int, pieces: Sequence[memoryview], *, direct: bool) -> None:
         rest = [piece for piece in pieces if len(piece)]
@@ -104,7 +104,7 @@ class Descriptor:
             offset += count
             rest = _without(rest, count)
 
-    def _send_on(self, offset: int, length: int) -> None:
+    def _write_out(self, offset: int, length: int) -> None:
         begin, wait = self._behind.wrote(offset, length)
         for at, count in begin:
             self._sync_range(at, count, WRITE)

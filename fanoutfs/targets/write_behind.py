@@ -22,7 +22,7 @@ LIMIT = 32 * MIB
 
 
 @attrs.define(eq=False)
-class Behind:
+class WriteBehind:
     """What was written and is not known to be on the disk."""
 
     _new: list[Range] = attrs.field(factory=list, init=False)

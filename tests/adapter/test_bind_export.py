@@ -229,7 +229,7 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
     ]
 
 
-def test_who_is_told_to_end_while_it_waits_ends_at_once(make: Open, play: Play) -> None:
+def test_an_end_requested_while_it_waits_takes_effect_at_once(make: Open, play: Play) -> None:
     """It would begin again in a second, and does not."""
     play(TRIED + "exit 3")
     line = make().supervisor.pipe

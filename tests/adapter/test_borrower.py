@@ -188,7 +188,7 @@ async def test_a_borrower_comes_while_the_producer_ends() -> None:
     """It is hung up on, and looks for another."""
     async with producer() as served:
         connection = await in_thread(served.connect)
-        served.engine.told_to_end.set()
+        served.engine.end_requested.set()
         with pytest.raises(HungUpError):
             await in_thread(lambda: Borrower.join(connection, "target", digests=False))
         connection.close()

@@ -44,8 +44,8 @@ def run(program: Child) -> int:
 
 def hear(program: Child, line: str) -> None:
     until = time.monotonic() + HANG_SECONDS
-    while line not in program.said:
-        assert time.monotonic() < until, f"it said {list(program.said)}"
+    while line not in program.last_lines:
+        assert time.monotonic() < until, f"it said {list(program.last_lines)}"
         program.wait(seconds=HANG_SECONDS)
 
 
@@ -53,14 +53,14 @@ def test_its_last_lines_are_kept(start: Start) -> None:
     """Five of them, without empty ones; also one that it has not finished."""
     program = start("for n in 1 2 3 4 5 6; do echo $n >&2; echo >&2; done; printf 7 >&2; exit 3")
     assert 3 == run(program)
-    assert ["3", "4", "5", "6", "7"] == list(program.said)
+    assert ["3", "4", "5", "6", "7"] == list(program.last_lines)
 
 
 def test_a_line_without_an_end_takes_no_memory(start: Start) -> None:
     """Its end is kept."""
     program = start("head -c 10M /dev/zero | tr '\\0' x >&2; printf end >&2")
     assert 0 == run(program)
-    (said,) = program.said
+    (said,) = program.last_lines
     assert LONGEST_LINE == len(said)
     assert said.endswith("xend")
 
@@ -112,7 +112,7 @@ def test_it_ends_when_it_is_asked_to(start: Start) -> None:
     hear(program, "ready")
     program.end()
     assert 5 == program.process.returncode
-    assert "bye" == program.said[-1]
+    assert "bye" == program.last_lines[-1]
 
 
 def test_one_that_does_not_end_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

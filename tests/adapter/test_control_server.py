@@ -141,7 +141,7 @@ async def test_one_that_is_being_ended_takes_nobody_in(word: str) -> None:
     async with producer() as served:
         with visit(served) as connection:
             answer = await ask(connection, "status")
-            served.engine.told_to_end.set()
+            served.engine.end_requested.set()
             with pytest.raises(HungUpError):
                 await ask(connection, word)
 

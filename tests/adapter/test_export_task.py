@@ -28,7 +28,7 @@ SHOWN = ExportEntry(host="127.0.0.1", port=10809, name="image", tls="none")
 def make_engine() -> Any:
     session = SimpleNamespace(point=Path("/mnt"), ended=trio.Event())
     source = SimpleNamespace(identity="disk-8:16", origin=None)
-    events = {"mounted": trio.Event(), "told_to_end": trio.Event()}
+    events = {"mounted": trio.Event(), "end_requested": trio.Event()}
     engine: Any = SimpleNamespace(session=session, source=source, export=None, **events)
     engine.exporting = partial(Engine.exporting, engine)
     return engine
@@ -85,7 +85,7 @@ async def test_it_begins_with_the_mount() -> None:
         assert SHOWN == beside.engine.export
 
 
-@pytest.mark.parametrize("by", ["session.ended", "told_to_end"])
+@pytest.mark.parametrize("by", ["session.ended", "end_requested"])
 async def test_it_ends_with_the_mount(by: str) -> None:
     """And waits for the supervisor, so that the address is free when the engine has ended."""
     async with exporting() as beside:
@@ -125,9 +125,9 @@ async def test_an_end_of_nbdkit_is_a_warning(caplog: pytest.LogCaptureFixture) -
     """With its last words, and when it begins again; the export goes on."""
     async with exporting() as beside:
         await begun(beside)
-        beside.supervisor.send(ended="signal 9: it said nothing", again=2)
+        beside.supervisor.send(ended="signal 9: no output", again=2)
         await trio.testing.wait_all_tasks_blocked()
-        assert ["nbdkit has ended (signal 9: it said nothing); it begins again in 2 s"] == [
+        assert ["nbdkit has ended (signal 9: no output); it is restarted in 2 s"] == [
             record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
         ]
         assert SHOWN == beside.engine.export
@@ -146,5 +146,5 @@ async def test_a_keeper_that_has_gone_costs_the_export_alone(
         await beside.ended.wait()
         assert beside.engine.export is None
         (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert said.startswith("nobody can read over NBD any more: ")
+        assert said.startswith("the export over NBD has ended: ")
         assert said.endswith(word or "supervisor has ended")

@@ -10,7 +10,7 @@ from fanoutfs.checking import inspection, lsblk, sysfs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all, open_exclusive
 from fanoutfs.checking.inspection import System
-from fanoutfs.checking.safety import Candidate, RefusedError, named_twice, refusals
+from fanoutfs.checking.safety import Candidate, RefusedError, refusals, repeated_target
 from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.source.local import PositionedSource
@@ -60,8 +60,9 @@ def test_a_disk_and_its_partition(fake: FakeMachine) -> None:
 def test_partitions_of_the_source_and_beside_it(fake: FakeMachine) -> None:
     """The disk of a source and its partition are refused, the partition beside it is not."""
     one, two, disk = fake.node("sda1"), fake.node("sda2"), fake.node("sda")
-    assert ["the target /dev/sda holds the source /dev/sda1; name another one"] == refused(fake, one, disk)
-    assert ["the target /dev/sda1 lies on the source /dev/sda; name another one"] == refused(fake, disk, one)
+    said = "choose a different target"
+    assert [f"the target /dev/sda holds the source /dev/sda1; {said}"] == refused(fake, one, disk)
+    assert [f"the target /dev/sda1 lies on the source /dev/sda; {said}"] == refused(fake, disk, one)
     assert [] == refused(fake, one, two)
 
 
@@ -107,7 +108,9 @@ def test_a_volume_on_the_sources_disk(fake: FakeMachine) -> None:
     """It lies on the source, through the partition that its group has."""
     fake.device("dm-0", "254:0", SIZE, dm__name="vg-lv", dm__uuid="LVM-x")
     fake.takes("dm-0", "sda1")
-    said = "lies on the source /dev/sda (/dev/mapper/vg-lv on /dev/sda1 on /dev/sda); name another one"
+    said = (
+        "lies on the source /dev/sda (/dev/mapper/vg-lv on /dev/sda1 on /dev/sda); choose a different target"
+    )
     found = refused(fake, fake.node("sda"), fake.node("dm-0"))
     assert [f"the target /dev/dm-0 {said}"] == found
 
@@ -141,9 +144,9 @@ def test_a_file_on_a_btrfs_lies_on_its_devices(fake: FakeMachine) -> None:
     fake.btrfs("sda1", "sdb")
     fake.mount("0:45", fake.root / "files", "btrfs", fake.node("sda1"))
     target = fake.root / "files" / "new"
-    said = "lies on the source /dev/sdb; name another one"
+    said = "lies on the source /dev/sdb; choose a different target"
     assert [f"the target /files/new {said}"] == refused(fake, fake.node("sdb"), target)
-    said = "lies on the source /dev/sda (/files/new on /dev/sda1 on /dev/sda); name another one"
+    said = "lies on the source /dev/sda (/files/new on /dev/sda1 on /dev/sda); choose a different target"
     assert [f"the target /files/new {said}"] == refused(fake, fake.node("sda"), target)
     assert [] == refused(fake, fake.node("sda2"), target)
 
@@ -152,7 +155,7 @@ def test_a_file_on_the_sources_file_system(fake: FakeMachine) -> None:
     """Whether it is there already or not."""
     fake.device("sdc", number_of(fake.root), SIZE)
     old, new = fake.file("old", 1), fake.root / "files" / "new"
-    said = "lies on the source /dev/sdc; name another one"
+    said = "lies on the source /dev/sdc; choose a different target"
     lines = [f"the target /files/old {said}", f"the target /files/new {said}"]
     assert lines == refused(fake, fake.node("sdc"), old, new)
 
@@ -169,7 +172,7 @@ def test_a_loop_device_and_its_file(fake: FakeMachine) -> None:
     fake.device("loop0", "7:0", SIZE, loop__backing_file=file)
     node = fake.node("loop0")
     assert [(f"the target {str(file).replace(str(fake.root), '')} holds the source /dev/loop0; "
-            "name another one")] == refused(fake, node, file)  # fmt: skip
+            "choose a different target")] == refused(fake, node, file)  # fmt: skip
     (line,) = refused(fake, file, node)
     assert line.startswith("the target /dev/loop0 lies on the source ")
     (line,) = refused(fake, fake.node("sdb"), file)
@@ -183,7 +186,7 @@ def test_a_loop_device_on_another_part_of_the_sources_file(fake: FakeMachine) ->
     for i, offset in enumerate((0, 10 * MIB, 20 * MIB)):
         fake.device(f"loop{i}", f"7:{i}", 15 * MIB, loop__backing_file=file, loop__offset=offset)
     first, overlapping, beside = (fake.node(f"loop{i}") for i in range(3))
-    said = "shares bytes with the source /dev/loop0: both lie on /files/image; name another one"
+    said = "shares bytes with the source /dev/loop0: both lie on /files/image; choose a different target"
     assert [f"the target /dev/loop1 {said}"] == refused(fake, first, overlapping)
     assert [] == refused(fake, first, beside)
 
@@ -192,7 +195,10 @@ def test_a_loop_device_on_a_disk(fake: FakeMachine) -> None:
     """At a partition's place it is that partition."""
     fake.device("loop0", "7:0", MIB, loop__backing_file=fake.node("sda"), loop__offset=MIB)
     assert [
-        "the target /dev/loop0 shares bytes with the source /dev/sda1: both lie on /dev/sda; name another one"
+        (
+            "the target /dev/loop0 shares bytes with the source /dev/sda1: both lie on /dev/sda; "
+            "choose a different target"
+        )
     ] == refused(fake, fake.node("sda1"), fake.node("loop0"))
     assert [] == refused(fake, fake.node("sda2"), fake.node("loop0"))
 
@@ -217,7 +223,7 @@ def test_a_read_only_disk(fake: FakeMachine) -> None:
     """A partition is read-only when its disk is."""
     fake.device("sdc", "8:32", SIZE, ro=1)
     fake.device("sdc1", "8:33", SIZE, disk="sdc", partition=1, start=2048)
-    said = "is read-only; switch that off, or name another one"
+    said = "is read-only; switch that off, or choose a different target"
     lines = [f"the target /dev/sdc1 {said}"]
     assert lines == refused(fake, fake.node("sda"), fake.node("sdc1"))
 
@@ -248,9 +254,9 @@ def test_what_fanoutfs_serves_is_in_use_and_lies_behind_its_image(fake: FakeMach
     fake.device("loop0", "7:0", SIZE, loop__backing_file=point / "image")
     said = "is in use: it is served by fanoutfs on /mnt; free it first: fanoutfs umount /mnt"
     assert [f"the target /dev/sda {said}"] == refused(fake, fake.node("sdb"), fake.node("sda"))
-    said = "holds the source /mnt/image; name another one"
+    said = "holds the source /mnt/image; choose a different target"
     assert [f"the target /dev/sda {said}"] == refused(fake, point / "image", fake.node("sda"))
-    said = "holds the source /dev/loop0 (/dev/loop0 on /mnt/image on /dev/sda); name another one"
+    said = "holds the source /dev/loop0 (/dev/loop0 on /mnt/image on /dev/sda); choose a different target"
     assert [f"the target /dev/sda {said}"] == refused(fake, fake.node("loop0"), fake.node("sda"))
 
 
@@ -298,7 +304,7 @@ def test_a_target_by_several_names(fake: FakeMachine, monkeypatch: pytest.Monkey
         ("files/new", f"{fake.root}/way/new"),
     ):
         targets = inspection.read(str(old), [one, other], fake.system()).targets
-        assert f"as {one} and as {other}" in (named_twice(targets) or "")
+        assert f"as {one} and as {other}" in (repeated_target(targets) or "")
 
 
 def test_a_machine_that_cant_be_looked_at(tmp_path: Path) -> None:
@@ -430,7 +436,9 @@ def test_the_check_of_files(tmp_path: Path) -> None:
     old.write_bytes(bytes(3))
     found = check(str(source), 10, [str(old), str(new)])
     assert [("file", True, 3), ("file", False, 0)] == [(one.kind, one.exists, one.size) for one in found]
-    with pytest.raises(RefusedError, match=f"^the target {source} is the source {source}; name another one$"):
+    with pytest.raises(
+        RefusedError, match=f"^the target {source} is the source {source}; choose a different target$"
+    ):
         check(str(source), 10, [str(source), str(new)])
     with pytest.raises(UsageError, match="named twice"):
         check(str(source), 10, [str(source), str(source)])

@@ -178,7 +178,7 @@ def test_a_link_that_stays_away_is_given_up(open_source: Opener, caplog: pytest.
     assert len(far.refusals) == left - 1
     far.refusals.clear()
     assert read(source) == far.path.read_bytes()
-    assert caplog.messages[-1] == "the link to nbd://far/image is there again"
+    assert caplog.messages[-1] == "the link to nbd://far/image is back"
     assert len(caplog.messages) == 2
 
 
@@ -195,10 +195,10 @@ def test_another_size_is_another_source(open_source: Opener) -> None:
     """What comes back with another size is not read any more, also when it gets the old size again."""
     source, far = open_source(errno.ESHUTDOWN)
     far.path.write_bytes(bytes(SIZE + 1))
-    with pytest.raises(LostError, match=f"another one than before: it has {SIZE + 1} bytes, not {SIZE}"):
+    with pytest.raises(LostError, match=f"has changed: it has {SIZE + 1} bytes, not {SIZE}"):
         read(source)
     far.path.write_bytes(bytes(SIZE))
-    with pytest.raises(LostError, match="another one than before"):
+    with pytest.raises(LostError, match="has changed"):
         read(source)
 
 
@@ -206,7 +206,7 @@ def test_another_description_is_another_source(open_source: Opener) -> None:
     """An export of ours says what its source is: another disk of the same size is none of the copy's."""
     source, far = open_source(errno.ESHUTDOWN)
     far.description = "fanoutfs disk-8:32"
-    with pytest.raises(LostError, match=r"another one than before: 'fanoutfs disk-8:32', not .*8:16"):
+    with pytest.raises(LostError, match=r"has changed: 'fanoutfs disk-8:32', not .*8:16"):
         read(source)
     assert far.reads == [(0, SIZE)]
 
@@ -219,7 +219,7 @@ def test_other_bytes_are_another_source(open_source: Opener) -> None:
     content = bytearray(far.path.read_bytes())
     content[17] ^= 1
     far.path.write_bytes(content)
-    with pytest.raises(LostError, match="another one than before: at byte 0 it is not what it was"):
+    with pytest.raises(LostError, match="has changed: at byte 0 it is not what it was"):
         read(source)
 
 
@@ -227,10 +227,10 @@ def test_another_identity_is_another_source(open_source: Opener) -> None:
     """Its service is asked whether it is the same before a byte is taken from a new connection."""
 
     def changed() -> None:
-        raise SourceChangedError("it is another one than before")
+        raise SourceChangedError("it has changed")
 
     source, far = open_source(errno.ESHUTDOWN, ask=changed)
-    with pytest.raises(LostError, match="it is another one than before"):
+    with pytest.raises(LostError, match="it has changed"):
         read(source)
     assert far.reads == [(0, SIZE)]
 

@@ -78,9 +78,9 @@ async def test_with_the_token_it_answers(tmp_path: Path) -> None:
     right, wrong = write_token(tmp_path, TOKEN), write_token(tmp_path, TOKEN + "x")
     async with serving(token_file=right) as served:
         assert SHOWN == await ask(ServiceClient.of(at(served.port), right))
-        with pytest.raises(UnusableError, match=f"has another token than the one in {wrong}"):
+        with pytest.raises(UnusableError, match=f"does not accept the token in {wrong}"):
             await ask(ServiceClient.of(at(served.port), wrong))
-        with pytest.raises(UnusableError, match=r"wants a token; .*--token-file"):
+        with pytest.raises(UnusableError, match=r"requires a token; .*--token-file"):
             await ask(ServiceClient.of(at(served.port)))
 
 
@@ -93,14 +93,14 @@ async def test_over_tls_it_has_to_prove_who_it_is(certificate: tuple[Path, Path]
             await ask(ServiceClient.of(at(served.port, "https", "localhost")))
         with pytest.raises(UnusableError, match=r"is another computer's: .*127\.0\.0\.1"):
             await ask(ServiceClient.of(at(served.port, "https"), tls_ca=cert))
-        with pytest.raises(NoAnswerError, match="does it want https"):
+        with pytest.raises(NoAnswerError, match="does it require https"):
             await ask(ServiceClient.of(at(served.port)))
 
 
 async def test_tls_where_there_is_none() -> None:
     """It is said so."""
     async with serving() as served:
-        with pytest.raises(UnusableError, match=r"speaks no TLS .* is it http://"):
+        with pytest.raises(UnusableError, match=r"can't be reached over TLS: .* does it use http://"):
             await ask(ServiceClient.of(at(served.port, "https")))
 
 
@@ -118,9 +118,9 @@ def test_a_ca_that_is_none(content: bytes | None, tmp_path: Path) -> None:
 
 def test_nobody_is_there() -> None:
     """A port that nobody listens on, a name that nobody has."""
-    with pytest.raises(NoAnswerError, match=r"nobody listens at http://127\.0\.0\.1:"):
+    with pytest.raises(NoAnswerError, match=r"no service listens at http://127\.0\.0\.1:"):
         ServiceClient.of(at(free_port())).status()
-    with pytest.raises(NoAnswerError, match=r"the name nowhere\.invalid is not known here"):
+    with pytest.raises(NoAnswerError, match=r"the host name nowhere\.invalid can't be resolved"):
         ServiceClient.of(at(80, host="nowhere.invalid")).status()
 
 
@@ -158,7 +158,7 @@ def says() -> Iterator[Callable[[bytes | None], int]]:
 )
 def test_one_that_speaks_no_http(said: bytes, says: Callable[[bytes | None], int]) -> None:
     """Or breaks off in the middle."""
-    with pytest.raises(NoAnswerError, match="breaks the connection off"):
+    with pytest.raises(NoAnswerError, match="closed the connection"):
         ServiceClient.of(at(says(said))).status()
 
 
@@ -236,15 +236,19 @@ def test_it_is_asked_below_its_path() -> None:
 @pytest.mark.parametrize(
     ("code", "error", "said"),
     [
-        (301, UnusableError, "https://node1:8400/disk answers with HTTP 301, so there is no fanoutfs"),
+        (
+            301,
+            UnusableError,
+            "https://node1:8400/disk answers with HTTP 301, so it is not a fanoutfs service",
+        ),
         (401, UnusableError, "--token-file"),
         (403, UnusableError, "HTTP 403"),
-        (404, UnusableError, "no fanoutfs; give the address of a mount's --listen"),
-        (421, UnusableError, "is not called node1 there; ask by .* --listen names"),
+        (404, UnusableError, "not a fanoutfs service; use the address of a mount's --listen"),
+        (421, UnusableError, "does not answer to the name node1; use .* --listen names"),
         (500, UnusableError, "HTTP 500"),
         (501, UnusableError, "larger --block"),
-        (502, NoAnswerError, "no answer for now"),
-        (503, NoAnswerError, "no answer for now"),
+        (502, NoAnswerError, "not available at the moment"),
+        (503, NoAnswerError, "not available at the moment"),
     ],
 )
 def test_other_answers_are_explained(code: int, error: type[UnusableError], said: str) -> None:
@@ -262,7 +266,7 @@ def test_other_answers_are_explained(code: int, error: type[UnusableError], said
 )
 def test_another_document_is_no_status(content: bytes) -> None:
     """Not JSON, or without our keys."""
-    with pytest.raises(UnusableError, match="gives no status document, so there is no fanoutfs"):
+    with pytest.raises(UnusableError, match="sends no status document, so it is not a fanoutfs service"):
         answering(whole(content)).status()
 
 
@@ -280,13 +284,13 @@ def test_an_answer_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> No
     ("error", "kind", "said"),
     [
         (httpx.ConnectTimeout(""), NoAnswerError, "does not answer"),
-        (httpx.ConnectError(""), NoAnswerError, "breaks the connection off"),
+        (httpx.ConnectError(""), NoAnswerError, "closed the connection"),
         (OSError(113, "No route to host"), NoAnswerError, "can't be reached: no route to host"),
-        (ssl.SSLError(1, "odd"), UnusableError, "speaks no TLS"),
+        (ssl.SSLError(1, "odd"), UnusableError, "can't be reached over TLS"),
         (
             ExceptionGroup("", [OSError("no"), ConnectionRefusedError(111, "")]),
             NoAnswerError,
-            "nobody listens",
+            "no service listens",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_nbdkit_that_is_killed_begins_again(mount: MountFactory, source: Path, w
     export.copy(work / "copy")
 
     assert_same(source, work / "copy")
-    assert f"{HAS_ENDED} (signal 9: it said nothing); it begins again in 1 s" in mounted.log.read_text()
+    assert f"{HAS_ENDED} (signal 9: no output); it is restarted in 1 s" in mounted.log.read_text()
 
 
 # Its end

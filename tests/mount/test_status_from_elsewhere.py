@@ -60,8 +60,8 @@ def test_with_token_and_tls(mount: MountFactory, source: Path, tmp_path: Path) -
     assert b"8 MiB" in fanoutfs("status", *ca, "--token-file", token, url).stdout
     assert b"8 MiB" in fanoutfs("top", *ca, "--token-file", token, url).stdout
     assert "--tls-ca FILE" in said("--token-file", token)
-    assert "wants a token" in said(*ca)
-    assert f"another token than the one in {wrong}" in said(*ca, "--token-file", wrong)
+    assert "requires a token" in said(*ca)
+    assert f"does not accept the token in {wrong}" in said(*ca, "--token-file", wrong)
     assert "another computer's" in said(*ca, "--token-file", token, at=f"https://127.0.0.1:{web.port}")
     assert "https://" in said(at=f"http://localhost:{web.port}")
 

@@ -347,12 +347,12 @@ def refuses(mounted: Mount) -> bool:
 
 
 @pytest.mark.parametrize("hurry", [False, True], ids=["told once", "told twice"])
-def test_the_daemon_is_told_to_end(
+def test_the_daemon_ends_on_sigterm(
     hurry: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """Opens are refused, a read that waits gets EIO after two seconds or at a second signal; it is gone then.
 
-    That the second signal spares these seconds, test_told_to_end.py shows by a clock of its own.
+    That the second signal spares these seconds, test_end_requested.py shows by a clock of its own.
     """
     mounted = mount(source, "--ring", "2M", "--patience", FOR_EVER)
     hold(spawn, mounted.image, work / "behind", MIB, direct=True)

@@ -152,7 +152,12 @@ def served(source: Path, point: Path) -> Iterator[Path]:
 @situation
 def the_source_itself(folder: Path) -> Iterator[Case]:
     with disk(folder) as device:
-        yield Case(device, (device,), f"the target {device} is the source {device}; name another", (device,))
+        yield Case(
+            device,
+            (device,),
+            f"the target {device} is the source {device}; choose a different target",
+            (device,),
+        )
 
 
 @situation
@@ -160,7 +165,7 @@ def the_source_through_a_link(folder: Path) -> Iterator[Case]:
     with disk(folder) as device:
         link = folder / "link"
         link.symlink_to(device)
-        said = rf"the target {link} \({device}\) is the source {device}; name another"
+        said = rf"the target {link} \({device}\) is the source {device}; choose a different target"
         yield Case(device, (link,), said, (device,))
 
 
@@ -183,27 +188,47 @@ def the_source_file_by_a_hard_link(folder: Path) -> Iterator[Case]:
 @situation
 def a_partition_of_the_source(folder: Path) -> Iterator[Case]:
     with partitioned(folder) as (whole, first, _):
-        yield Case(whole, (first,), f"the target {first} lies on the source {whole}; name another", (whole,))
+        yield Case(
+            whole,
+            (first,),
+            f"the target {first} lies on the source {whole}; choose a different target",
+            (whole,),
+        )
 
 
 @situation
 def the_whole_disk_of_the_source(folder: Path) -> Iterator[Case]:
     with partitioned(folder) as (whole, first, _):
-        yield Case(first, (whole,), f"the target {whole} holds the source {first}; name another", (whole,))
+        yield Case(
+            first,
+            (whole,),
+            f"the target {whole} holds the source {first}; choose a different target",
+            (whole,),
+        )
 
 
 @situation
 def the_file_behind_the_source(folder: Path) -> Iterator[Case]:
     with disk(folder) as device:
         file = folder / "disk.img"
-        yield Case(device, (file,), f"the target {file} holds the source {device}; name another", (file,))
+        yield Case(
+            device,
+            (file,),
+            f"the target {file} holds the source {device}; choose a different target",
+            (file,),
+        )
 
 
 @situation
 def a_loop_device_on_the_source(folder: Path) -> Iterator[Case]:
     with disk(folder) as device:
         file = folder / "disk.img"
-        yield Case(file, (device,), f"the target {device} lies on the source {file}; name another", (file,))
+        yield Case(
+            file,
+            (device,),
+            f"the target {device} lies on the source {file}; choose a different target",
+            (file,),
+        )
 
 
 @situation
@@ -321,7 +346,7 @@ def a_file_in_a_fanoutfs_mount_that_hangs(folder: Path) -> Iterator[Case]:
 @situation
 def a_disk_that_is_too_small(folder: Path) -> Iterator[Case]:
     with disk(folder, size=IMAGE - 512) as device:
-        said = f"the target {device} is too small by 512 B: it has 4 MiB, the image 4 MiB; name a larger one"
+        said = f"the target {device} is too small by 512 B: it has 4 MiB, the image 4 MiB; choose a larger"
         yield Case(image(folder), (device,), said, (device,))
 
 
@@ -401,7 +426,7 @@ def a_new_file_twice(folder: Path) -> Iterator[Case]:
 @situation
 def a_disk_and_its_partition(folder: Path) -> Iterator[Case]:
     with partitioned(folder) as (whole, first, _):
-        said = f"the target {first} lies on the target {whole}; name another"
+        said = f"the target {first} lies on the target {whole}; choose a different target"
         yield Case(image(folder), (whole, first), said, (whole,))
 
 
@@ -409,7 +434,7 @@ def a_disk_and_its_partition(folder: Path) -> Iterator[Case]:
 def one_bad_target_of_three(folder: Path) -> Iterator[Case]:
     with disk(folder) as good, attached(image(folder, "other.img", DISK), "--read-only") as bad:
         new = folder / "new.img"
-        said = f"^(fanoutfs: )?the target {bad} is read-only; switch that off, or name another one$"
+        said = f"^(fanoutfs: )?the target {bad} is read-only; switch that off, or choose a different target$"
         yield Case(image(folder), (good, bad, new), said, (good, bad, new))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serving, trial
+from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serve_command, trial_command
 
 IMAGE = Path("/mnt/fanout/image")
 SAID = "fanoutfs disk-8:16"
@@ -17,38 +17,38 @@ CERTIFIED = TlsOptions(certificates=Path("/run/tls"))
 
 
 @pytest.mark.parametrize(
-    ("secured", "tls"),
+    ("tls", "options"),
     [
         (PLAIN, ["--tls=off"]),
         (KEYED, ["--tls=require", "--tls-psk=/etc/keys"]),
         (CERTIFIED, ["--tls=require", "--tls-certificates=/run/tls"]),
     ],
 )
-def test_who_has_tls_insists_on_it(secured: TlsOptions, tls: list[str]) -> None:
+def test_who_has_tls_insists_on_it(tls: TlsOptions, options: list[str]) -> None:
     """A client that would go on without is refused."""
-    assert tls == [word for word in serving(IMAGE, secured, SAID) if word.startswith("--tls")]
-    assert tls == [word for word in trial(IMAGE, secured, SAID) if word.startswith("--tls")]
+    assert options == [option for option in serve_command(IMAGE, tls, SAID) if option.startswith("--tls")]
+    assert options == [option for option in trial_command(IMAGE, tls, SAID) if option.startswith("--tls")]
 
 
 def test_it_stays_in_the_foreground_reads_only_and_ends_with_its_keeper() -> None:
     """So that it can be seen to end."""
     assert {"--foreground", "--readonly", "--exit-with-parent", f"file={IMAGE}"} <= set(
-        serving(IMAGE, PLAIN, SAID)
+        serve_command(IMAGE, PLAIN, SAID)
     )
 
 
 def test_one_connection_is_one_reader() -> None:
     """One thread reads for it, in order, and clients are told not to make several."""
     assert {"--threads=1", "--filter=multi-conn", "multi-conn-mode=disable"} <= set(
-        serving(IMAGE, PLAIN, SAID)
+        serve_command(IMAGE, PLAIN, SAID)
     )
 
 
 def test_what_is_tried_is_what_is_run() -> None:
     """But for where it listens, and that it ends."""
     only_tried = {"--unix=-", "--run", ":"}
-    assert set(serving(IMAGE, KEYED, SAID)) - {"--foreground", "--exit-with-parent"} == (
-        set(trial(IMAGE, KEYED, SAID)) - only_tried
+    assert set(serve_command(IMAGE, KEYED, SAID)) - {"--foreground", "--exit-with-parent"} == (
+        set(trial_command(IMAGE, KEYED, SAID)) - only_tried
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fanoutfs.fuse.reaper import told_to_die
+from fanoutfs.fuse.reaper import has_fatal_signal
 from fanoutfs.system.mountinfo import Mount, parse
 
 LINE = (
@@ -43,4 +43,4 @@ KILL, TERM, USR1 = 1 << 8, 1 << 14, 1 << 9
 )
 def test_only_a_deliverable_ending_signal_tells_a_reader_to_die(text: str, *, dies: bool) -> None:
     """Blocked, ignored and harmless signals leave it waiting, as does a process that is gone."""
-    assert told_to_die(text) is dies
+    assert has_fatal_signal(text) is dies

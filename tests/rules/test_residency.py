@@ -66,11 +66,3 @@ def test_blocks_read_in_one_run_get_adjoining_slots() -> None:
     slots = [slot := residency.lend_slot(after=slot) for _ in range(8)]
 
     assert slots == list(range(8))
-
-
-def test_a_returned_slot_is_free_again() -> None:
-    """What a read did not fill can be lent again."""
-    residency = Residency(1, 100)
-    residency.return_slot(residency.lend_slot(after=-1))
-
-    assert residency.free == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fanoutfs.checking.confirm import confirm
 from fanoutfs.checking.lsblk import Listed, listed
-from fanoutfs.checking.safety import Candidate, RequestedTarget, TargetKind, named_twice, refusals
+from fanoutfs.checking.safety import Candidate, RequestedTarget, TargetKind, refusals, repeated_target
 from fanoutfs.checking.storage import Device, Kind, Mounted, Piece, StorageGraph
 from fanoutfs.units import MIB
 
@@ -126,7 +126,9 @@ BACKUP = "/home/backup on /dev/mapper/secret on /dev/mapper/my--vg-home on /dev/
 )
 def test_a_target_that_shares_bytes_with_the_source(source: str, storage: str, said: str) -> None:
     """It is refused; the message names what lies between the two."""
-    assert [f"the target {MACHINE.name(storage)} {said}; name another one"] == refused(source, storage)
+    assert [f"the target {MACHINE.name(storage)} {said}; choose a different target"] == refused(
+        source, storage
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,10 @@ def test_a_volume_on_a_disk_is_no_use_of_its_neighbour() -> None:
         (
             {"mounted": [Mounted("sde", "", "btrfs")]},
             "sde",
-            "it belongs to a file system that is mounted elsewhere; free it first, or name another one",
+            (
+                "it belongs to a file system that is mounted elsewhere; free it first, "
+                "or choose a different target"
+            ),
         ),
         ({"swaps": ["other"]}, "other", "it is swap; free it first: swapoff /root/other"),
     ],
@@ -229,9 +234,9 @@ def test_a_target_whose_use_is_less_plain(uses: dict[str, Any], storage: str, sa
 @pytest.mark.parametrize(
     ("storage", "said"),
     [
-        ("small", "is too small by 1 B: it has 1024 MiB, the image 1 GiB; name a larger one"),
-        ("sdb1", "is too small by 512 MiB: it has 512 MiB, the image 1 GiB; name a larger one"),
-        ("locked", "is read-only; switch that off, or name another one"),
+        ("small", "is too small by 1 B: it has 1024 MiB, the image 1 GiB; choose a larger target"),
+        ("sdb1", "is too small by 512 MiB: it has 512 MiB, the image 1 GiB; choose a larger target"),
+        ("locked", "is read-only; switch that off, or choose a different target"),
         ("empty", "has no medium in it; put one in"),
     ],
 )
@@ -254,9 +259,9 @@ def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
             "can't be looked at: permission denied; check its name and rights",
         ),
         ({"kind": "disk"}, "has no disk behind it; see with lsblk which disks there are"),
-        ({"nowhere": "devtmpfs"}, "is a file in /dev, not a disk; see with lsblk which disks there are"),
-        ({"nowhere": "devtmpfs", "exists": False}, "is not there; see with lsblk which disks there are"),
-        ({"nowhere": "sysfs"}, "lies in a sysfs, which keeps no files; name a file elsewhere"),
+        ({"pseudo_fs": "devtmpfs"}, "is a file in /dev, not a disk; see with lsblk which disks there are"),
+        ({"pseudo_fs": "devtmpfs", "exists": False}, "is not there; see with lsblk which disks there are"),
+        ({"pseudo_fs": "sysfs"}, "lies in a sysfs, which keeps no files; name a file elsewhere"),
         ({"writable": False}, "may not be written; check its rights, or work as root"),
         (
             {"exists": False, "parent": "missing"},
@@ -282,7 +287,7 @@ def test_all_bad_targets_are_named_at_once_and_the_good_ones_not() -> None:
     assert [
         (
             "the target /dev/small is in use: it is mounted on /mnt; free it first: umount /mnt; "
-            "and it is too small by 1 B: it has 1024 MiB, the image 1 GiB; name a larger one"
+            "and it is too small by 1 B: it has 1024 MiB, the image 1 GiB; choose a larger target"
         ),
         "the target /root/image is a folder; name a file in it",
     ] == lines
@@ -290,9 +295,9 @@ def test_all_bad_targets_are_named_at_once_and_the_good_ones_not() -> None:
 
 def test_targets_that_share_bytes_with_each_other() -> None:
     """A disk and its partition can't both be written, whichever is named first."""
-    said = "the target /dev/sdb1 lies on the target /dev/sdb; name another one"
+    said = "the target /dev/sdb1 lies on the target /dev/sdb; choose a different target"
     assert [said] == refused("sde", "sdb", "sdb1", size=MIB)
-    said = "the target /dev/sdb holds the target /dev/sdb1; name another one"
+    said = "the target /dev/sdb holds the target /dev/sdb1; choose a different target"
     assert [said] == refused("sde", "sdb1", "sdb", size=MIB)
 
 
@@ -301,10 +306,12 @@ def test_a_target_named_twice() -> None:
     sdb, link = target("sdb"), target("sdb", named="/dev/disk/by-id/b")
     folder = attrs.evolve(ROOM, kind="folder", identity="")
     said = "the target /dev/sdb is named twice{}; name each target once"
-    assert named_twice([sdb, target("sdb1"), target("sde")]) is None
-    assert said.format("") == named_twice([sdb] * 2)
-    assert said.format(", as /dev/sdb and as /dev/disk/by-id/b") == named_twice([sdb, target("sde"), link])
-    assert named_twice([folder, folder]) is None
+    assert repeated_target([sdb, target("sdb1"), target("sde")]) is None
+    assert said.format("") == repeated_target([sdb] * 2)
+    assert said.format(", as /dev/sdb and as /dev/disk/by-id/b") == repeated_target(
+        [sdb, target("sde"), link]
+    )
+    assert repeated_target([folder, folder]) is None
 
 
 NAMES = [f"s{i}" for i in range(6)]
@@ -332,8 +339,8 @@ def test_windows_share_bytes_when_a_byte_is_shown_by_both(
 ) -> None:
     """Compared with the bytes themselves; the same from either side."""
     machine, shows = world
-    assert bool(shows[one] & shows[other]) == (machine.meeting(one, other) is not None)
-    assert (machine.meeting(one, other) is None) == (machine.meeting(other, one) is None)
+    assert bool(shows[one] & shows[other]) == (machine.overlap(one, other) is not None)
+    assert (machine.overlap(one, other) is None) == (machine.overlap(other, one) is None)
 
 
 def test_windows_on_one_window() -> None:
@@ -342,15 +349,15 @@ def test_windows_on_one_window() -> None:
         devices={},
         lies_on={"part": part("disk", 5, 25), "low": part("part", 0, 4), "high": part("part", 4, 9)},
     )
-    assert machine.meeting("low", "high") is None
-    assert machine.meeting("low", "disk") is not None
+    assert machine.overlap("low", "high") is None
+    assert machine.overlap("low", "disk") is not None
 
 
 def test_a_graph_with_a_cycle_is_searched_to_an_end() -> None:
     """The kernel allows no such graph, but the graph may change while it is read."""
     machine = StorageGraph(devices={}, lies_on={"a": on("b"), "b": on("a")})
-    assert machine.meeting("a", "b") is not None
-    assert machine.meeting("a", "c") is None
+    assert machine.overlap("a", "b") is not None
+    assert machine.overlap("a", "c") is None
 
 
 STICK = Candidate(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.ranges import Range, joined
-from fanoutfs.targets.write_behind import LIMIT, START, Behind
+from fanoutfs.targets.write_behind import LIMIT, START, WriteBehind
 from fanoutfs.units import MIB
 
 writes = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 64 * MIB)), max_size=200)
@@ -12,12 +12,12 @@ writes = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 64 * MIB)), 
 
 def test_a_short_copy_is_left_to_the_flush() -> None:
     """Less than is begun in one go: nothing to begin, nobody waits."""
-    assert Behind().wrote(0, START - 1) == ([], [])
+    assert WriteBehind().wrote(0, START - 1) == ([], [])
 
 
 def test_writing_out_is_begun_in_one_piece() -> None:
     """What adjoins and came in blocks is one range."""
-    behind = Behind()
+    behind = WriteBehind()
     steps = [behind.wrote(at, MIB) for at in range(0, START, MIB)]
 
     assert [([], [])] * (START // MIB - 1) + [([(0, START)], [])] == steps
@@ -25,7 +25,7 @@ def test_writing_out_is_begun_in_one_piece() -> None:
 
 def test_who_writes_waits_for_as_much_as_it_wrote() -> None:
     """Once LIMIT lies behind, a write of a MiB waits for the oldest MiB, not for all that is begun."""
-    behind = Behind()
+    behind = WriteBehind()
     for at in range(0, LIMIT, MIB):
         behind.wrote(at, MIB)
 
@@ -39,7 +39,7 @@ def test_who_writes_waits_for_as_much_as_it_wrote() -> None:
 @given(writes)
 def test_little_is_left_to_be_written_out(wrote: list[Range]) -> None:
     """At most LIMIT after any write; waited for is only what was begun, each once, the oldest first."""
-    behind = Behind()
+    behind = WriteBehind()
     begun: list[Range] = []
     waited: list[Range] = []
     for number, (offset, length) in enumerate(wrote):

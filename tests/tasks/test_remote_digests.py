@@ -128,9 +128,7 @@ async def test_a_request_fails_when_no_digest_comes(run: Run, autojump_clock: Mo
     pieces = [(1.0, IMAGE), (20.0 - 12 * 1.5, b"\n"), (10.0, good(1)), *[(3.0, b"\n")] * 1000]
     digests = run(Stream(pieces))
 
-    with pytest.raises(
-        UnusableError, match="http://node1:8400 gives no digest of block 7, after 1 min 13 s;"
-    ):
+    with pytest.raises(UnusableError, match="http://node1:8400 has sent no digest of block 7 in 1 min 13 s"):
         await ask(digests, 1, 7)
     assert [digest(1)] == await ask(digests, 1)
 
@@ -139,7 +137,7 @@ async def test_a_request_waits_longer_while_other_digests_come(run: Run, autojum
     """But not for ever."""
     digests = run(Stream([(1.0, IMAGE), *[(10.0, good(number % 7)) for number in range(1000)]]))
 
-    with pytest.raises(UnusableError, match="after 10 min"):
+    with pytest.raises(UnusableError, match="in 10 min"):
         await ask(digests, 7)
 
 
@@ -191,7 +189,7 @@ async def test_a_changed_source_ends_the_stream(
 ) -> None:
     """No digest of it is returned, nor one from before; the stream is not opened again."""
     digests = run(Stream([(1.0, IMAGE + good(0))]), Stream([(1.0, image + good(1))]))
-    with pytest.raises(SourceChangedError, match="another source than before"):
+    with pytest.raises(SourceChangedError, match="a different source now"):
         await ask(digests, 1)
     with pytest.raises(SourceChangedError):
         await ask(digests, 0)
@@ -221,7 +219,7 @@ async def test_an_invalid_stream_is_refused(text: bytes, run: Run, autojump_cloc
     """A request that waits fails."""
     digests = run(Stream([(0.0, text)]))
 
-    with pytest.raises(UnusableError, match="sends digests that are none"):
+    with pytest.raises(UnusableError, match="sends invalid digests"):
         await ask(digests, 1)
 
 

@@ -1,4 +1,4 @@
-"""A producer that is told to end by signals, on a clock that stands still unless the test moves it."""
+"""A producer that signals ask to end, on a clock that stands still unless the test moves it."""
 
 import os
 import signal
@@ -32,15 +32,15 @@ async def read_all(consumer: Reader, failed: trio.Event) -> None:
         failed.set()
 
 
-async def tell(engine: Engine, nursery: trio.Nursery) -> trio.Event:
-    """Have a reader wait for another one, and the engine told once; return what its error sets."""
+async def request_end(engine: Engine, nursery: trio.Nursery) -> trio.Event:
+    """Make one reader wait for the other, and send SIGTERM; return the event that the reader's error sets."""
     ring, failed = engine.ring, trio.Event()
     behind, front = (Reader(ring, number, os.getpid(), "test") for number in (1, 2))
     await behind.read(0, PAGE)
     nursery.start_soon(read_all, front, failed)
     await becomes(lambda: bool(ring.waiting()) and ring.rules.waits(ring.clock()) == {2: 1})
     os.kill(os.getpid(), signal.SIGTERM)
-    await becomes(engine.told_to_end.is_set)
+    await becomes(engine.end_requested.is_set)
     return failed
 
 
@@ -53,7 +53,7 @@ async def test_a_read_that_waits_has_some_seconds(mock_clock: MockClock) -> None
     engine = engine_of_two_slots()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(engine.run, trio.sleep_forever)
-        failed = await tell(engine, nursery)
+        failed = await request_end(engine, nursery)
         await wait_all_tasks_blocked()
         mock_clock.jump(0.99 * DRAIN_SECONDS)
         await wait_all_tasks_blocked()
@@ -67,7 +67,7 @@ async def test_a_second_signal_spares_these_seconds(mock_clock: MockClock) -> No
     engine, began = engine_of_two_slots(), trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(engine.run, trio.sleep_forever)
-        failed = await tell(engine, nursery)
+        failed = await request_end(engine, nursery)
         os.kill(os.getpid(), signal.SIGTERM)
         await failed.wait()
 
