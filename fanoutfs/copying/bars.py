@@ -5,8 +5,6 @@ The command draws it between two reports of its workers, not in a thread, becaus
 
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import attrs
 from rich.cells import cell_len
@@ -74,55 +72,33 @@ class Bars:
         return ", ".join(parts)
 
 
-@attrs.define(eq=False)
-class Display:
-    """Draws the progress of copies; draws nothing where there is no terminal, or with ``--no-progress``.
+class Display(Live):
+    """Draws the progress of copies; draws nothing where there is no terminal.
 
     Enter it when the workers have started, and leave it before anything else is written: it then clears its
     lines and shows the cursor again.
     """
 
-    copies: Sequence[Progress]
-    """At least one; their owner updates them."""
-    console: Console
-    """On standard error: the outcome goes to standard output."""
-    wanted: bool = True
-    """False for ``--no-progress``."""
-    source_rate: float | None = None
-    """As in ``Bars``; the owner updates it."""
-    _live: Live | None = attrs.field(default=None, init=False)
+    def __init__(self, copies: Sequence[Progress], console: Console) -> None:
+        """Draw ``copies``, at least one, on standard error: the outcome goes to standard output."""
+        super().__init__(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        self.copies = copies
+        self.source_rate: float | None = None
+        """As in ``Bars``; the owner updates it."""
 
-    def __enter__(self) -> Self:
-        if self.wanted and self.console.is_terminal and not self.console.is_dumb_terminal:
-            self._live = Live(
-                console=self.console,
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-                vertical_overflow="crop",
-            )
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def refresh(self, now: float) -> None:
+    def draw(self, now: float) -> None:
         """Draw the copies as they are at a time in seconds; call it about five times a second."""
         for copy in self.copies:
             copy.tick(now)
-        if self._live is not None:
-            elapsed = now - min(copy.began for copy in self.copies)
-            self._live.update(Bars(self.copies, elapsed, self.source_rate), refresh=True)
-
-    def print(self, line: str) -> None:
-        """Write a line that stays, above the display; also where nothing is drawn."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        elapsed = now - min(copy.began for copy in self.copies)
+        self.update(Bars(self.copies, elapsed, self.source_rate), refresh=True)
 
 
 def _figures(copy: Progress, *, wide: bool) -> str:

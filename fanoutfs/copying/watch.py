@@ -57,7 +57,7 @@ class Watch:
                         self._record(worker, report)
                     if display is not None:
                         self._ask_producer(display)
-                        display.refresh(time.monotonic())
+                        display.draw(time.monotonic())
         except KeyboardInterrupt:
             # Again: Python may have raised this just before SIGINT was blocked.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

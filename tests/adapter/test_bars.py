@@ -106,11 +106,11 @@ def test_lines_are_drawn_over_themselves_and_taken_away() -> None:
     """What comes last is said on standard output, by somebody else."""
     on, copy = console(), copying()
     with Display([copy], on) as display:
-        display.refresh(10.0)
+        display.draw(10.0)
         copy.advance(SIZE // 2, 20.0)
-        display.refresh(20.0)
-        display.print("fanoutfs: a line that stays")
-        display.refresh(21.0)
+        display.draw(20.0)
+        on.print("fanoutfs: a line that stays")
+        display.draw(21.0)
     shown = drawn(on)
 
     assert shown.startswith(HIDDEN)
@@ -122,15 +122,13 @@ def test_lines_are_drawn_over_themselves_and_taken_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "wanted"),
-    [(console(is_terminal=False), True), (console(term="dumb"), True), (console(), False)],
-    ids=["no terminal", "dumb", "--no-progress"],
+    "on", [console(is_terminal=False), console(term="dumb")], ids=["no terminal", "dumb"]
 )
-def test_where_nothing_is_to_be_drawn_only_lines_are_said(on: Console, wanted: bool) -> None:
+def test_where_nothing_is_to_be_drawn_only_lines_are_said(on: Console) -> None:
     """A log is no place for bars."""
-    with Display([copying()], on, wanted=wanted) as display:
-        display.refresh(10.0)
-        display.print("fanoutfs: a line that stays")
+    with Display([copying()], on) as display:
+        display.draw(10.0)
+        on.print("fanoutfs: a line that stays")
 
     assert "fanoutfs: a line that stays\n" == drawn(on)
 
@@ -141,7 +139,7 @@ def test_an_error_gives_the_cursor_back() -> None:
 
     def broken_off() -> None:
         with Display([copying()], on) as display:
-            display.refresh(10.0)
+            display.draw(10.0)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -154,7 +152,7 @@ def test_a_refresh_lets_time_pass() -> None:
     """The rate of a target that hangs falls while it is looked at."""
     copy = copying()
     with Display([copy], console()) as display:
-        display.refresh(300.0)
+        display.draw(300.0)
 
     assert copy.rate is not None
     assert copy.rate < MIB
