@@ -1,4 +1,4 @@
-"""Who may see the monitor service, decided on texts."""
+"""Access to the monitor service, and its options."""
 
 from pathlib import Path
 from typing import Any
@@ -44,24 +44,24 @@ def cookie_of(one: Access, now: float = NOW) -> str:
     ],
 )
 def test_a_host_header_is_a_name_with_a_port_or_nothing(header: str, host: str | None) -> None:
-    """Whatever is no plain name or address names nobody."""
+    """A header that is no plain name or address has no host."""
     assert host == host_of(header)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8400", "[::1]", "NODE1:8400"])
 def test_its_own_names_are_answered(host: str) -> None:
-    """Those of the loopback, and what it was told to listen on; behind a forwarded port, too."""
+    """The loopback's names and the configured one, also behind a forwarded port."""
     assert access().is_called(host, "127.0.0.1")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "10.0.0.7", "127.0.0.1.evil", ""])
 def test_another_name_is_not_answered(host: str) -> None:
-    """A page from elsewhere can make a browser come here, but under its own name (DNS rebinding)."""
+    """A foreign page can make a browser call the service, but under the page's name (DNS rebinding)."""
     assert not access().is_called(host, "10.0.0.7")
 
 
-def test_where_it_listens_everywhere_the_address_come_to_is_a_name() -> None:
-    """And no other address is."""
+def test_a_service_that_listens_everywhere_is_answered_by_the_address_called() -> None:
+    """And by no other address."""
     everywhere = access(everywhere=True)
 
     assert everywhere.is_called("10.0.0.7:8400", "10.0.0.7")
@@ -71,8 +71,8 @@ def test_where_it_listens_everywhere_the_address_come_to_is_a_name() -> None:
     assert not everywhere.is_called("evil", "10.0.0.7")
 
 
-def test_without_a_token_everybody_is_admitted() -> None:
-    """It is reached from this computer only."""
+def test_without_a_token_every_request_is_admitted() -> None:
+    """Only this computer can reach the service then."""
     assert access(token=None).admits("", "", NOW)
 
 
@@ -90,13 +90,13 @@ def test_without_a_token_everybody_is_admitted() -> None:
         ("", False),
     ],
 )
-def test_the_token_is_asked_for(authorization: str, admitted: bool) -> None:
-    """As a bearer token, exactly as it is."""
+def test_the_token_is_required(authorization: str, admitted: bool) -> None:
+    """As a bearer token, and exactly."""
     assert admitted == access().admits(authorization, "", NOW)
 
 
 def test_a_login_lasts_a_week() -> None:
-    """Its cookie says until when, and is nothing after that."""
+    """Its cookie has the time until which it is valid."""
     one = access()
     cookie = cookie_of(one)
 
@@ -106,7 +106,7 @@ def test_a_login_lasts_a_week() -> None:
 
 
 def test_a_cookie_outlives_the_service_but_not_its_token() -> None:
-    """Nothing is kept: another process with the same token takes it, one with another token does not."""
+    """No state is kept: a new process with the same token accepts it, one with a different token does not."""
     cookie = cookie_of(access())
 
     assert access(port=8401).admits("", cookie, NOW)
@@ -114,14 +114,14 @@ def test_a_cookie_outlives_the_service_but_not_its_token() -> None:
 
 
 @given(st.text(LETTERS), st.integers(min_value=0, max_value=10**13))
-def test_a_made_up_cookie_is_nothing(proof: str, until: int) -> None:
-    """Whatever time it claims."""
+def test_an_invented_cookie_is_refused(proof: str, until: int) -> None:
+    """Whatever time it has."""
     assert not access().admits("", f"{until}.{proof}", NOW)
     assert not access().admits("", proof, NOW)
 
 
 def test_a_cookie_does_not_show_the_token_and_stays_here() -> None:
-    """Scripts can't read it, other sites can't send it, and over http it does not go where https is."""
+    """Scripts can't read it, other sites can't send it, and a service with TLS gets it over https alone."""
     cookie = access(secure=True).cookie(NOW)
 
     assert TOKEN not in cookie
@@ -143,25 +143,24 @@ def test_a_cookie_does_not_show_the_token_and_stays_here() -> None:
     ],
 )
 def test_the_loopback_needs_no_token(listen: str, host: str, port: int) -> None:
-    """Only this computer reaches it."""
+    """Only this computer can reach it."""
     assert ServiceSettings(host=host, port=port) == NetworkSettings.of(listen=listen).service
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8400", "[::]:8400", "node1:8400", "10.0.0.7:8400"])
-def test_elsewhere_a_token_is_a_must(listen: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without one it would answer everybody; a name may be anybody's."""
+def test_elsewhere_a_token_is_required(listen: str, tmp_path: Path) -> None:
+    """Without one the service would answer every computer; a name may have any address."""
     with pytest.raises(UsageError, match="--token-file"):
         NetworkSettings.of(listen=listen)
-    token_file = tmp_path_factory.getbasetemp()
-    assert NetworkSettings.of(listen=listen, token_file=token_file).service is not None
+    assert NetworkSettings.of(listen=listen, token_file=tmp_path).service is not None
 
 
 @pytest.mark.parametrize(
     "listen",
     ["", "8400", ":8400", "localhost", "localhost:0", "localhost:65536", "::1:8400", "a b:1", "x/y:1"],
 )
-def test_nonsense_is_no_address(listen: str) -> None:
-    """What can't be meant is wrong usage."""
+def test_an_invalid_address_is_wrong_usage(listen: str) -> None:
+    """For the service and for an export."""
     with pytest.raises(UsageError, match="--listen"):
         NetworkSettings.of(listen=listen)
     with pytest.raises(UsageError, match="--export"):
@@ -169,7 +168,7 @@ def test_nonsense_is_no_address(listen: str) -> None:
 
 
 def test_options_of_a_service_without_one_are_wrong_usage(tmp_path: Path) -> None:
-    """So is half of a certificate."""
+    """So is a certificate without its key."""
     with pytest.raises(UsageError, match="--listen and --export"):
         NetworkSettings.of(token_file=tmp_path)
     with pytest.raises(UsageError, match="--export"):
@@ -181,8 +180,8 @@ def test_options_of_a_service_without_one_are_wrong_usage(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("export", ["0.0.0.0:10809", "[::]:10809", "node1:10809", "10.0.0.7:10809"])
-def test_an_export_elsewhere_wants_a_word_or_a_key(export: str, tmp_path: Path) -> None:
-    """A token is the word that somebody has thought of strangers; a key keeps them out."""
+def test_an_export_elsewhere_requires_a_token_file_or_a_key(export: str, tmp_path: Path) -> None:
+    """--token-file records that the user accepts a public export; a key keeps strangers out."""
     with pytest.raises(UsageError, match="--tls-psk"):
         NetworkSettings.of(export=export)
     with pytest.raises(UsageError, match="--tls-psk"):
@@ -198,15 +197,15 @@ def test_an_export_elsewhere_wants_a_word_or_a_key(export: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("export", ["127.0.0.1:10809", "localhost:1", "[::1]:65535"])
 def test_an_export_on_the_loopback_needs_nothing(export: str) -> None:
-    """Only this computer's users reach it."""
+    """Only this computer's users can reach it."""
     settings = NetworkSettings.of(export=export).export
     assert settings is not None
     assert export == str(settings)
     assert settings.open_to_all is None
 
 
-def test_a_key_goes_before_a_certificate(tmp_path: Path) -> None:
-    """For NBD; the monitor service has the certificate all the same."""
+def test_a_key_has_precedence_over_a_certificate(tmp_path: Path) -> None:
+    """For NBD; the monitor service uses the certificate all the same."""
     both: dict[str, Any] = {"tls_cert": tmp_path, "tls_key": tmp_path}
     address: dict[str, Any] = {"host": "127.0.0.1", "port": 1}
 

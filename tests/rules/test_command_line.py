@@ -1,4 +1,4 @@
-"""What the command line answers without a mount: help, version, wrong arguments."""
+"""The command line without a mount: help, version, wrong arguments."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def refused(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_the_list_of_commands_has_whole_sentences() -> None:
-    """Click cuts a summary that is longer than a line."""
+    """Click would cut a summary that is longer than a line."""
     text = printed("--help")
     assert "..." not in text.split("Commands:")[1]
     assert all(f"\n  {name} " in text for name in NAMES)
@@ -41,24 +41,17 @@ def test_the_help_of_a_command_ends_with_examples(name: str) -> None:
     assert all(line.startswith("    fanoutfs ") for line in examples.splitlines())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_help_with_a_commands_name_is_the_commands_help(name: str) -> None:
-    """`fanoutfs help NAME` prints the same as `fanoutfs NAME --help`."""
-    assert printed(name, "--help") == printed("help", name)
+@pytest.mark.parametrize(
+    ("arguments", "others"),
+    [("--help", "help"), ("-V", "--version"), *((f"{name} --help", f"help {name}") for name in NAMES)],
+)
+def test_two_ways_to_write_the_same(arguments: str, others: str) -> None:
+    """`help` has the text of --help, and -V that of --version."""
+    assert printed(*arguments.split()) == printed(*others.split())
 
 
-def test_help_alone_is_the_list_of_commands() -> None:
-    """It prints the same as `fanoutfs --help`."""
-    assert printed("--help") == printed("help")
-
-
-def test_the_version_has_a_short_option() -> None:
-    """-V is --version."""
-    assert printed("-V") == printed("--version")
-
-
-def test_the_help_names_a_line_that_sets_up_completion() -> None:
-    """The variable that it sets makes the command print a script for the shell."""
+def test_the_help_has_a_line_that_sets_up_completion() -> None:
+    """The variable in it makes the command print a script for the shell."""
     assert '_FANOUTFS_COMPLETE=bash_source fanoutfs)"' in printed("--help")
     found = subprocess.run(
         [sys.executable, "-m", "fanoutfs"],
@@ -79,26 +72,23 @@ def test_the_help_names_a_line_that_sets_up_completion() -> None:
         ("nonsense", "no such command 'nonsense'; see: fanoutfs --help"),
         ("help nonsense", "no such command 'nonsense'; see: fanoutfs --help"),
         ("mount --block 5 a b", "invalid --block 5: a block is a multiple of 4096 bytes, at most 64 MiB"),
-        (
-            "mount --ring lots a b",
-            "invalid --ring: 'lots' is not a size; write it as 512K, 64M or 2G",
-        ),
+        ("mount --ring lots a b", "invalid --ring: 'lots' is not a size; write it as 512K, 64M or 2G"),
         ("copy --patience 0 a b", "invalid --patience 0: must be more than 0 seconds"),
         ("copy --turn soon a b", "invalid --turn: 'soon' is not a time; write it as 90, 1.5s, 5m or 2h"),
         ("top --interval 10ms a", "invalid --interval: 10ms is less than 0.1 s"),
     ],
 )
-def test_wrong_arguments_are_one_line_that_names_them_and_the_commands_help(
+def test_the_message_on_wrong_arguments_names_the_commands_help(
     arguments: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2; no option is suggested that only looks a little like the wrong one."""
+    """It is one line, and the exit code is 2; an option that is merely similar is not suggested."""
     assert f"fanoutfs: {line}" == refused(*arguments.split(), monkeypatch=monkeypatch, capsys=capsys)
 
 
-def test_an_option_with_a_letter_missing_is_recognised(
+def test_a_mistyped_option_is_recognised(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message suggests the option that was meant, and no other."""
+    """The message suggests the right option."""
     line = refused("copy", "--verfy", "a", "b", monkeypatch=monkeypatch, capsys=capsys)
     assert "--verify" in line
     assert line.endswith("See: fanoutfs copy --help")
@@ -106,7 +96,7 @@ def test_an_option_with_a_letter_missing_is_recognised(
 
 @pytest.mark.parametrize("name", ["mount", "copy"])
 def test_times_have_units(name: str) -> None:
-    """Seconds without one; s, m and h, as for `simulate`."""
+    """No unit means seconds; s, m and h are allowed, as for `simulate`."""
     command = commands.commands[name]
     for option in ("patience", "turn", "source_timeout"):
         flag = f"--{option.replace('_', '-')}"

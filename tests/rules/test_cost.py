@@ -1,4 +1,4 @@
-"""What a decision costs, counted in calls of functions: no clock, and the same on any machine."""
+"""The cost of a decision, in function calls: no clock, and the same on any machine."""
 
 import contextlib
 import statistics
@@ -15,9 +15,9 @@ from fanoutfs.ring.rules import Rules
 
 
 def calls(load: Load, go_on: Callable[[Load, int], None], decisions: int = 60) -> float:
-    """Return the median of the calls, of Python's functions and of C's, that each of some decisions makes.
+    """Return the median number of function calls, in Python and C, of some decisions.
 
-    Without those that put the readers that moved in their places: they are as many as have moved.
+    The calls that sort the readers that have moved are not counted.
     """
     counts: list[int] = []
     decide = Rules.decide
@@ -34,7 +34,7 @@ def calls(load: Load, go_on: Callable[[Load, int], None], decisions: int = 60) -
 
 @contextlib.contextmanager
 def counted(counts: list[int]) -> Iterator[None]:
-    """Count the calls that are made meanwhile, as one more of the counts."""
+    """Append the number of calls made in the block to ``counts``."""
     counts.append(0)
 
     def called(_frame: FrameType, event: str, _what: object) -> None:
@@ -56,7 +56,7 @@ def test_a_decision_among_a_thousand_is_a_few_hundred_calls(*, strict: bool, wra
 
 
 def test_a_decision_costs_the_same_however_large_the_ring() -> None:
-    """With twice the slots, all full, a decision makes no more calls; both give the full look-ahead."""
+    """With twice the slots, all full, a decision makes no more calls; both have the full look-ahead."""
     small, large = (calls(make_load(100, slots=slots, wrapping=True), work) for slots in (40_000, 80_000))
 
     assert large <= 1.1 * small
@@ -65,7 +65,7 @@ def test_a_decision_costs_the_same_however_large_the_ring() -> None:
 @pytest.mark.parametrize("wrapping", [False, True])
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_decision_is_some_calls_for_each_reader_when_all_wait(*, strict: bool, wrapping: bool) -> None:
-    """All are overdue, and under a strict pace each but the last waits for the one behind it."""
+    """All are overdue, and with a strict pace each but the last waits for the one behind it."""
     few, many = (
         calls(make_waiting(readers, strict=strict, wrapping=wrapping), wait, 12) for readers in (100, 400)
     )
@@ -75,18 +75,18 @@ def test_a_decision_is_some_calls_for_each_reader_when_all_wait(*, strict: bool,
 
 
 @pytest.mark.parametrize("wrapping", [False, True])
-def test_who_waits_for_whom_is_asked_once_for_all(*, wrapping: bool) -> None:
-    """A status costs a few calls for each reader that waits, however many there are."""
+def test_the_waits_of_all_readers_cost_little(*, wrapping: bool) -> None:
+    """A status costs a few calls for each waiting reader, however many there are."""
     few, many = (_calls_of_waits(make_waiting(readers, wrapping=wrapping)) for readers in (100, 400))
 
     assert few < 100 * 50
     assert many < 4.4 * few
 
 
-def test_spots_of_which_most_are_not_behind_are_passed_over_once() -> None:
-    """Half are nearly round and stand behind the other half, which has just begun and waits for none of them.
+def test_readers_that_are_not_behind_a_reader_are_passed_over_once() -> None:
+    """Half have nearly finished their turn; the other half, before them, has just begun and waits for none.
 
-    The ways of the first end before the second, so that none of them is behind one of these.
+    The turns of the first half end before the second half, so none of them is behind it.
     """
     few, many = (calls(_late_and_early(readers), wait, 12) for readers in (100, 400))
 

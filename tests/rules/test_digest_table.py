@@ -18,7 +18,7 @@ A, B = b"a" * DIGEST_SIZE, b"b" * DIGEST_SIZE
 
 
 def read(text: bytes) -> dict[int, bytes | None]:
-    """Give what somebody knows who has read these lines."""
+    """Return the digests in some lines."""
     return dict(map(parse_line, text.splitlines()))
 
 
@@ -28,10 +28,10 @@ def all_known(table: DigestTable) -> dict[int, bytes]:
 
 
 @given(ENTRIES, st.lists(st.integers(0, 4), max_size=60))
-def test_who_follows_knows_what_the_table_knows(
+def test_a_follower_gets_the_tables_digests(
     entries: list[tuple[int, bytes | None]], pieces: list[int]
 ) -> None:
-    """Whether from the first entry on, in pieces of whatever size, or come at the end."""
+    """Whether it follows from the first entry on, in pieces of any size, or reads at the end."""
     table, place, known = DigestTable(BLOCKS), BEGIN, dict[int, bytes | None]()
     for (block, digest), most in zip(entries, pieces, strict=False):
         table.enter(block, digest)
@@ -47,7 +47,7 @@ def test_who_follows_knows_what_the_table_knows(
 
 @given(ENTRIES)
 def test_a_digest_once_known_stays(entries: list[tuple[int, bytes | None]]) -> None:
-    """The last one that was entered is a block's; that it can't be read later takes nothing away."""
+    """A block has the last one entered, even if it can't be read later."""
     table, expected = DigestTable(BLOCKS), dict[int, bytes]()
     for block, digest in entries:
         had = expected.get(block)
@@ -61,7 +61,7 @@ def test_a_digest_once_known_stays(entries: list[tuple[int, bytes | None]]) -> N
 
 @given(ENTRIES)
 def test_the_journal_is_bounded(entries: list[tuple[int, bytes | None]]) -> None:
-    """However often blocks change, it has at most two entries for each."""
+    """However often blocks change, it has at most two entries for each block."""
     table = DigestTable(BLOCKS)
     for block, digest in entries:
         table.enter(block, digest)
@@ -70,19 +70,16 @@ def test_the_journal_is_bounded(entries: list[tuple[int, bytes | None]]) -> None
 
 
 def test_lines_come_in_the_order_of_the_news() -> None:
-    """A block that is known is none; a bad one is, once, and when it could be read after all."""
+    """A known digest is no news; a bad block is, once, and again when it could be read after all."""
     table = DigestTable(BLOCKS)
     said = [table.enter(*entry) for entry in [(3, A), (0, None), (3, A), (0, None), (0, B), (0, None)]]
 
     assert said == [Entered.NEWS] * 2 + [Entered.NOTHING] * 2 + [Entered.NEWS, Entered.NOTHING]
-    assert (
-        b"3 %b\n0 %b\n0 %b\n" % (A.hex().encode(), B.hex().encode(), B.hex().encode())
-        == (table.lines(BEGIN, 10)[0])
-    )
+    assert f"3 {A.hex()}\n0 {B.hex()}\n0 {B.hex()}\n".encode() == table.lines(BEGIN, 10)[0]
 
 
-def test_a_follower_of_a_journal_that_is_gone_gets_all_again() -> None:
-    """It must not miss what came when the journal was begun anew."""
+def test_a_follower_of_a_replaced_journal_gets_all_digests_again() -> None:
+    """It misses none that came when the journal was replaced."""
     table = DigestTable(2)
     places = []
     for digest in (A, B, A, B, A, B):
@@ -118,7 +115,7 @@ def test_a_follower_of_a_journal_that_is_gone_gets_all_again() -> None:
         b"<html>",
     ],
 )
-def test_what_is_no_line_is_refused(line: bytes) -> None:
-    """None of it is taken for a digest."""
+def test_an_invalid_line_is_refused(line: bytes) -> None:
+    """No part of it counts as a digest."""
     with pytest.raises(ValueError, match=re.compile("it|hexadecimal|codec")):
         parse_line(line)

@@ -10,9 +10,7 @@ from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.shm.grant_table import Grant, GrantTable
 
 grants = st.builds(
-    Grant,
-    slot=st.integers(0, 2**32 - 1),
-    digest=st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE),
+    Grant, slot=st.integers(0, 2**32 - 1), digest=st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE)
 )
 
 

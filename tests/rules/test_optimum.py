@@ -27,10 +27,7 @@ def test_beladys_rule_is_the_best_of_all_ways(trace: list[int], slots: int) -> N
     assert optimum(trace, slots) == fewest_of_all(trace, slots)
 
 
-@pytest.mark.parametrize(
-    ("part", "passes", "lru"),
-    [(8, 6.2675, 8.0), (4, 4.765, 7.75), (2, 2.51, 6.5)],
-)
+@pytest.mark.parametrize(("part", "passes", "lru"), [(8, 6.2675, 8.0), (4, 4.765, 7.75), (2, 2.51, 6.5)])
 def test_eight_readers_an_eighth_apart_need_so_many_passes(part: int, passes: float, lru: float) -> None:
     """What is possible for them with a ring of an eighth, a quarter and a half; LRU is far from it."""
     trace = Situation(8, BLOCKS // 8, BLOCKS, BLOCKS // part).trace()

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,25 +10,28 @@ from fanoutfs.units import MIB
 SIZE = 64 * 1024 * MIB
 
 
-def copied(target: str = "/dev/sdc", *, seconds: float = 612.0, resume: bool = False) -> Progress:
+def started(phase: Phase, target: str = "/dev/sdc", **changes: Any) -> Progress:
+    copy = Progress(target=target, size=SIZE, began=0.0, **changes)
+    copy.enter(phase, 1.0)
+    return copy
+
+
+def copied(target: str = "/dev/sdc", *, resume: bool = False) -> Progress:
     copy = Progress(target=target, size=SIZE, began=0.0, resume=resume)
-    copy.enter(Phase.COPYING, 2.0)
-    copy.enter(Phase.FLUSHING, seconds)
-    copy.enter(Phase.DONE, 2.0 + seconds)
+    for phase, now in {Phase.COPYING: 2.0, Phase.FLUSHING: 612.0, Phase.DONE: 614.0}.items():
+        copy.enter(phase, now)
     return copy
 
 
 def failed(error: str, target: str = "/dev/sdd") -> Progress:
-    copy = Progress(target=target, size=SIZE, began=0.0)
-    copy.enter(Phase.COPYING, 1.0)
+    copy = started(Phase.COPYING, target=target)
     copy.fail(error, 5.0)
     return copy
 
 
-def test_a_phase_begins_at_its_beginning() -> None:
-    """Bytes, rate and what was waited for are those of the phase."""
-    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0, waits="waits for the source")
-    copy.enter(Phase.COPYING, 1.0)
+def test_a_phase_begins_with_no_bytes() -> None:
+    """Bytes, rate and time left are those of the phase."""
+    copy = started(Phase.COPYING, waits="waits for the source")
     copy.advance(SIZE // 4, 11.0)
 
     assert copy.waits is None
@@ -40,17 +45,16 @@ def test_a_phase_begins_at_its_beginning() -> None:
 
 
 def test_entering_the_same_phase_again_changes_nothing() -> None:
-    """A worker may say twice where it is."""
-    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
-    copy.enter(Phase.COPYING, 1.0)
+    """A worker may report its phase twice."""
+    copy = started(Phase.COPYING)
     copy.advance(5 * MIB, 2.0)
     copy.enter(Phase.COPYING, 3.0)
 
     assert 5 * MIB == copy.done
 
 
-def test_the_rate_of_one_that_says_nothing_falls() -> None:
-    """A target that hangs must not look as if it went on."""
+def test_the_rate_falls_while_no_progress_is_reported() -> None:
+    """A target that hangs does not look as if it continued."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
     copy.enter(Phase.COPYING, 0.0)
     copy.advance(100 * MIB, 1.0)
@@ -61,18 +65,17 @@ def test_the_rate_of_one_that_says_nothing_falls() -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.JOINING, Phase.FLUSHING, Phase.DONE, Phase.FAILED])
-def test_where_no_bytes_go_by_there_is_no_rate(phase: Phase) -> None:
-    """Nor a time that is left."""
-    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
-    copy.enter(phase, 1.0)
+def test_a_phase_without_bytes_has_no_rate(phase: Phase) -> None:
+    """Nor a time left."""
+    copy = started(phase)
     copy.tick(2.0)
     copy.tick(3.0)
 
     assert (None, None) == (copy.rate, copy.time_left)
 
 
-def test_what_is_flushed_was_all_copied() -> None:
-    """Its bar stays full."""
+def test_the_bar_stays_full_after_the_copy() -> None:
+    """All was copied."""
     copy = copied()
 
     assert (1.0, True) == (copy.share, copy.ended)
@@ -84,7 +87,7 @@ def test_what_is_flushed_was_all_copied() -> None:
     )
 )
 def test_the_phases_times_add_up(steps: list[tuple[Phase, float]]) -> None:
-    """Whatever comes in what order, and however often."""
+    """In any order, and however often they are entered."""
     copy = Progress(target="/dev/sdc", size=SIZE, began=0.0)
     now = 0.0
     for phase, seconds in steps:
@@ -95,24 +98,21 @@ def test_the_phases_times_add_up(steps: list[tuple[Phase, float]]) -> None:
     assert pytest.approx(now) == copy.seconds(*copy.spent)
 
 
-def test_a_good_copy_is_told_with_its_time_and_rate() -> None:
-    """Those of copying, until all is on the disk."""
+def test_the_outcome_of_a_good_copy_has_its_time_and_rate() -> None:
+    """They are of copying and flushing."""
     assert "/dev/sdc: 64 GiB copied in 10 min 12 s, 107.1 MiB/s" == outcome(copied())
 
 
-def test_verifying_is_told_by_itself() -> None:
-    """It has nothing to do with the rate of the copy."""
+def test_the_outcome_has_the_time_of_verifying() -> None:
+    """It does not change the rate of the copy."""
     copy = Progress(target="/srv/x.img", size=SIZE, began=0.0)
-    phases: list[tuple[Phase, float]]
-    phases = [(Phase.COPYING, 1.0), (Phase.FLUSHING, 600.0), (Phase.VERIFYING, 613.0), (Phase.DONE, 1096.0)]
-    for phase, now in phases:
+    phases = {Phase.COPYING: 1.0, Phase.FLUSHING: 600.0, Phase.VERIFYING: 613.0, Phase.DONE: 1096.0}
+    for phase, now in phases.items():
         copy.enter(phase, now)
     copy.sha256 = "ab12" * 16
-    expected = (
-        "/srv/x.img: 64 GiB copied in 10 min 12 s, 107.1 MiB/s, verified in 8 min 03 s, sha256 " + "ab12" * 16
-    )
+    said = "64 GiB copied in 10 min 12 s, 107.1 MiB/s, verified in 8 min 03 s, sha256"
 
-    assert expected == outcome(copy)
+    assert f"/srv/x.img: {said} {'ab12' * 16}" == outcome(copy)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_verifying_is_told_by_itself() -> None:
         (0, "/dev/sdc: 64 GiB resumed in 10 min 12 s, nothing was missing, 107.1 MiB/s"),
     ],
 )
-def test_a_resumed_copy_says_how_much_was_written(written: int, expected: str) -> None:
-    """The rest was right already."""
+def test_the_outcome_of_a_resumed_copy_has_the_bytes_written(written: int, expected: str) -> None:
+    """The rest was already right."""
     copy = copied(resume=True)
     copy.written = written
 
@@ -141,19 +141,14 @@ def test_a_resumed_copy_says_how_much_was_written(written: int, expected: str) -
         ("the worker was killed\nby signal 9", "/dev/sdd: FAILED: the worker was killed?by signal 9"),
     ],
 )
-def test_a_failed_copy_is_told_with_its_error(error: str, expected: str) -> None:
-    """The target is named once, and it is one line."""
+def test_the_outcome_of_a_failed_copy_has_its_error(error: str, expected: str) -> None:
+    """It names the target once, on one line."""
     assert expected == outcome(failed(error))
 
 
 def test_the_line_on_all_copies_counts_them() -> None:
-    """With the time that all took; only where it says more than the line of a single copy."""
-    copies = [
-        copied("/dev/sdb"),
-        failed("at byte 0: broken"),
-        copied("/dev/sdc"),
-        failed("at byte 1: broken"),
-    ]
+    """With their total time; only if it has more content than the line of a single copy."""
+    copies = [copied("/dev/sdb"), failed("at byte 0: broken"), copied(), failed("at byte 1: broken")]
 
     assert "2 of 4 copies are good; 2 failed; 10 min 20 s in total" == total(copies, 620.0)
     assert "2 of 2 copies are good; 10 min 20 s in total" == total([copies[0], copies[2]], 620.0)
@@ -162,7 +157,7 @@ def test_the_line_on_all_copies_counts_them() -> None:
 
 
 def test_the_total_time_of_a_verified_copy() -> None:
-    """Copying and verifying together, and what was waited for before."""
+    """It has copying and verifying, and the wait before."""
     copy = copied()
     copy.verify = True
 
@@ -170,9 +165,8 @@ def test_the_total_time_of_a_verified_copy() -> None:
 
 
 def test_the_time_left_includes_the_verification() -> None:
-    """It is taken to be as fast as the copy; once it runs, its own rate counts."""
-    copy = Progress(target="/dev/sdc", size=SIZE, began=0.0, verify=True)
-    copy.enter(Phase.COPYING, 1.0)
+    """It is assumed to be as fast as the copy; once it runs, its own rate counts."""
+    copy = started(Phase.COPYING, verify=True)
     copy.advance(SIZE // 4, 11.0)
 
     assert pytest.approx(30.0 + 40.0) == copy.time_left
@@ -194,8 +188,7 @@ def test_the_time_left_includes_the_verification() -> None:
 )
 def test_an_interrupted_copy_is_incomplete(phase: Phase, expected: str) -> None:
     """Neither good nor failed: it can be resumed."""
-    copy = Progress(target="/dev/sde", size=SIZE, began=0.0)
-    copy.enter(phase, 1.0)
+    copy = started(phase, target="/dev/sde")
     copy.advance(SIZE // 4, 2.0)
 
     assert f"/dev/sde: INCOMPLETE: {expected}" == outcome(copy)

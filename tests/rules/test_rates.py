@@ -6,12 +6,23 @@ from fanoutfs.status.rates import MEMORY, Rate, Rates, Speeds
 from tests.documents import document, reader
 
 
-def test_a_rate_needs_two_samples() -> None:
-    """One says how much, not how fast."""
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([(10.0, 5000)], None),
+        ([(0.0, 0), (1.0, 5000), (2.0, 10)], None),
+        ([(0.0, 0), (1.0, 5000), (2.0, 10), (3.0, 210)], 200.0),
+        ([(1.0, 100), (1.0, 200), (2.0, 300)], 200.0),
+    ],
+    ids=["a single sample", "a counter that went back", "the next sample after it", "two at the same time"],
+)
+def test_a_rate_needs_two_samples(samples: list[tuple[float, int]], expected: float | None) -> None:
+    """A counter that went back starts again; a clock of coarse steps causes no division by zero."""
     rate = Rate()
-    rate.sample(10.0, 5000)
+    for now, count in samples:
+        rate.sample(now, count)
 
-    assert rate.value is None
+    assert expected == rate.value
 
 
 @given(
@@ -22,7 +33,7 @@ def test_a_rate_needs_two_samples() -> None:
 def test_a_steady_counter_has_its_rate_whatever_the_intervals(
     intervals: list[float], first: int, per_second: int
 ) -> None:
-    """From the second sample on, not only once the memory is full."""
+    """From the second sample on, before the memory is full."""
     rate, now = Rate(), 0.0
     rate.sample(now, first)
     for interval in intervals:
@@ -32,8 +43,8 @@ def test_a_steady_counter_has_its_rate_whatever_the_intervals(
     assert pytest.approx(per_second, rel=1e-3, abs=200) == rate.value
 
 
-def test_what_is_long_ago_counts_for_nothing() -> None:
-    """A reader that stands still goes to 0, by a factor of e for each MEMORY."""
+def test_old_samples_are_forgotten() -> None:
+    """The rate of a reader that stopped falls by a factor of e in each MEMORY."""
     rate = Rate()
     rate.sample(0.0, 0)
     rate.sample(100.0, 100_000)
@@ -48,37 +59,13 @@ def test_what_is_long_ago_counts_for_nothing() -> None:
     assert pytest.approx(0.0, abs=0.001) == rate.value
 
 
-def test_a_counter_that_went_back_begins_anew() -> None:
-    """A negative rate is nobody's."""
-    rate = Rate()
-    rate.sample(0.0, 0)
-    rate.sample(1.0, 5000)
-    rate.sample(2.0, 10)
-
-    assert rate.value is None
-
-    rate.sample(3.0, 210)
-
-    assert 200.0 == rate.value
-
-
-def test_a_second_sample_at_the_same_time_changes_nothing() -> None:
-    """A clock of coarse steps is no reason to divide by zero."""
-    rate = Rate()
-    rate.sample(1.0, 100)
-    rate.sample(1.0, 200)
-    rate.sample(2.0, 300)
-
-    assert 200.0 == rate.value
-
-
 def test_the_first_document_has_no_rates() -> None:
-    """Nothing is said before it is known."""
+    """A rate needs two documents."""
     assert Speeds() == Rates().update(document(reader(1)), 0.0)
 
 
 def test_two_documents_give_the_rates_of_source_and_readers() -> None:
-    """Each by itself, and the readers together."""
+    """Each reader's, and the sum of all readers."""
     rates = Rates()
     rates.update(document(reader(1, delivered=0), reader(2, delivered=50), source={"bytes_read": 0}), 0.0)
     later = document(reader(1, delivered=20), reader(2, delivered=150), source={"bytes_read": 1000})
@@ -88,8 +75,8 @@ def test_two_documents_give_the_rates_of_source_and_readers() -> None:
     assert 60.0 == speeds.together
 
 
-def test_a_reader_that_left_is_forgotten_and_one_that_came_has_no_rate_yet() -> None:
-    """A page shows those who are there."""
+def test_a_reader_that_left_is_forgotten_and_a_new_one_has_no_rate_yet() -> None:
+    """Only the readers of the last document have rates."""
     rates = Rates()
     rates.update(document(reader(1, delivered=0)), 0.0)
     rates.update(document(reader(1, delivered=10)), 1.0)
@@ -97,8 +84,8 @@ def test_a_reader_that_left_is_forgotten_and_one_that_came_has_no_rate_yet() -> 
     assert {} == rates.update(document(reader(2, delivered=99)), 2.0).readers
 
 
-def test_another_producer_at_the_same_place_begins_anew() -> None:
-    """A mount that was taken down and made again counts from zero, readers and all."""
+def test_a_new_producer_at_the_same_mount_point_starts_again() -> None:
+    """A mount that was made again counts from zero, and so do its readers."""
     rates = Rates()
     rates.update(document(reader(1, delivered=0)), 0.0)
     rates.update(document(reader(1, delivered=10)), 1.0)

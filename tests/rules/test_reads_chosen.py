@@ -1,4 +1,4 @@
-"""Worlds that seeds make: what the rules choose is what they chose before, and is right."""
+"""Worlds made from seeds: the rules decide as they did before, and rightly."""
 
 import os
 
@@ -12,7 +12,7 @@ FIRST = int(os.environ.get("FANOUTFS_SEED", "1000000"))
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_same_is_read_for_the_same_readers(part: int) -> None:
-    """Each read, each rest, what is held and who waits for whom: a cheaper decision is no other decision."""
+    """Each read and rest, the held blocks and the waiting readers: an optimization changes no decision."""
     chosen = CHOSEN.read_text().split()
     seeds = range(part, WORLDS, PARTS)
 
@@ -24,7 +24,7 @@ def test_the_same_is_read_for_the_same_readers(part: int) -> None:
     "count", [40, pytest.param(int(os.environ.get("FANOUTFS_EXAMPLES", "300")), marks=pytest.mark.soak)]
 )
 def test_each_decision_in_such_a_world_is_one_that_the_rules_allow(count: int) -> None:
-    """Looked at block by block and reader by reader, also with a crowd that waits."""
+    """Checked block by block and reader by reader, also with a waiting crowd."""
     for seed in range(FIRST, FIRST + count):
         try:
             digest(seed, inspects=True)

@@ -1,8 +1,9 @@
-"""The rules against a naive world, on whatever Hypothesis thinks of."""
+"""The rules against a naive world, with random events."""
 
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXAMPLES = int(os.environ.get("FANOUTFS_EXAMPLES", "12"))
-"""How many worlds each test looks at; some thousands when the rules have changed."""
+"""How many worlds each test tries; set some thousands after a change of the rules."""
 
-# Worlds are built by many draws and take long when they are long: neither says anything about the rules.
+# A world takes many draws, and long ones take long.
 slow = (HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large)
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=slow)
 
@@ -39,7 +40,7 @@ rare = ["leave", "stall", "wait", "spoil"]
 
 def events(kinds: list[str], most: int = 100) -> st.SearchStrategy[list[Event]]:
     event = st.tuples(st.sampled_from(kinds), st.integers(0, 39), st.integers(0, 7))
-    # Lists of a drawn length: left to itself Hypothesis prefers a handful, in which little happens.
+    # Lists of a drawn length: by default Hypothesis prefers a few events, in which little happens.
     return st.integers(0, most).flatmap(lambda n: st.lists(event, min_size=n, max_size=n))
 
 
@@ -73,7 +74,7 @@ def act_of_source(world: World, what: str, place: int) -> None:
 
 
 def act_of_one(world: World, what: str, number: int, place: int) -> None:
-    ways: dict[str, Callable[[], object]] = {
+    acts: dict[str, Callable[[], object]] = {
         "leave": lambda: world.leave(number),
         "jump": lambda: world.jump(number, place),
         "again": lambda: world.again(number, 1 + place),
@@ -85,8 +86,8 @@ def act_of_one(world: World, what: str, number: int, place: int) -> None:
         "step": lambda: world.step(number),
         "pair": lambda: world.step(number, 2),
     }
-    if what in ways:
-        ways[what]()
+    if what in acts:
+        acts[what]()
 
 
 def stroll(world: World, number: int, steps: int) -> None:
@@ -106,70 +107,35 @@ def happen(world: World, happens: list[Event]) -> None:
         act(world, what, place, who)
 
 
-def check_to_the_end(rules: Rules, happens: list[Event], size: int) -> None:
+@pytest.mark.parametrize(
+    "kinds",
+    [in_order, circle, in_order + circle, shared, in_order + circle + shared],
+    ids=["in order", "wrapping", "in order and wrapping", "consumers", "all kinds"],
+)
+@many
+@given(rings, st.data(), st.integers(1, 2))
+def test_every_reader_gets_every_block_of_its_way_once_and_in_order(
+    kinds: list[str], rules: Rules, data: st.DataObject, size: int
+) -> None:
+    """Readers join, leave, stop and jump: each that continues reaches its end, none waits for ever.
+
+    Also if every reader has the next in reach behind it, and if consumers hold blocks or lose them. The world
+    checks each decision against every block and every reader, and that each block a consumer frees is in
+    the slot in which it was granted.
+    """
     world = World(rules)
-    happen(world, happens)
+    happen(world, data.draw(events(kinds + always + rare)))
     world.finish(size=size)
     for walker in world.walkers.values():
         assert walker.had == list(range(walker.began, walker.end))
 
 
 @many
-@given(rings, events(in_order + always + rare), st.integers(1, 2))
-def test_in_order_everybody_gets_every_block_of_its_way_once_and_in_order(
-    rules: Rules, happens: list[Event], size: int
-) -> None:
-    """Joining, leaving, stopping and jumping readers: whoever goes on gets to the end, nobody waits for ever.
-
-    The world checks each decision against a look at every block and every reader.
-    """
-    check_to_the_end(rules, happens, size)
-
-
-@many
-@given(rings, events(circle + always + rare), st.integers(1, 2))
-def test_wrapping_everybody_gets_every_block_of_its_turn_once_and_in_order(
-    rules: Rules, happens: list[Event], size: int
-) -> None:
-    """The same for readers that go round, also where each has the next in reach, and all would wait."""
-    check_to_the_end(rules, happens, size)
-
-
-@many
-@given(rings, events(in_order + circle + always + rare), st.integers(1, 2))
-def test_readers_of_both_kinds_do_not_get_into_each_others_way(
-    rules: Rules, happens: list[Event], size: int
-) -> None:
-    """In-order and wrapping readers together: each gets to its own end."""
-    check_to_the_end(rules, happens, size)
-
-
-@many
-@given(rings, events(shared + always + rare), st.integers(1, 2))
-def test_what_is_granted_stays_until_it_is_freed_and_keeps_nobody(
-    rules: Rules, happens: list[Event], size: int
-) -> None:
-    """Consumers that hold blocks while they copy them, lose them by stopping, leave: all get to their end.
-
-    The world looks at each decision whether a block that is in somebody's hand went for it, and at each
-    block that is freed whether it is still in the slot in which it was granted.
-    """
-    check_to_the_end(rules, happens, size)
-
-
-@many
-@given(rings, events(in_order + circle + shared + always + rare), st.integers(1, 2))
-def test_granted_blocks_and_readers_of_both_kinds_do_not_get_into_each_others_way(
-    rules: Rules, happens: list[Event], size: int
-) -> None:
-    """All three kinds of consumers together: each gets to its own end."""
-    check_to_the_end(rules, happens, size)
-
-
-@many
 @given(rings, events(in_order + circle + shared + always + rare), st.sets(st.integers(0, 7)))
-def test_those_who_stop_for_good_keep_nobody(rules: Rules, happens: list[Event], stopped: set[int]) -> None:
-    """Whoever goes on gets to the end, though others never take anything again."""
+def test_readers_that_stop_for_ever_hold_no_other(
+    rules: Rules, happens: list[Event], stopped: set[int]
+) -> None:
+    """Each reader that continues reaches its end, though others never take a block again."""
     world = World(rules)
     happen(world, happens)
     numbers = list(world.walkers)
@@ -183,7 +149,7 @@ def test_those_who_stop_for_good_keep_nobody(rules: Rules, happens: list[Event],
 @many
 @given(st.integers(2, 12), st.integers(1, 4), st.lists(st.integers(0, 4), max_size=300))
 def test_a_pack_that_starts_together_is_served_by_one_pass(slots: int, run: int, steps: list[int]) -> None:
-    """Five readers from 0 on, at whatever speeds: every block is read exactly once while nobody sleeps."""
+    """Five readers from block 0, at any speeds: each block is read exactly once while none stops."""
     blocks = 24
     world = World(Rules(blocks=blocks, slots=slots, run=run, patience=1e9, turn=1e9))
     for _ in range(5):
@@ -197,10 +163,10 @@ def test_a_pack_that_starts_together_is_served_by_one_pass(slots: int, run: int,
     assert sorted(world.reads) == list(range(blocks))
 
 
-def test_a_latecomer_does_not_tear_a_pack_apart() -> None:
-    """Three of unlike speeds span the ring when a fourth begins at 0: the front waits, all share one pass.
+def test_a_latecomer_does_not_split_a_pack() -> None:
+    """Three of different speeds span the ring when a fourth begins at 0: the front waits, all share one pass.
 
-    What the latecomer has missed is read again, and what went for it, but no second pass begins.
+    The blocks that the latecomer missed, or that were evicted for it, are read again; no second pass begins.
     """
     world = World(Rules(blocks=256, slots=64, run=4, patience=1e9, turn=1e9))
     steps = {1: 6, 2: 2, 3: 1, 4: 6}

@@ -20,8 +20,8 @@ def test_sizes_are_read_as_people_write_them(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "0M", "-1", "1.5G", "M", "12X", "1 2", "٣", "0x10"])
-def test_nonsense_is_no_size(text: str) -> None:
-    """What can't be meant is wrong usage, not a guess."""
+def test_an_invalid_size_is_refused(text: str) -> None:
+    """It is wrong usage: nothing is guessed."""
     with pytest.raises(UsageError):
         parse_size(text)
 
@@ -42,7 +42,7 @@ def test_sizes_are_written_for_people() -> None:
         {"patience": float("nan")},
     ],
 )
-def test_settings_that_cant_be_are_wrong_usage(changes: dict[str, object]) -> None:
+def test_invalid_settings_are_wrong_usage(changes: dict[str, object]) -> None:
     """They are refused before anything is opened."""
     with pytest.raises(UsageError):
         settings(**changes)
@@ -59,10 +59,10 @@ def test_settings_that_cant_be_are_wrong_usage(changes: dict[str, object]) -> No
         (64 * MIB, 1, 0, 2),
     ],
 )
-def test_the_ring_is_an_eighth_of_memory_or_what_was_asked_and_at_most_the_image(
+def test_the_ring_is_an_eighth_of_memory_or_as_configured(
     ring: int | None, size: int, available: int, slots: int
 ) -> None:
-    """Never under two blocks, never more than the image needs."""
+    """At least two blocks, at most the image."""
     assert settings(ring=ring).slots(size, available) == slots
 
 
@@ -83,21 +83,19 @@ def test_the_ring_is_an_eighth_of_memory_or_what_was_asked_and_at_most_the_image
 def test_a_run_is_8_mib_or_a_tenth_of_a_second_where_the_rate_is_limited(
     block: int, read_rate: int | None, blocks: int
 ) -> None:
-    """In whole blocks, and one block at least: who waits for a detour waits for the run before it."""
+    """In whole blocks, at least one: a detour waits for the run before it."""
     assert settings(block=block, read_rate=read_rate).run() == blocks
 
 
 def test_an_unknown_mount_option_is_named() -> None:
-    """libfuse would refuse it without a word."""
+    """libfuse would refuse it without a message."""
     with pytest.raises(UsageError, match="max_read=1"):
         mount_options(MountSettings(options=("max_read=1",)), "/dev/sdb")
 
 
-def test_a_comma_in_the_sources_name_stays_one_option() -> None:
-    """libfuse splits options at commas."""
-    assert r"fsname=/a\,b" in mount_options(MountSettings(), "/a,b")
-
-
-def test_a_name_that_is_not_ascii_is_left_out() -> None:
-    """pyfuse3 passes ASCII alone."""
-    assert "fsname=fanoutfs" in mount_options(MountSettings(), "/bücher.img")
+@pytest.mark.parametrize(
+    ("source", "option"), [("/a,b", r"fsname=/a\,b"), ("/bücher.img", "fsname=fanoutfs")]
+)
+def test_the_sources_name_is_one_ascii_option(source: str, option: str) -> None:
+    """libfuse splits options at commas, and pyfuse3 passes ASCII alone."""
+    assert option in mount_options(MountSettings(), source)

@@ -24,10 +24,7 @@ def test_each_running_producer_has_a_line() -> None:
     """With its source, its mount point, its process and the number of its readers."""
     mounted = document(reader(1), mountpoint="/mnt/fan")
     copied = document(reader(1), reader(2), pid=77, source={"path": "/dev/sdc"})
-    expected = [
-        "/dev/sdb  on /mnt/fan, pid 4242, 1 reader",
-        "/dev/sdc  not mounted, pid 77, 2 readers",
-    ]
+    expected = ["/dev/sdb  on /mnt/fan, pid 4242, 1 reader", "/dev/sdc  not mounted, pid 77, 2 readers"]
 
     assert expected == describe_producers([mounted, copied]).splitlines()
     assert "no producer is running" == describe_producers([])

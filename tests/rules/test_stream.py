@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,46 +14,37 @@ def read(stream: Stream, offset: int, size: int) -> bool:
     return jumped
 
 
-def test_a_first_read_at_0_counts_at_once() -> None:
-    """Who begins at the beginning goes on: dd, cp, cat."""
+@pytest.mark.parametrize(
+    ("reads", "jumped", "position", "sequential"),
+    [
+        ([(0, 512)], True, 512, True),
+        ([(5 * MIB, 4096)], True, 5 * MIB + 4096, False),
+        ([(5 * MIB, 4096), (5 * MIB + 4096, 4096)], False, 5 * MIB + 8192, True),
+        ([(0, MIB), (500 * MIB, 4096)], True, 500 * MIB + 4096, False),
+        ([(SIZE - 4096, 4096)], True, SIZE, False),
+        ([(0, 40 * MIB), (40 * MIB - BEHIND, 4096)], False, 40 * MIB, True),
+    ],
+    ids=[
+        "at 0: dd, cp",
+        "a probe",
+        "a second read that adjoins",
+        "a jump",
+        "the end: tail -c",
+        "a page again",
+    ],
+)
+def test_a_stream_after_some_reads(
+    reads: list[tuple[int, int]], jumped: bool, position: int, sequential: bool
+) -> None:
+    """It is sequential at once from block 0, elsewhere from the second read; a page behind it is no jump."""
     stream = Stream()
+    found = [read(stream, offset, size) for offset, size in reads]
 
-    assert read(stream, 0, 512) is True
-    assert stream.sequential is True
-
-
-def test_a_first_read_elsewhere_counts_from_the_second() -> None:
-    """One probe says nothing; a read that adjoins it says that it goes on."""
-    stream = Stream()
-    read(stream, 5 * MIB, 4096)
-
-    assert stream.sequential is False
-
-    read(stream, 5 * MIB + 4096, 4096)
-
-    assert stream.sequential is True
+    assert (jumped, position, sequential) == (found[-1], stream.position, stream.sequential)
 
 
-def test_a_jump_moves_the_position_and_ends_the_counting() -> None:
-    """A reader that jumps paces nobody, until it reads on from where it jumped to."""
-    stream = Stream()
-    read(stream, 0, MIB)
-
-    jumped = read(stream, 500 * MIB, 4096)
-
-    assert (jumped, stream.position, stream.sequential) == (True, 500 * MIB + 4096, False)
-
-
-def test_a_probe_of_the_end_finishes_but_does_not_count() -> None:
-    """tail -c reads the last bytes; that is no reading of the image."""
-    stream = Stream()
-    read(stream, SIZE - 4096, 4096)
-
-    assert (stream.position, stream.sequential) == (SIZE, False)
-
-
-def test_adjoining_requests_count_before_either_is_answered() -> None:
-    """Read-ahead asks for the next piece while the first is still on its way."""
+def test_adjoining_requests_are_sequential_before_either_is_answered() -> None:
+    """Read-ahead requests the next piece while the first is under way."""
     stream = Stream()
     stream.begin(7 * MIB, 128 * KIB)
     stream.begin(7 * MIB + 128 * KIB, 128 * KIB)
@@ -62,7 +54,7 @@ def test_adjoining_requests_count_before_either_is_answered() -> None:
 
 @given(st.permutations(range(8)), st.permutations(range(8)))
 def test_order_does_not_matter_within_the_window(asked: list[int], answered: list[int]) -> None:
-    """Eight requests at once, asked and answered in any order, are one stream without a jump."""
+    """Eight requests at once, sent and answered in any order, are one stream without a jump."""
     stream = Stream()
     read(stream, 0, MIB)
     jumps = [stream.begin((1 + i) * MIB, MIB) for i in asked]
@@ -74,10 +66,8 @@ def test_order_does_not_matter_within_the_window(asked: list[int], answered: lis
 
 
 @given(st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(1, MIB)), max_size=60))
-def test_the_position_is_never_past_what_was_had_but_for_given_up_gaps(
-    requests: list[tuple[int, int]],
-) -> None:
-    """The position is always the end of something answered, never beyond the highest answer."""
+def test_the_position_is_the_end_of_an_answer(requests: list[tuple[int, int]]) -> None:
+    """It is never beyond the highest answer."""
     stream = Stream()
     ends = {0}
     for offset, most in requests:
@@ -89,7 +79,7 @@ def test_the_position_is_never_past_what_was_had_but_for_given_up_gaps(
 
 
 def test_a_gap_that_is_never_read_is_given_up() -> None:
-    """A reader that skips holes does not hold its place at the first of them for ever."""
+    """The position of a reader that skips holes does not stay at the first hole."""
     stream = Stream()
     read(stream, 0, MIB)
     for i in range(40):
@@ -99,20 +89,10 @@ def test_a_gap_that_is_never_read_is_given_up() -> None:
 
 
 def test_many_small_gaps_are_given_up() -> None:
-    """More gaps than a stream of many threads has are a reader that skips."""
+    """A reader with more gaps than many threads make is one that skips."""
     stream = Stream()
     read(stream, 0, 4096)
     for i in range(1, MOST_PIECES + 10):
         read(stream, i * 8192, 4096)
 
     assert stream.position > 4096
-
-
-def test_a_late_piece_just_behind_is_no_jump() -> None:
-    """A page read again, or a request overtaken by others, leaves the stream as it is."""
-    stream = Stream()
-    read(stream, 0, 40 * MIB)
-
-    jumped = read(stream, 40 * MIB - BEHIND, 4096)
-
-    assert (jumped, stream.position, stream.sequential) == (False, 40 * MIB, True)

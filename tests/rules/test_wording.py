@@ -1,76 +1,67 @@
+from typing import Any
+
 import pytest
 
+from fanoutfs.status.document import ReaderEntry
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, fit, printable, shorten
-from fanoutfs.status.wording import (
-    choose,
-    label,
-    state,
-    summary,
-    time_left,
-    waiting_for,
-)
+from fanoutfs.status.wording import choose, label, state, summary, time_left, waiting_for
 from fanoutfs.units import MIB
 from tests.documents import SIZE, reader
 
 NAMED = {3: reader(3), 4: reader(4, kind="copy", command="fanoutfs", target="/dev/disk/by-id/usb-Stick_0815")}
 
 
+LATE = {"waiting": "source", "sweep_in": 3.7}
+
+
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("said", "followers", "expected"),
     [
-        ({"start": None}, "has not read yet"),
-        ({}, "reads"),
-        ({"sequential": False}, "reads non-sequentially"),
-        ({"live": False}, "dormant; no reader waits for it"),
-        ({"position": SIZE, "left": 0, "live": False}, "complete"),
-        ({"waiting": "source", "sweep_in": 0.2}, "waits for the source"),
-        (
-            {"waiting": "source", "sweep_in": 3.7},
-            "waits for the source; the sequential pass arrives in about 4 s",
-        ),
-        ({"waiting": 3}, "waits for reader 3 (dd, pid 4703)"),
-        ({"waiting": 4}, "waits for reader 4 (…y-id/usb-Stick_0815, pid 4704)"),
-        ({"waiting": 99}, "waits for reader 99"),
+        ({"start": None}, 0, "has not read yet"),
+        ({}, 0, "reads"),
+        ({"sequential": False}, 0, "reads non-sequentially"),
+        ({"live": False}, 0, "dormant; no reader waits for it"),
+        ({"position": SIZE, "left": 0, "live": False}, 0, "complete"),
+        ({"waiting": "source", "sweep_in": 0.2}, 0, "waits for the source"),
+        (LATE, 0, "waits for the source; the sequential pass arrives in about 4 s"),
+        ({"waiting": 3}, 0, "waits for reader 3 (dd, pid 4703)"),
+        ({"waiting": 4}, 0, "waits for reader 4 (…y-id/usb-Stick_0815, pid 4704)"),
+        ({"waiting": 99}, 0, "waits for reader 99"),
+        ({"id": 3}, 19, "reads; 19 wait for it"),
+        ({"id": 3}, 1, "reads; 1 waits for it"),
     ],
 )
-def test_a_reader_is_told_by_what_it_does(said: dict[str, object], expected: str) -> None:
-    """What it waits for goes before all else."""
-    assert expected == state(reader(1, **said), NAMED, 0, brief=False)
+def test_the_state_of_a_reader(said: dict[str, Any], followers: int, expected: str) -> None:
+    """A reader that waits is told by what it waits for; then come the readers that wait for it."""
+    assert expected == state(reader(1, **said), NAMED, followers, brief=False)
 
 
-def test_where_there_is_little_room_a_state_is_short() -> None:
-    """It says the same."""
+def test_a_brief_state() -> None:
+    """It has the same content."""
     assert "waits for 3 (dd, pid 4703)" == state(reader(1, waiting=3), NAMED, 0, brief=True)
-    late = reader(1, waiting="source", sweep_in=3.7)
-    assert "waits for the source, 4 s; 2 wait for it" == state(late, NAMED, 2, brief=True)
-
-
-def test_who_holds_others_up_is_told_so() -> None:
-    """It is the one to look after."""
-    assert "reads; 19 wait for it" == state(reader(3), NAMED, 19, brief=False)
-    assert "reads; 1 waits for it" == state(reader(3), NAMED, 1, brief=False)
+    assert "waits for the source, 4 s; 2 wait for it" == state(reader(1, **LATE), NAMED, 2, brief=True)
 
 
 def test_a_copy_is_named_by_its_target() -> None:
-    """All of them run the same command."""
+    """All copies run the same command."""
     assert "/dev/disk/by-id/usb-Stick_0815" == label(NAMED[4])
     assert "dd" == label(NAMED[3])
 
 
-def test_a_name_can_do_nothing_to_the_terminal() -> None:
-    """A process may call itself an escape sequence, a path may be no text at all."""
+def test_a_name_cannot_control_the_terminal() -> None:
+    """A process name may be an escape sequence, and a path may be no text."""
     assert "?[2Jdd?" == printable("\x1b[2Jdd\udcff")
 
 
-def test_a_path_is_cut_at_its_left() -> None:
-    """Its end tells it from the others."""
+def test_a_path_is_cut_on_the_left() -> None:
+    """Its end distinguishes it from others."""
     assert "…/copy.img" == shorten("/srv/images/copy.img", 10)
     assert "/dev/sdc" == shorten("/dev/sdc", 8)
 
 
 def test_the_time_left_follows_from_the_rate() -> None:
-    """Of one that nothing is known of, that has all, jumps or is dormant there is none."""
+    """A reader with unknown rate, or one that is complete, jumping or dormant, has none."""
     speeds = Speeds(None, {1: 10.0 * MIB})
 
     assert 50.0 == time_left(reader(1), speeds)
@@ -78,8 +69,8 @@ def test_the_time_left_follows_from_the_rate() -> None:
         assert time_left(other, speeds) is None
 
 
-def test_who_waits_for_the_sweep_goes_on_at_the_sources_rate() -> None:
-    """What it gets by detours until then says nothing about the time that is left."""
+def test_a_reader_that_waits_for_the_sequential_pass_continues_at_the_sources_rate() -> None:
+    """Its rate until then comes from detours and does not count."""
     late = reader(1, waiting="source", sweep_in=30.0)
 
     assert 55.0 == time_left(late, Speeds(20.0 * MIB, {1: 0.5 * MIB}))
@@ -90,12 +81,12 @@ def test_who_waits_for_the_sweep_goes_on_at_the_sources_rate() -> None:
     ("seconds", "expected"), [(None, "-"), (4.4, "0:00:04"), (7384.0, "2:03:04"), (100_000.0, "27 h 47 min")]
 )
 def test_a_time_left_is_short(seconds: float | None, expected: str) -> None:
-    """It stands in a column."""
+    """It is shown in a column."""
     assert expected == countdown(seconds)
 
 
-def test_a_text_is_cut_or_filled_to_a_place() -> None:
-    """Where it was cut is shown; letters that are two columns wide count as two."""
+def test_a_text_is_cut_or_padded_to_a_width() -> None:
+    """A cut is shown; letters that are two columns wide count as two."""
     assert "dd  " == fit("dd", 4)
     assert "  dd" == fit("dd", 4, right=True)
     assert "long…" == fit("longer", 5)
@@ -103,8 +94,8 @@ def test_a_text_is_cut_or_filled_to_a_place() -> None:
     assert "復元 " == fit("復元", 5)
 
 
-def test_a_crowd_is_counted_by_what_it_does() -> None:
-    """The many first; two of those who are waited for are named."""
+def test_a_crowd_is_counted_by_state() -> None:
+    """The largest group first; two of the readers that are waited for are named."""
     waiting = [3] * 5 + [4] * 2 + [7, 8]
     readers = [reader(100 + i, waiting=holder) for i, holder in enumerate(waiting)]
     readers += [reader(number) for number in (3, 4, 7)] + [reader(9, waiting="source")]
@@ -117,24 +108,22 @@ def test_a_crowd_is_counted_by_what_it_does() -> None:
     assert {3: 5, 4: 2, 7: 1, 8: 1} == waiting_for(readers)
 
 
-def test_when_all_fit_all_are_shown() -> None:
-    """In their order."""
-    readers = [reader(number) for number in range(5)]
-
-    assert (readers, []) == choose(readers, 5)
+CROWD = [reader(number, waiting=8 if number < 4 else None) for number in range(10)]
 
 
-def test_when_not_all_fit_who_holds_others_up_is_shown() -> None:
-    """A row is kept for the words on the rest."""
-    readers = [reader(number, waiting=8 if number < 4 else None) for number in range(10)]
-    shown, rest = choose(readers, 4)
+@pytest.mark.parametrize(
+    ("readers", "rows", "expected"),
+    [
+        ([reader(number) for number in range(5)], 5, ([0, 1, 2, 3, 4], [])),
+        (CROWD, 4, ([0, 1, 8], [2, 3, 4, 5, 6, 7, 9])),
+        ([reader(1), reader(2)], 0, ([], [1, 2])),
+    ],
+    ids=["all fit", "a row is kept for the rest", "a very small terminal"],
+)
+def test_the_shown_readers_and_the_rest(
+    readers: list[ReaderEntry], rows: int, expected: tuple[list[int], list[int]]
+) -> None:
+    """Both in their order; a reader that others wait for is shown first of all."""
+    shown, rest = choose(readers, rows)
 
-    assert [0, 1, 8] == [one.id for one in shown]
-    assert [2, 3, 4, 5, 6, 7, 9] == [one.id for one in rest]
-
-
-def test_without_a_row_nobody_is_shown() -> None:
-    """A very small terminal."""
-    readers = [reader(1), reader(2)]
-
-    assert ([], readers) == choose(readers, 0)
+    assert expected == ([one.id for one in shown], [one.id for one in rest])

@@ -23,12 +23,7 @@ WINDOW = 4
 
 
 def lend(
-    rig: Rig,
-    start: int = 0,
-    *,
-    window: int = WINDOW,
-    digests: bool = False,
-    from_block: int | None = None,
+    rig: Rig, start: int = 0, *, window: int = WINDOW, digests: bool = False, from_block: int | None = None
 ) -> Lender:
     """Return a lender for a turn that begins at block ``start``; ``from_block``: where it continues."""
     rig.opened += 1
