@@ -4,8 +4,10 @@ from functools import partial
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Row, alternate, finish, options
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import dd, seconds_of
 
 READERS = 4
@@ -22,7 +24,7 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=7)
     with (
         folder() as ram,
-        fanout_mount(chosen.fanoutfs, pattern_image(ram / "source", chosen.size), chosen.ring) as ours,
+        fanout_mount(chosen.fanoutfs, write_pattern(ram / "source", chosen.size), chosen.ring) as ours,
     ):
         medians = alternate(
             chosen.rounds,

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Options, all_of, alternate, at_most, finish, options
+from tests.rig.images import write_pattern
 from tests.rig.measured_copies import copies, same, written_before
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 from tests.rig.ready_readers import alarm
 
 COUNT = 4
@@ -89,7 +90,7 @@ def main() -> None:
         sys.exit(f"copy_against_others needs what is not here: apt install {' '.join(missing)}")
     need_memory((COUNT + 2) * chosen.size)
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(COUNT)]
         mine = ("fanoutfs", f"fanoutfs --ring {chosen.ring}")
         theirs = others(source, targets, library(ram))

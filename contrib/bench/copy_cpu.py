@@ -18,8 +18,9 @@ from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB, format_size
 from tests.rig.crew import POLL
 from tests.rig.harness import Options, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.measured_copies import copies, same, written_before
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 COUNTS = (1, 2, 4, 8)
 BAR = 0.35  # seconds per GiB
@@ -101,7 +102,7 @@ def main() -> None:
     found: Found = {name: {count: [] for count in COUNTS} for name in rings}
     need_memory((max(COUNTS) + 2) * chosen.size)
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(max(COUNTS))]
         for _ in range(chosen.rounds):
             for count in COUNTS:

@@ -29,9 +29,11 @@ import attrs
 
 from tests.rig.crew import POLL
 from tests.rig.harness import Options, Row, all_of, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import BLKIO, RATE, control_group
+from tests.rig.loops import attached, number
 from tests.rig.measured_copies import Copies, Watch, copies, same, written_before
-from tests.rig.pattern_images import folder, loop_device, pattern_image
+from tests.rig.ram import folder
 from tests.rig.ready_readers import alarm
 
 SLOW = 10_000_000  # bytes per second
@@ -73,9 +75,9 @@ def place(ram: Path, size: int) -> Iterator[Place]:
     with contextlib.ExitStack() as stack:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size // 4}", "none", small], check=True)
         stack.callback(lambda: subprocess.run(["umount", small], check=True))
-        slow = stack.enter_context(loop_device(backing, writable=True))
-        group = stack.enter_context(control_group(BLKIO, "slow", LIMIT, f"{slow.number} {SLOW}"))
-        yield Place(ram, small / "full", slow.path, backing, group, size)
+        slow = stack.enter_context(attached(backing))
+        group = stack.enter_context(control_group(BLKIO, "slow", LIMIT, f"{number(slow)} {SLOW}"))
+        yield Place(ram, small / "full", slow, backing, group, size)
 
 
 @attrs.frozen
@@ -198,7 +200,7 @@ def main() -> None:
     quarter = ("--ring", str(chosen.size // 4))
     rows = []
     with folder() as ram, place(ram, chosen.size) as on:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         for _ in range(chosen.rounds):
             rows += among_bad_ones("free", chosen, source, on, ["--pace", "free", *quarter], on_time=True)
             whole = ["--ring", str(chosen.size)]

@@ -12,8 +12,9 @@ from pathlib import Path
 from fanoutfs.units import MIB
 from tests.rig.crew import Report, crew
 from tests.rig.harness import Options, Row, at_most, finish, options
+from tests.rig.loops import attached, bytes_read
 from tests.rig.measured_mounts import fanout_mount
-from tests.rig.pattern_images import folder, loop_device
+from tests.rig.ram import folder
 
 READERS = 8
 RATE = 150 * MIB  # bytes per second of each
@@ -26,10 +27,10 @@ NEAR = 1.08
 def run(chosen: Options, file: Path, ring: int) -> tuple[float, list[Report]]:
     """Give what was read of the source, to its size, and what came of the readers."""
     limit = 4 * chosen.size / RATE + 60
-    with loop_device(file) as device:
-        before = device.bytes_read()
+    with attached(file, "--read-only") as device:
+        before = bytes_read(device)
         with (
-            fanout_mount(chosen.fanoutfs, device.path, str(ring), "--pace", "free") as mount,
+            fanout_mount(chosen.fanoutfs, device, str(ring), "--pace", "free") as mount,
             crew(file, mount, limit) as made,
         ):
             readers = [made.ready(mount.image, rate=RATE, unchecked=1) for _ in range(READERS)]
@@ -39,7 +40,7 @@ def run(chosen: Options, file: Path, ring: int) -> tuple[float, list[Report]]:
                 time.sleep(max(0.0, due - time.monotonic()))
                 reader.go()
             reports = made.wait()
-            return (device.bytes_read() - before) / chosen.size, reports
+            return (bytes_read(device) - before) / chosen.size, reports
 
 
 def main() -> None:

@@ -12,10 +12,11 @@ from fanoutfs.simulate.model import simulate
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 from fanoutfs.units import parse_size
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE, limited_source
 from tests.rig.measured_computers import computers, ends, join, shown_mount
 from tests.rig.measured_copies import same
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 COUNT = 4
 APART = 2.0  # seconds
@@ -71,7 +72,7 @@ def main() -> None:
     need_memory((COUNT + 2) * chosen.size)
     model = modelled(chosen)
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(COUNT)]
         runs = [run(chosen, file, targets) for _ in range(chosen.rounds)]
     rows = [

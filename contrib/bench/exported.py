@@ -20,8 +20,10 @@ from fanoutfs.simulate.scenario import Scenario, SimulatedReader
 from fanoutfs.units import MIB, parse_size
 from tests.ports import free_port
 from tests.rig.harness import Options, Row, all_of, alternate, at_most, finish, options, wait_for_quiet
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import readers, run_together
 
 BAR = 0.5
@@ -142,7 +144,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M", rounds=3)
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         rows = [throughput(chosen, source)]
         for apart in (0.0, APART):
             rows += sharing(chosen, source, ram, apart)

@@ -20,9 +20,12 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.units import MIB
+from tests.rig import mountinfo
 from tests.rig.harness import Row, finish, options
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import alarm, dd, readers, run_together
 
 STOPPED = 60.0  # seconds
@@ -76,7 +79,7 @@ def bad_reader(mount: Mount, *command: str | Path) -> Iterator[BadReader]:
         try:
             process.communicate(timeout=5 * GONE)
         except subprocess.TimeoutExpired:
-            mount.abort()
+            mountinfo.abort(mount.point)
             process.wait()
 
 
@@ -143,7 +146,7 @@ def main() -> None:
     chosen = options(__doc__, size="512M")
     rows = []
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         with source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with fanout_mount(chosen.fanoutfs, source, chosen.ring) as mount:

@@ -15,8 +15,10 @@ import attrs
 from fanoutfs.units import MIB
 from tests.rig.crew import POLL
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
+from tests.rig.loops import attached, bytes_read
 from tests.rig.measured_copies import Watch, copies, same
-from tests.rig.pattern_images import folder, loop_device, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 COUNT = 50
 RATE = 5 * MIB // 2
@@ -43,10 +45,10 @@ def run(chosen: Options, file: Path, place: Path) -> Run:
     log = place / "log"
     words = ("--read-rate", str(RATE), "--ring", chosen.ring, "--log", str(log))
     wait_for_quiet()
-    with loop_device(file) as device:
-        before = device.bytes_read()
-        watch = Watch.of(device.path)
-        with copies(chosen.fanoutfs, device.path) as made:
+    with attached(file, "--read-only") as device:
+        before = bytes_read(device)
+        watch = Watch.of(device)
+        with copies(chosen.fanoutfs, device) as made:
             for target in targets:
                 made.start([target], *words)
             start = made.started[0].start
@@ -55,7 +57,7 @@ def run(chosen: Options, file: Path, place: Path) -> Run:
                 time.sleep(LOOK)
             seconds = time.monotonic() - start
             codes = [copy.wait() for copy in made.started]
-        share = (device.bytes_read() - before) / chosen.size
+        share = (bytes_read(device) - before) / chosen.size
     for copy in made.started:
         if copy.wait():
             print(copy.said())
@@ -73,7 +75,7 @@ def main() -> None:
     chosen = options(__doc__, size="64M", rounds=3, ring="64M")
     need_memory((COUNT + 2) * chosen.size)
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         runs = [run(chosen, file, ram) for _ in range(chosen.rounds)]
     most = max(run.producers for run in runs)
     rows = [

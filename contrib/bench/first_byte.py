@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.rig.crew import DD, stage
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.ram import folder
 
 COPYING = 3
 PIECE = 4096
@@ -50,7 +51,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M", rounds=2)
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         runs = [tries(chosen, file) for _ in range(chosen.rounds)]
     dd = [seconds for found, _ in runs for seconds in found["dd"]]
     tail = [seconds for found, _ in runs for seconds in found["tail"]]

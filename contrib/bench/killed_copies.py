@@ -30,10 +30,13 @@ from contrib.bench.faults import leftovers
 from fanoutfs.units import MIB
 from tests.rig.crew import POLL
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE
+from tests.rig.loops import attached, bytes_written
 from tests.rig.measured_copies import Watch, copies, same, written_before
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import LoopDevice, folder, loop_device, pattern_image
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 
 SEED = 20260101
 FIRST, LAST = 0.1, 0.1  # of the rounds; LAST once more around the end
@@ -125,10 +128,10 @@ def wait_until_free(device: Path) -> None:
             return
 
 
-def seconds_of_one(chosen: Options, mount: Mount, device: LoopDevice) -> float:
+def seconds_of_one(chosen: Options, mount: Mount, device: Path) -> float:
     """Give how long a copy takes that nobody kills."""
-    with copies(chosen.fanoutfs, mount.mountpoint) as made:
-        copy = made.start([device.path])
+    with copies(chosen.fanoutfs, mount.point) as made:
+        copy = made.start([device])
         if copy.wait():
             raise RuntimeError(f"a copy that nobody killed failed: {copy.said()}")
         return time.monotonic() - copy.start
@@ -146,23 +149,21 @@ def moments(rounds: int, seconds: float) -> list[float]:
     return found
 
 
-def killed(
-    chosen: Options, mount: Mount, source: Path, device: LoopDevice, backing: Path, moment: float
-) -> Killed:
+def killed(chosen: Options, mount: Mount, source: Path, device: Path, backing: Path, moment: float) -> Killed:
     """Copy, kill and resume."""
     spoil(backing, chosen.size)
-    with copies(chosen.fanoutfs, mount.mountpoint) as made:
-        copy = made.start([device.path])
+    with copies(chosen.fanoutfs, mount.point) as made:
+        copy = made.start([device])
         time.sleep(moment)
         copy.kill()
-        wait_until_free(device.path)
+        wait_until_free(device)
         missing = blocks_missing(backing, source)
-        before = device.bytes_written()
-        resumed = made.start([device.path], "--resume")
+        before = bytes_written(device)
+        resumed = made.start([device], "--resume")
         code = resumed.wait()
         if code:
             print(f"killed after {moment:.3f} s, {len(missing)} blocks missing: {resumed.said()}")
-        written = device.bytes_written() - before
+        written = bytes_written(device) - before
     early = bool(missing) and missing[0] != 0
     return Killed(moment, len(missing), early, code, written, same(backing, source))
 
@@ -206,9 +207,9 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="64M", rounds=200, ring="16M")
     with folder() as ram, contextlib.ExitStack() as stack:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         backing = written_before(ram / "backing", chosen.size)
-        device = stack.enter_context(loop_device(backing, writable=True))
+        device = stack.enter_context(attached(backing))
         rate = ("--read-rate", str(RATE))
         with fanout_mount(chosen.fanoutfs, source, chosen.ring, *rate) as mount:
             with reading_on(mount.image) as other:

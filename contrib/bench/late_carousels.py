@@ -4,8 +4,9 @@ from pathlib import Path
 
 from tests.rig.crew import DD, Report, stage
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ram import folder
 
 JOINS = (0.0, 0.25, 0.5, 0.75)  # of the image, where the head is
 BAR = 1.77
@@ -28,7 +29,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M", rounds=3, ring="26M")
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         runs = [run(chosen, file) for _ in range(chosen.rounds)]
     one_pass = chosen.size / RATE
     rows = [

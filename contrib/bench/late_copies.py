@@ -15,9 +15,10 @@ import attrs
 
 from tests.rig.crew import POLL
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE, limited_source
 from tests.rig.measured_copies import Watch, copies, same, written_before
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 JOINS = (0.0, 0.25, 0.5, 0.75)  # passes after the first
 BAR = 1.77
@@ -46,7 +47,7 @@ def run(chosen: Options, file: Path, targets: list[Path]) -> Run:
     one_pass = chosen.size / RATE
     words = ["--verify", "--ring", chosen.ring]
     with limited_source(file) as source:
-        device = source.device.path
+        device = source.device
         if source.group is None:
             words += ["--read-rate", str(RATE)]
         groups = [] if source.group is None else [source.group]
@@ -75,7 +76,7 @@ def main() -> None:
     chosen = options(__doc__, size="2G", rounds=3, ring="102M")
     need_memory((len(JOINS) + 2) * chosen.size)
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(len(JOINS))]
         runs = [run(chosen, file, targets) for _ in range(chosen.rounds)]
     rows = [

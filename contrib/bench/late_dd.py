@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests.rig.crew import DD, Report, stage, wait_until
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from tests.rig.measured_mounts import Mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 
 JOINS = (0.0, 1 / 15, 2 / 15, 0.2)  # of the image, where the first is
 BAR = 1.03
@@ -17,7 +18,7 @@ BAR = 1.03
 
 def first_is_at(mount: Mount, offset: float) -> bool:
     """Say whether the reader that came first has come that far."""
-    positions = {reader["id"]: reader["position"] for reader in mount.look()["readers"]}
+    positions = {reader["id"]: reader["position"] for reader in mount.status()["readers"]}
     return bool(positions and positions[min(positions)] >= offset)
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M", rounds=3, ring="128M")
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         runs = [run(chosen, file) for _ in range(chosen.rounds)]
     shares = [share for share, _ in runs]
     reports = [report for _, reports in runs for report in reports]

@@ -14,10 +14,11 @@ import attrs
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options
+from tests.rig.images import write_pattern
 from tests.rig.measured_computers import Computers, computers, ends, shown_mount
 from tests.rig.measured_copies import Copy, same, written_before
 from tests.rig.measured_mounts import fanout_mount
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 RATE = 32 * MIB  # bytes per second of the source
 CUT = 5.0  # seconds
@@ -114,7 +115,7 @@ def main() -> None:
     ways: dict[str, Way] = {"remote copy": remote_copy, "nbdcopy": nbdcopy, "relay, 2 dd": relayed}
     rows: list[Row] = []
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         targets = [ram / "first", ram / "second"]
         for name, way in ways.items():
             once = functools.partial(run, chosen, file, targets, way)

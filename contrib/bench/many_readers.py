@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterator
 
 from tests.rig.harness import Row, all_of, at_most, finish, options
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import compared, run_together
 
 READERS = 200
@@ -65,7 +67,7 @@ def main() -> None:
     worst: dict[str, list[float]] = {}
     count = 0
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         with fanout_mount(chosen.fanoutfs, source, chosen.ring) as mount:
             commands = [compared(mount.image, source, ("bs=1M",))] * READERS
             for _ in range(chosen.rounds):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from fanoutfs.units import MIB, parse_size
 from tests.rig.harness import Row, finish, options
+from tests.rig.images import write_pattern
 from tests.rig.measured_mounts import fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ram import folder
 from tests.rig.ready_readers import dd, seconds_of
 
 READERS = 8
@@ -25,7 +26,7 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=3)
     with (
         folder() as ram,
-        fanout_mount(chosen.fanoutfs, pattern_image(ram / "source", chosen.size), chosen.ring) as mount,
+        fanout_mount(chosen.fanoutfs, write_pattern(ram / "source", chosen.size), chosen.ring) as mount,
     ):
         idle = peak(mount.pid)
         readers = [dd(mount.image, "bs=1M", "iflag=direct"), dd(mount.image, "bs=1M")] * (READERS // 2)

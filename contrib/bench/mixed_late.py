@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests.rig.crew import DD, Report, stage
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ram import folder
 
 JOINS = (("image", 0.0), ("image", 0.0), ("carousel", 0.3), ("image", 0.5), ("carousel", 0.8))
 """What each reads, and where in the image the head is when it begins."""
@@ -27,7 +28,7 @@ def run(chosen: Options, file: Path, *, steady: bool) -> tuple[float, list[Repor
     """Give what was read of the source, to its size, and what came of the readers."""
     wait_for_quiet()
     with stage(chosen, file, steady=steady) as on:
-        readers = [on.crew.ready(on.mount.mountpoint / name, *DD) for name, _ in JOINS]
+        readers = [on.crew.ready(on.mount.point / name, *DD) for name, _ in JOINS]
         for (_, join), reader in zip(JOINS, readers, strict=True):
             on.wait_for_head(join)
             reader.go()
@@ -59,7 +60,7 @@ def main() -> None:
     chosen = options(__doc__, size="512M", rounds=3, ring="51M")
     rows = []
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         for kind, steady in (("steady", True), ("bursts", False)):
             runs = [run(chosen, file, steady=steady) for _ in range(chosen.rounds)]
             rows += held(kind, chosen.size / RATE, runs)

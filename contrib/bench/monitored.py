@@ -23,8 +23,10 @@ from pathlib import Path
 from fanoutfs.units import MIB
 from tests.ports import free_port
 from tests.rig.harness import Row, alternate, at_most, finish, options
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import dd, readers, seconds_of
 
 COST = 0.03
@@ -103,7 +105,7 @@ def shares(fanoutfs: Path, source: Path, ring: str, reading: int, rounds: int) -
         for _ in range(rounds):
             for count, figures in found.items():
                 figures.append(share(mount, port, count))
-        if (there := len(mount.look()["readers"])) != reading:
+        if (there := len(mount.status()["readers"])) != reading:
             raise RuntimeError(f"{there} of {reading} readers are left")
     alone = statistics.median(found.pop(0))
     return [
@@ -129,7 +131,7 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=5)
     rows: list[Row] = []
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         for reading in (1, 200):
             rows += shares(chosen.fanoutfs, source, chosen.ring, reading, chosen.rounds)
         port = free_port()

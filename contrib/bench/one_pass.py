@@ -1,8 +1,10 @@
 """Eight dd at once of a loop device: each copy is right, and the kernel counts one pass over the device."""
 
 from tests.rig.harness import Row, finish, options
+from tests.rig.images import write_pattern
+from tests.rig.loops import attached, bytes_read
 from tests.rig.measured_mounts import fanout_mount
-from tests.rig.pattern_images import folder, loop_device, pattern_image
+from tests.rig.ram import folder
 from tests.rig.ready_readers import compared, run_together
 
 WAYS = ((), ("bs=1M",), ("bs=4M", "iflag=direct"), ("bs=1000003",))  # each twice
@@ -14,14 +16,14 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=3)
     rows = []
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         for number in range(chosen.rounds):
-            with loop_device(source) as device:
-                before = device.bytes_read()
-                with fanout_mount(chosen.fanoutfs, device.path, chosen.ring) as mount:
+            with attached(source, "--read-only") as device:
+                before = bytes_read(device)
+                with fanout_mount(chosen.fanoutfs, device, chosen.ring) as mount:
                     commands = [compared(mount.image, source, words) for words in WAYS * 2]
                     run = run_together(commands, mount)
-                share = (device.bytes_read() - before) / chosen.size
+                share = (bytes_read(device) - before) / chosen.size
             right = run.codes.count(0)
             name = f"round {number + 1}, {run.seconds:.1f} s: "
             copies = f"{right} of {len(commands)}"

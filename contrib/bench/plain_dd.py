@@ -5,8 +5,10 @@ from pathlib import Path
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Row, alternate, finish, options
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import dd, seconds_of
 
 BAR = 0.5
@@ -21,7 +23,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M", rounds=7)
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         with fanout_mount(chosen.fanoutfs, source, chosen.ring) as ours:
             medians = alternate(
                 chosen.rounds,

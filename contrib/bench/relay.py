@@ -12,11 +12,12 @@ from pathlib import Path
 import attrs
 
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE, limited_source
 from tests.rig.measured_computers import Computers, computers, ends, join, shown_mount
 from tests.rig.measured_copies import Copy, same
 from tests.rig.measured_mounts import fanout_mount
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 JOINS = (0.0, 0.0, 0.25, 0.5)  # passes after the first
 BAR = 1.02
@@ -75,7 +76,7 @@ def main() -> None:
     chosen = options(__doc__, size="512M", rounds=3)
     need_memory((len(JOINS) + 2) * chosen.size)
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(len(JOINS))]
         runs = [run(chosen, file, targets) for _ in range(chosen.rounds)]
     rows = [

@@ -10,10 +10,11 @@ from pathlib import Path
 import attrs
 
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import RATE, limited_source
 from tests.rig.measured_computers import begins, computers, ends, join, shown_mount
 from tests.rig.measured_copies import same, written_before
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 JOINS = (0.0, 0.25, 0.5)  # passes after the first
 BAR = 1.55
@@ -76,7 +77,7 @@ def main() -> None:
     rings = {"a twentieth": str(chosen.size // 20), "by default": None}
     rows = []
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"target-{number}" for number in range(len(JOINS))]
         for name, ring in rings.items():
             runs = [run(chosen, file, targets, ring) for _ in range(chosen.rounds)]

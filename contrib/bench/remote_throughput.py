@@ -15,9 +15,11 @@ from pathlib import Path
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Options, Row, all_of, alternate, finish, options
+from tests.rig.images import write_pattern
+from tests.rig.loops import attached
 from tests.rig.measured_computers import Computers, computers, shown_mount
 from tests.rig.measured_copies import same, written_before
-from tests.rig.pattern_images import folder, loop_device, need_memory, pattern_image
+from tests.rig.ram import folder, need_memory
 
 LEAST = 0.5
 """Of nbdcopy's rate."""
@@ -71,9 +73,9 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=5)
     need_memory(4 * chosen.size)
     with folder() as ram, contextlib.ExitStack() as stack:
-        source, target = pattern_image(ram / "source", chosen.size), ram / "target"
+        source, target = write_pattern(ram / "source", chosen.size), ram / "target"
         backing = written_before(ram / "backing", chosen.size)
-        disk = stack.enter_context(loop_device(backing, writable=True)).path
+        disk = stack.enter_context(attached(backing))
         files, disks = (chosen, source, target, target), (chosen, source, backing, disk)
         rates = alternate(
             chosen.rounds,

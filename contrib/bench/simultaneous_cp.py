@@ -6,8 +6,9 @@ This is where cp compares inode numbers of a file that others look up at the sam
 import subprocess
 
 from tests.rig.harness import Row, finish, options
+from tests.rig.images import write_pattern
 from tests.rig.measured_mounts import fanout_mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ram import folder
 from tests.rig.ready_readers import run_together
 
 COPIES = 6
@@ -18,7 +19,7 @@ def main() -> None:
     chosen = options(__doc__, size="100M", rounds=20, ring="16M")
     refused = right = 0
     with folder() as ram:
-        source = pattern_image(ram / "source", chosen.size)
+        source = write_pattern(ram / "source", chosen.size)
         targets = [ram / f"copy{number}" for number in range(COPIES)]
         with fanout_mount(chosen.fanoutfs, source, chosen.ring) as mount:
             for _ in range(chosen.rounds):

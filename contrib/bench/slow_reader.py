@@ -10,7 +10,8 @@ from pathlib import Path
 from fanoutfs.units import parse_size
 from tests.rig.crew import DD, Report, stage
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.ram import folder
 
 FAST = 3
 PACE = 10_000_000  # bytes per second that the slow one takes
@@ -42,7 +43,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M")
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         rounds = range(chosen.rounds)
         alone = [run(chosen, file, "free", slow=False) for _ in rounds]
         free = [run(chosen, file, "free", slow=True) for _ in rounds]

@@ -20,8 +20,9 @@ import attrs
 from fanoutfs.units import parse_size
 from tests.rig.crew import DD, Crew, crew, stage
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.limited import can_limit, limited_source, memory_group, within
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.ram import folder
 
 READERS = 4
 APART = 1.25  # seconds
@@ -51,7 +52,7 @@ def in_turn(made: Crew, file: Path, share: Callable[[], float], *groups: Path) -
 def with_fanoutfs(chosen: Options, file: Path, name: str, *, steady: bool = False) -> Outcome:
     """Read a virtual file of fanoutfs; ``steady``: see tests/rig/limited.py."""
     with stage(chosen, file, steady=steady) as on:
-        return in_turn(on.crew, on.mount.mountpoint / name, on.share)
+        return in_turn(on.crew, on.mount.point / name, on.share)
 
 
 def plainly(chosen: Options, file: Path) -> Outcome:
@@ -62,9 +63,7 @@ def plainly(chosen: Options, file: Path) -> Outcome:
         crew(file, None) as made,
     ):
         assert source.group is not None
-        return in_turn(
-            made, source.device.path, lambda: source.bytes_read() / chosen.size, source.group, memory
-        )
+        return in_turn(made, source.device, lambda: source.bytes_read() / chosen.size, source.group, memory)
 
 
 @contextlib.contextmanager
@@ -103,7 +102,7 @@ def with_nbdkit(chosen: Options, file: Path) -> Outcome:
     ):
         assert source.group is not None
         with (
-            nbdkit_mount(source.device.path, workplace, cache, source.group, served) as shown,
+            nbdkit_mount(source.device, workplace, cache, source.group, served) as shown,
             crew(file, None) as made,
         ):
             return in_turn(made, shown, lambda: source.bytes_read() / chosen.size, memory)
@@ -122,7 +121,7 @@ def main() -> None:
         if shutil.which("nbdkit") and shutil.which("nbdfuse"):
             ways["dd of nbdkit's cache"] = (with_nbdkit, math.inf, math.inf)
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         outcomes: dict[str, list[Outcome]] = {name: [] for name in ways}
         for _ in range(chosen.rounds):
             for name, (way, _, _) in ways.items():

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tests.rig.crew import DD, Crew, Reader, Report, stage, wait_until
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
-from tests.rig.measured_mounts import Mount
-from tests.rig.pattern_images import folder, pattern_image
+from tests.rig.images import write_pattern
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 
 OTHERS = 3
 AT = 0.25  # of the image, where the head is when it is stopped
@@ -35,7 +36,7 @@ def begin(made: Crew, mount: Mount) -> Reader:
 def wait_until_held(mount: Mount) -> None:
     """Wait until all the others wait for a reader, not for the source."""
     wait_until(
-        lambda: sum(isinstance(reader["waiting"], int) for reader in mount.look()["readers"]) == OTHERS
+        lambda: sum(isinstance(reader["waiting"], int) for reader in mount.status()["readers"]) == OTHERS
     )
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     """Measure and answer."""
     chosen = options(__doc__, size="512M")
     with folder() as ram:
-        file = pattern_image(ram / "source", chosen.size)
+        file = write_pattern(ram / "source", chosen.size)
         stops = [stopped(chosen, file) for _ in range(chosen.rounds)]
         kills = [killed(chosen, file) for _ in range(chosen.rounds)]
     held = [max(report.longest_gap() for report in reports[:OTHERS]) for reports in stops]

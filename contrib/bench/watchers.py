@@ -22,10 +22,11 @@ import attrs
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
+from tests.rig.images import write_pattern
 from tests.rig.measured_computers import SERVICE, Computers, computers, ends, shown_mount
 from tests.rig.measured_copies import Copy, same, written_before
-from tests.rig.measured_mounts import Mount
-from tests.rig.pattern_images import folder, need_memory, pattern_image
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder, need_memory
 
 CROWD = 500
 CROWDS = 3  # rounds
@@ -82,7 +83,7 @@ def held(mount: Mount) -> int:
 
 def copied(on: Computers, mount: Mount, target: Path, *words: str) -> Copy:
     """Begin a copy on the first computer."""
-    return on.copy(on.first, str(mount.mountpoint), [target], *words)
+    return on.copy(on.first, str(mount.point), [target], *words)
 
 
 @attrs.frozen
@@ -162,7 +163,7 @@ def main() -> None:
     chosen = options(__doc__, size="1G", rounds=20)
     need_memory(4 * chosen.size)
     with folder() as ram:
-        source, target = pattern_image(ram / "source", chosen.size), ram / "target"
+        source, target = write_pattern(ram / "source", chosen.size), ram / "target"
         rows = crowds(chosen, source, target)
         pairs: list[tuple[float, float]] = []
         with computers(chosen, 2, 3600) as on, shown_mount(on, source, chosen.ring) as mount:

@@ -43,9 +43,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session", autouse=True)
 def _fusectl() -> None:
-    """Have the folder from which a mount that hangs can be aborted; it stays, others may use it by then."""
-    if mountinfo.CONNECTIONS.is_dir() and not mountinfo.at(mountinfo.CONNECTIONS):
-        run("mount", "-t", "fusectl", "none", mountinfo.CONNECTIONS, code=None)
+    """Make it possible to abort a mount that hangs."""
+    mountinfo.mount_fusectl()
 
 
 @pytest.fixture(scope="session")
@@ -234,8 +233,7 @@ def mount(
         ring = () if "--ring" in options else ("--ring", RING)
         log = tmp_path / f"log{len(points)}"
         fanoutfs("mount", *ring, "--log", log, *options, source, point)
-        entry = mountinfo.at(point)[-1]
-        made = Mount(source, point, log, pid=0, abort=mountinfo.abort_file(entry))
+        made = Mount(point, log)
         made.watch(limit)
         made.pid = made.status()["pid"]
         started.append(made)

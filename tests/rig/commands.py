@@ -1,4 +1,4 @@
-"""Run programs so that no test waits for ever, not even on a mount that hangs."""
+"""Run programs with time limits, so that no caller waits for ever, not even on a mount that hangs."""
 
 import contextlib
 import os
@@ -9,38 +9,36 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
 FANOUTFS = Path(sys.executable).with_name("fanoutfs")
-TIMEOUT = 90.0  # seconds, a bound on hanging alone: the slowest command here takes about five
-LOOKS = 0.005, 0.05  # seconds between two looks at what is waited for, at first and later
-DYING = 3.0  # seconds that a killed process gets; one in state D goes when its mount is aborted
+TIMEOUT = 90.0  # seconds, only a bound on a hang: the slowest command here takes about five
+LOOKS = 0.005, 0.05  # seconds between two checks of a condition, at first and later
+DYING = 3.0  # seconds to wait for a killed process; one in state D ends when its mount is aborted
 
 Argument = str | Path | int
 Done = subprocess.CompletedProcess[bytes]
 Process = subprocess.Popen[bytes]
 
 
-def hear_signals() -> None:
-    """Let children have the default action of every signal, whatever our parent ignores or blocks.
+def restore_signals() -> None:
+    """Give children the default action of every signal, whatever our parent ignores or blocks.
 
-    nohup ignores SIGHUP, and a shell SIGINT and SIGQUIT of what it runs in the background. Children inherit
-    that, and a command that is to be interrupted is not. A handler is not inherited, also one that does
-    nothing, with which we are as deaf as we were told to be.
+    nohup ignores SIGHUP, and a shell ignores SIGINT and SIGQUIT in its background jobs. Children inherit that
+    and could then not be interrupted. They do not inherit a handler: one that does nothing makes this process
+    ignore the signal as before.
     """
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD}:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
-    # Ignored, it would take the exit codes of our children along.
+    # If it were ignored, the exit codes of our children would be lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-hear_signals()
+restore_signals()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return our environment with plain messages and the administrator's commands on the path."""
+    """Return our environment with messages in English and the administrator's commands on the path."""
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **(extra or {})}
 
@@ -52,7 +50,7 @@ def start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a command, its standard error in a pipe."""
+    """Start a command with its standard error in a pipe."""
     words = [str(word) for word in command]
     return subprocess.Popen(
         words, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, env=environment(env)
@@ -60,16 +58,16 @@ def start(
 
 
 def finish(process: Process, *, timeout: float = TIMEOUT, code: int | None = 0) -> Done:
-    """Wait for a command's end and fail the test when it takes too long or ends with another code."""
+    """Wait for a command's end; raise AssertionError if it takes too long or exits with a different code."""
     words = list(map(str, process.args)) if isinstance(process.args, Sequence) else []
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         end(process)
-        pytest.fail(f"still running after {timeout} s: {' '.join(words)}")
+        raise AssertionError(f"still running after {timeout} s: {' '.join(words)}") from None
     done = Done(words, process.returncode, out or b"", err or b"")
     if code is not None and done.returncode != code:
-        pytest.fail(
+        raise AssertionError(
             f"exit {done.returncode}, not {code}: {' '.join(words)}\n{done.stderr.decode(errors='replace')}"
         )
     return done
@@ -82,12 +80,12 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Done:
-    """Run a command to its end; `code` None takes any exit code."""
+    """Run a command to its end; `code` None accepts any exit code."""
     return finish(start(*command, cwd=cwd, env=env), timeout=timeout, code=code)
 
 
 def shell(script: str, *arguments: Argument, timeout: float = TIMEOUT, code: int | None = 0) -> Done:
-    """Run a shell line in which $1, $2 and so on are the arguments."""
+    """Run a shell script in which $1, $2 and so on are the arguments."""
     return run("sh", "-ec", script, "sh", *arguments, timeout=timeout, code=code)
 
 
@@ -99,7 +97,7 @@ def fanoutfs(
 
 
 def end(process: Process) -> None:
-    """Kill a process that we started, stopped or not, and give it a moment to go."""
+    """Kill a process that we started, even a stopped one, and wait a moment for its end."""
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
         process.kill()
@@ -114,18 +112,18 @@ def end(process: Process) -> None:
 def wait_until(
     condition: Callable[[], bool], what: str, timeout: float = 60.0, looks: tuple[float, float] = LOOKS
 ) -> None:
-    """Look again and again until the condition holds; fail the test after `timeout` seconds."""
+    """Check until the condition holds; raise AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     pause, longest = looks
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {timeout} s: {what}")
+            raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(pause)
         pause = min(2 * pause, longest)
 
 
 def has_ended(pid: int) -> bool:
-    """Tell whether a process is gone; one that only waits to be reaped is."""
+    """Return whether a process has ended; a zombie has."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -134,5 +132,5 @@ def has_ended(pid: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether a process has been stopped by a signal."""
+    """Return whether a process has been stopped by a signal."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"

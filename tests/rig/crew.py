@@ -16,9 +16,10 @@ from pathlib import Path
 
 import attrs
 
+from tests.rig import mountinfo
 from tests.rig.harness import Options
 from tests.rig.limited import LimitedSource, limited_mount, limited_source
-from tests.rig.measured_mounts import Mount
+from tests.rig.mounts import Mount
 from tests.rig.ready_readers import alarm
 
 PROGRAM = Path(__file__).parent / "checking_reader.py"
@@ -118,7 +119,7 @@ def crew(source: Path, mount: Mount | None, seconds: float = 300.0) -> Iterator[
             yield made
     except BaseException:
         if mount is not None:
-            mount.abort()
+            mountinfo.abort(mount.point)
         raise
     finally:
         for reader in made.readers:

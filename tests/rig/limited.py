@@ -16,8 +16,9 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.units import MIB
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import LoopDevice, loop_device
+from tests.rig.loops import attached, bytes_read, number
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
 
 RATE = 100 * MIB  # bytes per second
 BLKIO = Path("/sys/fs/cgroup/blkio")
@@ -64,23 +65,23 @@ def within(groups: Sequence[Path], command: Sequence[str | Path]) -> list[str | 
 class LimitedSource:
     """A loop device, and the cgroup whose processes it is slow for; None where there are none."""
 
-    device: LoopDevice
+    device: Path
     group: Path | None
     before: int
 
     def bytes_read(self) -> int:
         """Give what the kernel has read of it since this was made, in bytes."""
-        return self.device.bytes_read() - self.before
+        return bytes_read(self.device) - self.before
 
 
 @contextlib.contextmanager
 def limited_source(file: Path) -> Iterator[LimitedSource]:
     """Attach a file as a device that is read at RATE."""
-    with loop_device(file) as device, contextlib.ExitStack() as stack:
+    with attached(file, "--read-only") as device, contextlib.ExitStack() as stack:
         group = None
         if (BLKIO / LIMIT).exists():
-            group = stack.enter_context(control_group(BLKIO, "source", LIMIT, f"{device.number} {RATE}"))
-        yield LimitedSource(device, group, device.bytes_read())
+            group = stack.enter_context(control_group(BLKIO, "source", LIMIT, f"{number(device)} {RATE}"))
+        yield LimitedSource(device, group, bytes_read(device))
 
 
 @contextlib.contextmanager
@@ -91,7 +92,7 @@ def limited_mount(
     group = None if steady else source.group
     if group is None:
         words += ("--read-rate", str(RATE))
-    with fanout_mount(fanoutfs, source.device.path, ring, *words) as mount:
+    with fanout_mount(fanoutfs, source.device, ring, *words) as mount:
         if group is not None:
             (group / "cgroup.procs").write_text(str(mount.pid))
         yield mount

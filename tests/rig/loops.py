@@ -1,12 +1,10 @@
-"""Loop devices: a block device from a file, with the kernel's own count of what was read of it."""
+"""Loop devices: a file as a block device, with the kernel's own counts of what is read and written."""
 
 import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.rig.commands import run, wait_until
 from tests.rig.images import SECTOR
@@ -16,9 +14,9 @@ SECTORS_READ, SECTORS_WRITTEN = 2, 6  # fields of /sys/block/NAME/stat, in secto
 
 @contextlib.contextmanager
 def attached(path: Path, *options: str) -> Iterator[Path]:
-    """Put a file behind a loop device for a while; it is gone at the end."""
+    """Attach a file to a loop device; detach it at the end."""
     if os.geteuid() != 0:
-        pytest.fail("a loop device needs root: run the tests with sudo", pytrace=False)
+        raise AssertionError("a loop device needs root: use sudo")
     with nobody_attaches():
         device = Path(run("losetup", "--find", "--show", *options, path).stdout.decode().strip())
     _settle()
@@ -40,7 +38,7 @@ def _has(device: Path, path: Path) -> bool:
 
 @contextlib.contextmanager
 def nobody_attaches() -> Iterator[None]:
-    """Let no other test take a free loop device meanwhile: each holds a lock on what hands them out."""
+    """Keep other processes of this rig from taking a free loop device: each locks the control file first."""
     control = os.open("/dev/loop-control", os.O_RDWR)
     try:
         fcntl.flock(control, fcntl.LOCK_EX)
@@ -50,19 +48,24 @@ def nobody_attaches() -> Iterator[None]:
 
 
 def _settle() -> None:
-    """Wait until udev, where there is one, has looked at a new disk: the kernel counts what it reads."""
+    """Wait until udev, if it runs, has read from the new device: the kernel counts those reads, too."""
     if Path("/run/udev/control").exists():
         run("udevadm", "settle")
 
 
 def bytes_read(device: Path) -> int:
-    """Return the bytes that the kernel has read from a loop device since it came to be."""
+    """Return the bytes that the kernel has read from a loop device since it was attached."""
     return _count(device, SECTORS_READ)
 
 
 def bytes_written(device: Path) -> int:
-    """Return the bytes that the kernel has written to a loop device since it came to be."""
+    """Return the bytes that the kernel has written to a loop device since it was attached."""
     return _count(device, SECTORS_WRITTEN)
+
+
+def number(device: Path) -> str:
+    """Return the major and minor number of a device, as cgroups want them."""
+    return Path("/sys/block", device.name, "dev").read_text().strip()
 
 
 def _count(device: Path, field: int) -> int:

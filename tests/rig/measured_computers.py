@@ -17,8 +17,9 @@ from tests.rig.harness import Options
 from tests.rig.hosts import Host, hosts, why_not
 from tests.rig.limited import LimitedSource, limited_mount
 from tests.rig.measured_copies import Copy, end_all
-from tests.rig.measured_mounts import Mount, fanout_mount
-from tests.rig.pattern_images import folder
+from tests.rig.measured_mounts import fanout_mount
+from tests.rig.mounts import Mount
+from tests.rig.ram import folder
 from tests.rig.ready_readers import alarm
 
 SERVICE, EXPORT = 8400, 10809  # ports of the first
@@ -130,7 +131,7 @@ def shown_mount(
 
 def head_of(on: Computers, mount: Mount) -> int:
     """Give where the producer of a mount on the first computer is, in bytes."""
-    return int((on.first.seen(mount.mountpoint) / ".fanoutfs" / "head").read_text())
+    return int((on.first.seen(mount.point) / ".fanoutfs" / "head").read_text())
 
 
 def begins(host: Host) -> dict[str, int]:

@@ -1,7 +1,9 @@
-"""The kernel's own list of mounts, and the way to end a FUSE mount that hangs."""
+"""The kernel's own list of mounts, and how to abort a FUSE mount that hangs."""
 
+import contextlib
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import attrs
@@ -22,7 +24,7 @@ class Entry:
 def entries() -> list[Entry]:
     """Return all mounts that this process sees."""
     found = []
-    # The kernel leaves bytes in names as they are that str.splitlines takes for the end of a line.
+    # Not str.splitlines: it would split at further bytes, which the kernel does not escape in names.
     for line in map(os.fsdecode, Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]):
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
@@ -31,7 +33,7 @@ def entries() -> list[Entry]:
 
 
 def at(point: Path) -> list[Entry]:
-    """Return the mounts that stand on this very folder, the lowest first."""
+    """Return the mounts at exactly this folder, the lowest first."""
     return [entry for entry in entries() if entry.point == str(point)]
 
 
@@ -41,8 +43,21 @@ def below(folder: Path) -> list[Entry]:
 
 
 def abort_file(entry: Entry) -> Path:
-    """Return the file that ends a FUSE mount when 1 is written to it: all that wait get an error."""
+    """Return the file that aborts a FUSE mount when 1 is written to it: each waiting request gets an error."""
     return CONNECTIONS / entry.device.partition(":")[2] / "abort"
+
+
+def abort(point: Path) -> None:
+    """Abort the FUSE mounts at a folder, and every process that waits for one of them gets an error."""
+    for entry in at(point):
+        with contextlib.suppress(OSError):
+            abort_file(entry).write_text("1")
+
+
+def mount_fusectl() -> None:
+    """Mount the folder of the abort files if it is not mounted; it stays, as others may use it by then."""
+    if CONNECTIONS.is_dir() and not at(CONNECTIONS):
+        subprocess.run(["mount", "-t", "fusectl", "none", CONNECTIONS], check=False)
 
 
 def _plain(text: str) -> str:

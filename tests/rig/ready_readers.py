@@ -11,7 +11,8 @@ from typing import NoReturn
 
 import attrs
 
-from tests.rig.measured_mounts import Mount
+from tests.rig import mountinfo
+from tests.rig.mounts import Mount
 
 HANGS = 300.0  # seconds; a run that takes longer is given up
 Command = Sequence[str | Path]
@@ -69,7 +70,7 @@ def readers(commands: Sequence[Command], *read: Mount) -> Iterator[Readers]:
         yield ready
     except BaseException:
         for mount in read:
-            mount.abort()
+            mountinfo.abort(mount.point)
         raise
     finally:
         for process in ready.processes:
