@@ -16,11 +16,11 @@ from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine.find import connect
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB, format_size
-from tests.rig.crew import POLL
 from tests.rig.harness import Options, at_most, finish, options, wait_for_quiet
 from tests.rig.images import write_pattern
 from tests.rig.measured_copies import copies, same, written_before
 from tests.rig.ram import folder, need_memory
+from tests.rig.timed_readers import POLL
 
 COUNTS = (1, 2, 4, 8)
 BAR = 0.35  # seconds per GiB

@@ -27,7 +27,6 @@ from pathlib import Path
 
 import attrs
 
-from tests.rig.crew import POLL
 from tests.rig.harness import Options, Row, all_of, finish, options, wait_for_quiet
 from tests.rig.images import write_pattern
 from tests.rig.limited import BLKIO, RATE, control_group
@@ -35,6 +34,7 @@ from tests.rig.loops import attached, number
 from tests.rig.measured_copies import Copies, Watch, copies, same, written_before
 from tests.rig.ram import folder
 from tests.rig.ready_readers import alarm
+from tests.rig.timed_readers import POLL
 
 SLOW = 10_000_000  # bytes per second
 LIMIT = "blkio.throttle.write_bps_device"

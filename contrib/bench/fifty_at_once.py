@@ -13,12 +13,12 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.units import MIB
-from tests.rig.crew import POLL
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from tests.rig.images import write_pattern
 from tests.rig.loops import attached, bytes_read
 from tests.rig.measured_copies import Watch, copies, same
 from tests.rig.ram import folder, need_memory
+from tests.rig.timed_readers import POLL
 
 COUNT = 50
 RATE = 5 * MIB // 2

@@ -28,7 +28,6 @@ import attrs
 
 from contrib.bench.faults import leftovers
 from fanoutfs.units import MIB
-from tests.rig.crew import POLL
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options
 from tests.rig.images import write_pattern
 from tests.rig.limited import RATE
@@ -37,6 +36,7 @@ from tests.rig.measured_copies import Watch, copies, same, written_before
 from tests.rig.measured_mounts import fanout_mount
 from tests.rig.mounts import Mount
 from tests.rig.ram import folder
+from tests.rig.timed_readers import POLL
 
 SEED = 20260101
 FIRST, LAST = 0.1, 0.1  # of the rounds; LAST once more around the end

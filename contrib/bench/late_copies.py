@@ -13,12 +13,12 @@ from pathlib import Path
 
 import attrs
 
-from tests.rig.crew import POLL
 from tests.rig.harness import Options, all_of, at_most, finish, options, wait_for_quiet
 from tests.rig.images import write_pattern
 from tests.rig.limited import RATE, limited_source
 from tests.rig.measured_copies import Watch, copies, same, written_before
 from tests.rig.ram import folder, need_memory
+from tests.rig.timed_readers import POLL
 
 JOINS = (0.0, 0.25, 0.5, 0.75)  # passes after the first
 BAR = 1.77

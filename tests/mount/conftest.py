@@ -12,7 +12,7 @@ from tests.rig import mountinfo, mounts
 from tests.rig.commands import Argument, Process, end, fanoutfs, run, start, wait_until
 from tests.rig.copies import BLOCK, Copies
 from tests.rig.disks import Disk, make_disk
-from tests.rig.faults import Faulty, faulty_source
+from tests.rig.faults import Served, faulty_source
 from tests.rig.hosts import Host
 from tests.rig.hosts import hosts as made_hosts
 from tests.rig.images import MIB, assert_same, write_pattern
@@ -26,7 +26,7 @@ FAILED = pytest.StashKey[bool]()
 
 PatternFactory = Callable[[int], Path]
 LoopFactory = Callable[[Path], Path]
-FaultFactory = Callable[..., Faulty]
+FaultFactory = Callable[..., Served]
 MountFactory = Callable[..., Mount]
 HostsFactory = Callable[[int], tuple[Host, ...]]
 Refused = Callable[..., str]
@@ -144,7 +144,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def faulty(sources: contextlib.ExitStack, tmp_path: Path) -> FaultFactory:
     """Serve a pattern image with bad areas."""
 
-    def serve(size: int, bad: Sequence[tuple[int, int]] = ()) -> Faulty:
+    def serve(size: int, bad: Sequence[tuple[int, int]] = ()) -> Served:
         return sources.enter_context(faulty_source(tmp_path, size, bad))
 
     return serve

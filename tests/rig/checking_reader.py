@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""One reader as a process of its own: what it reads is held against the source, and each arrival is noted.
+"""One reader as a process of its own: compares what it reads with the source, and records each arrival.
 
-    checking_reader.py [--rate BYTES] [--unchecked=1] [--group CGROUP]... FILE SOURCE [DD-WORDS...]
+    checking_reader.py [--rate BYTES] [--unchecked=1] FILE SOURCE [COMMAND...]
 
-With DD-WORDS a real dd reads FILE and this program is dd's target, through a pipe; without, it reads FILE
-itself, past the page cache. With --rate the target takes so many bytes per second and no more. FILE may be a
-carousel; where its first byte belongs is in its extended attribute.
+With COMMAND, a dd of FILE, this program reads what the command writes, through a pipe; without, it reads FILE
+itself, past the page cache. With --rate it reads at most so many bytes per second. FILE may be a carousel,
+which is the command's standard input; its extended attribute says where in the image its first byte belongs.
 
-It prints `ready`, waits for a line, opens FILE, prints the process id of the one that reads, and at the
-end of the file one line of JSON, its times all of the monotonic clock:
+It prints `ready`, waits for a line, opens FILE, prints the id of the process that reads FILE, and at the end
+of the file one line of JSON (all times are those of the monotonic clock):
 
     start   when FILE was opened
-    first   the image's byte that came first
-    right   every byte is the source's, and none is missing
-    times   when something arrived
+    first   the position in the image of the first byte read
+    right   whether every byte is the source's, and none is missing
+    times   when bytes arrived
     totals  how many bytes had arrived by then
 """
 
@@ -35,36 +35,29 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=float)
     parser.add_argument("--unchecked", type=int, default=0)
-    parser.add_argument("--group", action="append", default=[], help="for dd alone")
     parser.add_argument("file", type=Path)
     parser.add_argument("source", type=Path)
-    parser.add_argument("words", nargs="*")
+    parser.add_argument("command", nargs="*")
     return parser.parse_args()
 
 
-def open_input(
-    file: Path, words: list[str], groups: list[str]
-) -> tuple[int, int, subprocess.Popen[bytes] | None]:
-    """Start to read; gives what to read from, the image's byte that comes first, and the dd."""
-    wrapping = file.name == "carousel"
-    if not words and not wrapping:
-        return os.open(file, os.O_RDONLY | os.O_DIRECT), 0, None
+def open_input(file: Path, command: list[str]) -> tuple[int, int, subprocess.Popen[bytes] | None]:
+    """Open the file; return what to read from, the position of the first byte, and the command's process."""
     first, opened = 0, None
-    if wrapping:
-        # Opened here, as a shell does that has to ask where it begins.
+    if file.name == "carousel":
+        # Opened here, as a shell script does that needs the start.
         opened = os.open(file, os.O_RDONLY)
         first = int(os.getxattr(opened, START))
-        if not words:
-            return opened, first, None
-    else:
-        words = [f"if={file}", *words]
-    enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
-    command = ["sh", "-c", enter + 'exec dd "$@"', "sh", *words, "status=none"]
-    dd = subprocess.Popen(command, stdin=opened, stdout=subprocess.PIPE)
+    elif not command:
+        opened = os.open(file, os.O_RDONLY | os.O_DIRECT)
+    if not command:
+        assert opened is not None
+        return opened, first, None
+    process = subprocess.Popen(command, stdin=opened, stdout=subprocess.PIPE)
     if opened is not None:
-        os.close(opened)  # else the file would be closed only when this program ends, too
-    assert dd.stdout is not None
-    return dd.stdout.fileno(), first, dd
+        os.close(opened)  # else the file would stay open until this program ends
+    assert process.stdout is not None
+    return process.stdout.fileno(), first, process
 
 
 def main() -> None:
@@ -73,11 +66,11 @@ def main() -> None:
     with chosen.source.open("rb") as file:
         source = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     size = len(source)
-    buffer = mmap.mmap(-1, PIECE)  # on a page's border, as O_DIRECT wants
+    buffer = mmap.mmap(-1, PIECE)  # page-aligned, as O_DIRECT requires
     print("ready", flush=True)
     sys.stdin.readline()
     start = time.monotonic()
-    descriptor, first, dd = open_input(chosen.file, chosen.words, chosen.group)
+    descriptor, first, dd = open_input(chosen.file, chosen.command)
     print(dd.pid if dd else os.getpid(), flush=True)
     total, right = 0, True
     times, totals = [], []

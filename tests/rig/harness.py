@@ -1,4 +1,4 @@
-"""The frame of a measurement: its options, its rounds, and its answer as a table and an exit code."""
+"""The frame of a measurement: its options, its rounds, and its result as a table and an exit code."""
 
 import argparse
 import math
@@ -6,21 +6,22 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import attrs
 
 from fanoutfs.errors import UsageError
 from fanoutfs.units import parse_size
 
-QUIET = 0.9  # of the machine's processors, idle before a run begins
+QUIET = 0.9  # idle share of the processors before a run starts
+Scenario = TypeVar("Scenario")
 
 
 @attrs.frozen
 class Options:
-    """What every command of this folder understands."""
+    """Options of every measurement."""
 
     rounds: int
     size: int
@@ -37,24 +38,31 @@ def options(
     ring: str | None = "64M",
     picture: bool = False,
 ) -> Options:
-    """Read the command line. From here on SIGTERM, too, undoes what was made.
+    """Parse the command line. From here on SIGTERM, too, runs the cleanup.
 
-    Without a ``ring`` there is no such option: the measurement is about rings of its own. ``picture``: it can
-    draw what it has found.
+    ``ring`` None: there is no such option, as the measurement chooses its rings itself. ``picture``: the
+    measurement can draw its result.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     beside = Path(sys.executable).parent / "fanoutfs"
-    parser.add_argument("--rounds", type=int, default=rounds, help="how often [%(default)s]")
-    parser.add_argument("--size", type=_size, default=size, help="of the image [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=rounds, help="number of rounds [%(default)s]")
+    parser.add_argument("--size", type=_size, default=size, help="size of the image [%(default)s]")
     if ring is not None:
-        parser.add_argument("--ring", default=ring, help="memory for fanoutfs's ring [%(default)s]")
-    parser.add_argument("--fanoutfs", type=Path, default=beside, help="what is measured [%(default)s]")
+        parser.add_argument("--ring", default=ring, help="size of the ring [%(default)s]")
+    parser.add_argument("--fanoutfs", type=Path, default=beside, help="the program to measure [%(default)s]")
     if picture:
-        parser.add_argument("--picture", type=Path, help="an SVG to draw what was found into")
+        parser.add_argument("--picture", type=Path, help="draw the result into this SVG file")
     signal.signal(signal.SIGTERM, _leave)
     return Options(**{"ring": "", **vars(parser.parse_args())})
+
+
+def choose(scenarios: Mapping[str, Scenario], description: str | None) -> Scenario:
+    """Take the scenario's name from the command line, before :func:`options` parses the rest."""
+    if sys.argv[1:2] == [] or sys.argv[1] not in scenarios:
+        sys.exit(f"{description}\nusage: {Path(sys.argv[0]).stem} {{{','.join(scenarios)}}} [--help]")
+    return scenarios[sys.argv.pop(1)]
 
 
 def _size(text: str) -> int:
@@ -70,7 +78,7 @@ def _leave(number: int, _frame: object) -> NoReturn:
 
 @attrs.frozen
 class Row:
-    """One line of an answer."""
+    """One line of a result."""
 
     what: str
     figure: str
@@ -79,24 +87,35 @@ class Row:
 
 
 def at_most(what: str, figures: Sequence[float], bar: float, unit: str = "") -> Row:
-    """Hold the median of several rounds against the most that it may be; infinite: only say what it is."""
+    """Require the median of several rounds to be at most ``bar``; if that is infinite, only report it."""
     found = statistics.median(figures)
     spread = f" ({min(figures):.3f} to {max(figures):.3f})" if len(figures) > 1 else ""
     limit = f"at most {bar:.3f}{unit}" if math.isfinite(bar) else ""
     return Row(what, f"{found:.3f}{unit}{spread}", limit, found <= bar)
 
 
+def at_least(what: str, figure: float, bar: float, unit: str = "") -> Row:
+    """Require a figure to be at least ``bar``."""
+    return Row(what, f"{figure:.3f}{unit}", f"at least {bar:.2f}{unit}", figure >= bar)
+
+
+def info(what: str, figure: str) -> Row:
+    """Report a figure without a bar."""
+    return Row(what, figure, "", holds=True)
+
+
 def all_of(what: str, found: Sequence[bool]) -> Row:
-    """Hold against the bar that something is so each time."""
+    """Require something to be true each time."""
     return Row(what, f"{sum(found)} of {len(found)}", "all", all(found))
 
 
 def finish(title: str, rows: Sequence[Row]) -> NoReturn:
-    """Print the table; exit 0 when every bar holds, else 1."""
+    """Print the table; exit 0 if every bar holds, else 1."""
     table = [("", "figure", "bar", "")]
-    said = {True: "holds", False: "FALLS SHORT"}
+    verdict = {True: "holds", False: "FALLS SHORT"}
     table += [
-        (row.what, row.figure, row.bar, said[row.holds] if row.bar or not row.holds else "") for row in rows
+        (row.what, row.figure, row.bar, verdict[row.holds] if row.bar or not row.holds else "")
+        for row in rows
     ]
     widths = [max(len(line[column]) for line in table) for column in range(4)]
     print(title)
@@ -106,9 +125,9 @@ def finish(title: str, rows: Sequence[Row]) -> NoReturn:
 
 
 def alternate(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """Run each in turn, `rounds` times after a round that doesn't count, and give the median of each.
+    """Run each in turn, `rounds` times after one round to warm up; return the median of each.
 
-    In turn, so that what else the machine does falls on all of them alike.
+    In turn, so that other load on the machine affects all of them alike.
     """
     figures: dict[str, list[float]] = {name: [] for name in runs}
     for count in range(rounds + 1):
@@ -124,7 +143,7 @@ def alternate(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, fl
 
 
 def wait_for_quiet(seconds: float = 10.0) -> bool:
-    """Wait until the machine has nothing else to do, within limits; says whether that came."""
+    """Wait until the machine is idle, for at most some seconds; return whether it is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         idle, total = _processors()
@@ -136,6 +155,6 @@ def wait_for_quiet(seconds: float = 10.0) -> bool:
 
 
 def _processors() -> tuple[int, int]:
-    """Give the ticks that all processors were idle, and all their ticks, since the machine started."""
+    """Return the ticks that all processors were idle, and all their ticks, since the machine started."""
     ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return ticks[3] + ticks[4], sum(ticks)

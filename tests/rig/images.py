@@ -38,7 +38,7 @@ def turned(size: int, start: int) -> bytes:
 
 
 def check_pattern(data: bytes, offset: int) -> None:
-    """Raise AssertionError if `data` is not what a pattern image has at `offset`; name the first wrong byte."""
+    """Raise AssertionError if `data` is not a pattern image's at `offset`; name the first wrong byte."""
     expected = pattern(offset, len(data))
     if expected != data:
         at = next(i for i, (right, wrong) in enumerate(zip(expected, data, strict=True)) if right != wrong)

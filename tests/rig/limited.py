@@ -1,10 +1,9 @@
-"""A source as slow as a disk: a loop device of which the processes of one cgroup read at most 100 MiB/s.
+"""A source as slow as a disk: a loop device from which the processes of one cgroup read at most 100 MiB/s.
 
-The limit is the kernel's (blkio.throttle, cgroup version 1), so fanoutfs, dd and nbdkit meet the same one. It
-works in bursts: 10 MiB at the speed of memory, then nothing for the rest of a tenth of a second. A disk is
-steadier than that, so a mount can be made to limit itself with --read-rate in place of it, which spreads its
-reads. That is also what is done where there is no such cgroup; what reads the device without fanoutfs can't
-be measured there.
+The limit is the kernel's (blkio.throttle, cgroup version 1), so it is the same for fanoutfs, dd and nbdkit.
+It works in bursts: 10 MiB at the speed of memory, then nothing for the rest of a tenth of a second. A disk is
+steadier: a mount can limit itself with --read-rate instead, which spreads its reads. It also does that on a
+machine without this cgroup, where other programs that read the device cannot be measured.
 """
 
 import contextlib
@@ -28,14 +27,14 @@ LIMIT = "blkio.throttle.read_bps_device"
 
 @contextlib.contextmanager
 def control_group(controller: Path, name: str, setting: str, value: str) -> Iterator[Path]:
-    """Make a cgroup with one setting; what was put into it must have ended when the with statement does."""
+    """Make a cgroup with one setting; its processes must have ended at the end of the with statement."""
     group = controller / f"fanoutfs-bench-{name}-{os.getpid()}"
     group.mkdir()
     try:
         (group / setting).write_text(value)
         yield group
     finally:
-        for attempt in range(100):  # a process that has ended leaves its cgroup a moment later
+        for attempt in range(100):  # a process leaves its cgroup a moment after its end
             try:
                 group.rmdir()
                 break
@@ -46,42 +45,47 @@ def control_group(controller: Path, name: str, setting: str, value: str) -> Iter
 
 
 def can_limit() -> bool:
-    """Say whether this machine has the cgroups that limit what isn't fanoutfs, too."""
+    """Return whether this machine has the cgroups that also limit other programs than fanoutfs."""
     return (BLKIO / LIMIT).exists() and MEMORY.is_dir()
 
 
 def memory_group(name: str, size: int) -> contextlib.AbstractContextManager[Path]:
-    """Make a cgroup of processes that together have so many bytes, their page cache included."""
+    """Make a cgroup of processes that together get ``size`` bytes of memory, including their page cache."""
     return control_group(MEMORY, name, "memory.limit_in_bytes", str(size))
 
 
 def within(groups: Sequence[Path], command: Sequence[str | Path]) -> list[str | Path]:
-    """Write down a command that puts itself into cgroups first."""
+    """Return a command that first enters the cgroups."""
     script = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups) + 'exec "$@"'
     return ["sh", "-c", script, "sh", *command]
 
 
 @attrs.frozen
 class LimitedSource:
-    """A loop device, and the cgroup whose processes it is slow for; None where there are none."""
+    """A loop device, and the cgroup for whose processes it is slow; None on a machine without cgroups."""
 
     device: Path
     group: Path | None
+    size: int
     before: int
 
     def bytes_read(self) -> int:
-        """Give what the kernel has read of it since this was made, in bytes."""
+        """Return the bytes that the kernel has read from the device since this was made."""
         return bytes_read(self.device) - self.before
+
+    def share(self) -> float:
+        """Return the same, divided by the device's size."""
+        return self.bytes_read() / self.size
 
 
 @contextlib.contextmanager
 def limited_source(file: Path) -> Iterator[LimitedSource]:
-    """Attach a file as a device that is read at RATE."""
+    """Attach a file as a device with the rate RATE."""
     with attached(file, "--read-only") as device, contextlib.ExitStack() as stack:
         group = None
         if (BLKIO / LIMIT).exists():
             group = stack.enter_context(control_group(BLKIO, "source", LIMIT, f"{number(device)} {RATE}"))
-        yield LimitedSource(device, group, bytes_read(device))
+        yield LimitedSource(device, group, file.stat().st_size, bytes_read(device))
 
 
 @contextlib.contextmanager

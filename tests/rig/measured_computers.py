@@ -12,7 +12,6 @@ import attrs
 
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.errors import FanoutError
-from tests.rig.crew import POLL
 from tests.rig.harness import Options
 from tests.rig.hosts import Host, hosts, why_not
 from tests.rig.limited import LimitedSource, limited_mount
@@ -21,6 +20,7 @@ from tests.rig.measured_mounts import fanout_mount
 from tests.rig.mounts import Mount
 from tests.rig.ram import folder
 from tests.rig.ready_readers import alarm
+from tests.rig.timed_readers import POLL
 
 SERVICE, EXPORT = 8400, 10809  # ports of the first
 RUNTIME = Path("/run/fanoutfs")

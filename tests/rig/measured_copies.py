@@ -17,8 +17,8 @@ from fanoutfs.errors import FanoutError
 from fanoutfs.status.document import StatusDocument
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB
-from tests.rig.crew import POLL
 from tests.rig.ready_readers import alarm
+from tests.rig.timed_readers import POLL
 
 BYTECODE = Path(tempfile.gettempdir()) / f"fanoutfs-bench-bytecode-{os.getuid()}"
 LEAVES = 10.0  # seconds that a producer may take to leave after its last consumer

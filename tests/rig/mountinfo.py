@@ -43,7 +43,7 @@ def below(folder: Path) -> list[Entry]:
 
 
 def abort_file(entry: Entry) -> Path:
-    """Return the file that aborts a FUSE mount when 1 is written to it: each waiting request gets an error."""
+    """Return the file that aborts a FUSE mount when 1 is written to it: its waiting requests fail."""
     return CONNECTIONS / entry.device.partition(":")[2] / "abort"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fanoutfs.units import MIB, format_size
+from tests.rig.images import write_pattern
 
 RAM = Path("/dev/shm")
 SPARE = 1024 * MIB  # bytes for programs, and some
@@ -19,8 +20,15 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
+@contextlib.contextmanager
+def image(size: int) -> Iterator[Path]:
+    """Make a pattern image in memory, alone in its folder."""
+    with folder() as place:
+        yield write_pattern(place / "source", size)
+
+
 def need_memory(size: int) -> None:
-    """Exit with a message if fewer than ``size`` bytes are free for RAM, before other programs lose theirs."""
+    """Exit with a message if fewer than ``size`` bytes are free, before other programs suffer."""
     available = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024
     if available < size + SPARE:
         sys.exit(f"this takes {format_size(size + SPARE)} of memory; only {format_size(available)} are free")

@@ -11,28 +11,29 @@ from typing import NoReturn
 
 import attrs
 
+from fanoutfs.units import MIB
 from tests.rig import mountinfo
 from tests.rig.mounts import Mount
 
-HANGS = 300.0  # seconds; a run that takes longer is given up
+HANGS = 300.0  # seconds; a longer run is abandoned
 Command = Sequence[str | Path]
 
 
 @attrs.frozen
 class Run:
-    """What came of commands that ran together."""
+    """The result of commands that ran together."""
 
     seconds: float
     """From the start of all to the end of the last."""
     codes: list[int]
-    """The exit code of each."""
+    """The exit code of each command."""
 
 
 @attrs.define(eq=False)
 class Readers:
-    """Commands that stand ready, each a shell that waits for one pipe to close and then becomes the command.
+    """Commands that are ready: each a shell that waits until one pipe closes, and then executes the command.
 
-    So what it costs to start processes is not measured, and "at once" is to the millisecond.
+    So the start of processes is not measured, and the commands start within a millisecond.
     """
 
     processes: list[subprocess.Popen[bytes]]
@@ -40,12 +41,12 @@ class Readers:
     start: float = 0.0
 
     def go(self) -> None:
-        """Open the gate."""
+        """Start all commands."""
         self.start = time.perf_counter()
         os.close(self.gate)
 
     def wait(self) -> Run:
-        """Wait for the last of them; TimeoutError when they hang."""
+        """Wait for the last command; raise TimeoutError if it hangs."""
         with alarm():
             codes = [process.wait() for process in self.processes]
         return Run(time.perf_counter() - self.start, codes)
@@ -53,7 +54,7 @@ class Readers:
 
 @contextlib.contextmanager
 def readers(commands: Sequence[Command], *read: Mount) -> Iterator[Readers]:
-    """Make commands ready; in the end none of them runs, and what they read is aborted if one hung."""
+    """Make commands ready; in the end none is left. If anything fails, abort the mounts that they read."""
     gate, opener = os.pipe()
     words = ["sh", "-c", 'read _; exec "$@"', "sh"]
     null = subprocess.DEVNULL
@@ -80,26 +81,31 @@ def readers(commands: Sequence[Command], *read: Mount) -> Iterator[Readers]:
 
 
 def run_together(commands: Sequence[Command], *read: Mount) -> Run:
-    """Run commands at once, to the end of the last."""
+    """Run commands at once, until the last has ended."""
     with readers(commands, *read) as ready:
         ready.go()
         return ready.wait()
 
 
 def seconds_of(commands: Sequence[Command], *read: Mount) -> float:
-    """Run commands at once, none of which may fail, and give the seconds until the last has ended."""
+    """Run commands at once; return the seconds until the last has ended. Raise RuntimeError if one fails."""
     run = run_together(commands, *read)
     if any(run.codes):
         raise RuntimeError(f"a reader failed: exit codes {run.codes}")
     return run.seconds
 
 
+def rate_of(commands: Sequence[Command], size: int, *read: Mount) -> float:
+    """Run commands at once that read ``size`` bytes each; return the MiB per second of all together."""
+    return len(commands) * size / MIB / seconds_of(commands, *read)
+
+
 @contextlib.contextmanager
 def alarm(seconds: float = HANGS) -> Iterator[None]:
-    """Raise TimeoutError later; a signal, because wait with a time limit looks only every 50 ms."""
+    """Raise TimeoutError after some seconds, by a signal: wait with a time limit checks only every 50 ms."""
 
     def late(_number: int, _frame: object) -> NoReturn:
-        raise TimeoutError(f"the readers hang: not done after {seconds:.0f} s")
+        raise TimeoutError(f"the readers hang: not finished after {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -111,10 +117,10 @@ def alarm(seconds: float = HANGS) -> Iterator[None]:
 
 
 def dd(source: Path, *words: str) -> list[str | Path]:
-    """Write down a dd that throws away what it reads."""
+    """Return a dd that discards what it reads."""
     return ["dd", f"if={source}", "of=/dev/null", *words]
 
 
 def compared(image: Path, source: Path, words: tuple[str, ...]) -> list[str | Path]:
-    """Write down a dd whose output cmp holds against the source; a dd that fails is too short for cmp."""
+    """Return a dd whose output cmp compares with the source; if dd fails, its output is too short for cmp."""
     return ["sh", "-c", 'source=$1; shift; dd "$@" | cmp - "$source"', "sh", source, f"if={image}", *words]
