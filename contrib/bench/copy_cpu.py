@@ -16,7 +16,7 @@ from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine.find import connect
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB, format_size
-from tests.rig.harness import Options, at_most, finish, options, wait_for_quiet
+from tests.rig.harness import Options, at_most, finish, options, processor_seconds, wait_for_quiet
 from tests.rig.images import write_pattern
 from tests.rig.measured_copies import copies, same, written_before
 from tests.rig.ram import folder, need_memory
@@ -26,14 +26,7 @@ COUNTS = (1, 2, 4, 8)
 BAR = 0.35  # seconds per GiB
 EIGHT_TO_ONE = 1.3
 GIB = 1024 * MIB
-TICKS = 100  # per second, of the times in /proc/PID/stat (USER_HZ)
 Found = dict[str, dict[int, list[float]]]
-
-
-def seconds_of(pid: int) -> float:
-    """Give the processor time that a process has taken, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def keep_producer(source: Path) -> tuple[ControlConnection, int]:
@@ -60,7 +53,7 @@ def run(chosen: Options, source: Path, targets: Sequence[Path], words: Sequence[
         try:
             if copy.wait():
                 raise RuntimeError(f"a copy failed: {copy.said()}")
-            found = seconds_of(pid) * GIB / chosen.size
+            found = processor_seconds(pid) * GIB / chosen.size
         finally:
             connection.close()
     if not all(same(target, source) for target in targets):

@@ -21,6 +21,7 @@ from tests.rig.timed_readers import DD, timed_readers
 
 READERS = 4
 APART = 1.25  # seconds
+Way = Callable[[Options, Path], Outcome]
 
 
 def of_fanoutfs(chosen: Options, file: Path, name: str, *, steady: bool = False) -> Outcome:
@@ -75,7 +76,7 @@ def of_nbdkit(chosen: Options, file: Path) -> Outcome:
 def main() -> None:
     """Measure and report."""
     chosen = options(__doc__, size="512M", rounds=3)
-    ways: dict[str, tuple[Callable[[Options, Path], Outcome], float, float]] = {
+    ways: dict[str, tuple[Way, float, float]] = {
         "dd of image, steady source": (partial(of_fanoutfs, name="image", steady=True), 2.1, 11.5),
         "dd of image": (partial(of_fanoutfs, name="image"), 2.1, 11.5),
         "dd of carousel": (partial(of_fanoutfs, name="carousel"), 1.77, 9.4),

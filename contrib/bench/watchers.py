@@ -10,16 +10,14 @@ turn, for the difference is small beside what a copy's time varies by itself.
 
 import contextlib
 import functools
-import json
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
+from contrib.bench.crowd import Answers
+from contrib.bench.crowd import crowd as crowd_of
 from fanoutfs.units import MIB
 from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
 from tests.rig.images import write_pattern
@@ -37,39 +35,11 @@ NO_ROOM = {0, 503}
 MOST_SOCKETS = 150
 RATE = 64 * MIB
 COST = 0.03
-PROGRAM = Path(__file__).parent / "crowd.py"
-
-Answers = dict[str, dict[str, int]]
 
 
-@contextlib.contextmanager
-def crowd(on: Computers, count: int, *kinds: str) -> Iterator[Answers]:
-    """Have clients on the second computer; what they were answered is there in the end."""
-    answers: Answers = {}
-    if count == 0:
-        yield answers
-        return
-    words: tuple[str | Path | int, ...] = (
-        PROGRAM,
-        "--token-file",
-        on.token,
-        on.first.name,
-        SERVICE,
-        count,
-        *kinds,
-    )
-    command = on.hosts[1].on(sys.executable, "-I", "-S", *words)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdout.readline()
-            yield answers
-            process.stdin.close()
-            answers.update(json.loads(process.stdout.readline()))
-        finally:
-            process.kill()
+def crowd(on: Computers, count: int, *kinds: str) -> contextlib.AbstractContextManager[Answers]:
+    """Run clients on the second computer."""
+    return crowd_of(on.first.name, SERVICE, count, *kinds, token_file=on.token, on=on.hosts[1].on())
 
 
 def held(mount: Mount) -> int:

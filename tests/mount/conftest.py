@@ -233,7 +233,7 @@ def mount(
         ring = () if "--ring" in options else ("--ring", RING)
         log = tmp_path / f"log{len(points)}"
         fanoutfs("mount", *ring, "--log", log, *options, source, point)
-        made = Mount(point, log)
+        made = Mount(source, point, log)
         made.watch(limit)
         made.pid = made.status()["pid"]
         started.append(made)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import signal
 import statistics
 import sys
@@ -124,7 +125,7 @@ def finish(title: str, rows: Sequence[Row]) -> NoReturn:
     sys.exit(0 if all(row.holds for row in rows) else 1)
 
 
-def alternate(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, float]:
+def alternate(rounds: int, runs: Mapping[str, Callable[[], float]]) -> dict[str, float]:
     """Run each in turn, `rounds` times after one round to warm up; return the median of each.
 
     In turn, so that other load on the machine affects all of them alike.
@@ -152,6 +153,12 @@ def wait_for_quiet(seconds: float = 10.0) -> bool:
         if idle_later - idle >= QUIET * (total_later - total):
             return True
     return False
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has taken, in seconds (proc(5), utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _processors() -> tuple[int, int]:

@@ -26,7 +26,7 @@ def fanout_mount(fanoutfs: Path, source: Path | str, ring: str | None, *words: s
     """
     mountinfo.mount_fusectl()
     with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-") as folder:
-        mount = Mount(Path(folder).resolve() / "mountpoint", Path(folder) / "log")
+        mount = Mount(Path(source), Path(folder).resolve() / "mountpoint", Path(folder) / "log")
         mount.point.mkdir()
         options = words if ring is None else ("--ring", ring, *words)
         try:
@@ -52,7 +52,7 @@ def constant_mount(size: int) -> Iterator[Mount]:
     """Mount constant_fs.py, the peer, with an image of ``size`` bytes."""
     mountinfo.mount_fusectl()
     with tempfile.TemporaryDirectory(prefix="fanoutfs-bench-") as folder:
-        mount = Mount(Path(folder).resolve(), Path(os.devnull))
+        mount = Mount(CONSTANT_FS, Path(folder).resolve(), Path(os.devnull))
         process = subprocess.Popen([sys.executable, CONSTANT_FS, str(size), mount.point])
         mount.pid = process.pid
         try:

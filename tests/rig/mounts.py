@@ -22,6 +22,7 @@ SEVERE = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|^Traceback ", re.MULTILINE)
 class Mount:
     """A running mount; `expected` are patterns of the warnings that a test expects in its log."""
 
+    source: Path
     point: Path
     log: Path
     pid: int = 0
