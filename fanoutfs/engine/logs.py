@@ -95,9 +95,7 @@ class ThreadedLog(logging.Handler):
                 self._write(level, line)
                 if self.lost:
                     lost, self.lost = self.lost, 0
-                    self._write(
-                        logging.WARNING, f"fanoutfs: {lost} lines of this log were lost: it took none"
-                    )
+                    self._write(logging.WARNING, self.format(_lost(lost)))
             except OSError:
                 self.lost += 1
             finally:
