@@ -1,8 +1,8 @@
 """Belady's offline optimum, LRU and the rules on one trace: equal readers in order, some distance apart.
 
-In each unit of time every reader that has begun and is not through takes one block; reader i begins at block
-0 at the time i times the distance. The optimum is demand paging that knows the trace (Belady 1966: of what is
-there, what is used last goes); it is told nothing by the rules and knows nothing of them.
+In each unit of time every reader that has begun and is not done takes one block; reader i begins at block 0
+at the time i times the distance. The optimum is demand paging that knows the trace (Belady 1966: evict the
+page that is used last); it is independent of the rules.
 
 ``python -m tests.rules.optimum`` prints the table for eight readers an eighth of the image apart.
 """
@@ -11,6 +11,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from typing import Any
 
 import attrs
 
@@ -21,7 +22,7 @@ from fanoutfs.ring.rules import Rules
 
 @attrs.frozen
 class Situation:
-    """Equal readers of one image; blocks, and blocks of distance."""
+    """Equal readers of one image; all sizes in blocks."""
 
     readers: int
     apart: int
@@ -29,7 +30,7 @@ class Situation:
     slots: int
 
     def trace(self) -> list[int]:
-        """Every use of a block, in the order in which they happen."""
+        """Return every use of a block, in order of time."""
         times = range((self.readers - 1) * self.apart + self.blocks)
         places = [[time - i * self.apart for i in range(self.readers)] for time in times]
         return [block for row in places for block in row if 0 <= block < self.blocks]
@@ -59,7 +60,7 @@ def optimum(trace: Sequence[int], slots: int) -> int:
 
 
 def fewest_of_all(trace: Sequence[int], slots: int) -> int:
-    """Count the misses of the best of all ways to give up blocks, by trying every one."""
+    """Count the misses of the best choice of evictions, by trying all."""
     reached: dict[frozenset[int], int] = {frozenset(): 0}
     for block in trace:
         after: dict[frozenset[int], int] = {}
@@ -93,7 +94,7 @@ def least_recently_used(trace: Sequence[int], slots: int) -> int:
 
 @attrs.define(eq=False)
 class _Drive:
-    """The rules with readers that all go at one rate, on a source that is always fast enough."""
+    """The rules with readers of one rate, and a source that is always fast enough."""
 
     rules: Rules
     now: float = 0.0
@@ -114,16 +115,9 @@ class _Drive:
 
 
 def of_the_rules(situation: Situation) -> int:
-    """Count the blocks that the rules read, pace free, in runs of one block and with as much look-ahead."""
-    rules = Rules(
-        blocks=situation.blocks,
-        slots=situation.slots,
-        run=1,
-        patience=1e9,
-        turn=1e9,
-        strict=False,
-        look_ahead_runs=1,
-    )
+    """Count the blocks that the rules read, without pace, in runs of a block, with one run of look-ahead."""
+    settings: dict[str, Any] = {"run": 1, "patience": 1e9, "turn": 1e9, "strict": False, "look_ahead_runs": 1}
+    rules = Rules(blocks=situation.blocks, slots=situation.slots, **settings)
     drive = _Drive(rules)
     points: list[Cursor] = []
     for time in range((situation.readers - 1) * situation.apart + situation.blocks):
@@ -139,18 +133,15 @@ def of_the_rules(situation: Situation) -> int:
 
 
 def main() -> None:
-    """Print what eight equal readers read, in passes."""
+    """Print how many passes eight equal readers need."""
     blocks = 4000
     print("ring   optimum    rules      LRU")
     for part in (8, 4, 2):
         situation = Situation(8, blocks // 8, blocks, blocks // part)
         trace = situation.trace()
-        ways = (
-            optimum(trace, situation.slots),
-            of_the_rules(situation),
-            least_recently_used(trace, situation.slots),
-        )
-        print(f"S/{part}  " + "  ".join(f"{count / blocks:6.3f} S" for count in ways))
+        slots = situation.slots
+        counts = optimum(trace, slots), of_the_rules(situation), least_recently_used(trace, slots)
+        print(f"S/{part}  " + "  ".join(f"{count / blocks:6.3f} S" for count in counts))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Words that name something on another computer."""
+"""Addresses of services and exports on other computers."""
 
 import re
 
@@ -29,8 +29,8 @@ TLS_EXPORTS = st.builds(
 
 
 @given(SERVICES | PLAIN_EXPORTS | TLS_EXPORTS)
-def test_what_is_written_is_read_again(address: ServiceAddress | ExportAddress) -> None:
-    """An address's text names that address."""
+def test_the_text_of_an_address_is_that_address(address: ServiceAddress | ExportAddress) -> None:
+    """For services and exports, with and without TLS."""
     assert is_url(address.text)
     assert address == parse(address.text)
 
@@ -48,7 +48,7 @@ def test_large_letters(address: ServiceAddress | ExportAddress, data: st.DataObj
     | st.builds("{}://{}".format, st.sampled_from(["http", "nbds"]), st.text(LETTERS, max_size=20))
 )
 def test_any_text_is_an_address_or_refused(word: str) -> None:
-    """Whatever is typed is read, and then names itself again, or is a UsageError."""
+    """Any text is an address whose text is that address, or a UsageError."""
     try:
         address = parse(word)
     except UsageError:
@@ -75,13 +75,13 @@ def test_an_identity_is_a_file_name(address: ExportAddress) -> None:
     ],
 )  # fmt: skip
 def test_services(word: str, parts: tuple[str, str, int, str], text: str) -> None:
-    """A service's address has a scheme, a computer, a port, and a path where a proxy stands before it."""
+    """A service's address has a scheme, a host, a port, and a path where it is behind a proxy."""
     address = parse(word)
     assert (ServiceAddress(*parts), text) == (address, address.text)
 
 
 def test_urls_of_a_service() -> None:
-    """A service's own paths come behind the path that was given."""
+    """The service's own paths come after the path in its address."""
     assert "http://node1:8400/status" == ServiceAddress.parse("http://node1:8400/").url("status")
     assert "https://proxy/disk/status" == ServiceAddress.parse("https://proxy/disk").url("status")
 
@@ -100,12 +100,12 @@ def test_urls_of_a_service() -> None:
     ],
 )  # fmt: skip
 def test_exports(word: str, address: ExportAddress, text: str) -> None:
-    """An export's address has a computer, a port, and a name, which is all behind the first slash."""
+    """An export's address has a host, a port, and a name, which is all after the first slash."""
     assert (address, text) == (parse(word), parse(word).text)
 
 
-def test_who_asks_does_not_change_an_export() -> None:
-    """An export is the same source for every user, and another one without TLS or by another name."""
+def test_the_user_does_not_change_an_export() -> None:
+    """An export is the same source for every user, but not without TLS or under a different name."""
     ours = ExportAddress.parse("nbds://ann@node1:10809/x").identity
     assert ours == ExportAddress.parse("nbds://bob@Node1/%78").identity
     others = ("nbd://node1/x", "nbds://node1/X", "nbds://node2/x", "nbds://node1:10810/x")
@@ -145,7 +145,7 @@ def test_who_asks_does_not_change_an_export() -> None:
     ],
 )
 def test_refused(word: str, why: str) -> None:
-    """A word that names nothing is a usage error that says what is wrong with it."""
+    """An invalid address is a usage error that says what is wrong with it."""
     with pytest.raises(UsageError, match=re.escape(why)):
         parse(word)
 
@@ -154,5 +154,5 @@ def test_refused(word: str, why: str) -> None:
     "word", ["/dev/sdb", "./http://x", "image", "http:/x", "nbd:x", "9p://x", "", "a/b://c"]
 )
 def test_paths_are_no_urls(word: str) -> None:
-    """What may be a file's name is no URL."""
+    """A text that may be a file name is no URL."""
     assert not is_url(word)

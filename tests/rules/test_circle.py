@@ -122,9 +122,7 @@ def test_the_last_of_a_pack_gets_a_block_behind_its_place() -> None:
 
 @pytest.mark.parametrize("wraps", [False, True], ids=["in order", "wrapping"])
 @pytest.mark.parametrize(("slots", "run"), [(20, 1), (40, 4)])
-def test_a_wrapping_front_goes_round_without_leaving_a_slow_one_behind(
-    slots: int, run: int, *, wraps: bool
-) -> None:
+def test_a_wrapping_front_does_not_leave_a_slow_reader_behind(slots: int, run: int, *, wraps: bool) -> None:
     """The front waits at the end of the image as anywhere: one pass from when it joined."""
     world = World(Rules(blocks=400, slots=slots, run=run, patience=1e9, turn=1e9))
     slow = world.wrap() if wraps else world.join()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner
@@ -17,14 +18,19 @@ def printed(*arguments: str) -> str:
     return CliRunner().invoke(commands, arguments, prog_name="fanoutfs", catch_exceptions=False).output
 
 
-def refused(*arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one line that wrong arguments print."""
-    monkeypatch.setattr(sys, "argv", ["fanoutfs", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert 2 == ended.value.code
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that returns the line which wrong arguments print."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["fanoutfs", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert 2 == ended.value.code
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return run
 
 
 def test_the_list_of_commands_has_whole_sentences() -> None:
@@ -78,18 +84,16 @@ def test_the_help_has_a_line_that_sets_up_completion() -> None:
         ("top --interval 10ms a", "invalid --interval: 10ms is less than 0.1 s"),
     ],
 )
-def test_the_message_on_wrong_arguments_names_the_commands_help(
-    arguments: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_wrong_arguments_are_refused_in_one_line(
+    arguments: str, line: str, refused: Callable[..., str]
 ) -> None:
-    """It is one line, and the exit code is 2; an option that is merely similar is not suggested."""
-    assert f"fanoutfs: {line}" == refused(*arguments.split(), monkeypatch=monkeypatch, capsys=capsys)
+    """The exit code is 2, the line names the command's help; a merely similar option is not suggested."""
+    assert f"fanoutfs: {line}" == refused(*arguments.split())
 
 
-def test_a_mistyped_option_is_recognised(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistyped_option_is_recognised(refused: Callable[..., str]) -> None:
     """The message suggests the right option."""
-    line = refused("copy", "--verfy", "a", "b", monkeypatch=monkeypatch, capsys=capsys)
+    line = refused("copy", "--verfy", "a", "b")
     assert "--verify" in line
     assert line.endswith("See: fanoutfs copy --help")
 

@@ -28,9 +28,7 @@ def all_known(table: DigestTable) -> dict[int, bytes]:
 
 
 @given(ENTRIES, st.lists(st.integers(0, 4), max_size=60))
-def test_a_follower_gets_the_tables_digests(
-    entries: list[tuple[int, bytes | None]], pieces: list[int]
-) -> None:
+def test_a_follower_gets_every_digest(entries: list[tuple[int, bytes | None]], pieces: list[int]) -> None:
     """Whether it follows from the first entry on, in pieces of any size, or reads at the end."""
     table, place, known = DigestTable(BLOCKS), BEGIN, dict[int, bytes | None]()
     for (block, digest), most in zip(entries, pieces, strict=False):

@@ -1,4 +1,4 @@
-"""The table on which a producer tells a consumer where its blocks lie."""
+"""The table in which a producer writes for a consumer where its blocks lie."""
 
 import os
 
@@ -16,7 +16,7 @@ grants = st.builds(
 
 @given(st.integers(1, 300), st.integers(0, 10_000), st.lists(grants, min_size=1, max_size=300))
 def test_the_other_side_reads_what_was_written(places: int, first: int, written: list[Grant]) -> None:
-    """The last grants, as many as there are places, are all there, wherever in an epoch they stand."""
+    """The last grants, as many as the table has places, are all there, wherever in an epoch they are."""
     made = GrantTable.create(places)
     seen = GrantTable.attach(os.dup(made.fd), places)
     try:
@@ -31,8 +31,8 @@ def test_the_other_side_reads_what_was_written(places: int, first: int, written:
         seen.close()
 
 
-def test_the_end_of_a_term_is_seen_at_once() -> None:
-    """It costs no grant: what was written is still there, for whoever compares epochs."""
+def test_the_end_of_an_epoch_is_seen_at_once() -> None:
+    """The grants are still there: the consumer compares epochs."""
     made = GrantTable.create(2)
     seen = GrantTable.attach(os.dup(made.fd), 2)
     grant = Grant(7, b"0123456789abcdef")
@@ -48,7 +48,7 @@ def test_the_end_of_a_term_is_seen_at_once() -> None:
 
 
 def test_the_other_side_cannot_write() -> None:
-    """Python refuses, since the mapping is one for reading."""
+    """Python refuses: the mapping is read-only."""
     made = GrantTable.create(1)
     seen = GrantTable.attach(os.dup(made.fd), 1)
     with pytest.raises(TypeError):

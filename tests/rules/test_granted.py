@@ -78,9 +78,7 @@ def test_blocks_granted_beyond_the_images_end_are_those_at_its_beginning() -> No
         ({0}, 1, 0, True),
     ],
 )
-def test_whether_all_from_a_block_to_the_head_is_resident(
-    present: set[int], head: int, block: int, *, expected: bool
-) -> None:
+def test_is_resident_up_to_head(present: set[int], head: int, block: int, *, expected: bool) -> None:
     """Going round: over the image's end, with a gap, and where no block lies before the head."""
     rules = make_rules()
     put(rules, present)

@@ -80,10 +80,8 @@ def test_the_head_is_named_on_the_side_that_has_room() -> None:
         "none",
     ],
 )
-def test_readers_are_marked_and_named_below_the_ring(
-    readers: list[ReaderEntry], width: int, expected: tuple[str, str]
-) -> None:
-    """Each place has its mark. A reader that has read nothing or everything has none."""
+def test_reader_marks_and_names(readers: list[ReaderEntry], width: int, expected: tuple[str, str]) -> None:
+    """Below the ring each place has a mark, but a reader that has read nothing or everything has none."""
     marks, names = mark_lines(readers, SIZE, width, LINES)
 
     assert expected == (marks.plain, names.plain)

@@ -1,4 +1,4 @@
-"""The rooms of the code: what imports what, held against the table in docs/contributing.md."""
+"""The rooms of the code: their imports, compared with the table in docs/contributing.md."""
 
 import ast
 from functools import cache
@@ -56,20 +56,20 @@ def test_every_room_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_what_the_table_allows(room: str) -> None:
-    """Imports inside of functions count, too."""
+    """Imports inside functions count, too."""
     modules = imports()
     used = {room_of(one) for name in modules if room_of(name) == room for one in modules[name]}
     assert set() == used - ROOMS[room] - {room}
 
 
 def test_no_room_imports_one_below_it_in_the_table() -> None:
-    """The table is an order, so that there is no circle between rooms."""
+    """The table is an order, so rooms have no import circle."""
     order = list(ROOMS)
     assert set() == {(room, one) for room in order for one in ROOMS[room] & set(order[order.index(room) :])}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    """Within a room, too, modules have an order."""
+    """Modules have an order within a room, too."""
     left = {name: used - {name} for name, used in imports().items()}
     while ready := [name for name, used in left.items() if not used & left.keys()]:
         for name in ready:

@@ -1,4 +1,4 @@
-"""Prometheus's text of status documents, read by Prometheus's own client."""
+"""Status documents as Prometheus's text, parsed by Prometheus's own client."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Samples = dict[tuple[str, str], float]
 
 
 def samples(shown: StatusDocument) -> Samples:
-    """Give the values by name and reader's id."""
+    """Return the values by name and reader's id."""
     families = text_string_to_metric_families(exposition(shown).decode())
     return {
         (sample.name, sample.labels.get("id", "")): sample.value
@@ -28,7 +28,7 @@ def shown(*readers: ReaderEntry, **said: Any) -> StatusDocument:
 
 
 def test_the_source_and_the_ring_are_counted() -> None:
-    """In bytes, blocks and reads, by the document's figures."""
+    """In bytes, blocks and reads, as in the document."""
     found = samples(shown())
 
     assert found["fanoutfs_source_read_bytes_total", ""] == SIZE // 2
@@ -40,8 +40,8 @@ def test_the_source_and_the_ring_are_counted() -> None:
     assert found["fanoutfs_readers", ""] == 0
 
 
-def test_a_reader_that_waits_for_another_is_seen_at_both() -> None:
-    """One waits, the other has a follower."""
+def test_a_wait_for_another_reader_is_counted_at_both() -> None:
+    """One reader waits, the other has a follower."""
     found = samples(shown(reader(1, waiting=2), reader(2), reader(3, waiting="source")))
 
     assert [found["fanoutfs_reader_waiting", number] for number in "123"] == [1, 0, 1]
@@ -49,7 +49,7 @@ def test_a_reader_that_waits_for_another_is_seen_at_both() -> None:
 
 
 def test_the_lag_goes_round() -> None:
-    """From the reader to the head, over the image's end; who has all, or none, has no lag."""
+    """From the reader to the head, over the image's end; a complete or fresh reader has no lag."""
     ahead = reader(1, position=SIZE // 2 + 10 * MIB)
     behind = reader(2, position=SIZE // 2 - 10 * MIB)
     done = reader(3, position=SIZE, left=0)
@@ -61,7 +61,7 @@ def test_the_lag_goes_round() -> None:
 
 
 def test_a_command_of_any_letters_is_a_label() -> None:
-    """Quotes and line ends in it break nothing."""
+    """Quotes and line ends are escaped."""
     name = 'a"b\\c\nd'
     text = exposition(shown(reader(1, command=name))).decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -69,8 +69,8 @@ def test_a_command_of_any_letters_is_a_label() -> None:
     assert name == families["fanoutfs_reader_delivered_bytes"].samples[0].labels["command"]
 
 
-def test_what_is_delivered_does_not_go_back_when_a_reader_leaves() -> None:
-    """The producer's own count goes on; the reader's ends."""
+def test_the_delivered_bytes_do_not_go_back_when_a_reader_leaves() -> None:
+    """The producer has its own counter; the reader's ends."""
     before = samples(shown(reader(1)))
     after = samples(shown())
 

@@ -1,4 +1,4 @@
-"""What contrib/monitoring asks of the metrics, and what docs/monitoring.md says of them, is what there is."""
+"""The metrics used in contrib/monitoring and explained in docs/monitoring.md exist."""
 
 import json
 import re
@@ -16,14 +16,14 @@ NAME = re.compile(r"\bfanoutfs_[a-z_]+\b")
 
 
 def names() -> set[str]:
-    """Give the names of all samples that there are."""
+    """Return the names of all samples."""
     shown = document(reader(1), mountpoint="/mnt", delivered=1)
     return {sample.name for family in families(shown) for sample in family.samples}
 
 
 @pytest.mark.parametrize("file", ["alerts.yml", "alerts_test.yml", "grafana.json"])
-def test_only_metrics_that_there_are_are_asked_for(file: str) -> None:
-    """A name that is no metric gives an empty panel, or an alert that never comes."""
+def test_only_existing_metrics_are_used(file: str) -> None:
+    """An unknown name would give an empty panel, or an alert that never fires."""
     used = set(NAME.findall((FOLDER / file).read_text()))
 
     assert used
@@ -31,7 +31,7 @@ def test_only_metrics_that_there_are_are_asked_for(file: str) -> None:
 
 
 def test_each_metric_is_explained() -> None:
-    """In the table of the page on monitoring, and none but these."""
+    """In docs/monitoring.md, which explains no other."""
     page = (TOP / "docs" / "monitoring.md").read_text()
     explained = set(NAME.findall(page))
 
@@ -39,7 +39,7 @@ def test_each_metric_is_explained() -> None:
 
 
 def test_panels_of_the_dashboard_do_not_overlap() -> None:
-    """Each has its number and its place on a grid of 24 columns."""
+    """Each has its number, and its place in a grid of 24 columns."""
     panels = json.loads((FOLDER / "grafana.json").read_text())["panels"]
     places = [
         (x, y)

@@ -1,4 +1,4 @@
-"""Readers far apart, each at its own target's pace: what the rules read against the least that can be."""
+"""Readers far apart, each at its target's pace: the blocks that the rules read, against the minimum."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from tests.rules.optimum import Situation, fewest_of_all, least_recently_used, o
 
 BLOCKS = 800
 FEWER = 400
-"""Of an image that the rules read: they take time for each."""
+"""Blocks of an image that the rules read: each decision takes time."""
 SITUATIONS = [
     Situation(8, FEWER // 8, FEWER, FEWER // 8),
     Situation(8, FEWER // 8, FEWER, FEWER // 4),
@@ -23,13 +23,13 @@ SITUATIONS = [
 
 @given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 4))
 def test_beladys_rule_is_the_best_of_all_ways(trace: list[int], slots: int) -> None:
-    """On traces small enough to try every way to give up blocks, none has fewer misses."""
+    """On traces small enough to try every choice of evictions, none has fewer misses."""
     assert optimum(trace, slots) == fewest_of_all(trace, slots)
 
 
 @pytest.mark.parametrize(("part", "passes", "lru"), [(8, 6.2675, 8.0), (4, 4.765, 7.75), (2, 2.51, 6.5)])
-def test_eight_readers_an_eighth_apart_need_so_many_passes(part: int, passes: float, lru: float) -> None:
-    """What is possible for them with a ring of an eighth, a quarter and a half; LRU is far from it."""
+def test_the_passes_of_eight_readers_an_eighth_apart(part: int, passes: float, lru: float) -> None:
+    """The minimum with a ring of an eighth, a quarter and a half; LRU is far above it."""
     trace = Situation(8, BLOCKS // 8, BLOCKS, BLOCKS // part).trace()
 
     assert optimum(trace, BLOCKS // part) / BLOCKS == passes
@@ -38,7 +38,7 @@ def test_eight_readers_an_eighth_apart_need_so_many_passes(part: int, passes: fl
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
 def test_without_pace_the_rules_read_what_the_optimum_reads(situation: Situation) -> None:
-    """Within 2 %, though they know neither who will come nor that all go at one rate."""
+    """Within 2 %, though they know neither later readers nor that all have one rate."""
     least = optimum(situation.trace(), situation.slots)
 
     assert least <= of_the_rules(situation) <= 1.02 * least

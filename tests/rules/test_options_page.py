@@ -1,7 +1,7 @@
 """docs/options.md and the command line: every option of every command, compared both ways.
 
 A row is `| option | default | meaning |`; the meaning begins with the text of --help. A section's heading
-names the commands whose options it lists. When a test fails, its message has the rows that the page needs.
+names the commands whose options it lists. The message of a failed test has the rows that the page needs.
 """
 
 import re
@@ -58,15 +58,15 @@ def test_the_page_has_each_option_of_a_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_each_option_of_the_page(name: str) -> None:
-    """None is left of a former version, and none is listed twice."""
+    """No row is left of a former version, and none is listed twice."""
     assert sorted(option for option, _, _ in on_page(name)) == sorted(
         option for option, _, _ in defined(COMMANDS[name])
         if option != "`-h`, `--help`"
     )  # fmt: skip
 
 
-def test_a_heading_names_commands_that_there_are() -> None:
-    """And each command with options has a heading."""
+def test_headings_name_the_commands_with_options() -> None:
+    """Each of them, and no other."""
     headings = re.findall(r"^## (.*`.*)$", PAGE, re.MULTILINE)
     named = {name for heading in headings for name in re.findall(r"`(\w+)`", heading)}
     assert named == {name for name, command in COMMANDS.items() if defined(command)}

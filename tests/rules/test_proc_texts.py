@@ -1,4 +1,4 @@
-"""What is read from /proc, told from its text alone."""
+"""Texts read from /proc."""
 
 import pytest
 
@@ -42,5 +42,5 @@ KILL, TERM, USR1 = 1 << 8, 1 << 14, 1 << 9
     ],
 )
 def test_only_a_deliverable_ending_signal_tells_a_reader_to_die(text: str, *, dies: bool) -> None:
-    """Blocked, ignored and harmless signals leave it waiting, as does a process that is gone."""
+    """With a blocked, ignored or harmless signal it keeps waiting, and so does a vanished process."""
     assert has_fatal_signal(text) is dies

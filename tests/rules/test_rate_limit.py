@@ -32,9 +32,7 @@ def test_a_read_takes_as_long_as_its_bytes(
 
 
 @given(st.floats(1.0, 1e9), counts)
-def test_no_more_than_the_limit_from_any_read_to_any_later_one(
-    limit: float, reads: list[tuple[int, float]]
-) -> None:
+def test_the_limit_holds_from_any_read_to_any_later_one(limit: float, reads: list[tuple[int, float]]) -> None:
     """Reads that wait as told read at most ``limit`` bytes a second, counted from any read on."""
     rate = RateLimit(limit)
     now, done, begun = 0.0, 0, []

@@ -30,10 +30,8 @@ def test_a_rate_needs_two_samples(samples: list[tuple[float, int]], expected: fl
     st.integers(0, 10**12),
     st.integers(0, 10**9),
 )
-def test_a_steady_counter_has_its_rate_whatever_the_intervals(
-    intervals: list[float], first: int, per_second: int
-) -> None:
-    """From the second sample on, before the memory is full."""
+def test_a_steady_counter_has_its_rate(intervals: list[float], first: int, per_second: int) -> None:
+    """At any intervals, from the second sample on, before the memory is full."""
     rate, now = Rate(), 0.0
     rate.sample(now, first)
     for interval in intervals:

@@ -1,4 +1,4 @@
-"""Status documents from elsewhere, which may be anything."""
+"""Status documents from another computer, which may have any content."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ ANYTHING = st.recursive(
 
 
 def spoiled(draw: st.DrawFn, found: Any) -> Any:
-    """Put something else in the place of one part of a document, or take it out."""
+    """Return a document with one part replaced or removed."""
     keys = (
         list(found) if isinstance(found, dict) else list(range(len(found))) if isinstance(found, list) else []
     )
@@ -41,13 +41,13 @@ def spoiled(draw: st.DrawFn, found: Any) -> Any:
 
 @st.composite
 def documents(draw: st.DrawFn) -> Any:
-    """Give documents of ours in which one thing is wrong."""
+    """Return a document of ours with one error."""
     shown = document(reader(1), reader(2, waiting=1, target="/dev/sdc"), reader(3, start=None))
     return spoiled(draw, as_plain(shown))
 
 
 def show(shown: StatusDocument) -> str:
-    """Show it in all ways that there are."""
+    """Show a document in all ways."""
     console = Console(width=180, height=40)
     with console.capture() as captured:
         console.print(Screen(shown, Speeds()))
@@ -55,8 +55,8 @@ def show(shown: StatusDocument) -> str:
 
 
 @given(documents())
-def test_whatever_comes_is_refused_or_can_be_shown(made: Any) -> None:
-    """A document with anything else in the place of any part of it ends nobody with a trace."""
+def test_any_document_is_refused_or_can_be_shown(made: Any) -> None:
+    """A document in which any part has any other value causes no traceback."""
     try:
         found = parse_json(json.dumps(made).encode())
     except ValueError:
@@ -65,22 +65,22 @@ def test_whatever_comes_is_refused_or_can_be_shown(made: Any) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"<html></html>"])
-def test_what_is_no_document_is_refused(text: bytes) -> None:
-    """As that, and not by an error that nobody expects."""
+def test_a_text_that_is_no_document_is_refused(text: bytes) -> None:
+    """With an error that says so."""
     with pytest.raises(ValueError, match=r"is not JSON|is not an object"):
         parse_json(text)
 
 
-def test_one_of_ours_is_read() -> None:
-    """As it is; keys that this version does not know are ignored."""
+def test_a_document_of_ours_is_read() -> None:
+    """Keys that this version does not know are ignored."""
     shown = document(reader(1))
     text = json.dumps({**as_plain(shown), "more": {"a": 1}}).encode()
 
     assert shown == parse_json(text)
 
 
-def test_it_cannot_write_to_the_terminal() -> None:
-    """Whatever the other computer says that its paths and commands are called."""
+def test_a_document_cannot_control_the_terminal() -> None:
+    """Whatever names it has for paths and commands."""
     evil = "\x1b]0;evil\x07\n"
     shown = document(reader(1, command=evil), reader(2, target=evil), source={"path": evil})
     said = show(parse_json(json.dumps(as_plain(shown)).encode()))

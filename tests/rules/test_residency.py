@@ -21,7 +21,7 @@ orders = st.permutations(range(BLOCKS))
 
 @given(some_blocks, some_blocks, orders)
 def test_arcs_are_the_unbroken_stretches(added: set[int], removed: set[int], order: list[int]) -> None:
-    """Whatever was added and removed in whatever order, arcs name just the resident blocks, joined."""
+    """Whatever was added and removed in any order, arcs are exactly the resident blocks, joined."""
     residency = with_resident(added, order)
     for block in removed & added:
         residency.remove(block)
@@ -35,10 +35,8 @@ def test_arcs_are_the_unbroken_stretches(added: set[int], removed: set[int], ord
 
 
 @given(some_blocks, orders, st.integers(0, BLOCKS), st.integers(0, BLOCKS))
-def test_questions_have_the_answers_of_a_search(
-    resident: set[int], order: list[int], begin: int, end: int
-) -> None:
-    """first_absent, first_resident and highest_below answer as a look at every block would."""
+def test_queries_agree_with_a_search(resident: set[int], order: list[int], begin: int, end: int) -> None:
+    """first_absent, first_resident and highest_below return what a search of every block does."""
     residency = with_resident(resident, order)
     absent = [block for block in range(begin, end) if block not in resident]
     present = [block for block in range(begin, end) if block in resident]
@@ -60,7 +58,7 @@ def test_no_two_blocks_share_a_slot(resident: set[int], order: list[int]) -> Non
 
 
 def test_blocks_read_in_one_run_get_adjoining_slots() -> None:
-    """A run's slots adjoin where free ones do, so that a read over several blocks needs no copy."""
+    """A run's slots adjoin where free ones do, so a read over several blocks needs no copy."""
     residency = Residency(8, 100)
     slot = -1
     slots = [slot := residency.lend_slot(after=slot) for _ in range(8)]

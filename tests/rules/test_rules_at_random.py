@@ -132,9 +132,7 @@ def test_every_reader_gets_every_block_of_its_way_once_and_in_order(
 
 @many
 @given(rings, events(in_order + circle + shared + always + rare), st.sets(st.integers(0, 7)))
-def test_readers_that_stop_for_ever_hold_no_other(
-    rules: Rules, happens: list[Event], stopped: set[int]
-) -> None:
+def test_readers_that_stop_for_ever_hold_none(rules: Rules, happens: list[Event], stopped: set[int]) -> None:
     """Each reader that continues reaches its end, though others never take a block again."""
     world = World(rules)
     happen(world, happens)

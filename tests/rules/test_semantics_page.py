@@ -1,4 +1,4 @@
-"""The semantics page and its tests: each story is a test of the same title, and the other way round."""
+"""The semantics page and its tests: each story is a test with the same title, and each test a story."""
 
 import ast
 import re
@@ -10,12 +10,12 @@ TESTS = ROOT / "tests" / "mount" / "test_stories.py"
 
 
 def named_after(title: str) -> str:
-    """Give the test's name that a story's title makes."""
+    """Return the name of the test with a title."""
     return "test_" + "_".join(re.findall(r"\w+", title.lower()))
 
 
 def test_each_story_is_a_test_and_each_test_a_story() -> None:
-    """In the same order, so that both can be read side by side."""
+    """In the same order, so both can be read side by side."""
     stories = PAGE.read_text().partition("\n## Stories\n")[2]
     titles = re.findall(r"^### (.+)$", stories, re.MULTILINE)
     tests = [

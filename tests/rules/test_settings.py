@@ -59,10 +59,8 @@ def test_invalid_settings_are_wrong_usage(changes: dict[str, object]) -> None:
         (64 * MIB, 1, 0, 2),
     ],
 )
-def test_the_ring_is_an_eighth_of_memory_or_as_configured(
-    ring: int | None, size: int, available: int, slots: int
-) -> None:
-    """At least two blocks, at most the image."""
+def test_the_ring_is_an_eighth_of_memory(ring: int | None, size: int, available: int, slots: int) -> None:
+    """Or as configured; at least two blocks, at most the image."""
     assert settings(ring=ring).slots(size, available) == slots
 
 
@@ -80,10 +78,8 @@ def test_the_ring_is_an_eighth_of_memory_or_as_configured(
         (64 * 1024, 5 * MIB, 8),
     ],
 )
-def test_a_run_is_8_mib_or_a_tenth_of_a_second_where_the_rate_is_limited(
-    block: int, read_rate: int | None, blocks: int
-) -> None:
-    """In whole blocks, at least one: a detour waits for the run before it."""
+def test_a_run_is_8_mib_or_a_tenth_of_a_second(block: int, read_rate: int | None, blocks: int) -> None:
+    """The time is for a limited rate: a detour waits for the run before it. At least one whole block."""
     assert settings(block=block, read_rate=read_rate).run() == blocks
 
 

@@ -1,4 +1,4 @@
-"""Chains, trees and stars as groups of nodes that nothing tells apart."""
+"""Chains, trees and stars as groups of equal nodes."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from fanoutfs.simulate.scenario import Nodes
 
 @given(count=st.integers(1, 300), children=st.integers(1, 9))
 def test_groups_are_a_tree_filled_level_by_level(count: int, children: int) -> None:
-    """As many nodes at each depth, with as many behind them, as when each is placed by itself."""
+    """As many nodes at each depth, with as many behind them, as if each was placed by itself."""
     above = [None if i < children else i // children - 1 for i in range(count)]
     single = tuple(Nodes(above=number) for number in above)
     nodes = tuple(grouped(Nodes(), count, children))
@@ -24,12 +24,12 @@ def test_groups_are_a_tree_filled_level_by_level(count: int, children: int) -> N
 
 
 def test_a_star_is_one_group_and_a_chain_as_many_as_it_has_nodes() -> None:
-    """In a star all are alike; in a chain each has another number behind it; a full tree is its levels."""
+    """A star's nodes are equal; in a chain each has a different number behind it; a full tree has levels."""
     assert [1, 6, 2] == [len(grouped(Nodes(), 6, children)) for children in (6, 1, 2)]
 
 
-def test_nodes_that_come_one_by_one_are_each_for_itself() -> None:
-    """Each with its time, behind one that was there before, and with its target's time."""
+def test_nodes_that_come_one_by_one_are_groups_of_one() -> None:
+    """Each has its time, and is behind a node that came before."""
     nodes = one_by_one(Nodes(above=3, at=10.0), 5, 2, 60.0, first=4)
     assert [3, 3, 4, 4, 5] == [entry.above for entry in nodes]
     assert [10.0, 70.0, 130.0, 190.0, 250.0] == [entry.at for entry in nodes]
@@ -38,13 +38,13 @@ def test_nodes_that_come_one_by_one_are_each_for_itself() -> None:
 @pytest.mark.parametrize(
     ("words", "children"), [("chain", 1), ("star", 12), ("tree:4", 4), ("tree:100", 100)]
 )
-def test_a_shape_says_how_many_are_behind_one(words: str, children: int) -> None:
+def test_a_shape_is_a_number_of_children(words: str, children: int) -> None:
     """All shapes are trees."""
     assert children == children_of(words, 12)
 
 
 @pytest.mark.parametrize("words", ["", "tree", "tree:0", "tree:-1", "ring", "Chain", "tree:4x"])
-def test_other_words_are_no_shape(words: str) -> None:
-    """What can't be meant is wrong usage, not a guess."""
+def test_an_invalid_shape_is_refused(words: str) -> None:
+    """It is wrong usage: nothing is guessed."""
     with pytest.raises(UsageError, match="is not a shape; write chain, star or tree:4"):
         children_of(words, 12)

@@ -1,4 +1,4 @@
-"""The status document as it is read from a mount."""
+"""The status document as a mount shows it."""
 
 import json
 
@@ -24,12 +24,12 @@ NASTY = '/dev/"readers": [], \n é \\'
     ids=["no reader", "one reader", "strings that look like JSON"],
 )
 def test_the_text_is_that_of_json_with_indent(shown: StatusDocument) -> None:
-    """Readers are written by a faster encoder, to the same letters."""
+    """A faster encoder writes the readers, to the same text."""
     assert json.dumps(attrs.asdict(shown), indent=1).encode() + b"\n" == render(shown)
 
 
 def test_the_entry_of_a_reader_is_flat() -> None:
-    """What writes it relies on that."""
+    """The faster encoder relies on that."""
     entry = attrs.asdict(reader(1))
     assert {field.name for field in attrs.fields(ReaderEntry)} == entry.keys()
     assert not any(isinstance(value, dict | list | tuple) for value in entry.values())

@@ -1,4 +1,4 @@
-"""When what was written goes on to the disk."""
+"""When written data is flushed to the disk."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,20 +11,20 @@ writes = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 64 * MIB)), 
 
 
 def test_a_short_copy_is_left_to_the_flush() -> None:
-    """Less than is begun in one go: nothing to begin, nobody waits."""
+    """It is less than the first piece: no flush begins, and no write waits."""
     assert WriteBehind().wrote(0, START - 1) == ([], [])
 
 
-def test_writing_out_is_begun_in_one_piece() -> None:
-    """What adjoins and came in blocks is one range."""
+def test_flushing_begins_in_one_piece() -> None:
+    """Adjoining blocks are one range."""
     behind = WriteBehind()
     steps = [behind.wrote(at, MIB) for at in range(0, START, MIB)]
 
     assert [([], [])] * (START // MIB - 1) + [([(0, START)], [])] == steps
 
 
-def test_who_writes_waits_for_as_much_as_it_wrote() -> None:
-    """Once LIMIT lies behind, a write of a MiB waits for the oldest MiB, not for all that is begun."""
+def test_a_write_waits_for_as_much_as_it_wrote() -> None:
+    """Once LIMIT bytes are unflushed, a write of a MiB waits for the oldest MiB alone."""
     behind = WriteBehind()
     for at in range(0, LIMIT, MIB):
         behind.wrote(at, MIB)
@@ -37,8 +37,8 @@ def test_who_writes_waits_for_as_much_as_it_wrote() -> None:
 
 
 @given(writes)
-def test_little_is_left_to_be_written_out(wrote: list[Range]) -> None:
-    """At most LIMIT after any write; waited for is only what was begun, each once, the oldest first."""
+def test_little_is_left_to_be_flushed(wrote: list[Range]) -> None:
+    """At most LIMIT after any write; writes wait only for ranges that were begun, once, oldest first."""
     behind = WriteBehind()
     begun: list[Range] = []
     waited: list[Range] = []
@@ -59,7 +59,7 @@ def _total(ranges: list[Range]) -> int:
 
 
 def _begins(head: list[Range], whole: list[Range]) -> bool:
-    """Say whether ``head`` is how ``whole`` begins, its last range perhaps cut short."""
+    """Return whether ``whole`` begins with ``head``, of which the last range may be cut."""
     if not head:
         return True
     *before, (offset, length) = head

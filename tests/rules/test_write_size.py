@@ -1,4 +1,4 @@
-"""How much is written in one call, with times made up."""
+"""How much is written in one call, with invented times."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from fanoutfs.units import MIB, PAGE
 
 
 def written(size: WriteSize, rate: float, calls: int) -> list[float]:
-    """Give the seconds of so many writes at ``rate`` bytes per second."""
+    """Return the seconds of some writes at ``rate`` bytes per second."""
     seconds = []
     for _ in range(calls):
         seconds.append(size.blocks * size.block / rate)
@@ -18,8 +18,8 @@ def written(size: WriteSize, rate: float, calls: int) -> list[float]:
     return seconds
 
 
-def test_it_begins_with_a_block_and_doubles() -> None:
-    """On a fast disk it is at its most after three writes, and stays there."""
+def test_the_size_begins_with_a_block_and_doubles() -> None:
+    """On a fast disk it reaches its maximum after three writes, and stays there."""
     size = WriteSize(MIB)
     counts = []
     for _ in range(6):
@@ -30,7 +30,7 @@ def test_it_begins_with_a_block_and_doubles() -> None:
 
 
 def test_a_disk_that_stalls_gets_less() -> None:
-    """Back to what would have taken half a second, and to a block when that is longer still."""
+    """As much as would have taken half a second, and at least a block."""
     size = WriteSize(MIB)
     written(size, 1e9, 10)
     size.record(8, 2.0)
@@ -41,7 +41,7 @@ def test_a_disk_that_stalls_gets_less() -> None:
 
 
 def test_a_short_write_proves_nothing() -> None:
-    """Fewer blocks than it said, as the ring had no more: that was quick is no reason for more."""
+    """The ring had fewer blocks than the size: that it was quick is no reason for a larger size."""
     size = WriteSize(MIB)
     written(size, 1e9, 3)
     size.record(1, 0.001)
@@ -50,8 +50,8 @@ def test_a_short_write_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("block", [PAGE, MIB, LONGEST_WRITE, LARGEST_BLOCK])
-def test_never_less_than_a_block_nor_more_than_the_most(block: int) -> None:
-    """Whatever a block's size."""
+def test_the_maximum_is_at_least_a_block(block: int) -> None:
+    """For any block size."""
     size = WriteSize(block)
     written(size, 1e12, 30)
 
@@ -59,15 +59,15 @@ def test_never_less_than_a_block_nor_more_than_the_most(block: int) -> None:
 
 
 @given(st.floats(1e3, 1e11), st.sampled_from([PAGE, 64 * 1024, MIB, LARGEST_BLOCK]))
-def test_no_write_lasts_longer_than_it_should(rate: float, block: int) -> None:
-    """At a steady rate: none, unless one block does."""
+def test_no_write_lasts_longer_than_the_limit(rate: float, block: int) -> None:
+    """At a steady rate, unless a single block takes longer."""
     for seconds in written(WriteSize(block), rate, 30):
         assert seconds <= max(LONGEST, block / rate) * 1.000001
 
 
 @given(st.floats(1e6, 1e11))
 def test_writes_are_as_long_as_they_may_be(rate: float) -> None:
-    """At a steady rate they come to last a quarter of a second at least, unless they are at their most."""
+    """At a steady rate they get to a quarter of a second at least, unless they are at the maximum."""
     size = WriteSize(PAGE)
     last = written(size, rate, 30)[-1]
 

@@ -1,4 +1,4 @@
-"""Zeros and what adjoins."""
+"""Zeros, comparisons, adjoining ranges and digests."""
 
 import hashlib
 import mmap
@@ -16,15 +16,15 @@ LENGTHS = [0, 1, 4095, MIB - 1, MIB, MIB + 1, 3 * MIB + 5]
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_zeros_are_seen(length: int) -> None:
-    """Of any length, in memory that can't be written to as well."""
+def test_zeros_are_recognised(length: int) -> None:
+    """Of any length, also in read-only memory."""
     assert is_zero(memoryview(bytearray(length)).toreadonly())
 
 
 @pytest.mark.parametrize("length", LENGTHS[1:])
 @pytest.mark.parametrize("place", ["first", "last", "middle"])
 def test_one_bit_is_not_zero(length: int, place: str) -> None:
-    """Wherever it stands."""
+    """Wherever it is."""
     data = bytearray(length)
     data[{"first": 0, "last": length - 1, "middle": length // 2}[place]] = 1
 
@@ -32,8 +32,8 @@ def test_one_bit_is_not_zero(length: int, place: str) -> None:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_zeros_are_given_out(length: int) -> None:
-    """Just as many as asked for."""
+def test_zeros_have_the_requested_length(length: int) -> None:
+    """In all their pieces together."""
     assert b"".join(zeros(length)) == bytes(length)
 
 
@@ -54,8 +54,8 @@ def test_one_bit_is_a_difference(length: int) -> None:
 
 
 @given(st.sets(st.integers(0, 30)))
-def test_what_adjoins_is_one_range(blocks: set[int]) -> None:
-    """The ranges hold just these bytes, and none ends where the next begins."""
+def test_adjoining_ranges_are_joined(blocks: set[int]) -> None:
+    """The ranges hold exactly these bytes, and none ends where the next begins."""
     ranges: list[Range] = joined((10 * number, 10) for number in sorted(blocks))
 
     assert {at for offset, length in ranges for at in range(offset, offset + length)} == {
@@ -65,6 +65,6 @@ def test_what_adjoins_is_one_range(blocks: set[int]) -> None:
 
 
 def test_a_digest_is_the_beginning_of_a_sha256() -> None:
-    """So that others can make it."""
+    """So other programs can compute it."""
     assert digest(memoryview(b"abc")) == hashlib.sha256(b"abc").digest()[:16]
     assert DIGEST_SIZE == len(digest(memoryview(b"")))

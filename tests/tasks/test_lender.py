@@ -98,9 +98,7 @@ async def test_a_pack_of_copies_and_readers_is_served_by_one_pass(autojump_clock
     assert trio.current_time() - begun < 40 * 0.8
 
 
-async def test_a_consumer_that_stops_loses_its_grants_and_still_copies_right(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_consumer_that_stops_loses_its_grants_but_copies_right(autojump_clock: MockClock) -> None:
     """After its patience its slots serve the others; it copies the blocks that it frees then once more."""
     rig = make_rig(slots=8, seconds=0.001, patience=10.0)
 
@@ -304,7 +302,7 @@ async def test_a_verifying_consumer_gets_each_blocks_digest(
     assert sorted(hashed) == [123, *[PAGE] * 37]
 
 
-async def test_an_epoch_ends_while_its_blocks_are_hashed(
+async def test_an_epoch_ends_while_hashing(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """Their digests are dropped: the next epoch has its own grants, with the right digests."""

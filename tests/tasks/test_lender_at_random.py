@@ -52,9 +52,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_the_others_do_a_copy_is_right_and_leaves_nothing(
-    seed: int, autojump_clock: MockClock
-) -> None:
+async def test_a_copy_is_right_whatever_the_others_do(seed: int, autojump_clock: MockClock) -> None:
     """Each copy that lived has every block in order, counted once; all gauges are zero in the end."""
     chance = random.Random(seed)
     size = chance.randint(1, 30 * PAGE)

@@ -39,9 +39,7 @@ async def test_what_it_reads_is_the_source(size: int, autojump_clock: MockClock)
 
 
 @pytest.mark.parametrize("seconds_for_all", [0.5, 40.0])
-async def test_a_limited_source_gives_its_bytes_no_faster(
-    seconds_for_all: float, autojump_clock: MockClock
-) -> None:
+async def test_a_limited_source_is_read_no_faster(seconds_for_all: float, autojump_clock: MockClock) -> None:
     """N bytes take (N - one run) / rate seconds: the first run does not wait."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
     async with producing(rig, RateLimit(BLOCKS * PAGE / seconds_for_all)):
@@ -112,9 +110,7 @@ async def test_the_decision_is_made_when_the_source_may_be_read(autojump_clock: 
     assert took == pytest.approx(5.0)
 
 
-async def test_a_bad_page_is_found_and_logged(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_bad_page_is_logged(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """The rest of its run is read, it alone is an error, and the log names its bytes."""
     rig = make_rig(BLOCKS * PAGE, run=RUN)
     async with producing(rig, RateLimit(), frozenset([5])) as statistics:

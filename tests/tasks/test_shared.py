@@ -81,9 +81,7 @@ async def fails(error: type[Exception], consumer: Reader, offset: int) -> None:
 
 
 @pytest.mark.parametrize("start", [None, 37 * PAGE], ids=["reader", "turn"])
-async def test_a_stopped_reader_holds_the_others_for_its_patience(
-    start: int | None, autojump_clock: MockClock
-) -> None:
+async def test_a_stopped_reader_holds_the_others(start: int | None, autojump_clock: MockClock) -> None:
     """R5 on the clock: the front waits until the patience is over, then continues to the end.
 
     A turn that begins at block 37 needs the blocks beyond the image's end, too.
@@ -102,9 +100,7 @@ async def test_a_stopped_reader_holds_the_others_for_its_patience(
 
 
 @pytest.mark.parametrize("start", [None, 7 * PAGE], ids=["reader", "turn"])
-async def test_a_file_that_was_never_read_holds_no_reader(
-    start: int | None, autojump_clock: MockClock
-) -> None:
+async def test_an_unread_file_holds_no_reader(start: int | None, autojump_clock: MockClock) -> None:
     """Not even for the patience; when it is read after all, it begins where it was opened."""
     rig = make_rig(slots=8, seconds=0.001, patience=1000.0)
     silent = rig.open(start)

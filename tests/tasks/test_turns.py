@@ -32,9 +32,7 @@ async def test_a_turn_gives_each_byte_once_from_its_start_round(
 
 @pytest.mark.parametrize("slots", [2, 3, 8])
 @pytest.mark.parametrize("pieces", [(512, 1000, PAGE), (20 * PAGE, 3 * PAGE + 17, 9 * PAGE)])
-async def test_turns_and_readers_in_order_at_once(
-    slots: int, pieces: tuple[int, ...], autojump_clock: MockClock
-) -> None:
+async def test_turns_beside_readers(slots: int, pieces: tuple[int, ...], autojump_clock: MockClock) -> None:
     """Turns that begin at any time, beside readers of the image: right, though requests exceed the ring."""
     rig = make_rig(SIZE, slots)
     results = []
@@ -58,9 +56,7 @@ async def test_turns_and_readers_in_order_at_once(
 
 
 @pytest.mark.parametrize("joined_after", [1, 8, 15])
-async def test_turns_that_join_a_pass_cost_what_the_last_missed(
-    joined_after: float, autojump_clock: MockClock
-) -> None:
+async def test_turns_cost_what_the_last_one_missed(joined_after: float, autojump_clock: MockClock) -> None:
     """The blocks read when the last turn joins, and one image more; the ring is an eighth of it."""
     rig = make_rig(40 * PAGE, 5)
     read_at_join = []
@@ -111,9 +107,7 @@ async def test_many_requests_at_once_on_one_turn(autojump_clock: MockClock) -> N
 
 
 @pytest.mark.parametrize(("slots", "blocks"), [(8, 3), (2, 1)])
-async def test_requests_sent_ahead_over_the_images_end(
-    slots: int, blocks: int, autojump_clock: MockClock
-) -> None:
+async def test_read_ahead_over_the_images_end(slots: int, blocks: int, autojump_clock: MockClock) -> None:
     """As the kernel's read-ahead sends them, three at a time: about one pass, with no wait for a detour."""
     rig = make_rig(SIZE, slots, seconds=0.01)
     consumer = rig.open(34 * PAGE)
