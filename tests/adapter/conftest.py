@@ -1,6 +1,9 @@
-"""The fixture of those who call handlers."""
+"""A file system for tests that call its handlers, and files on a file system that the test names."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import trio
@@ -8,6 +11,19 @@ from trio.testing import MockClock
 
 from fanoutfs.fuse.operations import Filesystem
 from tests.adapter.rig import make_filesystem, produce
+
+
+@pytest.fixture
+def path_in() -> Iterator[Callable[[str], Path]]:
+    """Name a file in a folder, by which the test chooses the file system; it is removed at the end."""
+    with ExitStack() as stack:
+
+        def name(folder: str) -> Path:
+            path = Path(folder, f"fanoutfs-test-{os.getpid()}")
+            stack.callback(path.unlink, missing_ok=True)
+            return path
+
+        yield name
 
 
 @pytest.fixture

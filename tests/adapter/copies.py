@@ -20,7 +20,7 @@ def in_ring(content: bytes) -> memoryview:
 
 
 def blocks(image: memoryview, begin: int, end: int, block: int = BLOCK) -> list[memoryview]:
-    """Give the blocks with the numbers from ``begin`` to ``end``."""
+    """Return the blocks with the numbers from ``begin`` to ``end``."""
     return [image[number * block : (number + 1) * block] for number in range(begin, end)]
 
 
@@ -48,7 +48,7 @@ def round_the_circle(count: int, start: int, lengths: Sequence[int]) -> Iterator
 def copy(
     target: Target, image: memoryview, *, start: int = 0, runs: Sequence[int] = (1,), resume: bool
 ) -> None:
-    """Copy the image, block 0 last; with ``resume`` only what the target has not got."""
+    """Copy the image, block 0 last; with ``resume`` only what the target lacks."""
     target.prepare(keep=resume)
     changed = not resume
     for begin, end in round_the_circle(-(-target.size // target.block), start, runs):
@@ -62,6 +62,24 @@ def copy(
             _put(target, offset + number * target.block, [pieces[number]])
     first = image[: target.block]
     target.finish(first if changed or target.differing(0, [first]) else None)
+
+
+def copied(
+    path: Path,
+    image: memoryview,
+    *,
+    block: int = BLOCK,
+    direct: bool = False,
+    sparse: bool = False,
+    start: int = 0,
+    runs: Sequence[int] = (1,),
+    resume: bool = False,
+) -> Target:
+    """Copy the image to a file or disk; return the target, closed, for what it has counted."""
+    target = open_target(path, len(image), block=block, direct=direct, sparse=sparse)
+    copy(target, image, start=start, runs=runs, resume=resume)
+    target.close()
+    return target
 
 
 def _put(target: Target, offset: int, pieces: Sequence[memoryview]) -> None:

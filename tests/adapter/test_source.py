@@ -4,6 +4,7 @@ import errno
 import mmap
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,22 +43,18 @@ def make_image(folder: Path, size: int) -> tuple[Path, bytes]:
 
 @pytest.mark.parametrize("size", [1, 511, 512, 513, PAGE, PAGE + 1, BLOCK - 1, BLOCK, 3 * BLOCK + 1234])
 @pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
-def test_any_size_is_exact(folder: str, size: int) -> None:
+def test_any_size_is_exact(folder: str, size: int, path_in: Callable[[str], Path]) -> None:
     """Sizes that are no multiple of a block, a page or a sector come whole, buffered and with O_DIRECT."""
-    path = Path(folder) / f"fanoutfs-test-{os.getpid()}"
-    content = noise(size)
+    path, content = path_in(folder), noise(size)
     path.write_bytes(content)
-    try:
-        source = PositionedSource.open(str(path))
-        for begin in range(0, size, BLOCK):
-            length = size - begin
-            slots = slots_for(length)
-            source.read_into(begin, length, slots)
-            assert joined(slots, length) == content[begin:]
-        assert source.size == size
-        source.close()
-    finally:
-        path.unlink()
+    source = PositionedSource.open(str(path))
+    for begin in range(0, size, BLOCK):
+        length = size - begin
+        slots = slots_for(length)
+        source.read_into(begin, length, slots)
+        assert joined(slots, length) == content[begin:]
+    assert source.size == size
+    source.close()
 
 
 def test_a_source_that_shrank_is_an_error(tmp_path: Path) -> None:

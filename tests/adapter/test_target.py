@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -18,7 +19,7 @@ from fanoutfs.errors import TargetError
 from fanoutfs.targets import descriptor, target, write_behind
 from fanoutfs.targets.syscalls import WAIT_AFTER, fallocate, sync_file_range
 from fanoutfs.units import PAGE
-from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
+from tests.adapter.copies import BLOCK, blocks, copied, copy, in_ring, open_target
 from tests.noise import noise
 from tests.page_cache import cached_pages
 
@@ -39,7 +40,7 @@ def image() -> memoryview:
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Journal:
-    """Note each write with its offset, and each flush of a file or of a folder."""
+    """Record each write with its offset, and each flush of a file or of a folder."""
     entries: Journal = []
     pwritev, fsync = os.pwritev, os.fsync
 
@@ -57,7 +58,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Journal:
 
 
 def failing(number: int) -> Callable[..., int]:
-    """Give a system call that fails so."""
+    """Return a system call that fails with this errno."""
 
     def fail(*_: object) -> int:
         raise OSError(number, os.strerror(number))
@@ -76,26 +77,24 @@ def summary(data: bytes | None) -> str:
 
 @attrs.frozen
 class Case:
-    """A copy: of what, onto what, from where on, in which runs, and how."""
+    """A copy of an image onto what the target had before; None for a target that does not exist."""
 
     image: bytes = attrs.field(repr=summary)
     old: bytes | None = attrs.field(repr=summary)
-    start: int
-    runs: list[int]
-    sparse: bool
-    resume: bool
-    direct: bool
+    how: dict[str, Any]
+    """Arguments of ``copied``."""
 
     @property
     def to_write(self) -> int:
         """Bytes that have to be written: with --resume wrong blocks, and block 0 once another was wrong."""
         old = (self.old or b"")[: len(self.image)].ljust(len(self.image), b"\0")
         cuts = range(0, len(self.image), BLOCK)
-        todo = [at for at in cuts if not self.resume or self.image[at : at + BLOCK] != old[at : at + BLOCK]]
+        resume, sparse = self.how["resume"], self.how["sparse"]
+        todo = [at for at in cuts if not resume or self.image[at : at + BLOCK] != old[at : at + BLOCK]]
         if todo:
             todo = sorted({0, *todo})
         pieces = [self.image[at : at + BLOCK] for at in todo]
-        return sum(len(piece) for piece in pieces if not self.sparse or any(piece))
+        return sum(len(piece) for piece in pieces if not sparse or any(piece))
 
 
 @st.composite
@@ -111,42 +110,34 @@ def cases(draw: st.DrawFn) -> Case:
         spoilt[number * BLOCK : (number + 1) * BLOCK] = content.randbytes(BLOCK)
     junk = content.randbytes(size + 777)
     old = draw(st.sampled_from([None, b"", junk, junk[:size], junk[: size // 2], bytes(spoilt[:size])]))
-    return Case(
-        image[:size],
-        old,
-        draw(st.integers(0, len(kinds) - 1)),
-        draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)),
-        sparse=draw(st.booleans()),
-        resume=draw(st.booleans()),
-        direct=draw(st.booleans()),
-    )
+    how = {
+        "start": draw(st.integers(0, len(kinds) - 1)),
+        "runs": draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)),
+        **{name: draw(st.booleans()) for name in ("sparse", "resume", "direct")},
+    }
+    return Case(image[:size], old, how)
 
 
 @pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
-def test_any_copy_is_exact(folder: str) -> None:
+def test_any_copy_is_exact(folder: str, path_in: Callable[[str], Path]) -> None:
     """Any image, order, way and former content: byte-equal, of its size, and no more written than must be."""
-    path = Path(folder) / f"fanoutfs-target-{os.getpid()}"
+    path = path_in(folder)
 
     @given(cases())
     def exact(case: Case) -> None:
         path.unlink(missing_ok=True)
         if case.old is not None:
             path.write_bytes(case.old)
-        made = open_target(path, len(case.image), direct=case.direct, sparse=case.sparse)
-        copy(made, in_ring(case.image), start=case.start, runs=case.runs, resume=case.resume)
-        made.close()
+        made = copied(path, in_ring(case.image), **case.how)
 
         assert case.image == path.read_bytes()
         assert case.to_write == made.written
 
-    try:
-        exact()
-    finally:
-        path.unlink(missing_ok=True)
+    exact()
 
 
 def test_block_0_comes_last(path: Path, image: memoryview, journal: Journal) -> None:
-    """Zeros there are durable before the first other write, and all others before block 0 itself."""
+    """Zeros there are durable before the first other write, and all other blocks before block 0 itself."""
     path.write_bytes(noise(SIZE))
     made = open_target(path, SIZE)
     made.prepare(keep=False)
@@ -167,10 +158,8 @@ def test_block_0_comes_last(path: Path, image: memoryview, journal: Journal) -> 
 def test_a_new_file_is_in_its_folder_before_it_looks_whole(
     path: Path, image: memoryview, journal: Journal
 ) -> None:
-    """Its name is made durable, too; zeros need not be written on it, it has none but those."""
-    made = open_target(path, SIZE)
-    copy(made, image, runs=[4], resume=False)
-    made.close()
+    """Its name is made durable, too; no zeros are written to it, for it consists of them."""
+    copied(path, image, runs=[4])
 
     assert [
         ("flush", 0), ("write", BLOCK), ("flush", 0), ("flush folder", 0), ("write", 0), ("flush", 0),
@@ -180,9 +169,7 @@ def test_a_new_file_is_in_its_folder_before_it_looks_whole(
 def test_a_resumed_copy_that_was_whole_is_left_alone(path: Path, image: memoryview, journal: Journal) -> None:
     """Nothing is written; what an earlier copy had written is flushed all the same."""
     path.write_bytes(image)
-    made = open_target(path, SIZE)
-    copy(made, image, resume=True)
-    made.close()
+    made = copied(path, image, resume=True)
 
     assert ([("flush", 0)], 0) == (journal, made.written)
 
@@ -230,10 +217,10 @@ def test_what_cant_be_read_back_differs(
 
 @pytest.mark.parametrize("direct", [False, True])
 def test_a_write_that_is_taken_in_part_is_gone_on_with(
-    direct: bool, image: memoryview, monkeypatch: pytest.MonkeyPatch
+    direct: bool, image: memoryview, path_in: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However little the kernel takes at a time, and though the rest is no longer aligned for O_DIRECT."""
-    path = Path(f"/var/tmp/fanoutfs-target-{os.getpid()}")
+    path = path_in("/var/tmp")
     pwritev = os.pwritev
 
     def little(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
@@ -244,15 +231,12 @@ def test_a_write_that_is_taken_in_part_is_gone_on_with(
         return os.pwrite(other, pieces[0][:1000], offset)
 
     monkeypatch.setattr(os, "pwritev", little)
-    try:
-        made = open_target(path, SIZE, direct=direct)
-        other = os.open(path, os.O_WRONLY)
-        copy(made, image, runs=[3], resume=False)
-        made.close()
-        os.close(other)
-        assert image == path.read_bytes()
-    finally:
-        path.unlink()
+    path.touch()
+    other = os.open(path, os.O_WRONLY)
+    copied(path, image, direct=direct, runs=[3])
+    os.close(other)
+
+    assert image == path.read_bytes()
 
 
 def test_where_o_direct_is_refused_at_a_write_it_goes_without(
@@ -269,9 +253,7 @@ def test_where_o_direct_is_refused_at_a_write_it_goes_without(
         return pwritev(fd, pieces, offset)
 
     monkeypatch.setattr(os, "pwritev", refusing)
-    made = open_target(path, SIZE, direct=True)
-    copy(made, image, runs=[1], resume=False)
-    made.close()
+    copied(path, image, direct=True, runs=[1])
 
     assert image == path.read_bytes()
     assert [True, False, False, False, False] == tries
@@ -289,9 +271,7 @@ def test_only_the_odd_end_goes_without_o_direct(
         return pwritev(fd, pieces, offset)
 
     monkeypatch.setattr(os, "pwritev", noting)
-    made = open_target(path, SIZE - 1, direct=True)
-    copy(made, image[:-1], runs=[4], resume=False)
-    made.close()
+    copied(path, image[:-1], direct=True, runs=[4])
 
     odd = SIZE - PAGE
     assert image[:-1] == path.read_bytes()
@@ -301,9 +281,7 @@ def test_only_the_odd_end_goes_without_o_direct(
 def test_more_pieces_than_one_call_takes(path: Path) -> None:
     """A run of 2,500 blocks is written in several calls."""
     image = in_ring(noise(2501 * PAGE))
-    made = open_target(path, len(image), block=PAGE)
-    copy(made, image, runs=[2501], resume=False)
-    made.close()
+    copied(path, image, block=PAGE, runs=[2501])
 
     assert image == path.read_bytes()
 
@@ -341,7 +319,7 @@ def test_a_failed_write_names_place_and_remedy(
 def test_a_write_of_nothing_is_an_error(
     path: Path, image: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A target that takes no byte and says no error isn't asked for ever."""
+    """A target that takes no byte and reports no error is not tried for ever."""
     made = open_target(path, SIZE)
     monkeypatch.setattr(os, "pwritev", lambda *_: 0)
     with pytest.raises(TargetError, match=f"at byte {BLOCK}: it takes no more"):
@@ -442,9 +420,7 @@ def test_zeros_are_written_where_no_hole_can_be_punched(path: Path, monkeypatch:
 
     monkeypatch.setattr(descriptor, "fallocate", refusing)
     path.write_bytes(noise(SIZE - 5))
-    made = open_target(path, SIZE - 5, sparse=True)
-    copy(made, in_ring(bytes(SIZE - 5)), resume=False)
-    made.close()
+    made = copied(path, in_ring(bytes(SIZE - 5)), sparse=True)
 
     assert bytes(SIZE - 5) == path.read_bytes()
     assert (1, SIZE - 5) == (len(tries), made.written)
@@ -453,9 +429,7 @@ def test_zeros_are_written_where_no_hole_can_be_punched(path: Path, monkeypatch:
 def test_a_new_file_has_its_holes_without_punching(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So it is sparse where holes can't be punched, too."""
     monkeypatch.setattr(descriptor, "fallocate", failing(errno.EOPNOTSUPP))
-    made = open_target(path, SIZE, sparse=True)
-    copy(made, in_ring(bytes(SIZE)), resume=False)
-    made.close()
+    made = copied(path, in_ring(bytes(SIZE)), sparse=True)
 
     assert (0, 0) == (path.stat().st_blocks, made.written)
     assert bytes(SIZE) == path.read_bytes()
@@ -477,16 +451,15 @@ def test_a_hole_is_no_reason_to_wait_for_the_disk(path: Path, monkeypatch: pytes
 def test_a_sparse_copy_gives_the_room_back(path: Path) -> None:
     """A file full of junk has no block left where the image has none but zeros."""
     path.write_bytes(noise(SIZE))
-    made = open_target(path, SIZE, sparse=True)
-    copy(made, in_ring(bytes(SIZE)), resume=False)
-    made.close()
+    made = copied(path, in_ring(bytes(SIZE)), sparse=True)
 
     assert (0, 0) == (path.stat().st_blocks, made.written)
 
 
-def test_buffered_writes_do_not_pile_up(image: memoryview, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buffered_writes_do_not_pile_up(
+    image: memoryview, path_in: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What lies some way behind was waited for, and is no longer in the page cache."""
-    path = Path(f"/var/tmp/fanoutfs-target-{os.getpid()}")
     monkeypatch.setattr(write_behind, "START", BLOCK)
     monkeypatch.setattr(write_behind, "LIMIT", 2 * BLOCK)
     waits = []
@@ -497,15 +470,12 @@ def test_buffered_writes_do_not_pile_up(image: memoryview, monkeypatch: pytest.M
         sync_file_range(fd, offset, length, flags)
 
     monkeypatch.setattr(descriptor, "sync_file_range", noting)
-    try:
-        made = open_target(path, 8 * BLOCK)
-        made.prepare(keep=False)
-        for number in range(1, 8):
-            made.write(number * BLOCK, blocks(image, 0, 1))
-        left = cached_pages(made.fd)
-        made.close()
-    finally:
-        path.unlink()
+    made = open_target(path_in("/var/tmp"), 8 * BLOCK)
+    made.prepare(keep=False)
+    for number in range(1, 8):
+        made.write(number * BLOCK, blocks(image, 0, 1))
+    left = cached_pages(made.fd)
+    made.close()
 
     assert [(number * BLOCK, BLOCK) for number in range(1, 6)] == waits
     # Of those five blocks; it is advice, and a page that is just in other hands stays.
@@ -515,18 +485,17 @@ def test_buffered_writes_do_not_pile_up(image: memoryview, monkeypatch: pytest.M
 @pytest.mark.parametrize("size", [1, 511, 512, PAGE, PAGE + 1, BLOCK - 1, SIZE - 513])
 @pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
 @pytest.mark.parametrize("direct", [False, True])
-def test_what_was_written_is_read_back(folder: str, size: int, direct: bool) -> None:
+def test_what_was_written_is_read_back(
+    folder: str, size: int, direct: bool, path_in: Callable[[str], Path]
+) -> None:
     """Any odd end, with O_DIRECT and without, into no more memory than asked for."""
-    path = Path(folder) / f"fanoutfs-target-{os.getpid()}"
-    content = noise(size)
+    path, content = path_in(folder), noise(size)
     path.write_bytes(content)
-    try:
-        made = open_target(path, size)
-        made._io._reads_direct = direct
-        memory = memoryview(mmap.mmap(-1, SIZE))
-        made.read_into(0, memory[:size])
-        made.close()
-        assert content == memory[:size]
-        assert not any(memory[size:])
-    finally:
-        path.unlink()
+    made = open_target(path, size)
+    made._io._reads_direct = direct
+    memory = memoryview(mmap.mmap(-1, SIZE))
+    made.read_into(0, memory[:size])
+    made.close()
+
+    assert content == memory[:size]
+    assert not any(memory[size:])

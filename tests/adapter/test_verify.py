@@ -5,7 +5,7 @@ import hashlib
 import mmap
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,15 +47,13 @@ def verified(path: Path, content: bytes, block: int = PAGE) -> tuple[Verified, l
 @pytest.mark.parametrize("size", [1, PAGE - 1, PAGE, 3 * PAGE, 3 * PAGE + 1, 6 * PAGE, 10 * PAGE + 511])
 @pytest.mark.parametrize("block", [PAGE, 2 * PAGE, 4 * PAGE])
 @pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
-def test_a_right_copy_has_no_difference(folder: str, block: int, size: int) -> None:
+def test_a_right_copy_has_no_difference(
+    folder: str, block: int, size: int, path_in: Callable[[str], Path]
+) -> None:
     """And the SHA-256 of its source: of any size, blocks smaller or larger than what is read at once."""
-    path = Path(folder) / f"fanoutfs-verify-{os.getpid()}"
-    content = noise(size)
+    path, content = path_in(folder), noise(size)
     path.write_bytes(content)
-    try:
-        found, told = verified(path, content, block)
-    finally:
-        path.unlink()
+    found, told = verified(path, content, block)
 
     assert Verified(hashlib.sha256(content).hexdigest(), ()) == found
     assert sorted(set(told)) == told
