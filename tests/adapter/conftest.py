@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 import trio
@@ -11,6 +12,23 @@ from trio.testing import MockClock
 
 from fanoutfs.fuse.operations import Filesystem
 from tests.adapter.rig import make_filesystem, produce
+from tests.rig.certificates import make_certificate
+
+
+class Certificate(TypedDict):
+    """Settings of a service or an export."""
+
+    tls_cert: Path
+    tls_key: Path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Make a self-signed certificate of localhost, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    make_certificate(cert, key)
+    return {"tls_cert": cert, "tls_key": key}
 
 
 @pytest.fixture

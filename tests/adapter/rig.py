@@ -1,6 +1,7 @@
-"""A file system over CONTENT and what calls it, as pyfuse3 would, without a mount."""
+"""A file system over CONTENT, called as pyfuse3 would call it, without a mount."""
 
 import os
+from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,9 +38,18 @@ async def produce(ring: Ring) -> None:
 
 
 async def look_up(filesystem: Filesystem, name: bytes) -> pyfuse3.InodeT:
-    """Look a name in the root folder up; gives the inode that open takes."""
+    """Look up a name in the root folder; return the inode that open takes."""
     return (await filesystem.lookup(ROOT, name, WHO)).st_ino
 
 
 async def open_image(filesystem: Filesystem, flags: int = os.O_RDONLY) -> pyfuse3.FileInfo:
     return await filesystem.open(await look_up(filesystem, b"image"), flags, WHO)
+
+
+async def errno_of(request: Awaitable[object]) -> int | None:
+    """Return the errno that a handler answers with; None when it succeeds."""
+    try:
+        await request
+    except pyfuse3.FUSEError as error:
+        return error.errno
+    return None

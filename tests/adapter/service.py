@@ -1,5 +1,6 @@
 """The monitor service in this process: asked without a socket, or on the loopback."""
 
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,20 +29,29 @@ TOKEN = "correct-horse-battery"
 SHOWN = document(reader(1), mountpoint="/mnt", delivered=1)
 
 
+def secret_file(folder: Path, text: str = TOKEN, mode: int = 0o600) -> Path:
+    """Write a token or a key to a new file."""
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        file.write(text.encode())
+    path = Path(file.name)
+    path.chmod(mode)
+    return path
+
+
 def make_service(token: str | None = None, shown: StatusDocument = SHOWN) -> WebApp:
     access = Access(names=LOOPBACK, port=8400, token=token)
     return WebApp(access, Feed(lambda: shown), digests_of(make_rig()), clock=lambda: 1_800_000_000.0)
 
 
 def digests_of(rig: Rig) -> DigestStream:
-    """Give the stream of a rig's digests, of which no block may change."""
+    """Return the stream of a rig's digests; the test fails if a block changes."""
     return DigestStream(
         Recorder(rig.ring, rig.digests, lambda block: pytest.fail(f"block {block} has changed")), "disk-8:16"
     )
 
 
 def client_of(service: WebApp, **headers: str) -> httpx.AsyncClient:
-    """Give a client that asks the application itself; it keeps cookies."""
+    """Return a client that calls the application without a socket; it keeps cookies."""
     transport = httpx.ASGITransport(app=service.app())
     return httpx.AsyncClient(transport=transport, base_url="http://localhost:8400", headers=headers)
 
@@ -52,7 +62,7 @@ def opened(**settings: Path) -> BoundService:
 
 @attrs.define(eq=False)
 class Served:
-    """A service on the loopback, and those who have connected."""
+    """A service on the loopback, and the streams of its clients."""
 
     server: Server
     service: WebApp
@@ -63,9 +73,12 @@ class Served:
         port: int = self.server.bound.socket.getsockname()[1]
         return port
 
-    async def connect(self) -> trio.SocketStream:
+    async def connect(self, request: bytes = b"") -> trio.SocketStream:
+        """Connect, and send a request."""
         stream = await trio.open_tcp_stream("127.0.0.1", self.port)
         self.streams.append(stream)
+        if request:
+            await stream.send_all(request)
         return stream
 
 
@@ -73,7 +86,7 @@ class Served:
 async def serving(
     shown: StatusDocument = SHOWN, rig: Rig | None = None, **settings: Path
 ) -> AsyncIterator[Served]:
-    """Serve, and record what comes into the rig; in the end no client is left, whoever is connected."""
+    """Serve, and record what comes into the rig; at the end the service has no client left."""
     listening = opened(**settings)
     digests = digests_of(rig or make_rig())
     service = WebApp(listening.access, Feed(lambda: shown), digests)
@@ -94,7 +107,7 @@ async def serving(
 
 
 async def receive_until(stream: trio.abc.ReceiveStream, end: bytes) -> bytes:
-    """Receive until something has come, or the other side has ended."""
+    """Receive until ``end`` has come or the other side has closed the connection."""
     found = b""
     while end not in found:
         piece = await stream.receive_some()
@@ -105,7 +118,7 @@ async def receive_until(stream: trio.abc.ReceiveStream, end: bytes) -> bytes:
 
 
 async def at_once(condition: Callable[[], bool]) -> None:
-    """Look again and again while a clock that jumps stands still, for what takes none of its time."""
+    """Poll for what takes no time on a mock clock, which does not advance meanwhile."""
     until = time.monotonic() + HANG_SECONDS
     while not condition():
         assert time.monotonic() < until
@@ -113,7 +126,7 @@ async def at_once(condition: Callable[[], bool]) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again as trio's clock goes on: other ends of sockets tell nobody."""
+    """Poll as trio's clock goes on: the other end of a socket sets no event."""
     with trio.fail_after(HANG_SECONDS):
         while not condition():  # noqa: ASYNC110 (there is no event for it)
             await trio.sleep(0.01)

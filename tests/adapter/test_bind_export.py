@@ -14,10 +14,12 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.nbd.bind_export import BoundExport, bind_export
 from fanoutfs.settings import ExportSettings
 from fanoutfs.system.credentials import first_user
+from fanoutfs.system.pipe import MessagePipe
+from tests.adapter.conftest import Certificate
 from tests.adapter.producers import wait_for
+from tests.adapter.service import secret_file
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
-from tests.rig.certificates import make_certificate
 
 KEY = "fanoutfs:" + "0f" * 32
 
@@ -76,26 +78,19 @@ def see_end(opened: BoundExport) -> None:
         pass
 
 
-def certificate(folder: Path) -> dict[str, Path]:
-    files = {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
-    make_certificate(files["tls_cert"], files["tls_key"])
-    return files
+def begun(opened: BoundExport) -> MessagePipe:
+    """Let the supervisor begin; return its pipe."""
+    opened.supervisor.pipe.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    return opened.supervisor.pipe
 
 
 # Keys
 
 
-def key_file(folder: Path, text: str = KEY, mode: int = 0o600) -> Path:
-    path = folder / "keys"
-    path.write_text(text)
-    path.chmod(mode)
-    return path
-
-
 @pytest.mark.parametrize("text", [KEY, KEY + "\n", f"# ours\n\n{KEY}\nanna:{'A0' * 16}\n"])
 def test_lines_of_user_and_key_are_keys(tmp_path: Path, text: str) -> None:
     """As psktool writes them, or openssl; with remarks."""
-    first_user(key_file(tmp_path, text))
+    first_user(secret_file(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +110,7 @@ def test_lines_of_user_and_key_are_keys(tmp_path: Path, text: str) -> None:
 def test_a_bad_key_file_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
     """One that others can read, or that nbdkit would not understand; the key is not repeated."""
     with pytest.raises(UnusableError, match=said) as refused:
-        first_user(key_file(tmp_path, text, mode))
+        first_user(secret_file(tmp_path, text, mode))
     assert "0f0f" not in str(refused.value)
 
 
@@ -138,11 +133,13 @@ def test_it_needs_nbdkit(make: Open, tmp_path: Path, monkeypatch: pytest.MonkeyP
         make()
 
 
-def test_what_nbdkit_will_not_do_is_said_before_the_mount(make: Open, play: Play, tmp_path: Path) -> None:
+def test_what_nbdkit_will_not_do_is_said_before_the_mount(
+    make: Open, play: Play, certificate: Certificate
+) -> None:
     """In its own words."""
     play("echo nbdkit: error: cannot open filter >&2; echo Use --help >&2; exit 1")
     with pytest.raises(UnusableError, match=r"nbdkit can't export: nbdkit: error: cannot open filter$"):
-        make(**certificate(tmp_path))
+        make(**certificate)
 
 
 @pytest.mark.parametrize("given", ["token_file", "tls_psk"])
@@ -150,40 +147,38 @@ def test_what_others_can_read_is_refused(make: Open, play: Play, tmp_path: Path,
     """A token, too, though NBD asks for none: it is the same file as for the service."""
     play(TRIED)
     with pytest.raises(UnusableError, match="chmod 600"):
-        make(**{given: key_file(tmp_path, mode=0o644)})
+        make(**{given: secret_file(tmp_path, KEY, 0o644)})
 
 
-def test_a_certificate_without_its_key_is_refused(make: Open, play: Play, tmp_path: Path) -> None:
+def test_a_certificate_without_its_key_is_refused(make: Open, play: Play, certificate: Certificate) -> None:
     """As for the service."""
     play(TRIED)
-    files = certificate(tmp_path)
     with pytest.raises(UnusableError, match="--tls-key"):
-        make(tls_cert=files["tls_cert"], tls_key=files["tls_cert"])
+        make(tls_cert=certificate["tls_cert"], tls_key=certificate["tls_cert"])
 
 
 def test_a_certificate_is_laid_out_as_nbdkit_wants_it(
-    make: Open, play: Play, tmp_path: Path, runtime: Path
+    make: Open, play: Play, certificate: Certificate, runtime: Path
 ) -> None:
     """In a folder that only this user can enter, by links, for as long as the export lasts."""
     play(TRIED)
-    files = certificate(tmp_path)
-    make(**files)
+    make(**certificate)
     (folder,) = runtime.iterdir()
 
     assert 0o700 == folder.stat().st_mode & 0o777
     assert {
-        "ca-cert.pem": files["tls_cert"],
-        "server-cert.pem": files["tls_cert"],
-        "server-key.pem": files["tls_key"],
+        "ca-cert.pem": certificate["tls_cert"],
+        "server-cert.pem": certificate["tls_cert"],
+        "server-key.pem": certificate["tls_key"],
     } == {file.name: file.readlink() for file in folder.iterdir()}
 
 
 @pytest.mark.tool("nbdkit")
-def test_nbdkit_takes_what_we_say(make: Open, tmp_path: Path) -> None:
+def test_nbdkit_takes_what_we_say(make: Open, certificate: Certificate, tmp_path: Path) -> None:
     """Plain, with a certificate, with keys: the real one has nothing to say against it."""
     make()
-    make(**certificate(tmp_path))
-    make(tls_psk=key_file(tmp_path))
+    make(**certificate)
+    make(tls_psk=secret_file(tmp_path, KEY))
 
 
 def test_a_client_that_went_without_a_word_is_noticed(make: Open, play: Play) -> None:
@@ -208,8 +203,7 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
         TRIED + f'echo "$LISTEN_FDS $LISTEN_PID $$ $(readlink /proc/$$/fd/3)" > {tmp_path}/made\n'
         f"mv {tmp_path}/made {tmp_path}/seen; exec sleep 60"
     )
-    opened = make()
-    opened.supervisor.pipe.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    begun(make())
     wait_for((tmp_path / "seen").exists)
     count, told, own, what = (tmp_path / "seen").read_text().split()
 
@@ -220,8 +214,7 @@ def test_the_socket_is_handed_over_as_systemd_does(make: Open, play: Play, tmp_p
 def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
     """With what it said last, after a second, then after two."""
     play(TRIED + "echo something is broken >&2; exit 3")
-    line = make().supervisor.pipe
-    line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    line = begun(make())
     told = [line.receive(HANG_SECONDS) for _ in range(2)]
 
     assert [("exit code 3: something is broken", 1), ("exit code 3: something is broken", 2)] == [
@@ -232,8 +225,7 @@ def test_its_end_is_told_and_it_begins_again(make: Open, play: Play) -> None:
 def test_an_end_requested_while_it_waits_takes_effect_at_once(make: Open, play: Play) -> None:
     """It would begin again in a second, and does not."""
     play(TRIED + "exit 3")
-    line = make().supervisor.pipe
-    line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    line = begun(make())
     assert 1 == line.receive(HANG_SECONDS)["again"]
     line.send(end=True)
     # Had it begun again it would have said so, for it fails each time.
@@ -243,8 +235,7 @@ def test_an_end_requested_while_it_waits_takes_effect_at_once(make: Open, play: 
 def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Path) -> None:
     """A second later."""
     play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
-    line = make().supervisor.pipe
-    line.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    line = begun(make())
     wait_for((tmp_path / "pid").exists)
     line.send(end=True)
     assert {} == line.receive(HANG_SECONDS)

@@ -92,8 +92,7 @@ async def test_while_nothing_comes_the_connection_is_kept_alive(autojump_clock: 
 async def test_the_head_of_the_digests_follows_nobody() -> None:
     """HEAD is answered, and nothing is hashed for it."""
     async with serving() as served:
-        stream = await served.connect()
-        await stream.send_all(GET % b"HEAD")
+        stream = await served.connect(GET % b"HEAD")
         assert b"HTTP/1.1 200" in await receive_until(stream, b"\r\n\r\n")
         assert served.service.digests.recorder.table is None
         await stream.aclose()
@@ -133,8 +132,7 @@ async def test_an_image_of_too_many_blocks_has_no_digests(monkeypatch: pytest.Mo
     """The answer says what to do; no table is made."""
     monkeypatch.setattr(digest_stream, "MOST_BLOCKS", 5)
     async with serving() as served:
-        stream = await served.connect()
-        await stream.send_all(GET % b"GET")
+        stream = await served.connect(GET % b"GET")
         answer = await receive_until(stream, b"--block\n")
         assert served.service.digests.recorder.table is None
 

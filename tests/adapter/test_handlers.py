@@ -5,7 +5,6 @@ import inspect
 import json
 import os
 import stat
-from collections.abc import Awaitable
 from typing import Any
 
 import pyfuse3
@@ -18,15 +17,7 @@ from fanoutfs.fuse import files
 from fanoutfs.fuse.inodes import CROWD, FIRST_FRESH
 from fanoutfs.fuse.operations import MOST_HANDLES, Filesystem
 from fanoutfs.units import PAGE
-from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, look_up, make_filesystem, open_image
-
-
-async def errno_of(request: Awaitable[object]) -> int | None:
-    try:
-        await request
-    except pyfuse3.FUSEError as error:
-        return error.errno
-    return None
+from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, errno_of, look_up, make_filesystem, open_image
 
 
 async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem) -> None:
@@ -40,10 +31,7 @@ async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem)
 
 async def test_stat_shows_one_constant_inode_number(filesystem: Filesystem) -> None:
     """cp and tar take a file whose number changes for one that was replaced."""
-    one = await filesystem.lookup(ROOT, b"image", WHO)
-    two = await filesystem.lookup(ROOT, b"image", WHO)
-
-    attributes = [await filesystem.getattr(entry.st_ino, WHO) for entry in (one, two)]
+    attributes = [await filesystem.getattr(await look_up(filesystem, b"image"), WHO) for _ in range(2)]
 
     assert [a.st_ino for a in attributes] == [files.IMAGE.number] * 2
     assert attributes[0].st_size == SIZE
@@ -64,21 +52,21 @@ async def test_forgotten_inodes_are_gone(filesystem: Filesystem) -> None:
 
 async def test_folders_survive_a_forget(filesystem: Filesystem) -> None:
     """Their inodes are not counted: they are always there."""
-    entry = await filesystem.lookup(ROOT, b".fanoutfs", WHO)
-    await filesystem.forget([(entry.st_ino, 1)])
+    inode = await look_up(filesystem, b".fanoutfs")
+    await filesystem.forget([(inode, 1)])
 
-    assert (await filesystem.getattr(entry.st_ino, WHO)).st_mode == files.FOLDER.mode
+    assert (await filesystem.getattr(inode, WHO)).st_mode == files.FOLDER.mode
 
 
 async def test_a_crowd_that_looks_up_finds_one_inode_until_somebody_opens_it(filesystem: Filesystem) -> None:
     """Each would drop what the others have just found: with one for all they get through, a stat as well."""
-    alone = [(await filesystem.lookup(ROOT, b"image", WHO)).st_ino for _ in range(CROWD)]
-    crowd = [(await filesystem.lookup(ROOT, b"image", WHO)).st_ino for _ in range(200)]
+    alone = [await look_up(filesystem, b"image") for _ in range(CROWD)]
+    crowd = [await look_up(filesystem, b"image") for _ in range(200)]
     assert (CROWD, {alone[-1]}) == (len(set(alone)), set(crowd))
 
     await filesystem.release((await filesystem.open(crowd[0], os.O_RDONLY, WHO)).fh)
 
-    after = (await filesystem.lookup(ROOT, b"image", WHO)).st_ino
+    after = await look_up(filesystem, b"image")
     assert after not in alone
     await filesystem.forget([(inode, 1) for inode in {*alone[:-1], after}] + [(alone[-1], 200)])
     assert alone[-1] in filesystem.inodes.nodes

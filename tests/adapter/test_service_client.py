@@ -21,11 +21,11 @@ from fanoutfs.remote.remote_digests import RemoteDigests
 from fanoutfs.remote.service_client import ServiceClient
 from fanoutfs.status.document import StatusDocument, as_plain
 from fanoutfs.units import PAGE
-from tests.adapter.service import SHOWN, TOKEN, serving
+from tests.adapter.conftest import Certificate
+from tests.adapter.service import SHOWN, TOKEN, secret_file, serving
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
-from tests.rig.certificates import make_certificate
 from tests.tasks.rig import make_rig, read_all
 
 SHOWABLE = document(reader(1), mountpoint="/mnt")
@@ -37,22 +37,6 @@ def at(port: int, scheme: str = "http", host: str = "127.0.0.1") -> ServiceAddre
 
 async def ask(asked: ServiceClient) -> StatusDocument:
     return await trio.to_thread.run_sync(asked.status)
-
-
-def write_token(folder: Path, token: str) -> Path:
-    path = folder / f"token-{token}"
-    path.write_text(token)
-    path.chmod(0o600)
-    return path
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Make a certificate of localhost that has signed itself, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    make_certificate(cert, key)
-    return cert, key
 
 
 # A real one
@@ -75,7 +59,7 @@ async def test_nothing_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
 
 async def test_with_the_token_it_answers(tmp_path: Path) -> None:
     """Without, or with another one, it is said which file is wanted."""
-    right, wrong = write_token(tmp_path, TOKEN), write_token(tmp_path, TOKEN + "x")
+    right, wrong = secret_file(tmp_path), secret_file(tmp_path, TOKEN + "x")
     async with serving(token_file=right) as served:
         assert SHOWN == await ask(ServiceClient.of(at(served.port), right))
         with pytest.raises(UnusableError, match=f"does not accept the token in {wrong}"):
@@ -84,10 +68,10 @@ async def test_with_the_token_it_answers(tmp_path: Path) -> None:
             await ask(ServiceClient.of(at(served.port)))
 
 
-async def test_over_tls_it_has_to_prove_who_it_is(certificate: tuple[Path, Path]) -> None:
+async def test_over_tls_it_has_to_prove_who_it_is(certificate: Certificate) -> None:
     """By a certificate for the name that was asked, of a CA that is trusted."""
-    cert, key = certificate
-    async with serving(tls_cert=cert, tls_key=key) as served:
+    cert = certificate["tls_cert"]
+    async with serving(**certificate) as served:
         assert SHOWN == await ask(ServiceClient.of(at(served.port, "https", "localhost"), tls_ca=cert))
         with pytest.raises(UnusableError, match=r"can't be trusted: self.signed certificate; .*--tls-ca"):
             await ask(ServiceClient.of(at(served.port, "https", "localhost")))
@@ -169,12 +153,12 @@ def test_one_that_says_nothing(says: Callable[[bytes | None], int], monkeypatch:
         ServiceClient.of(at(says(None))).status()
 
 
-async def test_digests_come_over_the_network(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+async def test_digests_come_over_the_network(certificate: Certificate, tmp_path: Path) -> None:
     """With token and TLS, of all blocks that come while it is asked."""
-    cert, key = certificate
-    token = write_token(tmp_path, TOKEN)
+    cert = certificate["tls_cert"]
+    token = secret_file(tmp_path)
     rig = make_rig(20 * PAGE + 5, 4, seconds=0.0)
-    async with serving(rig=rig, tls_cert=cert, tls_key=key, token_file=token) as served:
+    async with serving(rig=rig, token_file=token, **certificate) as served:
         asked = ServiceClient.of(at(served.port, "https", "localhost"), token, cert)
         digests = RemoteDigests(service=asked, identity="disk-8:16", size=len(rig.content), block=PAGE)
         async with trio.open_nursery() as nursery:

@@ -19,21 +19,14 @@ from fanoutfs.web.bind_service import open_service
 from fanoutfs.web.events import MOST_CLIENTS
 from fanoutfs.web.http_server import MOST_CONNECTIONS
 from fanoutfs.web.web_task import serve
-from tests.adapter.service import TOKEN, at_once, opened, receive_until, serving, until
+from tests.adapter.conftest import Certificate
+from tests.adapter.service import TOKEN, at_once, opened, receive_until, secret_file, serving, until
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
-from tests.rig.certificates import make_certificate
 from tests.tasks.rig import make_rig
 
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def token_file(folder: Path, text: str = TOKEN, mode: int = 0o600) -> Path:
-    path = folder / "token"
-    path.write_text(text)
-    path.chmod(mode)
-    return path
 
 
 # Before the mount
@@ -41,7 +34,7 @@ def token_file(folder: Path, text: str = TOKEN, mode: int = 0o600) -> Path:
 
 def test_a_token_of_ones_own_is_read(tmp_path: Path) -> None:
     """Without the line's end."""
-    assert TOKEN == read_token(token_file(tmp_path, TOKEN + "\n"))
+    assert TOKEN == read_token(secret_file(tmp_path, TOKEN + "\n"))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +52,7 @@ def test_a_token_of_ones_own_is_read(tmp_path: Path) -> None:
 def test_a_bad_token_file_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
     """One that others can read, or whose token can be guessed."""
     with pytest.raises(UnusableError, match=said):
-        read_token(token_file(tmp_path, text, mode))
+        read_token(secret_file(tmp_path, text, mode))
 
 
 def test_what_is_no_file_is_no_token_file(tmp_path: Path) -> None:
@@ -89,7 +82,7 @@ def test_a_port_is_free_again_at_once() -> None:
 
 def test_a_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
     """By the command, too."""
-    path = token_file(tmp_path)
+    path = secret_file(tmp_path)
     with pytest.raises(UnusableError, match="--tls-cert"):
         open_service(ServiceSettings(host="127.0.0.1", port=free_port(), tls_cert=path, tls_key=path))
 
@@ -109,8 +102,7 @@ async def test_many_requests_go_over_one_connection() -> None:
 async def test_events_come_as_they_are_made() -> None:
     """The document at once, then again and again."""
     async with serving() as served:
-        stream = await served.connect()
-        await stream.send_all(GET % b"/events")
+        stream = await served.connect(GET % b"/events")
         assert b"data: {" in await receive_until(stream, b"}\n\n")
         assert served.service.feed.clients == 1
         assert b"data: {" in await receive_until(stream, b"}\n\n")
@@ -121,8 +113,7 @@ async def test_events_come_as_they_are_made() -> None:
 async def test_the_head_of_events_has_no_end() -> None:
     """HEAD is answered, and holds no place."""
     async with serving() as served:
-        stream = await served.connect()
-        await stream.send_all(GET.replace(b"GET", b"HEAD") % b"/events")
+        stream = await served.connect(GET.replace(b"GET", b"HEAD") % b"/events")
         assert b"text/event-stream" in await receive_until(stream, b"\r\n\r\n")
         await until(lambda: served.service.feed.clients == 0)
 
@@ -142,8 +133,7 @@ async def test_those_who_come_beyond_the_bound_are_told_to_come_again(mock_clock
             answers += [await receive_until(stream, b"\r\n\r\n") for stream in some]
             assert served.service.feed.clients == MOST_CLIENTS
         assert [b"200"] * MOST_CLIENTS + [b"503"] * 5 == [answer[9:12] for answer in answers]
-        asking = await served.connect()
-        await asking.send_all(GET % b"/status")
+        asking = await served.connect(GET % b"/status")
         assert (await receive_until(asking, b"}\n")).startswith(b"HTTP/1.1 200")
 
 
@@ -165,8 +155,7 @@ async def test_a_client_that_takes_nothing_is_hung_up_on(autojump_clock: MockClo
     """When what was sent has not gone for some seconds."""
     large = document(*(reader(number, command="d" * 200) for number in range(2000)))
     async with serving(large) as served:
-        stream = await served.connect()
-        await stream.send_all(GET % b"/events")
+        stream = await served.connect(GET % b"/events")
         await at_once(lambda: served.service.feed.clients == 1)
         await until(lambda: served.service.feed.clients == 0)
         await stream.aclose()
@@ -176,8 +165,7 @@ async def test_a_client_that_takes_nothing_does_not_hold_the_end(mock_clock: Moc
     """The service is over when its engine is; on a clock that stands still no wait for a client ends."""
     large = document(*(reader(number, command="d" * 200) for number in range(5000)))
     async with serving(large) as served:
-        stream = await served.connect()
-        await stream.send_all(GET % b"/status")
+        stream = await served.connect(GET % b"/status")
         await stream.receive_some(1)
         await wait_all_tasks_blocked()
         (client,) = served.server.clients
@@ -211,22 +199,18 @@ async def test_nonsense_costs_its_own_connection(sent: bytes, caplog: pytest.Log
         except trio.BrokenResourceError:
             pass
         await stream.aclose()
-        asking = await served.connect()
-        await asking.send_all(GET % b"/status")
+        asking = await served.connect(GET % b"/status")
         assert (await receive_until(asking, b"}\n")).startswith(b"HTTP/1.1 200")
         await asking.aclose()
         await until(lambda: served.server.clients == set())
     assert [] == [record for record in caplog.records if record.levelno > logging.INFO]
 
 
-async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
-    """With a certificate the connection is encrypted; without TLS nobody is answered."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    make_certificate(cert, key)
-    trusting = ssl.create_default_context(cafile=cert)
-    async with serving(tls_cert=cert, tls_key=key) as served:
-        plain = await served.connect()
-        await plain.send_all(GET % b"/status")
+async def test_over_tls_it_is_the_same(certificate: Certificate) -> None:
+    """With a certificate the connection is encrypted; a client without TLS gets no answer."""
+    trusting = ssl.create_default_context(cafile=certificate["tls_cert"])
+    async with serving(**certificate) as served:
+        plain = await served.connect(GET % b"/status")
         assert b"" == await receive_until(plain, b"\n")
         secret = await trio.open_ssl_over_tcp_stream("localhost", served.port, ssl_context=trusting)
         await secret.send_all(GET % b"/status")
