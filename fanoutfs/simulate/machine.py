@@ -320,7 +320,7 @@ class SimulatedMachine:
                 start=m.start * self.grain.block,
                 took=None if m.finished is None else m.finished - m.reader.at,
                 waited=m.waited,
-                longest=m.longest,
+                longest_wait=m.longest,
             )
             for m in self._members
         )

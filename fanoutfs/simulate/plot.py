@@ -1,6 +1,7 @@
 """Draws one run of the model: the position of each reader over time. Only this file needs matplotlib."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,22 +60,24 @@ def draw(outcome: Outcome, path: Path, *, title: str | None = None) -> None:
     """
     recording = outcome.recording
     assert recording is not None
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.0, 4.8), layout="constrained")
-        _Drawing(outcome, recording, figure.add_subplot()).all(title)
-        save(figure, path)
+    with axes_for(path) as axes:
+        _Drawing(outcome, recording, axes).all(title)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file, whose suffix says how; an SVG without the date.
+@contextmanager
+def axes_for(path: Path, *, height: float = 4.8) -> Iterator["Axes"]:
+    """Yield axes to draw on, and write them to a file, whose suffix selects the format; an SVG has no date.
 
-    Raises UnusableError when the file can't be written.
+    ``height`` is in inches. Raises UnusableError when the file can't be written.
     """
-    metadata = {"Date": None, "Creator": "fanoutfs simulate"} if path.suffix.lower() == ".svg" else {}
-    try:
-        figure.savefig(path, dpi=150, metadata=metadata)
-    except OSError as error:
-        raise UnusableError(f"{path}: {reason(error)}") from error
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.0, height), layout="constrained")
+        yield figure.add_subplot()
+        metadata = {"Date": None, "Creator": "fanoutfs simulate"} if path.suffix.lower() == ".svg" else {}
+        try:
+            figure.savefig(path, dpi=150, metadata=metadata)
+        except OSError as error:
+            raise UnusableError(f"{path}: {reason(error)}") from error
 
 
 class _Drawing:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
+import attrs
+
 from fanoutfs.simulate.result import Finish, Outcome
 from fanoutfs.units import format_seconds, format_size
 
@@ -39,16 +41,7 @@ def document(outcomes: list[Outcome]) -> list[dict[str, Any]]:
             "seeks": o.seeks,
             "memory": o.memory,
             "seconds": o.seconds,
-            "readers": [
-                {
-                    "came": r.came,
-                    "start": r.start,
-                    "took": r.took,
-                    "waited": r.waited,
-                    "longest_wait": r.longest,
-                }
-                for r in o.readers
-            ],
+            "readers": [attrs.asdict(reader) for reader in o.readers],
         }
         for o in outcomes
     ]
@@ -64,7 +57,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         format_size(outcome.memory),
         format_seconds(outcome.seconds),
         format_seconds(max(took)) if took else "-",
-        format_seconds(max(r.longest for r in outcome.readers)),
+        format_seconds(max(r.longest_wait for r in outcome.readers)),
     )
 
 
@@ -87,7 +80,7 @@ def _readers(readers: tuple[Finish, ...]) -> list[tuple[str, ...]]:
                     format_size(r.start),
                     "left" if r.took is None else format_seconds(r.took),
                     format_seconds(r.waited),
-                    format_seconds(r.longest),
+                    format_seconds(r.longest_wait),
                 )
                 for number, r in enumerate(readers, 1)
             ),
@@ -95,7 +88,7 @@ def _readers(readers: tuple[Finish, ...]) -> list[tuple[str, ...]]:
     columns = {
         "took": [r.took for r in readers if r.took is not None],
         "waited in all": [r.waited for r in readers],
-        "longest wait": [r.longest for r in readers],
+        "longest wait": [r.longest_wait for r in readers],
     }
     return [
         ("", "least", "median", "most"),

@@ -16,7 +16,7 @@ class Finish:
     took: float | None
     """From when it came until it had everything; None: it left before."""
     waited: float
-    longest: float
+    longest_wait: float
     """The longest time without a byte that was not its own doing."""
 
 

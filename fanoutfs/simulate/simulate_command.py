@@ -69,26 +69,18 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
     minute, 1,000 some minutes. Each combination of shape and ring is simulated. A command that would take
     more than half an hour in total is refused.
     """
-    from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
-    from fanoutfs.simulate.report import document, table  # noqa: PLC0415
-    from fanoutfs.simulate.trace import load, scenarios  # noqa: PLC0415
+    from fanoutfs.simulate.trace import load, scenarios  # noqa: PLC0415 (only where it is needed)
 
-    entries = _entries({} if trace is None else load(trace), given)
-    found = scenarios(entries)
-    if found[0].nodes:
-        _spread(found, picture, as_json=as_json)
-        return
-    if picture is not None and len(found) > 1:
-        raise UsageError("--picture: name a single ring for it")
+    found = scenarios(_entries({} if trace is None else load(trace), given))
+    nodes = bool(found[0].nodes)
     if picture is not None:
-        from fanoutfs.simulate.plot import draw, ready  # noqa: PLC0415
+        if len(found) > 1 and not nodes:
+            raise UsageError("--picture: name a single ring for it")
+        from fanoutfs.simulate.plot import ready  # noqa: PLC0415
 
         ready(picture)
     _announce_time(found)
-    outcomes = [simulate(scenario, record=picture is not None) for scenario in found]
-    if picture is not None:
-        draw(outcomes[0], picture)
-    click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
+    (_spread if nodes else _simulate)(found, picture, as_json=as_json)
 
 
 def _announce_time(found: list["Scenario"]) -> None:
@@ -108,18 +100,24 @@ def _announce_time(found: list["Scenario"]) -> None:
         click.echo(f"simulating; this takes about {minutes:.0f} min", err=True)
 
 
+def _simulate(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> None:
+    from fanoutfs.simulate.model import simulate  # noqa: PLC0415 (only where it is needed)
+    from fanoutfs.simulate.report import document, table  # noqa: PLC0415
+
+    outcomes = [simulate(scenario, record=picture is not None) for scenario in found]
+    if picture is not None:
+        from fanoutfs.simulate.plot import draw  # noqa: PLC0415
+
+        draw(outcomes[0], picture)
+    click.echo(json.dumps(document(outcomes), indent=1) if as_json else table(outcomes))
+
+
 def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> None:
     from fanoutfs.simulate.network.network_report import document, table  # noqa: PLC0415 (only where it is needed)
     from fanoutfs.simulate.network.relay import spread  # noqa: PLC0415
 
-    if picture is not None:
-        from fanoutfs.simulate.plot import ready  # noqa: PLC0415
-
-        ready(picture)
-    _announce_time(found)
     outcomes = [spread(scenario) for scenario in found]
     if picture is not None:
-        # Only now: that there is matplotlib, picture.py has found.
         from fanoutfs.simulate.network.network_plot import draw  # noqa: PLC0415
 
         draw(outcomes, picture)

@@ -15,7 +15,7 @@ from fanoutfs.status.rates import Rates, Speeds
 from fanoutfs.status.text import printable
 from fanoutfs.status.wording import source_text
 from fanoutfs.top.screen import Screen
-from fanoutfs.top.terminal import Event, Keyboard, suspend, terminal
+from fanoutfs.top.terminal import Event, Wait, suspend, terminal
 from fanoutfs.units import format_seconds
 
 Clock = Callable[[], float]
@@ -126,7 +126,7 @@ def watch(
     count: int | None = None,
     clock: Clock = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
-    keys: Callable[[], AbstractContextManager[Keyboard]] = terminal,
+    keys: Callable[[], AbstractContextManager[Wait]] = terminal,
 ) -> None:
     """Draw the document that ``read`` returns every ``interval`` seconds, until Ctrl-C, "q" or its end.
 
@@ -150,15 +150,15 @@ def watch(
 
 
 def _draw(
-    watched: TopLoop, console: Console, interval: float, keys: Callable[[], AbstractContextManager[Keyboard]]
+    watched: TopLoop, console: Console, interval: float, keys: Callable[[], AbstractContextManager[Wait]]
 ) -> bool:
     """Draw in place; return whether to continue after a suspension."""
-    with keys() as typed, Live(
+    with keys() as wait, Live(
         console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
     ) as live:  # fmt: skip
         while True:
             live.update(watched.page(fills=True), refresh=True)
-            event = typed.wait(interval)
+            event = wait(interval)
             if event in (Event.QUIT, Event.SUSPEND):
                 return event is Event.SUSPEND
             if event is Event.TIME:

@@ -10,11 +10,10 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum, auto
 from types import FrameType
-from typing import Protocol
 
 import attrs
 
@@ -28,12 +27,8 @@ class Event(Enum):
     QUIT = auto()
 
 
-class Keyboard(Protocol):
-    """What the drawing loop waits on."""
-
-    def wait(self, seconds: float) -> Event:
-        """Wait for an event, ``seconds`` at most. Ctrl-C raises KeyboardInterrupt."""
-
+Wait = Callable[[float], Event]
+"""Waits for an event, a number of seconds at most. Ctrl-C raises KeyboardInterrupt."""
 
 SIGNALS = {signal.SIGTSTP: Event.SUSPEND, signal.SIGWINCH: Event.RESIZED}
 
@@ -51,7 +46,7 @@ class Terminal:
     """Descriptor of the keyboard, or None without one."""
 
     def wait(self, seconds: float) -> Event:
-        """Wait; see ``Keyboard``."""
+        """Wait for a key or a signal; see ``Wait``."""
         ready = [fd for fd in (self._woken, self._typed) if fd is not None]
         ready = select.select(ready, [], [], seconds)[0]
         if self._woken in ready:
@@ -67,7 +62,7 @@ class Terminal:
 
 
 @contextmanager
-def terminal() -> Iterator[Terminal]:
+def terminal() -> Iterator[Wait]:
     """Read keys without Enter and without echo; restore all settings at the end."""
     with ExitStack() as stack:
         typed = sys.stdin.fileno() if sys.stdin.isatty() else None
@@ -83,7 +78,7 @@ def terminal() -> Iterator[Terminal]:
             stack.callback(signal.signal, number, signal.signal(number, _wake))
         for number in ENDS:
             stack.callback(signal.signal, number, signal.signal(number, signal.default_int_handler))
-        yield Terminal(read, typed)
+        yield Terminal(read, typed).wait
 
 
 def suspend() -> None:

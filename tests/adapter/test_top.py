@@ -20,7 +20,7 @@ from fanoutfs.status.rates import Speeds
 from fanoutfs.top import loop
 from fanoutfs.top.loop import watch
 from fanoutfs.top.screen import Layout, Screen
-from fanoutfs.top.terminal import Event, Keyboard, Terminal, suspend, terminal
+from fanoutfs.top.terminal import Event, Terminal, Wait, suspend, terminal
 from fanoutfs.units import MIB
 from tests.documents import SIZE, document, reader
 from tests.limits import HANG_SECONDS
@@ -90,10 +90,10 @@ class Typed:
             raise event
         return event
 
-    def __call__(self) -> AbstractContextManager[Keyboard]:
+    def __call__(self) -> AbstractContextManager[Wait]:
         @contextmanager
-        def taken() -> Iterator[Keyboard]:
-            yield self
+        def taken() -> Iterator[Wait]:
+            yield self.wait
 
         return taken()
 
@@ -388,9 +388,9 @@ def test_the_terminals_settings_and_the_signals_are_put_back(monkeypatch: pytest
             assert 0 == local & (termios.ICANON | termios.ECHO)
             assert termios.ISIG == local & termios.ISIG
             signal.raise_signal(signal.SIGWINCH)
-            assert Event.RESIZED is taken.wait(1000.0)
+            assert Event.RESIZED is taken(1000.0)
             os.write(ours, b"q")
-            assert Event.QUIT is taken.wait(1000.0)
+            assert Event.QUIT is taken(1000.0)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGTERM)
         after = [signal.getsignal(number) for number in (signal.SIGWINCH, signal.SIGTSTP, signal.SIGTERM)]

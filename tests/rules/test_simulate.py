@@ -40,7 +40,7 @@ def test_a_lone_reader_costs_one_pass_and_waits_for_the_source() -> None:
     found = outcome(SimulatedReader())
     assert (PASS, 0, [PASS]) == (found.source_bytes, found.seeks, took(found))
     assert PASS == found.readers[0].waited
-    assert 1 == found.readers[0].longest
+    assert 1 == found.readers[0].longest_wait
 
 
 def test_readers_that_come_together_share_a_pass() -> None:
@@ -87,7 +87,7 @@ def test_a_stopped_reader_is_waited_for_as_long_as_patience_lasts() -> None:
     """The other one stands for that long, and no longer."""
     stopped = SimulatedReader(rate=0.9, stalls=(Stall(position=100, seconds=500.0),))
     found = outcome(SimulatedReader(rate=0.9), stopped, patience=100.0)
-    assert 100 - 20 / 0.9 <= found.readers[0].longest <= 100 + 1 / 0.9
+    assert 100 - 20 / 0.9 <= found.readers[0].longest_wait <= 100 + 1 / 0.9
     assert 500 + PASS / 0.9 < took(found)[1]
 
 

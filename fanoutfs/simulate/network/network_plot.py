@@ -4,10 +4,9 @@ from itertools import accumulate
 from pathlib import Path
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
 from fanoutfs.simulate.network.groups import Spread
-from fanoutfs.simulate.plot import STYLE, save, time_unit
+from fanoutfs.simulate.plot import axes_for, time_unit
 from fanoutfs.units import format_size
 
 
@@ -18,9 +17,7 @@ def draw(outcomes: list[Spread], path: Path, *, title: str | None = None) -> Non
     """
     ends = [group.done for outcome in outcomes for group in outcome.groups if group.done is not None]
     unit, name = time_unit(max(ends, default=1.0))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.0, 4.8), layout="constrained")
-        axes = figure.add_subplot()
+    with axes_for(path) as axes:
         colours = mpl.colormaps["tab10"]
         for number, outcome in enumerate(outcomes):
             joined = [(group.nodes.at, group.total) for group in outcome.groups]
@@ -37,7 +34,6 @@ def draw(outcomes: list[Spread], path: Path, *, title: str | None = None) -> Non
         axes.set_ylim(bottom=0.0)
         axes.set_title(title or f"image {format_size(outcomes[0].scenario.size)}", loc="left")
         axes.legend(loc="lower right", frameon=False)
-        save(figure, path)
 
 
 def _steps(when: list[tuple[float, int]], unit: float) -> tuple[list[float], list[int]]:
