@@ -278,12 +278,6 @@ def test_the_end_of_the_mount_is_said_in_a_line(is_terminal: bool) -> None:
     assert told.endswith("read 500 MiB, 0.50 times the image: /mnt/fanout has nothing mounted on it")
 
 
-def test_what_can_not_be_read_at_all_is_an_error() -> None:
-    """There is nothing to show."""
-    with pytest.raises(UnusableError, match="no fanoutfs"):
-        watch(answers(UnusableError("/tmp has no fanoutfs")), console(is_terminal=False), interval=0.5)
-
-
 def test_a_producer_that_does_not_answer_is_said_to_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was known before stays in sight, and keys are heard."""
     asked: list[float | None] = []
@@ -321,22 +315,20 @@ def test_another_computer_that_is_away_may_come_back(is_terminal: bool) -> None:
     assert drawn(on).index("▼ head 0.0%") > drawn(on).index("no connection for 2 s")
 
 
-def test_one_that_is_away_from_the_start_is_an_error() -> None:
-    """It may be the wrong address."""
-    with pytest.raises(NoAnswerError):
-        watch(
-            answers(NoAnswerError("away")),
-            console(is_terminal=False),
-            interval=1,
-            clock=Time(),
-            pause=Time().passes,
-        )
-
-
-def test_what_reading_raises_comes_out_of_its_thread() -> None:
-    """Also what is no error of ours: it is not swallowed."""
-    with pytest.raises(KeyError):
-        watch(answers(KeyError("pid")), console(is_terminal=False), interval=0.5)
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnusableError("/tmp has no fanoutfs"),
+        NoAnswerError("away"),  # at the beginning: it may be the wrong address
+        KeyError("pid"),  # a bug is not swallowed in the thread that reads
+    ],
+    ids=repr,
+)
+def test_what_the_first_look_raises_is_raised(error: Exception) -> None:
+    """There is nothing to show."""
+    time = Time()
+    with pytest.raises(type(error), match=str(error)):
+        watch(answers(error), console(is_terminal=False), interval=0.5, clock=time, pause=time.passes)
 
 
 @pytest.fixture

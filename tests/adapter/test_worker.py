@@ -28,7 +28,7 @@ IMAGE = Image(SIZE, PAGE, "scratched", None)
 
 @attrs.define(eq=False)
 class Copying:
-    """A worker, and what is seen of it."""
+    """A worker, and a record of what it does."""
 
     target: Target
     connect: Callable[[], ControlConnection]
@@ -53,6 +53,16 @@ class Copying:
         )
         return worker.run()
 
+    def change_at(self, block: int, first: Served, second: Served) -> None:
+        """End the first producer before this block is written; from then on connect to the second."""
+
+        def change(at: int) -> None:
+            if at >= block and not first.ended.is_set():
+                first.end()
+                self.connect = second.connect
+
+        self.before_write = change
+
     def _connect(self) -> ControlConnection:
         self.connections.append(self.connect())
         return self.connections[-1]
@@ -64,7 +74,7 @@ class Copying:
 
 @pytest.fixture
 def copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Copying]:
-    """Make workers that copy to a file of what ``content`` says."""
+    """Make workers that copy to a file with this content."""
     write = Target.write
 
     def make(served: Served, content: bytes = b"") -> Copying:
@@ -110,13 +120,7 @@ async def test_the_producer_ends_in_the_middle(at: int, copying: MakeCopying) ->
     """The next one is asked for the rest of the same turn; digests of both verify the whole."""
     async with producer() as first, producer() as second:
         made = copying(first)
-
-        def end_first(block: int) -> None:
-            if block >= at and not first.ended.is_set():
-                first.end()
-                made.connect = second.connect
-
-        made.before_write = end_first
+        made.change_at(at, first, second)
         sha256 = await in_thread(lambda: made.run(verify=True))
 
     assert made.content == CONTENT
@@ -164,13 +168,7 @@ async def test_the_source_is_another_one_when_the_next_producer_begins(copying: 
     async with producer() as first, producer() as second:
         second.engine.source.identity = "changed"  # type: ignore[misc]  # this one's own
         made = copying(first, b"x" * SIZE)
-
-        def end_first(block: int) -> None:
-            if block >= 20 and not first.ended.is_set():
-                first.end()
-                made.connect = second.connect
-
-        made.before_write = end_first
+        made.change_at(20, first, second)
         with pytest.raises(SourceChangedError, match="has changed since the copy began"):
             await in_thread(made.run)
 

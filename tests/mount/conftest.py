@@ -199,6 +199,16 @@ def flip(path: Path, offset: int) -> None:
         os.fsync(file.fileno())
 
 
+@contextlib.contextmanager
+def opened(path: Path | str, flags: int = 0) -> Iterator[int]:
+    """Open a file for reading as a descriptor."""
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def assert_copies(source: Path, *copies: Path) -> None:
     """Fail when one of several copies differs from the source."""
     for copy in copies:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory, PatternFactory, opened
 from tests.rig.commands import finish, run, shell, wait_until
 from tests.rig.images import MIB, assert_same, turned
 from tests.rig.mounts import Mount
@@ -84,13 +84,10 @@ def test_the_first_bytes_of_a_turn(count: int, mounted: Mount) -> None:
 @both_ways
 def test_one_read_of_the_whole_turn(way: int, mounted: Mount) -> None:
     """One read() over the image's end is whole, and the next one says that it is the end."""
-    descriptor = os.open(mounted.carousel, os.O_RDONLY | way)
-    try:
+    with opened(mounted.carousel, way) as descriptor:
         start = start_of(descriptor)
         assert turned(SIZE, start) == os.read(descriptor, SIZE + 4096)
         assert b"" == os.read(descriptor, 1)
-    finally:
-        os.close(descriptor)
 
 
 def test_a_mapped_turn(mounted: Mount) -> None:
@@ -106,8 +103,7 @@ def test_a_mapped_turn(mounted: Mount) -> None:
 @both_ways
 def test_a_carousel_cant_be_sought(way: int, mounted: Mount) -> None:
     """lseek and pread are ESPIPE, as on a pipe; read goes on as if nothing had been."""
-    descriptor = os.open(mounted.carousel, os.O_RDONLY | way)
-    try:
+    with opened(mounted.carousel, way) as descriptor:
         start = start_of(descriptor)
         for whence in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END, os.SEEK_DATA, os.SEEK_HOLE):
             with pytest.raises(OSError, match="Illegal seek") as failure:
@@ -116,8 +112,6 @@ def test_a_carousel_cant_be_sought(way: int, mounted: Mount) -> None:
         with pytest.raises(OSError, match="Illegal seek"):
             os.pread(descriptor, 4096, 0)
         assert turned(SIZE, start)[:4096] == os.read(descriptor, 4096)
-    finally:
-        os.close(descriptor)
 
 
 @pytest.mark.parametrize("tool", ["tail -c 1000", "qemu-img info"])

@@ -119,16 +119,11 @@ def test_unmounting_with_the_systems_command(mount: MountFactory, small: Path) -
     wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")
 
 
+@pytest.mark.parametrize("name", [".", "nowhere"])
 @pytest.mark.parametrize("command", ["umount", "status"])
-def test_a_folder_that_is_no_mount(command: str, point: Path) -> None:
-    """A plain folder is refused by name."""
-    assert_refused(fanoutfs(command, point, code=None), point)
-
-
-@pytest.mark.parametrize("command", ["umount", "status"])
-def test_a_path_where_nothing_is(command: str, tmp_path: Path) -> None:
-    """A missing path is refused by name."""
-    assert_refused(fanoutfs(command, tmp_path / "nowhere", code=None), tmp_path / "nowhere")
+def test_a_path_that_is_no_mount(command: str, name: str, point: Path) -> None:
+    """A plain folder and a missing path are refused by name."""
+    assert_refused(fanoutfs(command, point / name, code=None), point / name)
 
 
 @pytest.mark.parametrize("command", ["umount", "status"])

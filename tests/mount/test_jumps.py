@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory
+from tests.mount.conftest import MountFactory, opened
 from tests.rig.images import MIB, check_pattern
 from tests.rig.mounts import Mount
 
@@ -27,14 +27,11 @@ def mounted(mount: MountFactory, source: Path) -> Mount:
 
 def read_at(image: Path, way: int, places: Sequence[int], length: int) -> None:
     """Read at each place through one handle."""
-    handle = os.open(image, os.O_RDONLY | way)
-    try:
+    with opened(image, way) as handle:
         for place in places:
             data = os.pread(handle, length, place)
             assert min(length, SIZE - place) == len(data)
             check_pattern(data, place)
-    finally:
-        os.close(handle)
 
 
 @both_ways

@@ -5,13 +5,12 @@ import mmap
 import os
 import random
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.mount.conftest import opened
 from tests.rig.commands import run
 from tests.rig.images import MIB, check_pattern, pattern
 from tests.rig.mounts import Mount
@@ -34,16 +33,6 @@ import hashlib, mmap, sys
 with open(sys.argv[1], "rb") as image:
     print(hashlib.sha256(mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_READ)).hexdigest())
 """
-
-
-@contextmanager
-def opened(path: Path | str, flags: int = 0) -> Iterator[int]:
-    """Open a file for reading as a descriptor."""
-    descriptor = os.open(path, os.O_RDONLY | flags)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @pytest.fixture

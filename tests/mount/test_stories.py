@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.engine.engine import DRAIN_SECONDS
-from tests.mount.conftest import FaultFactory, LoopFactory, MountFactory, PatternFactory, assert_copies
+from tests.mount.conftest import (
+    FaultFactory,
+    LoopFactory,
+    MountFactory,
+    PatternFactory,
+    assert_copies,
+    opened,
+)
 from tests.rig.commands import finish, has_ended, run, wait_until
 from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pattern
 from tests.rig.mounts import Mount
@@ -130,15 +137,12 @@ def test_a_handle_that_is_opened_and_never_read(
 ) -> None:
     """It holds nobody, not even for the patience, and nothing; read after all, it is right."""
     mounted = mount(source, "--patience", FOR_EVER)
-    handle = os.open(mounted.point / name, flags(direct=direct))
-    try:
+    with opened(mounted.point / name, flags(direct=direct)) as handle:
         finish(spawn(*dd(mounted.image, work / "copy")))
         assert_same(source, work / "copy")
         wait_until(lambda: len(mounted.status()["readers"]) == 1, "only the silent handle is left")
         assert mounted.status()["gauges"]["slots_held"] == 0
         check_pattern(os.read(handle, MIB), 0)
-    finally:
-        os.close(handle)
 
 
 @both_ways
@@ -149,15 +153,12 @@ def test_a_reader_that_seeks_back(
     """It is answered long before its turn and reads on to a right end, and so does a `dd` beside it."""
     there = 16 * MIB
     mounted = mount(source, "--patience", 1, "--turn", FOR_EVER)
-    handle = os.open(mounted.image, flags(direct=direct))
-    try:
+    with opened(mounted.image, flags(direct=direct)) as handle:
         for offset in range(0, there, MIB):
             check_pattern(os.pread(handle, MIB, offset), offset)
         beside = spawn(*dd(mounted.image, work / "beside", "bs=1M iflag=direct"))
         for offset in range(there - back, SIZE, MIB):
             check_pattern(os.pread(handle, MIB, offset), offset)
-    finally:
-        os.close(handle)
     finish(beside)
     assert_same(source, work / "beside")
     again = 0 if direct else AGAIN * SIZE
@@ -177,16 +178,13 @@ def test_a_reader_that_jumps_about(
     chance, jumps, over = random.Random(begins), threading.Semaphore(0), threading.Event()
 
     def jump_about() -> None:
-        handle = os.open(mounted.image, flags(direct=direct))
-        try:
+        with opened(mounted.image, flags(direct=direct)) as handle:
             for place in range(0, begins, MIB // 2):
                 check_pattern(os.pread(handle, MIB // 2, place), place)
             while not over.wait(0.02):
                 place = chance.randrange(4 * MIB, 14 * MIB)
                 check_pattern(os.pread(handle, 4096, place), place)
                 jumps.release()
-        finally:
-            os.close(handle)
 
     with ThreadPoolExecutor(1) as pool:
         jumping = pool.submit(jump_about)
@@ -204,28 +202,25 @@ def test_a_reader_that_jumps_about(
 @both_ways
 def test_the_same_name_opened_twice(direct: bool, mounted: Mount) -> None:
     """Two names are two readers; the open file opened again is right, from the page cache that they share."""
-    first, second = (os.open(mounted.image, flags(direct=direct)) for _ in range(2))
-    try:
-        again = os.open(f"/proc/self/fd/{first}", os.O_RDONLY)
-        try:
-            for offset in range(0, 8 * MIB, MIB):
-                check_pattern(os.pread(first, MIB, offset), offset)
-                check_pattern(os.pread(second, MIB, offset), offset)
-                check_pattern(os.pread(again, MIB // 2, offset), offset)
-                check_pattern(os.pread(again, MIB // 2, SIZE - offset - MIB), SIZE - offset - MIB)
-            assert pattern(0, 100) == os.pread(again, 100, 0)
-            shown = mounted.status()["readers"]
-        finally:
-            os.close(again)
-    finally:
-        os.close(first)
-        os.close(second)
-    had = [reader["delivered"] for reader in shown]
-    assert 3 == len(had)
-    assert min(had[:2]) >= 8 * MIB
+    way = flags(direct=direct)
+    with (
+        opened(mounted.image, way) as first,
+        opened(mounted.image, way) as second,
+        opened(f"/proc/self/fd/{first}") as again,
+    ):
+        for offset in range(0, 8 * MIB, MIB):
+            check_pattern(os.pread(first, MIB, offset), offset)
+            check_pattern(os.pread(second, MIB, offset), offset)
+            check_pattern(os.pread(again, MIB // 2, offset), offset)
+            check_pattern(os.pread(again, MIB // 2, SIZE - offset - MIB), SIZE - offset - MIB)
+        assert pattern(0, 100) == os.pread(again, 100, 0)
+        shown = mounted.status()["readers"]
+    delivered = [reader["delivered"] for reader in shown]
+    assert 3 == len(delivered)
+    assert min(delivered[:2]) >= 8 * MIB
     if not direct:
         # Half of what it read was there; what it read ahead at the image's end is its own.
-        assert had[2] < 8 * MIB + 8 * MIB
+        assert delivered[2] < 8 * MIB + 8 * MIB
 
 
 def shell_form() -> str:
