@@ -4,16 +4,21 @@ import array
 import contextlib
 import json
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from fanoutfs.control.messages import MOST_FDS, HungUpError, Message, descriptors, packed
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.control.messages import MOST_FDS, UCRED, HungUpError, Message, descriptors, packed
+from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
+from fanoutfs.system.proc import why_silent
 
 ANSWER_SECONDS = 15.0
-"""How long to wait for the reply of a running producer."""
+"""How long a producer may be silent when a reply is due. If it needs longer it says that it is busy."""
+
+_TIMEVAL = struct.Struct("@ll")
+"""SO_SNDTIMEO's seconds and microseconds (socket(7))."""
 
 
 @attrs.define(eq=False)
@@ -26,28 +31,58 @@ class ControlConnection:
 
     @classmethod
     def to(cls, path: Path) -> "ControlConnection":
-        """Connect; raises FileNotFoundError or ConnectionRefusedError when no producer listens."""
+        """Connect; raises FileNotFoundError or ConnectionRefusedError when no producer listens.
+
+        Raises NoAnswerError when the producer takes no connections.
+        """
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        # It limits connect(2) to a Unix socket, too, whose queue may be full.
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(ANSWER_SECONDS))
         try:
             found.connect(str(path))
+        except BlockingIOError as error:
+            found.close()
+            raise NoAnswerError(
+                f"the producer has accepted no connection for {ANSWER_SECONDS:g} seconds; "
+                f"its process: fuser -v {path.with_suffix('.lock')}"
+            ) from error
         except OSError:
             found.close()
             raise
         return cls(found)
 
     def send(self, kind: str, **message: Any) -> None:
-        """Send a message; raises HungUpError."""
+        """Send a message; raises HungUpError, and NoAnswerError when the producer reads none."""
+        self.socket.settimeout(ANSWER_SECONDS)
         try:
             self.socket.sendall(packed({"type": kind, **message}))
+        except TimeoutError as error:
+            raise self._silent(ANSWER_SECONDS) from error
         except (BrokenPipeError, ConnectionResetError) as error:
             raise HungUpError("the producer has ended") from error
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Wait for a message, at most ``timeout`` seconds.
+        """Wait for a message; the producer may be silent for ``timeout`` seconds. None: without a limit.
 
-        Raises HungUpError, UnusableError when no message arrives in time, or, for a "refused" or "failed"
-        message, FanoutError with its text.
+        Raises HungUpError, NoAnswerError when it is silent for longer, UnusableError for what is no message,
+        or, for a "refused" or "failed" message, FanoutError with its text.
         """
+        while True:
+            line = self._line(timeout)
+            try:
+                message: Message = json.loads(line)
+                kind = message["type"]
+                if kind in ("refused", "failed"):
+                    raise FanoutError(message["error"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise UnusableError(
+                    f"the producer (process {self.peer}) sends what is no message; "
+                    f"is it of a different version? End it with: kill {self.peer}"
+                ) from error
+            if kind != "busy":
+                return message
+
+    def _line(self, timeout: float | None) -> bytes:
         self.socket.settimeout(timeout)
         while b"\n" not in self._buffer:
             try:
@@ -56,24 +91,31 @@ class ControlConnection:
                 # It ended with unread input. The kernel reports that once; what it sent before can be read.
                 piece, ancillary = self._receive()
             except TimeoutError as error:
-                text = f"the producer has not answered for {timeout:g} seconds; was it stopped?"
-                raise UnusableError(text) from error
+                raise self._silent(timeout or 0) from error
             self._fds += descriptors(ancillary)
             if not piece:
                 raise HungUpError("the producer has ended")
             self._buffer += piece
         line, self._buffer = self._buffer.split(b"\n", 1)
-        message: Message = json.loads(line)
-        if message["type"] in ("refused", "failed"):
-            raise FanoutError(message["error"])
-        return message
+        return line
+
+    def _silent(self, seconds: float) -> NoAnswerError:
+        return NoAnswerError(
+            f"the producer has not answered for {seconds:g} seconds: {why_silent(self.peer)}"
+        )
+
+    @property
+    def peer(self) -> int:
+        """The producer's process, as the kernel reports it (SO_PEERCRED, unix(7))."""
+        pid, _, _ = UCRED.unpack(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
+        return int(pid)
 
     def request(self, kind: str, timeout: float | None = None, **message: Any) -> Message:
-        """Send a message and wait for the reply."""
+        """Send a message and wait for the reply, ANSWER_SECONDS by default; errors as for ``receive``."""
         # A producer that has closed the connection may have sent the reason first.
         with contextlib.suppress(HungUpError):
             self.send(kind, **message)
-        return self.receive(timeout)
+        return self.receive(ANSWER_SECONDS if timeout is None else timeout)
 
     def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         room = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
@@ -88,3 +130,8 @@ class ControlConnection:
     def close(self) -> None:
         """Close the connection."""
         self.socket.close()
+
+
+def _timeval(seconds: float) -> bytes:
+    whole, part = divmod(seconds, 1)
+    return _TIMEVAL.pack(int(whole), int(part * 1_000_000))

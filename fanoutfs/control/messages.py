@@ -16,6 +16,8 @@ stay     a command, to keep the producer alive      staying: size, block, identi
 status   any client                                 status: the status document
 mount    a command: point, allow_other, options     mounted; the command sends ``answers``; unmounted
                                                     once the mount has ended
+ping     a copy that waits for a block              pong
+busy     the producer, while it prepares a reply    none: the reply follows
 refused  the producer, to any of these: error       none
 =======  =========================================  ====================================================
 
@@ -25,12 +27,16 @@ Closing the connection means leaving.
 import array
 import json
 import socket
+import struct
 from typing import Any
 
 from fanoutfs.errors import FanoutError
 
 MOST_FDS = 4
 """The most descriptors that one message carries."""
+
+UCRED = struct.Struct("=iII")
+"""What SO_PEERCRED returns: the process, user and group at the other end (unix(7))."""
 
 Message = dict[str, Any]
 

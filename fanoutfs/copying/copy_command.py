@@ -1,5 +1,6 @@
 """The command ``copy``: checks targets, connects to the producer, runs the workers, prints the outcome."""
 
+import contextlib
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm
 from fanoutfs.checking.safety import Candidate
-from fanoutfs.control.client import ANSWER_SECONDS, ControlConnection
+from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.copying import workers
 from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_source
@@ -22,6 +23,7 @@ from fanoutfs.copying.progress import Phase, Progress, outcome, total
 from fanoutfs.copying.prompt import ask
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
+from fanoutfs.engine.find import HangUps
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
@@ -56,7 +58,7 @@ def copy(
         raise UnusableError("nothing was written; to copy without the question, add --yes")
     began = time.monotonic()
     connector = ProducerConnector(source, keys.absolute(), settings, log_path)
-    producer, image, head = _hold_producer(connector, source, opened)
+    producer, image, head = hold_producer(connector, source, opened)
     # A producer that replaces this one must divide the image into the same blocks.
     connector = attrs.evolve(connector, settings=settings.with_block(image.block))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -78,18 +80,22 @@ def copy(
     return code or (0 if all_good(list(copies.values())) else 1)
 
 
-def _hold_producer(
+def hold_producer(
     connector: ProducerConnector, source: NamedSource, opened: OpenSource | None
 ) -> tuple[ControlConnection, Image, int]:
     """Connect to the producer, which then runs as long as the connection; return the head's block, too."""
+    hang_ups = HangUps(source.path)
     while True:
         producer, opened = connector.connect(opened), None
-        try:
-            answer = producer.request("stay", ANSWER_SECONDS)
-        except HungUpError:
-            # It was about to end.
-            producer.close()
-            continue
+        with contextlib.ExitStack() as unless_kept:
+            unless_kept.callback(producer.close)
+            try:
+                answer = producer.request("stay")
+            except HungUpError:
+                # It was about to end.
+                hang_ups.record(producer)
+                continue
+            unless_kept.pop_all()
         image = Image.from_message(answer)
         known = {image.origin, source.origin} - {None}
         if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:

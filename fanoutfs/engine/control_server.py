@@ -9,14 +9,13 @@ import json
 import logging
 import os
 import socket
-import struct
 from pathlib import Path
 from typing import Any
 
 import attrs
 import trio
 
-from fanoutfs.control.messages import Message, packed, with_descriptors
+from fanoutfs.control.messages import UCRED, Message, packed, with_descriptors
 from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
 from fanoutfs.settings import MountSettings
@@ -33,7 +32,8 @@ BACKLOG = 1024
 LONGEST = 65536
 """The most bytes of a client's message."""
 
-_UCRED = struct.Struct("=iII")
+BUSY_SECONDS = 5.0
+"""How often a client is told that its reply is being prepared: less than it bears silence."""
 
 
 def listen(path: Path) -> socket.socket:
@@ -52,12 +52,14 @@ class ControlSession:
     socket: trio.socket.SocketType
     pid: int
     uid: int
+    prepares: bool = attrs.field(default=False, init=False)
+    """A reply is being prepared that may take long: the client is told that, until the next ``send``."""
     _buffer: bytes = attrs.field(default=b"", init=False)
 
     @classmethod
     def of(cls, connected: trio.socket.SocketType) -> "ControlSession":
         """Ask the kernel for the client's process and user."""
-        pid, uid, _ = _UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        pid, uid, _ = UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
         return cls(connected, pid, uid)
 
     async def receive(self) -> Message | None:
@@ -78,6 +80,10 @@ class ControlSession:
 
     async def send(self, kind: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
         """Send a message; it is dropped if the client has left."""
+        self.prepares = False
+        await self._send(kind, fds, message)
+
+    async def _send(self, kind: str, fds: tuple[int, ...], message: Message) -> None:
         left = packed({"type": kind, **message})
         ancillary = with_descriptors(fds)
         try:
@@ -86,6 +92,13 @@ class ControlSession:
                 ancillary = []
         except (BrokenPipeError, ConnectionResetError):
             log.debug("a client has left before it got its reply")
+
+    async def reassure(self) -> None:
+        """Tell the client repeatedly that its reply is being prepared, while it is; until cancelled."""
+        while True:
+            await trio.sleep(BUSY_SECONDS)
+            if self.prepares:
+                await self._send("busy", (), {})
 
 
 class _HangUpError(Exception):
@@ -125,7 +138,10 @@ class ControlServer:
             await session.send("refused", error="this producer is another user's")
             return
         try:
-            await self._serve_requests(session)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(session.reassure)
+                await self._serve_requests(session)
+                nursery.cancel_scope.cancel()
         except* _HangUpError:
             log.info("process %d has to look for a different producer", session.pid)
         except* (ValueError, KeyError, TypeError, RecursionError) as group:
@@ -148,6 +164,7 @@ class ControlServer:
             case "stay" | "join" | "mount" if self.engine.end_requested.is_set():
                 raise _HangUpError
             case "stay":
+                session.prepares = True
                 await self.engine.begin_at_head()
                 others = self.engine.users
                 with self.engine.in_use():
@@ -170,6 +187,7 @@ class ControlServer:
     async def _join(self, session: ControlSession, message: Message) -> None:
         engine, blocks = self.engine, self.engine.ring.rules.blocks
         turn, start, verify = message["turn"], message["preferred_start"], bool(message["digests"])
+        session.prepares = True
         if verify:
             await engine.digests.ready()
         await engine.begin_at_head()
@@ -217,10 +235,14 @@ class ControlServer:
     async def _serve_consumer(self, session: ControlSession, lender: Lender) -> None:
         """Answer a consumer's messages until it closes the connection."""
         while (message := await session.receive()) is not None:
-            if message["type"] != "resume":
-                raise ValueError(f"a consumer can't send a message of type {message['type']!r}")
-            lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
-            await session.send("resumed", epoch=lender.grant_table.epoch)
+            match message["type"]:
+                case "ping":
+                    await session.send("pong")
+                case "resume":
+                    lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
+                    await session.send("resumed", epoch=lender.grant_table.epoch)
+                case kind:
+                    raise ValueError(f"a consumer can't send a message of type {kind!r}")
 
     # Mounts
 
@@ -235,6 +257,7 @@ class ControlServer:
                 raise UnusableError(f"{message['point']} does not answer: {problem}")
             log.info("%s is mounted on %s", self.engine.source.path, message["point"])
 
+        session.prepares = True
         try:
             await self.engine.mount(Path(message["point"]), settings, ready)
         except (UnusableError, UsageError) as error:

@@ -7,6 +7,8 @@ lock, and wait end up with one producer and all others connected to it, however 
 
 import time
 
+import attrs
+
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.engine.lock import ProducerLock, socket_path
 from fanoutfs.errors import UnusableError
@@ -16,6 +18,29 @@ AGAIN_SECONDS = 0.02
 PATIENCE_SECONDS = 30.0
 """How long to wait for a producer that is starting or ending. It opens its source under the lock; a
 remote one takes up to twice ``nbd_link.CONNECT_SECONDS``."""
+
+HANG_UP_SECONDS = 10.0
+"""How long a producer may hang up on everyone; one that is about to end does that for a moment."""
+
+
+@attrs.define(eq=False)
+class HangUps:
+    """The connections of one command that a source's producer has closed without a reply."""
+
+    source: str
+    _until: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._until = time.monotonic() + HANG_UP_SECONDS
+
+    def record(self, producer: ControlConnection) -> None:
+        """Wait a moment before the next attempt; raise UnusableError when there were enough of them."""
+        if time.monotonic() > self._until:
+            raise UnusableError(
+                f"the producer of {self.source} (process {producer.peer}) hangs up on every command; "
+                f"is it of a different version? End it with: kill {producer.peer}"
+            )
+        time.sleep(AGAIN_SECONDS)
 
 
 def connect(identity: str) -> ControlConnection | None:

@@ -14,7 +14,7 @@ from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine import daemon, logs
 from fanoutfs.engine.engine import Engine
-from fanoutfs.engine.find import claim_or_find
+from fanoutfs.engine.find import HangUps, claim_or_find
 from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.fuse.mount_options import mount_options
@@ -67,6 +67,7 @@ def mount(
     source = resolve(source_path, keys)
     if Path(source.path).is_relative_to(point):
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
+    hang_ups = HangUps(source_path)
     while True:
         found = claim_or_find(source.identity, source_path)
         if isinstance(found, ControlConnection):
@@ -80,6 +81,7 @@ def mount(
                     return _join_producer(found, point, mount_settings, foreground=foreground)
                 except HungUpError:
                     # The producer was about to end when this process connected.
+                    hang_ups.record(found)
                     continue
         opened = source.open()
         with _services(network) as (services, kept, url):

@@ -17,6 +17,9 @@ from fanoutfs.ring.memory import ReadOnlyMemory
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.turn import Turn
 
+PING_SECONDS = 5.0
+"""After this time without a block the producer is asked whether it lives: its source may only be slow."""
+
 
 @attrs.frozen
 class Image:
@@ -84,7 +87,7 @@ class Borrower:
             "turn": turn and attrs.astuple(turn),
         }
         try:
-            welcome = connection.request("join", ANSWER_SECONDS, **request)
+            welcome = connection.request("join", **request)
         except BaseException:
             # Also after a signal: the producer sees by the closed connection that this consumer is gone.
             connection.close()
@@ -114,9 +117,14 @@ class Borrower:
 
         The result may be 0 before the time is over.
 
-        Raises HungUpError when the producer has ended, FanoutError with the reason for an early end.
+        Raises HungUpError when the producer has ended, FanoutError with the reason for an early end;
+        NoAnswerError when there is no block and the producer does not answer. A source that takes long for
+        a block is the producer's affair.
         """
-        ready = self._poll.poll(None if seconds is None else seconds * 1000)
+        ready = self._poll.poll(1000 * (PING_SECONDS if seconds is None else min(seconds, PING_SECONDS)))
+        if not ready:
+            self._connection.request("ping")
+            return 0
         if any(fd == self._connection.socket.fileno() for fd, _ in ready):
             message = self._connection.receive(ANSWER_SECONDS)
             raise HungUpError(f"the producer sent an unexpected message: {message['type']!r}")

@@ -1,4 +1,4 @@
-"""Information on a reader's process from /proc."""
+"""Information on a process from /proc."""
 
 from pathlib import Path
 
@@ -9,3 +9,20 @@ def read(pid: int, name: str) -> str:
         return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
     except OSError:
         return ""
+
+
+def state(pid: int) -> str:
+    """Return the letter of a process's state (proc(5)); empty if it has ended."""
+    return read(pid, "stat").rpartition(")")[2].strip()[:1]
+
+
+def why_silent(pid: int) -> str:
+    """Return what a process that does not answer is doing, and what to do about it."""
+    match state(pid):
+        case "T" | "t":
+            return f"process {pid} is stopped; continue it with: kill -CONT {pid}"
+        case "D":
+            return f"process {pid} waits for a disk or file system that does not answer; see dmesg"
+        case "" | "Z" | "X":
+            return f"process {pid} has ended"
+    return f"process {pid} hangs; look in its log, or end it with: kill {pid}"

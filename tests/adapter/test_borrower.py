@@ -1,18 +1,24 @@
 """Consumers with a socket between them and the producer: both sides of the shared memory, and the door."""
 
+import os
+import threading
 from typing import Any
 
 import pytest
 import trio
 
+from fanoutfs.control import client
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
-from fanoutfs.errors import FanoutError
+from fanoutfs.errors import FanoutError, NoAnswerError
+from fanoutfs.shm import borrower as borrower_module
 from fanoutfs.shm.borrower import Borrower
 from fanoutfs.shm.grant_table import GrantTable
 from fanoutfs.shm.turn import Turn
 from fanoutfs.units import PAGE
 from tests.adapter.producers import BLOCKS, CONTENT, copy_rest, in_thread, producer, wait_for
+from tests.limits import HANG_SECONDS
+from tests.scratched import Scratched
 
 
 async def test_many_copies_at_once() -> None:
@@ -192,3 +198,48 @@ async def test_a_borrower_comes_while_the_producer_ends() -> None:
         with pytest.raises(HungUpError):
             await in_thread(lambda: Borrower.join(connection, "target", digests=False))
         connection.close()
+
+
+async def test_the_source_takes_long_for_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The producer says that it lives, and the copy goes on to wait, however long that takes."""
+    monkeypatch.setattr(borrower_module, "PING_SECONDS", 0.001)
+    pings: list[str] = []
+    ask = ControlConnection.request
+
+    def count(
+        connection: ControlConnection, kind: str, timeout: float | None = None, **message: Any
+    ) -> Message:
+        pings.append(kind)
+        return ask(connection, kind, timeout, **message)
+
+    monkeypatch.setattr(ControlConnection, "request", count)
+    async with producer() as served:
+        read, goes_on = Scratched.read_into, threading.Event()
+
+        def wait_and_read(source: Scratched, offset: int, length: int, slots: list[memoryview]) -> None:
+            assert goes_on.wait(HANG_SECONDS)
+            read(source, offset, length, slots)
+
+        monkeypatch.setattr(Scratched, "read_into", wait_and_read)
+        borrower = await in_thread(served.join)
+        counts = [await in_thread(borrower.wait, 1) for _ in range(3)]
+        goes_on.set()
+        content = await in_thread(copy_rest, borrower)
+        borrower.close()
+
+    assert counts == [0, 0, 0]
+    assert pings.count("ping") >= 3
+    assert content == CONTENT
+
+
+async def test_the_producer_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy ends, with an error that names the process: no block comes and no answer."""
+    monkeypatch.setattr(borrower_module, "PING_SECONDS", 0.001)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.01)
+    async with producer() as served:
+        borrower = await in_thread(served.join)
+        await in_thread(lambda: copy_rest(borrower, until=1))
+        # As long as this blocks, the producer in the same thread does nothing.
+        with pytest.raises(NoAnswerError, match=rf"not answered for 0\.01 seconds: process {os.getpid()} "):
+            copy_rest(borrower)
+        borrower.close()

@@ -4,12 +4,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from fanoutfs.control import client
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError, packed, with_descriptors
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from tests.limits import HANG_SECONDS
 
 
@@ -74,7 +76,50 @@ def test_descriptors_come_with_their_message_however_it_is_cut(
 
 
 def test_a_producer_that_is_mute(ends: tuple[ControlConnection, socket.socket]) -> None:
-    """It is waited for as long as was said, and no longer."""
+    """It is waited for as long as was said, and no longer; the error names its process."""
     connection, _ = ends
-    with pytest.raises(UnusableError, match="was it stopped"):
+    with pytest.raises(
+        NoAnswerError, match=rf"0\.01 seconds: process {os.getpid()} hangs.* kill {os.getpid()}"
+    ):
         connection.request("status", 0.01)
+
+
+def test_a_producer_that_reads_nothing(
+    ends: tuple[ControlConnection, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that finds no room in the socket is not waited for any longer than a reply."""
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.01)
+    connection, _ = ends
+    with pytest.raises(NoAnswerError, match="has not answered"):
+        connection.send("status", long="x" * 10_000_000)
+
+
+def test_a_producer_that_is_busy(ends: tuple[ControlConnection, socket.socket]) -> None:
+    """It says so, and the reply is still waited for."""
+    connection, other = ends
+    other.sendall(3 * packed({"type": "busy"}) + packed({"type": "staying"}))
+
+    assert connection.request("stay", HANG_SECONDS) == {"type": "staying"}
+
+
+@pytest.mark.parametrize("line", [b"no JSON\n", b"[]\n", b"{}\n", b"\xff\n", b'{"type": "failed"}\n'])
+def test_a_producer_that_sends_nonsense(ends: tuple[ControlConnection, socket.socket], line: bytes) -> None:
+    """It is of another version, or no producer: an error that names its process."""
+    connection, other = ends
+    other.sendall(line)
+
+    with pytest.raises(UnusableError, match=f"process {os.getpid()}\\) sends what is no message"):
+        connection.request("status", HANG_SECONDS)
+
+
+def test_a_producer_with_a_full_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that accepts no connections is not waited for any longer than a reply."""
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.01)
+    path = tmp_path / "source.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(0)
+        first = ControlConnection.to(path)
+        with pytest.raises(NoAnswerError, match=r"accepted no connection .* fuser -v .*source\.lock"):
+            ControlConnection.to(path)
+        first.close()

@@ -15,11 +15,12 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.control.messages import HungUpError
+from fanoutfs.control.messages import HungUpError, packed
+from fanoutfs.engine import control_server
 from fanoutfs.engine import engine as engine_module
 from fanoutfs.engine.control_server import LONGEST, ControlServer, ControlSession, listen
 from fanoutfs.engine.engine import Engine
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.settings import Settings
 from fanoutfs.units import MIB, PAGE
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, copy_rest, in_thread, producer
@@ -319,3 +320,26 @@ async def test_more_come_than_there_are_descriptors() -> None:
         last = await in_thread(served.copy)
 
     assert (content, last) == (CONTENT, CONTENT)
+
+
+@pytest.mark.parametrize(("word", "message"), [("stay", {}), ("join", JOIN)])
+async def test_a_reply_takes_long(
+    word: str, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is told repeatedly that the producer prepares it, as long as that takes."""
+    monkeypatch.setattr(control_server, "BUSY_SECONDS", 0.001)
+    async with producer() as served:
+        goes_on = trio.Event()
+        monkeypatch.setattr(Engine, "begin_at_head", lambda _engine: goes_on.wait())
+        with visit(served) as connection:
+            connection.send(word, **message)
+            lines = [await in_thread(connection._line, HANG_SECONDS) for _ in range(3)]
+            goes_on.set()
+            reply = await in_thread(connection.receive, HANG_SECONDS)
+            await trio.sleep(0.01)
+            with contextlib.suppress(NoAnswerError):
+                after = await in_thread(connection.receive, 0.01)
+                pytest.fail(f"after the reply comes {after}")
+
+    assert lines == 3 * [packed({"type": "busy"}).rstrip()]
+    assert reply["size"] == SIZE

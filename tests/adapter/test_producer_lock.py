@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -12,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.control.client import ControlConnection
+from fanoutfs.copying.connector import NamedSource, ProducerConnector
+from fanoutfs.copying.copy_command import hold_producer
 from fanoutfs.engine import find, lock
 from fanoutfs.engine.control_server import listen
 from fanoutfs.engine.find import claim_or_find, connect
 from fanoutfs.engine.lock import ProducerLock, socket_path
 from fanoutfs.engine.query import ask_status
 from fanoutfs.errors import UnusableError
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.settings import Settings
 from fanoutfs.system.runtime_dir import runtime_folder
 from tests.limits import HANG_SECONDS
 
@@ -192,3 +197,30 @@ def test_a_link_in_place_of_the_lock(folder: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         ProducerLock.take_nowait("source")
     assert not (folder / "elsewhere").exists()
+
+
+def test_a_producer_hangs_up_on_everyone(
+    folder: Path, claimed: ProducerLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command connects again for a while, then it ends with an error that names the process."""
+    monkeypatch.setattr(find, "HANG_UP_SECONDS", 0.05)
+    source = NamedSource("/dev/x", "source", None, 1)
+    connector = ProducerConnector(source, RemoteKeys(), Settings(), None)
+    listener = listen(socket_path("source"))
+
+    def hang_up() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                listener.accept()[0].close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    try:
+        with pytest.raises(
+            UnusableError, match=rf"\(process {os.getpid()}\) hangs up .*: kill {os.getpid()}"
+        ):
+            hold_producer(connector, source, None)
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(HANG_SECONDS)
