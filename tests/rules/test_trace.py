@@ -8,19 +8,14 @@ from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.simulate.scenario import Scenario, SimulatedReader, Stall
 from fanoutfs.simulate.trace import load, scenarios
 from fanoutfs.units import MIB, parse_seconds
+from tests.rules.simulating import trace_file
 
 GIB = 1024 * MIB
 
 
-def written(folder: Path, text: str) -> Path:
-    trace = folder / "trace.yaml"
-    trace.write_text(text)
-    return trace
-
-
-def test_a_trace_says_all_that_a_scenario_has(tmp_path: Path) -> None:
-    """Sizes, times, readers in groups, their stalls and when they leave."""
-    trace = written(
+def test_a_trace_describes_a_scenario(tmp_path: Path) -> None:
+    """Sizes, times, groups of readers, their stalls and when they leave."""
+    trace = trace_file(
         tmp_path,
         """
         size: 64G
@@ -41,37 +36,24 @@ def test_a_trace_says_all_that_a_scenario_has(tmp_path: Path) -> None:
             leaves: 3h
         """,
     )
-    expected = Scenario(
-        size=64 * GIB,
-        ring=4 * GIB,
-        block=MIB,
-        run=4 * MIB,
-        source_rate=150.0 * MIB,
-        seek_time=0.01,
-        patience=60.0,
-        turn=3.0,
-        pace="free",
-        readers=(
-            SimulatedReader(rate=20.0 * MIB),
-            SimulatedReader(at=300.0, rate=20.0 * MIB),
-            SimulatedReader(
-                at=3600.0,
-                order="carousel",
-                stalls=(Stall(at=7200.0, seconds=60.0), Stall(position=GIB, seconds=90.0)),
-                leaves=10800.0,
-            ),
-        ),
+    stalls = Stall(at=7200.0, seconds=60.0), Stall(position=GIB, seconds=90.0)
+    readers = (
+        SimulatedReader(rate=20.0 * MIB),
+        SimulatedReader(at=300.0, rate=20.0 * MIB),
+        SimulatedReader(at=3600.0, order="carousel", stalls=stalls, leaves=10800.0),
     )
+    sizes: dict[str, Any] = {"size": 64 * GIB, "ring": 4 * GIB, "block": MIB, "run": 4 * MIB}
+    times: dict[str, Any] = {"source_rate": 150.0 * MIB, "seek_time": 0.01, "patience": 60.0, "turn": 3.0}
+    expected = Scenario(**sizes, **times, pace="free", readers=readers)
     found = scenarios(load(trace))
     assert [4 * GIB, 8 * GIB] == [scenario.ring for scenario in found]
     assert expected == found[0]
 
 
-def test_who_says_nothing_gets_one_reader_and_the_mounts_settings() -> None:
+def test_the_defaults_are_one_reader_and_the_mounts_settings() -> None:
     """Size and ring are enough."""
-    assert [Scenario(size=GIB, ring=64 * MIB, readers=(SimulatedReader(),))] == scenarios(
-        {"size": "1G", "ring": "64M"}
-    )
+    expected = Scenario(size=GIB, ring=64 * MIB, readers=(SimulatedReader(),))
+    assert [expected] == scenarios({"size": "1G", "ring": "64M"})
 
 
 @pytest.mark.parametrize(
@@ -79,13 +61,13 @@ def test_who_says_nothing_gets_one_reader_and_the_mounts_settings() -> None:
     [(5, 5.0), (0.5, 0.5), ("90", 90.0), ("1.5s", 1.5), ("5m", 300.0), ("2H", 7200.0), ("1d", 86400.0)],
 )
 def test_times_are_read_as_people_write_them(value: object, seconds: float) -> None:
-    """Seconds, or with s, m, h or d behind."""
+    """Seconds, or with the unit s, m, h or d."""
     assert seconds == parse_seconds(value)
 
 
 @pytest.mark.parametrize("value", ["", "-1", "5x", "1m30s", None, True, math.nan, math.inf, [1]])
-def test_nonsense_is_no_time(value: object) -> None:
-    """What can't be meant is wrong usage, not a guess."""
+def test_an_invalid_time_is_refused(value: object) -> None:
+    """It is wrong usage: nothing is guessed."""
     with pytest.raises(UsageError, match="is not a time"):
         parse_seconds(value)
 
@@ -117,8 +99,8 @@ def test_nonsense_is_no_time(value: object) -> None:
         ),
     ],
 )
-def test_an_entry_that_cant_be_meant_is_named(wrong: dict[Any, Any], said: str) -> None:
-    """One line: where, what, and what to write in its place."""
+def test_an_invalid_entry_is_refused(wrong: dict[Any, Any], said: str) -> None:
+    """In one line: where, what, and what to write instead."""
     with pytest.raises(UsageError) as caught:
         scenarios({"size": "1G", "ring": "64M"} | wrong)
     assert str(caught.value).startswith(said)
@@ -126,7 +108,7 @@ def test_an_entry_that_cant_be_meant_is_named(wrong: dict[Any, Any], said: str) 
 
 
 def test_a_trace_without_a_size_or_a_ring_is_wrong_usage() -> None:
-    """There is no image to guess it from."""
+    """Nothing is guessed."""
     with pytest.raises(UsageError, match="ring is missing; write ring: 64G in the trace or --ring 64G"):
         scenarios({"size": "1G"})
 
@@ -141,22 +123,22 @@ def test_a_trace_without_a_size_or_a_ring_is_wrong_usage() -> None:
         ("!!python/object:os.system {}", "trace.yaml, line 1: could not determine a constructor"),
     ],
 )
-def test_what_is_no_trace_is_wrong_usage(tmp_path: Path, text: str, said: str) -> None:
-    """The file and, where there is one, the line are named."""
+def test_an_invalid_trace_is_wrong_usage(tmp_path: Path, text: str, said: str) -> None:
+    """The message names the file and, if there is one, the line."""
     with pytest.raises(UsageError) as caught:
-        load(written(tmp_path, text))
+        load(trace_file(tmp_path, text))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_trace_that_is_not_there_is_unusable(tmp_path: Path) -> None:
-    """The words are right; the file is not."""
+def test_a_missing_trace_is_unusable(tmp_path: Path) -> None:
+    """The command line is right, but there is no file."""
     with pytest.raises(UnusableError, match=r"gone\.yaml: no such file or directory"):
         load(tmp_path / "gone.yaml")
 
 
 def test_a_trace_that_is_no_text_is_wrong_usage(tmp_path: Path) -> None:
-    """An image given by mistake."""
+    """An image named by mistake."""
     trace = tmp_path / "disk.img"
     trace.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(UsageError, match=r"disk\.img"):
