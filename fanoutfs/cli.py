@@ -1,6 +1,7 @@
 """The command line: arguments in, settings out, and one line on stderr for every way to fail."""
 
 import json
+import os
 import sys
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -8,11 +9,15 @@ from typing import Any, NoReturn
 
 import click
 
-from fanoutfs.errors import FanoutError, UsageError
+from fanoutfs.errors import FanoutError, UnusableError, UsageError, reason
 from fanoutfs.options import FILE, examples, producer_options, remote_options, status_options
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
+from fanoutfs.status.text import printable
+from fanoutfs.system.descriptor_limit import raise_descriptor_limit
+from fanoutfs.system.interrupts import Interrupted, exit_code, settle_signals
+from fanoutfs.system.streams import output_failure, require_written, settle_streams
 from fanoutfs.top.top_command import top_command
 
 SIMILAR = 0.7
@@ -29,7 +34,49 @@ Tab completion (bash; or zsh_source, fish_source):
 """
 
 
+ACTS = {"mount", "copy", "umount"}
+"""Commands whose exit code says what they have done, even if they can't print it; the others only report."""
+
+
+class _Commands(click.Group):
+    """The commands, which end in one line whatever the machine and the user do meanwhile."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except click.exceptions.Exit:
+            # --help and --version
+            require_written()
+            raise
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            code = super().invoke(context)
+        except click.exceptions.Exit:
+            require_written()
+            raise
+        except Interrupted as interrupted:
+            _say(str(interrupted))
+            raise click.exceptions.Exit(exit_code(interrupted)) from interrupted
+        except MemoryError as error:
+            raise UnusableError("there is not enough memory here; see: ulimit -a") from error
+        except OSError as error:
+            # Where files, descriptors or processes run out, any step can be the one that fails.
+            name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            raise UnusableError(f"{name}{reason(error)}") from error
+        if context.invoked_subcommand not in ACTS:
+            require_written()
+        elif (failure := output_failure()) is not None:
+            _say(failure)
+        return code
+
+
+def _say(line: str) -> None:
+    click.echo(f"fanoutfs: {printable(line)}", err=True)
+
+
 @click.group(
+    cls=_Commands,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
@@ -113,14 +160,11 @@ def mount_command(
     if started.url is not None:
         click.echo(f"Monitoring page: {started.url}")
     if started.open_to_all is not None:
-        click.echo(f"fanoutfs: {started.open_to_all}", err=True)
+        _say(started.open_to_all)
     if started.joined:
-        click.echo(
-            f"fanoutfs: {source} has a producer already; it serves the mount, with its own settings",
-            err=True,
-        )
+        _say(f"{source} has a producer already; it serves the mount, with its own settings")
     elif started.log is not None:
-        click.echo(f"fanoutfs: there is no syslog here, the log is {started.log}", err=True)
+        _say(f"there is no syslog here, the log is {started.log}")
 
 
 @commands.command(
@@ -206,7 +250,7 @@ def status_command(source: str | None, *, token_file: Path | None, tls_ca: Path 
     plain = [as_plain(document) for document in documents]
     click.echo(json.dumps(plain, indent=1) if as_json else describe_producers(documents))
     for error in errors:
-        click.echo(f"fanoutfs: {error}", err=True)
+        _say(error)
     return 1 if errors else 0
 
 
@@ -221,9 +265,7 @@ def umount_command(mountpoint: Path) -> None:
 
     if copies := umount(mountpoint):
         plural = "copy" if copies == 1 else "copies"
-        click.echo(
-            f"fanoutfs: {mountpoint} is unmounted; its producer goes on for {copies} {plural}", err=True
-        )
+        _say(f"{mountpoint} is unmounted; its producer goes on for {copies} {plural}")
 
 
 @commands.command("help", epilog=examples("fanoutfs help copy"))
@@ -246,17 +288,29 @@ commands.add_command(top_command)
 
 
 def main() -> NoReturn:
-    """Run a command; exit with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
+    """Run a command, whatever state this process was started in."""
+    try:
+        settle_streams()
+    except FanoutError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    settle_signals()
+    raise_descriptor_limit()
+    run()
+
+
+def run() -> NoReturn:
+    """Run a command; exit with 0, 1 (failed), 2 (wrong usage), or 128 plus the signal that ended it."""
     try:
         code = commands.main(prog_name="fanoutfs", standalone_mode=False)
     except FanoutError as error:
-        for line in str(error).splitlines():
-            click.echo(f"fanoutfs: {line}", err=True)
+        for line in error.lines:
+            _say(line)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"fanoutfs: {_message(error)}", err=True)
+        _say(_message(error))
         sys.exit(2)
     except click.exceptions.Exit as ended:
         code = ended.exit_code

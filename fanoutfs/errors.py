@@ -18,6 +18,11 @@ class FanoutError(Exception):
     errno: ClassVar[int] = errno.EIO
     exit_code: ClassVar[int] = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return the text as the lines that are printed: a name in it may contain a line break."""
+        return (str(self),)
+
 
 def reason(error: OSError) -> str:
     """Return the system's text for an error, to be part of a message."""

@@ -86,7 +86,12 @@ class RefusedError(UnusableError):
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
-        self.lines = tuple(lines)
+        self._lines = tuple(lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return the line of each target."""
+        return self._lines
 
 
 def repeated_target(targets: Sequence[RequestedTarget]) -> str | None:

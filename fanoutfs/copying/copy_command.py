@@ -29,9 +29,8 @@ from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Image
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as in shells."""
+from fanoutfs.status.text import printable
+from fanoutfs.system.interrupts import ENDS, exit_code
 
 
 def copy(
@@ -54,14 +53,14 @@ def copy(
         _print_plan(candidates, source.size, options)
         return 0
     asks = not options.yes and sys.stdin.isatty() and sys.stderr.isatty()
-    if asks and not confirm(candidates, source.size, ask, lambda line: print(line, file=sys.stderr)):
+    if asks and not confirm(candidates, source.size, ask, _show):
         raise UnusableError("nothing was written; to copy without the question, add --yes")
     began = time.monotonic()
     connector = ProducerConnector(source, keys.absolute(), settings, log_path)
     producer, image, head = hold_producer(connector, source, opened)
     # A producer that replaces this one must divide the image into the same blocks.
     connector = attrs.evolve(connector, settings=settings.with_block(image.block))
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     claimed = claim_all(candidates, direct=True)
     copies = {
         worker: Progress(
@@ -72,8 +71,8 @@ def copy(
     code = 0
     try:
         Watch(producer, copies).run(drawn=options.progress)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+    except KeyboardInterrupt as interrupted:
+        code = exit_code(interrupted)
     finally:
         producer.close()
     _print_outcome(list(copies.values()), time.monotonic() - began)
@@ -104,10 +103,14 @@ def hold_producer(
             )
         share = answer["head"] / image.blocks
         if answer["others"]:
-            print(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}", file=sys.stderr)
+            _show(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}")
         elif answer["head"]:
-            print(f"fanoutfs: {source.path} has a producer: beginning at {share:.0%}", file=sys.stderr)
+            _show(f"fanoutfs: {source.path} has a producer: beginning at {share:.0%}")
         return producer, image, answer["head"]
+
+
+def _show(line: str) -> None:
+    print(printable(line), file=sys.stderr)
 
 
 def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyOptions) -> None:
@@ -115,7 +118,7 @@ def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyO
     for target in claim_all([candidate for candidate in candidates if candidate.exists], direct=False):
         target.close()
     for candidate in candidates:
-        print("\n".join(plan(candidate, image_size, options)))
+        print("\n".join(map(printable, plan(candidate, image_size, options))))
     print("fanoutfs: nothing was written, because of --dry-run")
 
 

@@ -141,7 +141,7 @@ def total(copies: Sequence[Progress], seconds: float) -> str | None:
         return None
     failed = sum(copy.phase is Phase.FAILED for copy in copies)
     stopped = len(copies) - good - failed
-    counts = [f"{failed} failed"] * bool(failed) + [f"{stopped} incomplete"] * bool(stopped)
+    counts = [f"{failed} failed"] * bool(failed) + [f"{stopped} not finished"] * bool(stopped)
     tally = f"{good} of {len(copies)} copies are good" if len(copies) > 1 else "the copy is good"
     return "; ".join([tally, *([", ".join(counts)] if counts else []), f"{format_seconds(seconds)} in total"])
 
@@ -156,7 +156,7 @@ def _outcome(copy: Progress) -> str:
     if copy.phase is Phase.FAILED:
         return f"FAILED: {copy.reason}"
     if copy.phase is not Phase.DONE:
-        return f"INCOMPLETE: {STOPPED[copy.phase].format(done=format_size(copy.done), size=size)}"
+        return f"NOT FINISHED: {STOPPED[copy.phase].format(done=format_size(copy.done), size=size)}"
     seconds = copy.seconds(Phase.COPYING, Phase.FLUSHING)
     parts = [f"{size} {'resumed' if copy.resume else 'copied'} in {format_seconds(seconds)}"]
     if copy.resume:

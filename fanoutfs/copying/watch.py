@@ -16,6 +16,7 @@ from fanoutfs.engine.query import parse_status
 from fanoutfs.errors import FanoutError
 from fanoutfs.status.rates import Rates
 from fanoutfs.status.wording import by_id, state
+from fanoutfs.system.interrupts import ENDS
 
 if TYPE_CHECKING:
     from fanoutfs.copying.bars import Display
@@ -44,8 +45,8 @@ class Watch:
     def run(self, *, drawn: bool) -> None:
         """Follow the workers to the end, drawing their progress on a terminal; when interrupted, kill them.
 
-        The caller has blocked SIGINT, and it is blocked afterwards. It is unblocked only while this waits for
-        the workers, so that all reports sent by then count. Raise KeyboardInterrupt.
+        The caller has blocked ``ENDS``, and they are blocked afterwards. They are unblocked only while this
+        waits for the workers, so that all reports sent by then count. Raise KeyboardInterrupt.
         """
         live = list(self.progress)
         try:
@@ -59,8 +60,8 @@ class Watch:
                         self._ask_producer(display)
                         display.draw(time.monotonic())
         except KeyboardInterrupt:
-            # Again: Python may have raised this just before SIGINT was blocked.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            # Again: Python may have raised this just before they were blocked.
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
             self._end(live)
             raise
 

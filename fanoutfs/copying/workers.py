@@ -1,13 +1,14 @@
 """The workers of one ``copy``: the command forks a process for each target, and reads their reports.
 
 A worker does not outlive its command (PR_SET_PDEATHSIG), so that ``--resume`` can have the target. A signal
-from the terminal reaches the whole process group; workers ignore it, and the command kills them.
+from the terminal (SIGINT, SIGHUP) reaches the whole process group; workers ignore it, and the command kills
+them.
+No worker touches its target before all have been started.
 """
 
 import contextlib
 import logging
 import os
-import select
 import signal
 import time
 from collections.abc import Iterator
@@ -20,10 +21,12 @@ from fanoutfs.copying.connector import ProducerConnector
 from fanoutfs.copying.copy_options import CopyOptions
 from fanoutfs.copying.progress import Phase
 from fanoutfs.copying.worker import Worker
-from fanoutfs.errors import FanoutError
+from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.shm.borrower import Image
 from fanoutfs.system.fork import close_all_but, die_with_parent
+from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.ready import readable
 from fanoutfs.targets.target import Target
 
 log = logging.getLogger(__name__)
@@ -95,20 +98,44 @@ class WorkerHandle:
 def start(job: CopyJob, targets: list[Claimed]) -> list[WorkerHandle]:
     """Fork a worker for each target; the targets belong to the workers from now on.
 
-    The caller has blocked SIGINT, which would unwind the command's stack in a worker that has just forked.
+    The caller has blocked ``ENDS``, which would unwind the command's stack in a worker that has just forked.
+
+    Raise UnusableError if a worker can't be started; then none has touched its target.
     """
     workers: list[WorkerHandle] = []
-    command = os.getpid()
-    for target in targets:
-        worker_pipe, pipe = message_pipes()
-        pid = os.fork()
-        if pid == 0:
-            _run_worker(job, target, worker_pipe, command)
-        worker_pipe.close()
-        workers.append(WorkerHandle(target.candidate.path, pid, pipe))
+    try:
+        for target in targets:
+            workers.append(_start_worker(job, target))  # noqa: PERF401 (those before one that fails count)
+    except OSError as error:
+        for worker in workers:
+            worker.kill()
+            worker.reap()
+        for target in targets:
+            target.undo()
+        raise UnusableError(
+            f"the process for target {len(workers) + 1} of {len(targets)} can't be started: {reason(error)}; "
+            "nothing was written; name fewer targets, or raise the limits (ulimit -u, ulimit -n)"
+        ) from error
+    for worker in workers:
+        worker.pipe.send(begin=True)
     for target in targets:
         target.close()
     return workers
+
+
+def _start_worker(job: CopyJob, target: Claimed) -> WorkerHandle:
+    worker_pipe, pipe = message_pipes()
+    command = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        worker_pipe.close()
+        pipe.close()
+        raise
+    if pid == 0:
+        _run_worker(job, target, worker_pipe, command)
+    worker_pipe.close()
+    return WorkerHandle(target.candidate.path, pid, pipe)
 
 
 def receive(workers: list[WorkerHandle], seconds: float) -> Iterator[tuple[WorkerHandle, dict[str, Any]]]:
@@ -117,8 +144,8 @@ def receive(workers: list[WorkerHandle], seconds: float) -> Iterator[tuple[Worke
     The last report also has the error that the worker ended with, even if it was killed before it could send
     that.
 
-    Raise KeyboardInterrupt while waiting, before a report is taken from a pipe. SIGINT is blocked at all
-    other times, so it can't arrive between a worker's last report and the caller that records it.
+    Raise KeyboardInterrupt while waiting, before a report is taken from a pipe. ``ENDS`` are blocked at all
+    other times, so none can arrive between a worker's last report and the caller that records it.
     """
     ready = _wait(workers, seconds)
     for worker in workers:
@@ -135,12 +162,12 @@ def receive(workers: list[WorkerHandle], seconds: float) -> Iterator[tuple[Worke
 
 
 def _wait(workers: list[WorkerHandle], seconds: float) -> list[int]:
-    """Return the descriptors of the message pipes that can be read; SIGINT is unblocked here alone."""
+    """Return the descriptors of the message pipes that can be read; ``ENDS`` are unblocked here alone."""
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        return select.select([worker.pipe.fileno() for worker in workers], [], [], seconds)[0]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        return readable([worker.pipe.fileno() for worker in workers], seconds)
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
 def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int) -> NoReturn:
@@ -148,10 +175,13 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        close_all_but(pipe.fileno(), claimed.fd)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        close_all_but(pipe.fileno(), claimed.fd)
         die_with_parent(command, signal.SIGKILL)
+        if not pipe.receive():
+            os._exit(0)
         candidate, image = claimed.candidate, job.image
         target = Target(
             path=candidate.path,

@@ -2,7 +2,7 @@
 
 import logging
 import os
-import resource
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -19,7 +19,9 @@ from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.interrupts import ENDS, default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.streams import redirect_to_null
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,8 @@ def serve(
 ) -> None:
     """Be the source's producer, in this process, until it has no more users."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    _allow_all_descriptors()
+    # Until the engine listens to them: one that came before must not be lost, nor end it half made.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     path = socket_path(claim.identity)
     listener = listen(path)
     try:
@@ -127,9 +130,8 @@ def _be_daemon(
         os.setsid()
         os.chdir("/")
         os.umask(0o077)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
+        default_signals()
+        redirect_to_null(0, 1)
         new_log = logs.configure(log_path, foreground=False)
         serve(claim, opened, settings, lambda engine: work(engine, pipe, new_log), services)
         code = 0
@@ -146,14 +148,6 @@ def _be_daemon(
         os._exit(code)
 
 
-def _allow_all_descriptors() -> None:
-    """Raise the limit of open files to the maximum: each copy takes four here, and shells allow 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def detach_stderr() -> None:
     """Redirect stderr to /dev/null. Until then libfuse's messages reach the user's terminal."""
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 2)
-    os.close(null)
+    redirect_to_null(2)

@@ -33,6 +33,7 @@ from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
+from fanoutfs.system.interrupts import ENDS
 from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,6 @@ CHEAP_RING = 64 * MIB
 serves later readers; with copies alone it is not used if it costs more than reading the source again."""
 
 WATCH_SECONDS = 0.25
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def available_memory() -> int:
@@ -327,18 +326,27 @@ class Engine:
             self.ring.source_hangs(self.settings.source_timeout)
 
     async def _end_on_signal(self) -> None:
-        with trio.open_signal_receiver(*SIGNALS) as signals:
-            async for number in signals:
-                if self.end_requested.is_set():
-                    log.info("a second signal: ending without waiting for readers")
-                    self.ring.shut()
-                    continue
-                log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
-                self.end_requested.set()
-                if self.session is not None:
-                    self.session.refuse_opens()
-                assert self._nursery is not None
-                self._nursery.start_soon(self._end)
+        # nohup ignores SIGHUP, and a shell SIGINT of what a script runs in the background.
+        heard = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+        with trio.open_signal_receiver(*heard) as signals:
+            before = signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+            try:
+                async for number in signals:
+                    self._end_for(number)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _end_for(self, number: int) -> None:
+        if self.end_requested.is_set():
+            log.info("a second signal: ending without waiting for readers")
+            self.ring.shut()
+            return
+        log.info("%s: ending the producer of %s", signal.Signals(number).name, self.source.path)
+        self.end_requested.set()
+        if self.session is not None:
+            self.session.refuse_opens()
+        assert self._nursery is not None
+        self._nursery.start_soon(self._end)
 
     async def _end(self) -> None:
         """Wait briefly for pending reads, then fail them; then end the session and the engine."""

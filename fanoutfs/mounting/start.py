@@ -24,6 +24,7 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import mountinfo, mountpoint
+from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,8 @@ def _in_foreground(
     server_pipe, checker_pipe = message_pipes()
     child = os.fork()
     if child == 0:
+        # Its end is that of the pipe: a signal to the whole process group is for the server.
+        default_signals()
         claim.release()
         server_pipe.close()
         try:

@@ -1,7 +1,6 @@
 """The command ``umount``: unmount, and wait until the daemon has ended."""
 
 import os
-import select
 import stat
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
+from fanoutfs.system.ready import readable
 
 END_SECONDS = 15.0
 """How long the daemon may take to end after its mount is gone."""
@@ -89,7 +89,7 @@ def _name(reader: ReaderEntry, status: StatusDocument) -> str:
 def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> int:
     """Wait until the daemon has ended, or only copies use it; return the number of copies."""
     until = time.monotonic() + END_SECONDS
-    while not select.select([daemon], [], [], POLL_SECONDS)[0]:
+    while not readable([daemon], POLL_SECONDS):
         status = ask_status(before.source.identity)
         if status is not None and status.pid == before.pid and status.mountpoint is None:
             copies = len(status.readers)

@@ -6,7 +6,6 @@ It sends ``ended``, with the reason, each time nbdkit has ended, and in how many
 """
 
 import os
-import select
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.nbd.nbdkit import TlsOptions, restart_pauses, serve_command
 from fanoutfs.system.child import Child
 from fanoutfs.system.pipe import MessagePipe
+from fanoutfs.system.ready import readable
 
 FIRST = 3
 """The descriptor of a socket that is passed to a program: sd_listen_fds(3)."""
@@ -50,7 +50,7 @@ def _keep_running(pipe: MessagePipe, argv: list[str]) -> None:
             return
         again = back_off.after(time.monotonic() - began)
         pipe.send(ended=reason, again=again)
-        if select.select([pipe], [], [], again)[0]:
+        if readable([pipe.fileno()], again):
             return
 
 

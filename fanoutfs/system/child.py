@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 from collections import deque
@@ -14,6 +13,7 @@ import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.fork import die_with_parent
+from fanoutfs.system.ready import readable
 
 LAST_LINES = 5
 """How many of the last lines of stderr are kept."""
@@ -74,7 +74,7 @@ class Child:
         What it wrote is in ``last_lines`` then. ``seconds`` is the longest wait.
         """
         stderr = [] if self._stderr_closed else [self._stderr]
-        ready, _, _ = select.select([*stderr, self._pidfd, *others], [], [], seconds)
+        ready = readable([*stderr, self._pidfd, *others], seconds)
         self._read_stderr()
         return [other for other in others if other in ready]
 

@@ -1,5 +1,6 @@
 """The first steps of a forked process."""
 
+import contextlib
 import ctypes
 import os
 
@@ -16,13 +17,13 @@ def close_all_but(*kept: int) -> None:
     A target that stayed open here would be busy for other processes, and the other end of a pipe or socket
     would not see it closed.
     """
-    begin = 3
-    for fd in sorted(kept):
-        if begin < fd:
-            # The range is never empty: closerange(0, 0) of Python 3.11 closes everything.
-            os.closerange(begin, fd)
-        begin = fd + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+    stay = {0, 1, 2, *kept}
+    # Not up to the limit: the parent may have opened some before it lowered that, and it may be a billion.
+    for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 (numbers)
+        if fd not in stay:
+            # One of them was open for the listing alone.
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def die_with_parent(parent: int, signal: int) -> None:

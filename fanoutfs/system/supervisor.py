@@ -15,7 +15,9 @@ from typing import NoReturn, Self
 import attrs
 
 from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.streams import STANDARD, redirect_to_null
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +64,10 @@ def _become_supervisor(work: Work, pipe: MessagePipe, kept: tuple[int, ...]) -> 
     try:
         os.setsid()
         os.chdir("/")
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        default_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         close_all_but(pipe.fileno(), *kept)
-        null = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        os.close(null)
+        redirect_to_null(*STANDARD)
         work(pipe)
         code = 0
     except BaseException as error:

@@ -14,6 +14,8 @@ from fanoutfs.status.document import StatusDocument
 from fanoutfs.status.rates import Rates, Speeds
 from fanoutfs.status.text import printable
 from fanoutfs.status.wording import source_text
+from fanoutfs.system.interrupts import Interrupted
+from fanoutfs.system.streams import is_heard
 from fanoutfs.top.screen import Screen
 from fanoutfs.top.terminal import Event, Wait, suspend, terminal
 from fanoutfs.units import format_seconds
@@ -144,6 +146,8 @@ def watch(
                 _print(watched, console, interval, count or 1, pause)
         except FanoutError as error:
             console.print(watched.ended(error), markup=False, highlight=False, soft_wrap=True)
+    except Interrupted:
+        raise
     except KeyboardInterrupt:
         # Ctrl-C is how the user ends it.
         return
@@ -158,6 +162,8 @@ def _draw(
     ) as live:  # fmt: skip
         while True:
             live.update(watched.page(fills=True), refresh=True)
+            if not is_heard():
+                return False
             event = wait(interval)
             if event in (Event.QUIT, Event.SUSPEND):
                 return event is Event.SUSPEND
@@ -174,3 +180,5 @@ def _print(
         if number:
             console.print()
         console.print(watched.page(fills=False))
+        if not is_heard():
+            return

@@ -5,7 +5,6 @@ interval between two pictures.
 """
 
 import os
-import select
 import signal
 import sys
 import termios
@@ -16,6 +15,9 @@ from enum import Enum, auto
 from types import FrameType
 
 import attrs
+
+from fanoutfs.system.interrupts import interrupt
+from fanoutfs.system.ready import readable
 
 
 class Event(Enum):
@@ -48,7 +50,7 @@ class Terminal:
     def wait(self, seconds: float) -> Event:
         """Wait for a key or a signal; see ``Wait``."""
         ready = [fd for fd in (self._woken, self._typed) if fd is not None]
-        ready = select.select(ready, [], [], seconds)[0]
+        ready = readable(ready, seconds)
         if self._woken in ready:
             came = os.read(self._woken, 512)
             return next((event for number, event in SIGNALS.items() if number in came), Event.TIME)
@@ -77,7 +79,7 @@ def terminal() -> Iterator[Wait]:
         for number in SIGNALS:
             stack.callback(signal.signal, number, signal.signal(number, _wake))
         for number in ENDS:
-            stack.callback(signal.signal, number, signal.signal(number, signal.default_int_handler))
+            stack.callback(signal.signal, number, signal.signal(number, interrupt))
         yield Terminal(read, typed).wait
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.system.child import LONGEST_LINE, Child
+from fanoutfs.system.ready import readable
 from tests.limits import HANG_SECONDS
 
 Start = Callable[..., Child]
@@ -74,14 +75,12 @@ def test_who_is_killed_has_a_negative_code(start: Start) -> None:
 def test_one_that_has_closed_its_stderr_is_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its silence is not its end, and wakes nobody again."""
     woken: list[list[int]] = []
-    real = select.select
 
-    def noting(reading: list[int], *rest: Any) -> tuple[list[int], list[int], list[int]]:
-        found = real(reading, *rest)
-        woken.append(found[0])
-        return found
+    def noting(reading: list[int], seconds: float | None) -> list[int]:
+        woken.append(readable(reading, seconds))
+        return woken[-1]
 
-    monkeypatch.setattr(select, "select", noting)
+    monkeypatch.setattr("fanoutfs.system.child.readable", noting)
     held, hold = os.pipe()
     with open(held) as until, open(hold, "w") as holding:  # noqa: PTH123 (descriptors)
         program = start(f"exec 2>&-; read _ </proc/self/fd/{until.fileno()}; exit 4", kept=(until.fileno(),))

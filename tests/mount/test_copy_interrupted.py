@@ -1,4 +1,4 @@
-"""SIGINT to a copy that no terminal has: the command and all its workers end, and it is said how to go on."""
+"""A signal to a copy that no terminal has: the command and all its workers end, and it is said how to go on."""
 
 import os
 import signal
@@ -31,21 +31,24 @@ def test_all_of_its_processes_are_interrupted(copies: Copies, source: Path, work
     copies.run(source, *targets, "--resume", *SMALL)
 
     said = lines(done)
-    assert all(said[str(target)].startswith("INCOMPLETE: stopped at ") for target in targets)
+    assert all(said[str(target)].startswith("NOT FINISHED: stopped at ") for target in targets)
     assert b"fanoutfs: to finish the others, run the same command again with --resume\n" in done.stderr
     assert b"" == done.stdout
     assert_copies(source, *targets, other)
 
 
-def test_the_command_alone_is_interrupted(copies: Copies, source: Path, work: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_command_alone_is_interrupted(
+    by: signal.Signals, copies: Copies, source: Path, work: Path
+) -> None:
     """It ends its worker, also one that is stopped and can't end itself."""
     target = work / "target"
     copy = copies.start(source, target, *SLOWLY)
     copies.hold(source, target, 2 * MIB)
-    os.kill(copy.pid, signal.SIGINT)
-    done = copies.finish(copy, code=130)
+    os.kill(copy.pid, by)
+    done = copies.finish(copy, code=128 + by)
 
-    assert lines(done)[str(target)].startswith("INCOMPLETE: stopped at ")
+    assert lines(done)[str(target)].startswith("NOT FINISHED: stopped at ")
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
 
 
@@ -62,6 +65,6 @@ def test_one_target_is_done_before(copies: Copies, source: Path, work: Path) -> 
     done = copies.finish(copy, code=130)
 
     assert done.stdout.decode().startswith(f"{good}: 8 MiB copied in ")
-    assert f"{slow}: INCOMPLETE" in done.stderr.decode()
-    assert "fanoutfs: 1 of 2 copies are good; 1 incomplete" in done.stderr.decode()
+    assert f"{slow}: NOT FINISHED" in done.stderr.decode()
+    assert "fanoutfs: 1 of 2 copies are good; 1 not finished" in done.stderr.decode()
     assert_same(source, good)

@@ -12,6 +12,8 @@ from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.terminal import terminal
 
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
 pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
@@ -122,15 +124,20 @@ def test_no_bars(option: str, copies: Copies, source: Path, work: Path) -> None:
     assert lines[0].startswith(f"{work}/target: 8 MiB copied in ")
 
 
-def test_control_c(copies: Copies, source: Path, work: Path) -> None:
-    """The bars go, and it is said how far the copy was and how it is finished."""
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal(by: signal.Signals, copies: Copies, source: Path, work: Path) -> None:
+    """The bars go, the cursor is back, and it is said how far the copy was and how it is finished."""
     target = work / "target"
     with terminal(*copies.command(source, target, *SLOWLY)) as shown:
         copies.keep(shown.process)
         copies.hold(source, target, 2 * MIB)
-        shown.type("\x03")
-        lines = shown.finish(code=130)
+        if by is signal.SIGINT:
+            shown.type("\x03")
+        else:
+            os.kill(shown.command_pid(), by)
+        lines = shown.finish(code=128 + by)
 
-    assert f"{target}: INCOMPLETE: stopped at " in lines[-2]
+    assert shown.text.rfind(HIDE_CURSOR) < shown.text.rfind(SHOW_CURSOR)
+    assert f"{target}: NOT FINISHED: stopped at " in lines[-2]
     assert "fanoutfs: to finish the others, run the same command again with --resume" == lines[-1]
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]

@@ -45,6 +45,10 @@ class Terminal:
             if not self._read(until - time.monotonic()):
                 pytest.fail(f"{words!r} has not come, but: {self.text!r}")
 
+    def command_pid(self) -> int:
+        """Return the process of the command itself, which leads the terminal's foreground."""
+        return os.tcgetpgrp(self._master)
+
     def finish(self, *, code: int) -> list[str]:
         """Read to the end; give the lines that stand on the screen then."""
         until = time.monotonic() + TIMEOUT

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
-from fanoutfs.cli import commands, main
+from fanoutfs.cli import commands, run
 
 NAMES = sorted(commands.commands)
 
@@ -22,15 +22,15 @@ def printed(*arguments: str) -> str:
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Return a function that returns the line which wrong arguments print."""
 
-    def run(*arguments: str) -> str:
+    def refuse(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["fanoutfs", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main()
+            run()
         assert 2 == ended.value.code
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    return run
+    return refuse
 
 
 def test_the_list_of_commands_has_whole_sentences() -> None:

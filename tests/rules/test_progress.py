@@ -191,7 +191,7 @@ def test_an_interrupted_copy_is_incomplete(phase: Phase, expected: str) -> None:
     copy = started(phase, target="/dev/sde")
     copy.advance(SIZE // 4, 2.0)
 
-    assert f"/dev/sde: INCOMPLETE: {expected}" == outcome(copy)
-    assert "1 of 3 copies are good; 1 failed, 1 incomplete; 5 s in total" == total(
+    assert f"/dev/sde: NOT FINISHED: {expected}" == outcome(copy)
+    assert "1 of 3 copies are good; 1 failed, 1 not finished; 5 s in total" == total(
         [copied(), copy, failed("it broke")], 5.0
     )
