@@ -1,4 +1,4 @@
-"""A signal to a copy that no terminal has: the command and all its workers end, and it is said how to go on."""
+"""A signal to a copy without a terminal: the command and all its workers end, and it is said how to go on."""
 
 import os
 import signal
