@@ -10,7 +10,7 @@ import pytest
 
 from tests.rig import mountinfo, mounts
 from tests.rig.commands import Argument, Process, end, fanoutfs, run, start, wait_until
-from tests.rig.copies import BLOCK, Copies
+from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.disks import Disk, make_disk
 from tests.rig.faults import Served, faulty_source
 from tests.rig.hosts import Host
@@ -22,6 +22,7 @@ from tests.rig.shown import Computers
 
 RING = "4M"  # smaller than nearly every image here, so that slots are given up
 LIMIT = 200.0  # seconds that one test may hold a mount: less than pytest gives the test
+FOR_EVER = 300  # seconds of patience, or of --turn, that no test can wait for
 FAILED = pytest.StashKey[bool]()
 
 PatternFactory = Callable[[int], Path]
@@ -256,6 +257,18 @@ def mount(
         for left in points:
             mounts.clear(left)
     assert mountinfo.below(tmp_path) == [] or _only_sources(tmp_path)
+
+
+@pytest.fixture
+def patient(mount: MountFactory, source: Path) -> Mount:
+    """Mount the module's pattern image; its readers wait longer for each other than a test may last."""
+    return mount(source, "--patience", FOR_EVER)
+
+
+@pytest.fixture
+def slow(mount: MountFactory, source: Path) -> Mount:
+    """Mount the module's pattern image, to be read slowly enough for a copy to be caught on the way."""
+    return mount(source, *SLOWLY)
 
 
 @pytest.fixture

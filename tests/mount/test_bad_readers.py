@@ -10,12 +10,12 @@ import pytest
 from tests.mount.conftest import MountFactory, assert_copies
 from tests.rig.commands import Process, finish, wait_until
 from tests.rig.images import MIB, assert_same, check_pattern
+from tests.rig.mounts import Mount
 from tests.rig.readers import Held, Spawn, goes_soon, hold
 
 pytestmark = pytest.mark.mount
 
 SIZE = 24 * MIB + 1234
-FOR_EVER = 300  # seconds of patience that no test here can wait for
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
 
 
@@ -26,18 +26,15 @@ def dd(spawn: Spawn, image: Path, copy: Path, *, direct: bool = True) -> Process
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_a_waiting_reader_interrupted(
-    by: signal.Signals, mount: MountFactory, source: Path, spawn: Spawn, work: Path
-) -> None:
+def test_a_waiting_reader_interrupted(by: signal.Signals, patient: Mount, spawn: Spawn, work: Path) -> None:
     """Control-C on a `dd` whose direct read waits for another reader ends it, though that one stands."""
-    mounted = mount(source, "--patience", FOR_EVER)
-    behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=True)
-    waiting = dd(spawn, mounted.image, work / "waiting")
-    wait_until(mounted.is_paced, "the front reader waits")
+    behind = hold(spawn, patient.image, work / "behind", 2 * MIB, direct=True)
+    waiting = dd(spawn, patient.image, work / "waiting")
+    wait_until(patient.is_paced, "the front reader waits")
     waiting.send_signal(by)
     assert goes_soon(waiting)
     behind.finish()
-    assert_same(source, behind.copy)
+    assert_same(patient.source, behind.copy)
 
 
 def test_a_reader_stopped_in_the_middle_of_its_reads(
@@ -59,15 +56,12 @@ def test_a_reader_stopped_in_the_middle_of_its_reads(
     assert_same(source, work / "stopped")
 
 
-def test_a_handle_that_looked_at_the_end_only(
-    mount: MountFactory, source: Path, spawn: Spawn, work: Path
-) -> None:
+def test_a_handle_that_looked_at_the_end_only(patient: Mount, source: Path, spawn: Spawn, work: Path) -> None:
     """A probe of the last bytes, its handle kept open, holds nobody."""
-    mounted = mount(source, "--patience", FOR_EVER)
-    with mounted.image.open("rb", buffering=0) as probe:
+    with patient.image.open("rb", buffering=0) as probe:
         probe.seek(-1000, os.SEEK_END)
         check_pattern(probe.read(1000), SIZE - 1000)
-        finish(dd(spawn, mounted.image, work / "copy"))
+        finish(dd(spawn, patient.image, work / "copy"))
     assert_same(source, work / "copy")
 
 
@@ -85,17 +79,16 @@ def test_the_patience_is_what_was_asked_for(
     assert_copies(source, silent.copy, work / "copy")
 
 
-def test_many_readers_die_at_once(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
+def test_many_readers_die_at_once(patient: Mount, source: Path, spawn: Spawn, work: Path) -> None:
     """Ten readers killed where they stand leave nothing behind; the next one is right."""
-    mounted = mount(source, "--patience", FOR_EVER)
     slow: list[Held] = [
-        hold(spawn, mounted.image, work / str(n), MIB + n * 4096, direct=bool(n % 2)) for n in range(5)
+        hold(spawn, patient.image, work / str(n), MIB + n * 4096, direct=bool(n % 2)) for n in range(5)
     ]
-    busy = [dd(spawn, mounted.image, work / f"busy{number}", direct=bool(number % 2)) for number in range(5)]
+    busy = [dd(spawn, patient.image, work / f"busy{number}", direct=bool(number % 2)) for number in range(5)]
     for process in [*[reader.process for reader in slow], *busy]:
         process.kill()
     for process in [*[reader.process for reader in slow], *busy]:
         assert goes_soon(process)
-    wait_until(mounted.is_idle, "all ten are forgotten")
-    finish(dd(spawn, mounted.image, work / "next"))
+    wait_until(patient.is_idle, "all ten are forgotten")
+    finish(dd(spawn, patient.image, work / "next"))
     assert_same(source, work / "next")

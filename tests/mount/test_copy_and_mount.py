@@ -11,6 +11,7 @@ from tests.rig import mountinfo
 from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies, lines
 from tests.rig.images import MIB, assert_same
+from tests.rig.mounts import Mount
 from tests.rig.readers import Spawn, hold
 from tests.rig.refusals import assert_refused
 
@@ -20,24 +21,21 @@ SIZE = 8 * MIB
 
 
 @pytest.mark.parametrize("by", ["mount", "mount/image", "source"])
-def test_a_copy_of_a_mount(
-    by: str, copies: Copies, mount: MountFactory, source: Path, spawn: Spawn, work: Path
-) -> None:
+def test_a_copy_of_a_mount(by: str, copies: Copies, slow: Mount, spawn: Spawn, work: Path) -> None:
     """Whatever names it, it has the mount's producer, and a `dd` goes on beside it."""
     target = work / "target"
-    mounted = mount(source, *SLOWLY)
-    names = {"mount": mounted.point, "mount/image": mounted.image, "source": source}
-    reader = hold(spawn, mounted.image, work / "beside", BLOCK)
+    names = {"mount": slow.point, "mount/image": slow.image, "source": slow.source}
+    reader = hold(spawn, slow.image, work / "beside", BLOCK)
     copy = copies.start(names[by], target)
-    status = copies.wait_for_targets(source, target)
+    status = copies.wait_for_targets(slow.source, target)
     reader.finish()
     done = copies.finish(copy)
 
-    assert mounted.pid == status["pid"]
+    assert slow.pid == status["pid"]
     assert ["copy", "image"] == sorted(reader["kind"] for reader in status["readers"])
     assert 0 == copies.producers()
     assert list(lines(done)) == [str(target)]
-    assert_copies(source, target, work / "beside")
+    assert_copies(slow.source, target, work / "beside")
 
 
 def test_a_mount_of_what_is_copied(copies: Copies, source: Path, point: Path, work: Path) -> None:
@@ -61,26 +59,23 @@ def test_a_mount_of_what_is_copied(copies: Copies, source: Path, point: Path, wo
     assert_copies(source, target, work / "beside")
 
 
-def test_a_mount_taken_down_while_it_is_copied(
-    copies: Copies, mount: MountFactory, source: Path, work: Path
-) -> None:
+def test_a_mount_taken_down_while_it_is_copied(copies: Copies, slow: Mount, source: Path, work: Path) -> None:
     """`umount` returns at once and says that the producer goes on, until the copies are done."""
     targets = [work / "one", work / "two"]
-    mounted = mount(source, *SLOWLY)
-    one = copies.start(mounted.point, targets[0])
+    one = copies.start(slow.point, targets[0])
     held = copies.hold(source, targets[0], BLOCK)
-    two = copies.start(mounted.point, targets[1])
+    two = copies.start(slow.point, targets[1])
     copies.wait_for_targets(source, *targets)
-    said = mounted.unmount().stderr.decode()
-    is_there = not has_ended(mounted.pid)
+    said = slow.unmount().stderr.decode()
+    is_there = not has_ended(slow.pid)
     os.kill(held, signal.SIGCONT)
     for copy in (one, two):
         copies.finish(copy)
 
-    assert f"fanoutfs: {mounted.point} is unmounted; its producer goes on for 2 copies\n" == said
+    assert f"fanoutfs: {slow.point} is unmounted; its producer goes on for 2 copies\n" == said
     assert is_there
     assert_copies(source, *targets)
-    wait_until(lambda: has_ended(mounted.pid), "the producer has gone with its last copy")
+    wait_until(lambda: has_ended(slow.pid), "the producer has gone with its last copy")
 
 
 def test_a_foreground_mount_of_what_is_copied(
@@ -125,20 +120,19 @@ def test_a_foreground_mount_ended_while_it_is_copied(
 
 
 def test_a_mount_ended_while_a_copy_waits_for_its_reader(
-    copies: Copies, mount: MountFactory, source: Path, spawn: Spawn, work: Path
+    copies: Copies, slow: Mount, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """SIGTERM: the reader gets an error; the copy of the source starts another producer, and ends right."""
     target = work / "target"
-    mounted = mount(source, *SLOWLY)
-    mounted.expected.append("reader|handle|closing|unmount|ends: ")
-    reader = hold(spawn, mounted.image, work / "beside", BLOCK, direct=True)
+    slow.expected.append("reader|handle|closing|unmount|ends: ")
+    reader = hold(spawn, slow.image, work / "beside", BLOCK, direct=True)
     copy = copies.start(source, target)
     copies.wait_for(
         source,
         lambda status: any(isinstance(reader["waiting"], int) for reader in status["readers"]),
         "the copy waits for the reader",
     )
-    os.kill(mounted.pid, signal.SIGTERM)
+    os.kill(slow.pid, signal.SIGTERM)
     done = copies.finish(copy)
 
     assert [str(target)] == list(lines(done))
@@ -148,18 +142,17 @@ def test_a_mount_ended_while_a_copy_waits_for_its_reader(
 
 
 def test_a_second_mount_of_what_is_copied(
-    copies: Copies, mount: MountFactory, source: Path, point: Path, work: Path
+    copies: Copies, slow: Mount, source: Path, point: Path, work: Path
 ) -> None:
     """It is refused, naming the first."""
     target = work / "target"
-    mounted = mount(source, *SLOWLY)
     copy = copies.start(source, target)
     held = copies.hold(source, target, BLOCK)
     refused = fanoutfs("mount", source, point, code=None)
     os.kill(held, signal.SIGCONT)
     copies.finish(copy)
 
-    assert_refused(refused, source, mounted.point)
+    assert_refused(refused, source, slow.point)
     assert_same(source, target)
 
 

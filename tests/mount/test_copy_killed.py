@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from fanoutfs.units import format_size
-from tests.mount.conftest import MountFactory, assert_copies, missing
+from tests.mount.conftest import assert_copies, missing
 from tests.rig.commands import has_ended, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
 from tests.rig.images import MIB, assert_same
 from tests.rig.loops import bytes_written
+from tests.rig.mounts import Mount
 
 pytestmark = pytest.mark.mount
 
@@ -106,22 +107,19 @@ def test_the_producer_killed(by: signal.Signals, copies: Copies, source: Path, w
     assert_copies(source, *targets)
 
 
-def test_the_producer_of_a_mount_killed(
-    copies: Copies, mount: MountFactory, source: Path, work: Path
-) -> None:
+def test_the_producer_of_a_mount_killed(copies: Copies, slow: Mount, source: Path, work: Path) -> None:
     """Nobody can take its place: a copy of the mount fails, and says so."""
     target = work / "target"
-    mounted = mount(source, *SLOWLY)
-    copy = copies.start(mounted.point, target)
+    copy = copies.start(slow.point, target)
     held = copies.hold(source, target, MIB)
-    mounted.kill()
+    slow.kill()
     os.kill(held, signal.SIGCONT)
     done = copies.finish(copy, code=1)
-    mounted.detach()
+    slow.detach()
 
     said = lines(done)[str(target)]
     assert said.startswith("FAILED: ")
-    assert f"the mount on {mounted.point} " in said
+    assert f"the mount on {slow.point} " in said
     assert b"" == done.stdout
     assert bytes(BLOCK) == target.read_bytes()[:BLOCK]
 

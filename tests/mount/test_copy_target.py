@@ -9,7 +9,7 @@ from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
 from fanoutfs.targets.verify import verify
 from fanoutfs.units import PAGE
-from tests.adapter.copies import BLOCK, blocks, copy, in_ring, open_target
+from tests.adapter.copies import BLOCK, blocks, copied, copy, in_ring, open_target
 from tests.mount.conftest import allocated, flip
 from tests.rig.loops import bytes_written
 
@@ -43,9 +43,8 @@ def test_only_the_image_s_bytes_of_a_disk_change(
     """What lies behind the image stays, though its last sector or page is not whole."""
     old = backing.read_bytes()
     image = os.urandom(size // 2) + bytes(size - size // 2)
-    made = open_target(device, size, direct=direct, sparse=sparse)
-    copy(made, in_ring(image), start=size // BLOCK // 2, runs=[2], resume=resume)
-    made.close()
+    how = {"direct": direct, "sparse": sparse, "resume": resume}
+    copied(device, in_ring(image), start=size // BLOCK // 2, runs=[2], **how)
 
     assert image + old[size:] == device.read_bytes()
 
@@ -54,9 +53,7 @@ def test_a_discard_gives_the_room_back(backing: Path, device: Path) -> None:
     """A loop device discards by a hole in its file: what is zeros in the image takes none there."""
     before = allocated(backing, BLOCK)
     image = os.urandom(BLOCK) + bytes(SIZE - BLOCK)
-    made = open_target(device, SIZE, direct=True, sparse=True)
-    copy(made, in_ring(image), runs=[4], resume=False)
-    made.close()
+    made = copied(device, in_ring(image), direct=True, sparse=True, runs=[4])
 
     assert image == device.read_bytes()[:SIZE]
     assert before - 3 == allocated(backing, BLOCK)
@@ -66,15 +63,11 @@ def test_a_discard_gives_the_room_back(backing: Path, device: Path) -> None:
 def test_a_resumed_copy_writes_what_differs_only(backing: Path, device: Path) -> None:
     """By the kernel's count: one block, the page that block 0's zeros take, and block 0."""
     image = in_ring(os.urandom(4 * BLOCK))
-    first = open_target(device, len(image), direct=True)
-    copy(first, image, resume=False)
-    first.close()
+    copied(device, image, direct=True)
     flip(device, 2 * BLOCK + 77)
     before = bytes_written(device)
 
-    again = open_target(device, len(image), direct=True)
-    copy(again, image, runs=[4], resume=True)
-    again.close()
+    again = copied(device, image, direct=True, runs=[4], resume=True)
 
     assert image == device.read_bytes()[: len(image)]
     assert 2 * BLOCK == again.written

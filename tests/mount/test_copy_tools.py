@@ -53,12 +53,10 @@ def copy_with(command: str, image: Path, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("command", each(COMMANDS))
-def test_a_tool_copies_an_image_larger_than_the_ring(
-    command: str, mounted: Mount, source: Path, work: Path
-) -> None:
+def test_a_tool_copies_an_image_larger_than_the_ring(command: str, mounted: Mount, work: Path) -> None:
     """The copy is the source, whichever program made it and however it reads."""
     copy_with(command, mounted.image, work / "copy")
-    assert_same(source, work / "copy")
+    assert_same(mounted.source, work / "copy")
 
 
 @pytest.mark.parametrize("size", ODD_SIZES)

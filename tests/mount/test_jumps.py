@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, opened
+from tests.mount.conftest import FOR_EVER, MountFactory, opened
 from tests.rig.images import MIB, check_pattern
 from tests.rig.mounts import Mount
 
@@ -15,7 +15,6 @@ pytestmark = pytest.mark.mount
 
 SIZE = 24 * MIB
 BLOCKS = SIZE // MIB
-FOR_EVER = 300  # seconds; --turn is for readers that go straight on, and no test here can wait for it
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from fanoutfs.engine.engine import DRAIN_SECONDS
 from tests.mount.conftest import (
+    FOR_EVER,
     FaultFactory,
     LoopFactory,
     MountFactory,
@@ -29,7 +30,6 @@ pytestmark = pytest.mark.mount
 
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SIZE = 24 * MIB + 1234
-FOR_EVER = 300  # seconds of patience, or of --turn, that no test here can wait for
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
 
 
@@ -113,35 +113,33 @@ def test_a_stopped_reader(direct: bool, mount: MountFactory, source: Path, spawn
 
 
 @both_ways
-def test_a_killed_reader(direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
+def test_a_killed_reader(direct: bool, patient: Mount, source: Path, spawn: Spawn, work: Path) -> None:
     """One that waits for another dies, though that one stands; one that others wait for frees them."""
-    mounted = mount(source, "--patience", FOR_EVER)
-    behind = hold(spawn, mounted.image, work / "behind", 2 * MIB, direct=direct)
+    behind = hold(spawn, patient.image, work / "behind", 2 * MIB, direct=direct)
     form = "bs=1M iflag=direct" if direct else "bs=1M"
-    waiting = spawn(*dd(mounted.image, work / "waiting", form))
-    wait_until(mounted.is_paced, "the front reader waits")
+    waiting = spawn(*dd(patient.image, work / "waiting", form))
+    wait_until(patient.is_paced, "the front reader waits")
     waiting.kill()
     assert goes_soon(waiting)
-    other = spawn(*dd(mounted.image, work / "other", form))
-    wait_until(mounted.is_paced, "the next one waits, too")
+    other = spawn(*dd(patient.image, work / "other", form))
+    wait_until(patient.is_paced, "the next one waits, too")
     behind.process.kill()
     finish(other)
     assert_same(source, work / "other")
-    wait_until(mounted.is_idle, "the dead readers are forgotten")
+    wait_until(patient.is_idle, "the dead readers are forgotten")
 
 
 @both_ways
 @pytest.mark.parametrize("name", ["image", "carousel"])
 def test_a_handle_that_is_opened_and_never_read(
-    direct: bool, name: str, mount: MountFactory, source: Path, spawn: Spawn, work: Path
+    direct: bool, name: str, patient: Mount, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """It holds nobody, not even for the patience, and nothing; read after all, it is right."""
-    mounted = mount(source, "--patience", FOR_EVER)
-    with opened(mounted.point / name, flags(direct=direct)) as handle:
-        finish(spawn(*dd(mounted.image, work / "copy")))
+    with opened(patient.point / name, flags(direct=direct)) as handle:
+        finish(spawn(*dd(patient.image, work / "copy")))
         assert_same(source, work / "copy")
-        wait_until(lambda: len(mounted.status()["readers"]) == 1, "only the silent handle is left")
-        assert mounted.status()["gauges"]["slots_held"] == 0
+        wait_until(lambda: len(patient.status()["readers"]) == 1, "only the silent handle is left")
+        assert patient.status()["gauges"]["slots_held"] == 0
         check_pattern(os.read(handle, MIB), 0)
 
 

@@ -46,9 +46,7 @@ def readers_with_bytes(mounted: Mount) -> list[int]:
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.soak)])
-def test_six_cp_in_the_same_instant(
-    rounds: int, mounted: Mount, source: Path, spawn: Spawn, work: Path
-) -> None:
+def test_six_cp_in_the_same_instant(rounds: int, mounted: Mount, spawn: Spawn, work: Path) -> None:
     """Six `cp` that look the image up at the same time all copy it; none sees a file replaced under it."""
     image = mounted.image
     for _ in range(rounds):
@@ -56,7 +54,7 @@ def test_six_cp_in_the_same_instant(
         for process in at_once(spawn, [["cp", image, copy] for copy in copies]):
             finish(process)
         for copy in copies:
-            assert_same(source, copy)
+            assert_same(mounted.source, copy)
             copy.unlink()
 
 
