@@ -11,19 +11,19 @@ from fanoutfs.errors import UnusableError
 
 
 class Settles(Protocol):
-    """Something that events happen to."""
+    """The owner of events."""
 
     def settle(self) -> None:
-        """Decide on what has happened to it."""
+        """Decide what follows from its events."""
 
 
 @attrs.define(eq=False)
 class Clock:
-    """The time, in seconds since the scenario began, and what is still to come."""
+    """The time, in seconds since the scenario began, and the pending events."""
 
     now: float = attrs.field(default=0.0, init=False)
     left: int = attrs.field(default=0, init=False)
-    """Readers that are still to finish or to leave, everywhere."""
+    """Readers on all machines that have neither finished nor left."""
     _queue: list[tuple[float, int, Settles, Callable[[], None]]] = attrs.field(factory=list, init=False)
     _serial: "count[int]" = attrs.field(factory=count, init=False)
     """Events at the same time happen in the order in which they were scheduled."""

@@ -1,9 +1,10 @@
 """Readers that have become identical, modelled as one.
 
-Readers of one kind (same order, same rate, no stall or leave ahead) that take the same block at the same time
-behave the same from there on, but for where each ends. The rules would see several cursors at one position,
-and the cursor that needs most needs all that the others need. So that cursor stands for all of them, and the
-other readers leave when they have read everything. This makes ten thousand readers cheap.
+Readers of one kind (same order, same rate, no stall or leave ahead) that take the same block at the same
+time behave identically from then on, except for where each ends. The rules would see several cursors at
+one position, and the cursor that needs most needs all that the others need. So that cursor stands for all
+of them, and the other readers leave when they have read everything. This makes ten thousand readers
+cheap.
 """
 
 from bisect import bisect_left
@@ -23,7 +24,7 @@ class Member:
     reader: SimulatedReader
     number: int
     start: int = 0
-    """The block that it began with."""
+    """The first block that it read."""
     due: int = 0
     """How many blocks its cohort has taken when this reader has read everything."""
     finished: float | None = None
@@ -44,7 +45,7 @@ class Waits:
     count: int = 0
     _serials: list[int] = attrs.field(factory=list, init=False)
     _lengths: list[float] = attrs.field(factory=list, init=False)
-    """Of the waits that no longer wait has followed; so the lengths fall."""
+    """Of the waits after which there was no longer one, in descending order."""
 
     def add(self, seconds: float) -> None:
         """Record one wait."""
@@ -68,9 +69,9 @@ class Cohort:
 
     cursor: Cursor
     first: SimulatedReader
-    """The reader that it began with; the others do not differ from it in what is still to come."""
+    """Its first reader; the others will behave as it does."""
     seconds: float
-    """Seconds that it needs for a whole block."""
+    """Seconds that it takes for a whole block."""
     taken: int = 0
     """Blocks, since this cohort was made."""
     since: float = 0.0
@@ -78,7 +79,7 @@ class Cohort:
     request: Request | None = None
     """What it waits for; a companion has none: it shares the cursor and request of its cohort."""
     companions: list["Cohort"] = attrs.field(factory=list)
-    """Cohorts that came to where this one waits, need no more than it, and will continue with it."""
+    """Cohorts that reached the block that this one waits for, need no more than it, and continue with it."""
     gone: bool = False
     last_due: int = 0
     kind: Hashable = attrs.field(init=False)
@@ -97,11 +98,11 @@ class Cohort:
 
     @property
     def remaining(self) -> int:
-        """How many blocks the one that goes farthest still needs."""
+        """Blocks that the member that goes farthest still needs."""
         return self.last_due - self.taken
 
     def members(self) -> list[Member]:
-        """Return the members, in no order."""
+        """Return the members, in any order."""
         return [member for _, _, member in self._members]
 
     def enter(self, member: Member, remaining: int) -> None:

@@ -1,15 +1,15 @@
 """How finely a scenario is modelled: a petabyte in blocks of 1 MiB would be a thousand million of them.
 
-A coarse block stands for many real ones, and what a real mount does run by run happens in one go. So that the
-proportions stay right, what belongs to a run is scaled with it (``scale``):
+A coarse block stands for many real ones, and what a real mount does run by run happens in one step. To keep
+the proportions, everything that belongs to a run is scaled with it (``scale``):
 
 - ``turn``: a reader off the sequential pass gets a run per turn; a larger run in a larger turn is the same
   rate.
 - the time and the number of seeks: a run stands for many, each of which would cost one.
 - the first block after an open is not read at once: of a coarse block only a small part would be.
 
-Readers whose rates differ slightly could never become one cohort (``cohort.py``). So where many rates meet a
-coarse model, they are rounded, to steps of about two percent.
+Readers whose rates differ slightly could never become one cohort (``cohort.py``). So a coarse model with many
+rates rounds them, to steps of about two percent.
 """
 
 import math
@@ -24,10 +24,10 @@ from fanoutfs.simulate.scenario import Scenario
 from fanoutfs.units import MIB, format_size
 
 WORK = 100_000
-"""Blocks that all readers together take in one run of the model: some seconds."""
+"""Blocks that all readers together read in one run of the model: a few seconds."""
 
 LEAST_BLOCKS = 400
-"""Of the image: a reader's place is known to a quarter of a percent."""
+"""Of the image: the position of a reader is known to a quarter of a percent."""
 
 LEAST_SLOTS = 8 * RUNS
 """Of the ring: a look-ahead of runs of one block is an eighth of it."""

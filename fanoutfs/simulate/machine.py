@@ -1,8 +1,8 @@
 """One machine of the model: a ring with its rules, a producer, and readers.
 
 Theory of operation
-    A queue of events in order of time (``clock.py``): a reader comes, has taken its block, leaves; a read of
-    the source ends. Each event tells the rules what happened. The source reads one run at a time. The next
+    A queue of events in order of time (``clock.py``): a reader starts, finishes a block, or leaves; a read
+    of the source ends. Each event tells the rules what happened. The source reads one run at a time. The next
     read is decided as soon as a read ends; while the source rests, whenever an event has made a new decision
     worthwhile, and at the time that the rules named. As on a mount, the decision comes before the readers
     that waited for the read are woken.
@@ -79,7 +79,7 @@ class SimulatedMachine:
             blocks=grain.blocks,
             slots=grain.slots,
             run=grain.run,
-            # A reader of the model takes nothing between two blocks, a real one takes bytes all the time.
+            # A reader of the model reads nothing between two blocks; a real one reads continuously.
             patience=scenario.patience + slowest,
             turn=scenario.turn * grain.scale,
             strict=scenario.pace == "strict",
@@ -91,7 +91,7 @@ class SimulatedMachine:
         self._members = [Member(reader, number) for number, reader in enumerate(scenario.readers)]
         self._waiting: dict[int, dict[Hashable, list[Cohort]]] = {}  # by real block and kind
         self._awaited: dict[int, list[Callable[[], None]]] = {}  # by real block
-        # Which cohort has which block in hand, and until when.
+        # Cohorts that are busy with a block, by their kind, the block, and the end.
         self._taking: dict[tuple[Hashable, int, float], Cohort] = {}
         self._reading: Read | None = None
         self._work = False
@@ -111,7 +111,7 @@ class SimulatedMachine:
     # For relays on other nodes
 
     def worthwhile(self, work: bool) -> None:
-        """Record whether a change to the rules makes deciding worthwhile."""
+        """Record whether a change to the rules makes a decision worthwhile."""
         if work:
             self._work = True
             self.clock.touch(self)
@@ -121,7 +121,7 @@ class SimulatedMachine:
         self._awaited.setdefault(block, []).append(act)
 
     def die(self) -> None:
-        """Stop the machine for good: its readers leave, and it reads no more."""
+        """Stop the machine permanently: its readers leave, and it reads nothing more."""
         self.dead = True
         for member in self._members:
             if member.finished is None and not member.left:
@@ -191,7 +191,7 @@ class SimulatedMachine:
                 return
 
     def _wait(self, cohort: Cohort) -> None:
-        """Let a cohort wait for its block, as a companion of one that already does and needs as much."""
+        """Let a cohort wait for its block, as a companion of one that waits already and needs as much."""
         block = cohort.cursor.block
         # Of a coarse block only a small part would be read at once.
         fresh = cohort.taken == 0 and not self.grain.coarse

@@ -1,7 +1,4 @@
-"""The rules of ``ring/rules.py`` in a world where time is a number: what a mount would do.
-
-One machine (``machine.py``), and time (``clock.py``).
-"""
+"""The rules of ``ring/rules.py`` in a world where time is a number: what a mount would do."""
 
 from fanoutfs.simulate.clock import Clock
 from fanoutfs.simulate.grain import grain
@@ -12,7 +9,7 @@ from fanoutfs.simulate.supply import Disk
 
 
 def simulate(scenario: Scenario, *, record: bool = False) -> Outcome:
-    """Run a scenario without nodes to its end; ``record`` keeps what a picture needs.
+    """Run a scenario without nodes to its end; ``record`` keeps the data for a picture.
 
     Raises UnusableError when the rules come to a standstill, which they never should.
     """

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".svg", ".png")
 
 COLUMNS, ROWS = 600, 300
-"""What can be told apart in the drawing, in time and in place; finer changes are left out."""
+"""The resolution of the drawing in time and in position; finer changes are omitted."""
 
 FEW = 8
 """Up to this number of readers, each has a line in the legend."""
 
 STYLE: dict[Any, Any] = {
-    # Else the names in an SVG are random, and a drawing changes with every run.
+    # Without it the names in an SVG are random, and a drawing changes with every run.
     "svg.hashsalt": "fanoutfs",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -45,7 +45,7 @@ Points = list[tuple[float, float]]
 
 
 def ready(path: Path) -> None:
-    """Refuse, before anything is computed, a file that can't be drawn to.
+    """Check, before anything is computed, that a file can be drawn to.
 
     Raises UsageError for a suffix that is not known.
     """
@@ -54,7 +54,7 @@ def ready(path: Path) -> None:
 
 
 def draw(outcome: Outcome, path: Path, *, title: str | None = None) -> None:
-    """Draw what was recorded of a run into a file, whose suffix says how.
+    """Draw the recording of a run into a file, whose suffix selects the format.
 
     An SVG is the same for the same run. Raises UnusableError when the file can't be written.
     """
@@ -81,7 +81,7 @@ def axes_for(path: Path, *, height: float = 4.8) -> Iterator["Axes"]:
 
 
 class _Drawing:
-    """The axes of one drawing, in units that suit it."""
+    """The axes of one drawing, in suitable units."""
 
     def __init__(self, outcome: Outcome, recording: Recording, axes: "Axes") -> None:
         self.outcome, self.recording, self.axes = outcome, recording, axes
@@ -91,7 +91,7 @@ class _Drawing:
         self.place = outcome.grain.block / size
 
     def all(self, title: str | None) -> None:
-        """Draw everything, what matters most on top."""
+        """Draw everything, the most important on top."""
         scenario, axes = self.outcome.scenario, self.axes
         count = len(scenario.readers)
         said = f"{count} reader{'s' * (count != 1)}, ring {format_size(scenario.ring)}"
@@ -111,7 +111,7 @@ class _Drawing:
         figure.legend(loc="outside right upper", frameon=False)
 
     def _band(self) -> None:
-        """Draw what was resident, as a grid of cells."""
+        """Draw the resident blocks as a grid of cells."""
         cells = np.zeros((ROWS, COLUMNS), dtype=bool)
         changes = self.recording.resident
         for (begin, arcs), end in zip(changes, [*(c[0] for c in changes[1:]), self.seconds], strict=True):
@@ -127,7 +127,7 @@ class _Drawing:
         self.axes.fill_between([], [], color=RING, label="in the ring")
 
     def _source(self) -> None:
-        """Draw the write head as a line, and what was read off the sweep as marks."""
+        """Draw the write head as a line, and reads out of order as marks."""
         reads = self.recording.reads
         head: Points = []
         at = None
@@ -151,12 +151,12 @@ class _Drawing:
         for number, track in enumerate(tracks):
             colour = colours(number if few else 0.9 * number / len(tracks))
             label = f"reader {number + 1}" if few else "readers" if number == 0 else None
-            # Readers that go together are drawn over one another: the first is the broadest, below.
+            # Lines of readers that stay together cover one another: the first is the widest, at the bottom.
             width = 1.6 + 1.3 * (len(tracks) - 1 - number) if few else 1.0
             self._line(self._way(track), color=colour, linewidth=width, label=label, solid_capstyle="butt")
 
     def _way(self, track: Track) -> Points:
-        """Return where a reader was; its line breaks where it goes round."""
+        """Return the positions of a reader; the line is broken where the reader wraps round."""
         way: Points = []
         rounds = 0
         before: tuple[float, int] | None = None
@@ -176,7 +176,7 @@ class _Drawing:
         self.axes.plot(x, y, **style)  # type: ignore[arg-type]
 
     def _thinned(self, points: Points) -> Iterable[tuple[float, float]]:
-        """Leave out what can't be told apart from what was before it; never an end of a line."""
+        """Omit points in the same cell as the point before; keep the ends of lines."""
         last = None
         for i, (time, place) in enumerate(points):
             ends = i + 1 == len(points) or np.isnan(points[i + 1][1]) or np.isnan(place)

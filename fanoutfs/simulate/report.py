@@ -1,4 +1,4 @@
-"""What a run of the model came to: for people as a table, for programs as a document."""
+"""The result of a run of the model: as a table for people, as JSON values for programs."""
 
 from collections.abc import Iterable
 from statistics import median
@@ -14,7 +14,7 @@ MOST_ROWS = 24
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Write the outcomes for people: one row per ring, and of a single ring one row per reader as well."""
+    """Return the outcomes as text: one row per ring; for a single ring also one row per reader."""
     scenario = outcomes[0].scenario
     readers = scenario.readers
     lines = [f"image {format_size(scenario.size)}, {len(readers)} reader{'s' * (len(readers) != 1)}", ""]
@@ -101,7 +101,7 @@ def _readers(readers: tuple[Finish, ...]) -> list[tuple[str, ...]]:
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Write rows of cells below one another."""
+    """Return the rows as lines, with their cells in columns."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

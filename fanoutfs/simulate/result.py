@@ -1,4 +1,4 @@
-"""What a run of the model came to, and what was recorded of it. Values, nothing else."""
+"""The result of a run of the model, and its recording. Values only."""
 
 import attrs
 
@@ -8,16 +8,16 @@ from fanoutfs.simulate.scenario import Scenario
 
 @attrs.frozen(kw_only=True)
 class Finish:
-    """What became of one reader; seconds, and bytes."""
+    """The result of one reader; seconds, and bytes."""
 
     came: float
     start: int
     """Offset of its first byte."""
     took: float | None
-    """From when it came until it had everything; None: it left before."""
+    """From its start until it had read everything; None: it left before."""
     waited: float
     longest_wait: float
-    """The longest time without a byte that was not its own doing."""
+    """The longest time without a byte, apart from its own stalls."""
 
 
 @attrs.frozen(kw_only=True)
@@ -32,27 +32,27 @@ class Reading:
 
 @attrs.define(eq=False)
 class Track:
-    """Where one reader was, for pictures."""
+    """The positions of one reader, for pictures."""
 
     start: int = 0
-    """The block that it began with."""
+    """The first block that it read."""
     had: list[tuple[float, int]] = attrs.field(factory=list)
-    """When (seconds) it had had how many blocks; straight lines lie between."""
+    """Time in seconds, and the blocks read by then; linear in between."""
 
 
 @attrs.define(eq=False)
 class Recording:
-    """What a picture is made of; times in seconds, places in blocks."""
+    """The data for a picture; times in seconds, positions in blocks."""
 
     tracks: list[Track]
     reads: list[Reading] = attrs.field(factory=list)
     resident: list[tuple[float, tuple[tuple[int, int], ...]]] = attrs.field(factory=list)
-    """From when on which arcs were resident."""
+    """Time, and the arcs that were resident from then on."""
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What one run of the model came to; bytes and seconds."""
+    """The result of one run of the model; bytes and seconds."""
 
     scenario: Scenario
     grain: Grain
@@ -60,11 +60,11 @@ class Outcome:
     seeks: int
     seconds: float
     memory: int
-    """Most bytes of the ring in use at a time."""
+    """Most bytes of the ring in use at any time."""
     readers: tuple[Finish, ...]
     recording: Recording | None
 
     @property
     def passes(self) -> float:
-        """What was read of the source, in images."""
+        """Bytes read from the source, in images."""
         return self.source_bytes / self.scenario.size

@@ -1,4 +1,4 @@
-"""What is simulated: an image, a ring, a source, readers that come and go, nodes. Values, nothing else."""
+"""What is simulated: an image, a ring, a source, readers, nodes. Values only."""
 
 import math
 from typing import Literal
@@ -30,7 +30,7 @@ class Wire:
     rate: float = math.inf
     """Most bytes per second that the node receives."""
     latency: float = 0.0
-    """Seconds that a byte, or a request, is under way."""
+    """Seconds that a byte or a request takes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,13 +38,13 @@ class SimulatedReader:
     """One reader; seconds since the scenario began, bytes per second."""
 
     at: float = 0.0
-    """When it comes."""
+    """When it starts."""
     rate: float | None = None
-    """How fast it takes what is resident; None: at once."""
+    """How fast it reads resident blocks; None: immediately."""
     order: Order = "image"
     stalls: tuple[Stall, ...] = ()
     leaves: float | None = None
-    """When it leaves, wherever it is then; None: when it has everything."""
+    """When it leaves, wherever it is then; None: when it has read everything."""
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +58,7 @@ class Nodes:
     at: float = 0.0
     """When they join, since the scenario began."""
     dies: float | None = None
-    """When they fall silent; None: never."""
+    """When they die; None: never."""
     wire: Wire = Wire()
     card: float = math.inf
     """Most bytes per second that each sends, to all nodes behind it together."""
@@ -86,7 +86,7 @@ class Scenario:
     turn: float = 2.0
     pace: Pace = "strict"
     nodes: tuple[Nodes, ...] = ()
-    """Each stands behind an entry before it, or behind the machine with the source."""
+    """Each reads from an earlier entry, or from the machine with the source."""
     card: float = math.inf
     """Most bytes per second that the machine with the source sends."""
     shape: str = ""

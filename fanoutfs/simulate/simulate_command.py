@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from fanoutfs.simulate.scenario import Scenario
 
 BLOCKS_PER_MINUTE = 600_000
-"""How many blocks the model takes (``grain.least_work``): 0.1 ms for each, where others compute, too."""
+"""Blocks that the model processes (``grain.least_work``): 0.1 ms each, on a machine that has other work."""
 
 MOST_MINUTES = 30
 """A command whose scenarios together take longer is refused."""
 
 READERS = {"readers": "count", "every": "every", "reader_rate": "rate", "order": "order"}
-"""The options that describe readers, and what each is called in an entry of a trace's readers."""
+"""The options that describe readers, and the name of each in an entry of a trace's readers."""
 
 
 @click.command(
@@ -84,9 +84,9 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
 
 
 def _announce_time(found: list["Scenario"]) -> None:
-    """Write how long the model takes for all scenarios together, where that is a minute or more.
+    """Print how long the model takes for all scenarios together, if that is a minute or more.
 
-    Raises UsageError where it is more than ``MOST_MINUTES``.
+    Raises UsageError if it is more than ``MOST_MINUTES``.
     """
     from fanoutfs.simulate.grain import least_work  # noqa: PLC0415 (only where it is needed)
 
@@ -125,7 +125,7 @@ def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> 
 
 
 def _entries(entries: dict[str, Any], given: dict[str, str | None]) -> dict[str, Any]:
-    """Return a trace's entries, with the options put in; options on readers make its readers."""
+    """Return a trace's entries merged with the options; options about readers become its readers."""
     said = {name: value for name, value in given.items() if value is not None}
     about_nodes = "nodes" in said or "nodes" in entries
     reader = {

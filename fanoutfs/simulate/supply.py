@@ -1,4 +1,4 @@
-"""Where a machine's producer reads: a disk of its own, or the image of the node above."""
+"""Where a machine's producer reads: its own disk, or the image of the node above."""
 
 from collections.abc import Callable
 from typing import Protocol

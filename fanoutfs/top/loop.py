@@ -63,7 +63,7 @@ class Look:
 
 @attrs.define(eq=False)
 class TopLoop:
-    """What is known about a producer."""
+    """The last status of a producer, and its rates."""
 
     read: Callable[[], StatusDocument]
     clock: Clock

@@ -91,9 +91,9 @@ class Screen:
     def _header(self, width: int) -> Iterator[Text]:
         source, ring, readers = self.document.source, self.document.ring, self.document.readers
         rate = "" if self.speeds.source is None else f", {format_rate(self.speeds.source)}"
-        told = f", {format_size(self.size)}; read {source_text(source)}{rate}{limit_text(source)}"
-        path = shorten(printable(source.path), max(12, width - 9 - len(told)))
-        yield Text.assemble("source   ", (path, "bold"), told, no_wrap=True, overflow="ellipsis")
+        figures = f", {format_size(self.size)}; read {source_text(source)}{rate}{limit_text(source)}"
+        path = shorten(printable(source.path), max(12, width - 9 - len(figures)))
+        yield Text.assemble("source   ", (path, "bold"), figures, no_wrap=True, overflow="ellipsis")
         share = sum(end - begin for begin, end in ring.arcs) / self.size
         bad = f"; {source.errors} bad places" if source.errors else ""
         yield Text.assemble(
@@ -109,15 +109,15 @@ class Screen:
         readers = self.document.readers
         if not readers:
             return "none"
-        told = str(len(readers))
+        text = str(len(readers))
         if self.speeds.together is not None:
-            told += f", {format_rate(self.speeds.together)}{' together' * (len(readers) > 1)}"
+            text += f", {format_rate(self.speeds.together)}{' together' * (len(readers) > 1)}"
         times = [time_left(reader, self.speeds) for reader in readers]
         known = [seconds for seconds in times if seconds is not None]
         if known:
             last = "ready" if len(readers) == 1 else "the last is ready"
-            told += f"; {last} in about {format_seconds(round(max(known)))}"
-        return told
+            text += f"; {last} in about {format_seconds(round(max(known)))}"
+        return text
 
     def _picture(self, width: int, glyphs: Glyphs, layout: Layout) -> Iterator[Text]:
         document = self.document

@@ -33,13 +33,13 @@ def host_of(header: str) -> str | None:
 
 @attrs.frozen(kw_only=True)
 class Access:
-    """What decides on a request."""
+    """The rules that decide which requests pass."""
 
     names: frozenset[str]
     """The names that this computer goes by, in lower case."""
     port: int
     everywhere: bool = False
-    """The service listens on all addresses: the one that a connection came to is a name, too."""
+    """The service listens on all addresses: the address that a connection was made to is a name, too."""
     token: str | None = attrs.field(default=None, repr=False)
     secure: bool = False
     """The service uses HTTPS: the cookie is sent over nothing else."""
@@ -62,17 +62,17 @@ class Access:
         """Return whether a request may pass, by its header, or by its cookie at a time (Unix seconds)."""
         if self.token is None:
             return True
-        scheme, _, said = authorization.partition(" ")
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
-            return self.is_token(said.strip())
+            return self.is_token(token.strip())
         until, _, proof = cookie.partition(".")
         if not (until.isascii() and until.isdecimal() and len(until) < 12 and int(until) > now):  # noqa: PLR2004 (a time)
             return False
         return _equal(proof, self._proof(until))
 
-    def is_token(self, said: str) -> bool:
+    def is_token(self, text: str) -> bool:
         """Return whether this is the token. Takes constant time."""
-        return self.token is not None and _equal(said, self.token)
+        return self.token is not None and _equal(text, self.token)
 
     def cookie(self, now: float) -> str:
         """Return the value of the Set-Cookie header for a client that has sent the token."""

@@ -47,9 +47,9 @@ class WebApp:
             Route("/digests", self.digests, methods=["GET"]),
             Route("/metrics", self._metrics),
             Route("/login", self._login, methods=["POST"]),
-            *(Route(f"/{name}", _give(file)) for name, file in self.page.files.items()),
+            *(Route(f"/{name}", _serve(file)) for name, file in self.page.files.items()),
         ]
-        # No Starlette around it: its error pages say more than a stranger needs to know.
+        # No Starlette around it: its error pages reveal more than an unknown client should see.
         return Guard(self, Router(routes, redirect_slashes=False))
 
     def admits(self, request: Request) -> bool:
@@ -73,11 +73,11 @@ class WebApp:
         return Response(self._written[1], headers={"content-type": metrics.CONTENT_TYPE})
 
     async def _login(self, request: Request) -> Response:
-        said = await _form_field(request, "token")
-        if said is None:
+        token = await _form_field(request, "token")
+        if token is None:
             return PlainTextResponse("not a login form\n", 400, {"connection": "close"})
-        if not self.access.is_token(said.strip()):
-            return HTMLResponse(self.page.login_saying(b"That is not the token."), 401, NEEDS_TOKEN)
+        if not self.access.is_token(token.strip()):
+            return HTMLResponse(self.page.login_with(b"That is not the token."), 401, NEEDS_TOKEN)
         return RedirectResponse("/", 303, {"set-cookie": self.access.cookie(self.clock())})
 
 
@@ -118,11 +118,11 @@ class Guard:
         return None
 
 
-def _give(file: StaticFile) -> Callable[[Request], object]:
-    async def give(_request: Request) -> Response:
+def _serve(file: StaticFile) -> Callable[[Request], object]:
+    async def serve(_request: Request) -> Response:
         return Response(file.content, media_type=file.media_type)
 
-    return give
+    return serve
 
 
 async def _form_field(request: Request, name: str) -> str | None:

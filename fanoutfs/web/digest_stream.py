@@ -6,7 +6,7 @@ HEX``, the first DIGEST_SIZE bytes of the SHA-256 of that block's content (the l
 connection is alive.
 
 A follower that has received the first line will get a line for every block that it reads from here
-afterwards, by whatever way it reads.
+afterwards, in whatever way it reads.
 """
 
 import attrs
@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from fanoutfs.digests.digest_table import BEGIN, MOST_BLOCKS, DigestTable
 from fanoutfs.digests.recorder import Recorder
-from fanoutfs.web.streaming import come_again, wait_for_disconnect
+from fanoutfs.web.streaming import try_again_later, wait_for_disconnect
 
 MOST_FOLLOWERS = 32
 """Further followers are told to try again later."""
@@ -42,19 +42,19 @@ class DigestStream:
     """Of the source."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the follower goes; cancelled with its connection."""
+        """Send until the client disconnects; cancelled with its connection."""
         if self.recorder.ring.rules.blocks > MOST_BLOCKS:
-            said = "the image has too many blocks for this; mount it with a larger --block\n"
-            await PlainTextResponse(said, 501)(scope, receive, send)
+            message = "the image has too many blocks for this; mount it with a larger --block\n"
+            await PlainTextResponse(message, 501)(scope, receive, send)
         elif self.recorder.followers >= MOST_FOLLOWERS:
-            await come_again()(scope, receive, send)
+            await try_again_later()(scope, receive, send)
         elif scope["method"] == "HEAD":
             await send(
                 {"type": "http.response.start", "status": 200, "headers": [(b"content-type", CONTENT_TYPE)]}
             )
             await send({"type": "http.response.body", "body": b""})
         else:
-            # Before the first checkpoint: many clients may come at one instant.
+            # Before the first checkpoint: many clients may connect at one instant.
             with self.recorder.follow() as table:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(wait_for_disconnect, receive, nursery.cancel_scope)

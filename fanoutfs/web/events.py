@@ -5,7 +5,7 @@ import trio
 from starlette.types import Receive, Scope, Send
 
 from fanoutfs.web.feed import Feed
-from fanoutfs.web.streaming import come_again, wait_for_disconnect
+from fanoutfs.web.streaming import try_again_later, wait_for_disconnect
 
 MOST_CLIENTS = 100
 """Further clients are told to try again later."""
@@ -21,11 +21,11 @@ class Events:
     feed: Feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the client goes; cancelled with its connection."""
+        """Send until the client disconnects; cancelled with its connection."""
         if self.feed.clients >= MOST_CLIENTS:
-            await come_again()(scope, receive, send)
+            await try_again_later()(scope, receive, send)
             return
-        # Counted before the first checkpoint: many clients may come at one instant.
+        # Counted before the first checkpoint: many clients may connect at one instant.
         self.feed.clients += 1
         try:
             await self._send(scope, receive, send)

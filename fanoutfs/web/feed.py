@@ -62,7 +62,7 @@ class Feed:
     _next: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def now(self) -> Snapshot:
-        """Return a snapshot that is no older than the feed's may be."""
+        """Return a snapshot; it is no older than a ``pause``."""
         now, least = self.clock(), pause(self.clients, self._took)
         age = now - self._looked_at
         if self._latest is None or age > least - SLACK:

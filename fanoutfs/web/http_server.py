@@ -43,7 +43,7 @@ class Client(trio.abc.HalfCloseableStream):
 
     stream: trio.SocketStream
     whole: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    """Around all that is done for the client."""
+    """Around everything that is done for the client."""
     seconds: float = SEND_SECONDS
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     """Hypercorn may end a stream while it sends on it."""
@@ -71,7 +71,7 @@ class Client(trio.abc.HalfCloseableStream):
         await self.stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive. After its end of stream a client still gets the answer under way, but no more."""
+        """Receive. After its end of stream a client still gets the answer in progress, but no further one."""
         try:
             data = await self.stream.receive_some(max_bytes)
         except trio.BrokenResourceError:

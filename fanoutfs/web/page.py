@@ -21,7 +21,7 @@ HEADERS = (
 )
 """On every answer."""
 
-SAID = b"<!-- said -->"
+MESSAGE = b"<!-- message -->"
 """The place in the login form for a message."""
 
 
@@ -58,6 +58,6 @@ class Page:
             files={name: StaticFile((folder / name).read_bytes(), kind) for name, kind in kinds.items()},
         )
 
-    def login_saying(self, said: bytes) -> bytes:
+    def login_with(self, message: bytes) -> bytes:
         """Return the login form with a message."""
-        return self.login.replace(SAID, said)
+        return self.login.replace(MESSAGE, message)

@@ -1,12 +1,12 @@
-"""What the endless answers have in common."""
+"""Shared by the answers that have no end."""
 
 import trio
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive
 
 
-def come_again() -> PlainTextResponse:
-    """Return the answer to a client too many. It closes the connection, which another client may need."""
+def try_again_later() -> PlainTextResponse:
+    """Return the answer to one client too many. It closes the connection, for another client."""
     headers = {"retry-after": "5", "connection": "close"}
     return PlainTextResponse("too many clients; try again later\n", 503, headers)
 

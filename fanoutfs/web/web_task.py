@@ -26,5 +26,5 @@ async def serve(bound: BoundService, engine: Engine) -> None:
             nursery.start_soon(recorder.run)
             nursery.start_soon(Server(bound, WebApp(bound.access, feed, digests).app()).run)
     except* Exception:
-        # A client that looks must not be able to end what it looks at.
-        log.exception("the monitor service has ended, the mount goes on: this is a bug")
+        # A client must not be able to end the mount that it monitors.
+        log.exception("the monitor service has ended, the mount continues: this is a bug")

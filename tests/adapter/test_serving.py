@@ -240,6 +240,6 @@ async def test_a_bug_of_the_service_ends_the_service_alone(caplog: pytest.LogCap
             with trio.fail_after(HANG_SECONDS):
                 assert b"readers" in await receive_until(stream, b"the end")
 
-    assert ["the monitor service has ended, the mount goes on: this is a bug"] == [
+    assert ["the monitor service has ended, the mount continues: this is a bug"] == [
         record.message for record in caplog.records if record.levelno > logging.INFO
     ]

@@ -18,7 +18,7 @@ class Group:
     behind: int
     """Nodes behind each one."""
     done: float | None
-    """When each has all of its targets; None: it died before, or one above it."""
+    """When each has completed all of its targets; None: it or a node above it died before."""
     sent: int
     """Bytes that each has sent."""
 

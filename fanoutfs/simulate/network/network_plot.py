@@ -1,4 +1,4 @@
-"""How many nodes had everything when: a line for each outcome. Needs matplotlib, as ``plot.py`` does."""
+"""Draws the number of complete nodes over time, a line for each outcome. Needs matplotlib."""
 
 from itertools import accumulate
 from pathlib import Path
@@ -11,7 +11,7 @@ from fanoutfs.units import format_size
 
 
 def draw(outcomes: list[Spread], path: Path, *, title: str | None = None) -> None:
-    """Draw when the nodes joined, and when they had everything, into a file, whose suffix says how.
+    """Draw when the nodes joined and when they were complete, into a file, whose suffix selects the format.
 
     An SVG is the same for the same runs. Raises UnusableError when the file can't be written.
     """
@@ -37,6 +37,6 @@ def draw(outcomes: list[Spread], path: Path, *, title: str | None = None) -> Non
 
 
 def _steps(when: list[tuple[float, int]], unit: float) -> tuple[list[float], list[int]]:
-    """Return the corners of a staircase: how many there are after each time, in units."""
+    """Return the steps of a staircase: the times in units, and the number after each."""
     in_turn = [(0.0, 0), *sorted(when)]
     return [seconds / unit for seconds, _ in in_turn], list(accumulate(total for _, total in in_turn))

@@ -1,4 +1,4 @@
-"""What nodes came to: for people as a table, for programs as a document."""
+"""The result of a scenario with nodes: as a table for people, as JSON values for programs."""
 
 import math
 from itertools import groupby
@@ -11,11 +11,11 @@ from fanoutfs.status.text import format_rate
 from fanoutfs.units import format_seconds, format_size
 
 SHOWN = 12
-"""Rows shown in place of more than MOST_ROWS."""
+"""Rows that are shown if there are more than MOST_ROWS."""
 
 
 def table(outcomes: list[Spread]) -> str:
-    """Write the outcomes for people: a row for each shape and ring, and of a single one its nodes as well."""
+    """Return the outcomes as text: a row for each shape and ring; of a single one also its nodes."""
     scenario = outcomes[0].scenario
     count = sum(group.total for group in outcomes[0].groups)
     nodes = f"{count} node{'s' * (count != 1)}"
@@ -79,7 +79,7 @@ def _row(outcome: Spread) -> tuple[str, ...]:
 
 
 def _levels(outcome: Spread) -> list[str]:
-    """Write a row for all nodes of one name that are as deep as one another."""
+    """Return a row for all nodes of one name and depth."""
     names = list(dict.fromkeys(group.nodes.name for group in outcome.groups))
 
     def level(group: Group) -> tuple[int, int]:

@@ -5,20 +5,21 @@ Theory of operation
     each of them. All machines have one clock.
 
     Each is a *relay*: whether it mounts the image of the machine above or only copies it, it has a producer
-    and a ring. That producer's reads are requests of one reader above, block by block, whose place
-    ``ring/stream.py`` tells as on a mount; when all of a request has come, it is sent. Its head begins where
-    the head above is when it joins, as when the source is named by its service.
+    and a ring. The producer's reads are requests of one reader on the machine above, block by block; as on a
+    mount, ``ring/stream.py`` determines the position of that reader. A request is answered when all of its
+    blocks have been resident. The node's head begins at the head of the machine above when it joins, as when
+    the source is named by its service.
 
-    A node that dies, and all nodes behind it, fall silent. Its reader above holds up the others until
-    ``patience`` has passed.
+    A node that dies, and all nodes behind it, stop responding. Its reader on the machine above holds up the
+    others until ``patience`` has passed.
 
 What is not modelled
-    The switch between the nodes: what a card sends arrives at the rate at which the receiver can receive.
-    Cards are full duplex: what a node receives does not slow down what it sends. Losses, and what TCP makes
-    of them. A request is up to a run of a mount, and a node has one on its way at a time: so a latency is
-    paid, there and back, for each run. A node that died is not replaced, nor are those behind it. Coarse
-    blocks (``grain.py``) are passed on whole, so each link of a deep tree costs the time of a coarse block in
-    place of that of a run; ``Spread.coarse`` records that.
+    The switch: what a card sends arrives at the rate at which the receiver can receive, and, as cards are
+    full duplex, does not slow down what the receiver sends. Packet loss, and TCP. A node has one request
+    at a time, of a run of a mount at most: so it pays a latency, there and back, for each run. A node
+    that died is not replaced, nor are those behind it. Coarse blocks (``grain.py``) are passed on whole,
+    so each link of a deep tree costs the time of a coarse block instead of that of a run;
+    ``Spread.coarse`` records that.
 
 Cost
     Each entry of the nodes takes each block, at some 0.1 ms of processor time for it and its targets. So a
@@ -61,7 +62,7 @@ class Relay:
         self.below.rules.begin_at(self.above.rules.head)
 
     def read(self, owner: Settles, blocks: range, size: int, done: Callable[[], None]) -> None:
-        """Send a request; ``done`` is when its answer has arrived."""
+        """Send a request; ``done`` is called when its answer has arrived."""
         self.clock.at(
             self.clock.now + self.nodes.wire.latency,
             self.above,
@@ -159,7 +160,7 @@ class _SimulatedNetwork:
     def _add(self, number: int, nodes: Nodes) -> None:
         above = self.root if nodes.above is None else self.machines[nodes.above]
         relay = Relay(self.clock, above, nodes, cursor_id=-1 - number)
-        # Entered before its readers come, so that it is there when they do.
+        # Scheduled before its readers, so that it has joined when they start.
         self.clock.at(nodes.at, above, relay.join)
         ring = nodes.ring or self.scenario.ring
         relay.below = self._machine(number, nodes.targets, ring, nodes.card, relay)
@@ -206,6 +207,6 @@ class _SimulatedNetwork:
 
 
 def _done(machine: SimulatedMachine) -> float | None:
-    """Return when the last target of a node had everything; None if one never had."""
+    """Return when the last target of a node was complete; None if one never was."""
     ends = [math.inf if finish.took is None else finish.came + finish.took for finish in machine.finishes()]
     return None if math.inf in ends else max(ends)

@@ -1,4 +1,4 @@
-"""How nodes stand behind one another: chains, trees, stars, as groups of identical nodes. No I/O.
+"""The shapes in which nodes feed one another: chains, trees, stars, as groups of identical nodes. No I/O.
 
 All three are a tree of k children, filled level by level: a chain has k = 1, a star as many as nodes.
 """
