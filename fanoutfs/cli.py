@@ -15,8 +15,8 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
 from fanoutfs.status.text import printable
-from fanoutfs.system.descriptor_limit import raise_descriptor_limit
 from fanoutfs.system.interrupts import Interrupted, exit_code, settle_signals
+from fanoutfs.system.process_limits import settle_limits
 from fanoutfs.system.streams import output_failure, require_written, settle_streams
 from fanoutfs.top.top_command import top_command
 
@@ -295,7 +295,7 @@ def main() -> NoReturn:
         _say(str(error))
         sys.exit(error.exit_code)
     settle_signals()
-    raise_descriptor_limit()
+    settle_limits()
     run()
 
 

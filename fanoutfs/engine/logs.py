@@ -14,10 +14,12 @@ import syslog
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.status.text import escaped
 from fanoutfs.system.runtime_dir import runtime_folder
 
 SYSLOG = Path("/dev/log")
@@ -102,6 +104,18 @@ class ThreadedLog(logging.Handler):
                 self._lines.task_done()
 
 
+class LineFormatter(logging.Formatter):
+    """A record is one line, and its traceback some more: names in it may have line breaks and escapes."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (of logging)
+        """Return the line."""
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (of logging)
+        """Return the traceback."""
+        return "\n".join(map(escaped, super().formatException(ei).split("\n")))
+
+
 def _lost(lines: int) -> logging.LogRecord:
     text = "lines of this log that were lost, because nothing took them: %d"
     return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lines,), None)
@@ -135,7 +149,7 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
         handler, form = ThreadedLog(file.write), FORMAT
         if log_path is not None:
             handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter(form))
+    handler.setFormatter(LineFormatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

@@ -16,6 +16,21 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def escaped(text: str) -> str:
+    """Escape what is not printable, except bytes that are no text: a log has these as they are.
+
+    Of those, 0x80 to 0x9f are control characters to some terminals.
+    """
+    return "".join(
+        letter if letter.isprintable() or "\udca0" <= letter <= "\udcff" else _escape(letter)
+        for letter in text
+    )
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
 def shorten(text: str, width: int) -> str:
     """Cut a path at its left to ``width`` characters: the end distinguishes it from others."""
     return text if len(text) <= width else "…" + text[len(text) - max(0, width - 1) :]

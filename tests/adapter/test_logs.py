@@ -94,6 +94,21 @@ def test_a_log_file(runtime: Path) -> None:
     assert path.read_bytes().endswith(b" INFO test: the source /x\xff\n")
 
 
+def test_a_name_that_looks_like_lines(runtime: Path) -> None:
+    """A line break, or an escape sequence, in a name does not reach whoever reads the log."""
+    path = runtime / "log"
+    configure(path, foreground=False)
+    try:
+        raise OSError("a\nb\x1b[2J")  # noqa: TRY301 (the example)
+    except OSError:
+        logging.getLogger("test").exception("the source %s", "/x\n2026 ERROR root: no\x1b[2J\udc9b")
+    logging.getLogger().handlers[0].flush()
+
+    text = path.read_text()
+    assert "test: the source /x\\n2026 ERROR root: no\\x1b[2J\\udc9b\nTraceback" in text
+    assert "\x1b" not in text
+
+
 def test_a_log_file_that_can_not_be_written(runtime: Path) -> None:
     """The command says so, in one line."""
     with pytest.raises(UnusableError, match=r"the log .* can't be written: no such file"):

@@ -23,7 +23,6 @@ from fanoutfs.engine.query import ask_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
-from fanoutfs.system.runtime_dir import runtime_folder
 from tests.limits import HANG_SECONDS
 
 
@@ -167,28 +166,6 @@ def test_a_producer_that_hangs_up_on_who_asks(folder: Path) -> None:
     assert ask_status("source") is None
     ends.join()
     listener.close()
-
-
-@pytest.mark.parametrize("what", ["a link", "others may write", "another user's"])
-def test_a_folder_that_others_could_have_made(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Locks are not kept there: whoever can write them can be anybody's producer."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    ours = os.geteuid() or 4711
-    monkeypatch.setattr(os, "getuid", lambda: ours + (what == "another user's"))
-    place = tmp_path / "fanoutfs"
-    if what == "a link":
-        (tmp_path / "elsewhere").mkdir()
-        place.symlink_to(tmp_path / "elsewhere")
-    else:
-        place.mkdir()
-        place.chmod(0o777 if what == "others may write" else 0o700)
-        if os.geteuid() == 0:
-            os.chown(place, ours, -1)
-
-    with pytest.raises(UnusableError, match=f"{place} is not a folder that only this user can write"):
-        runtime_folder()
 
 
 def test_a_link_in_place_of_the_lock(folder: Path) -> None:
