@@ -33,6 +33,29 @@ HostsFactory = Callable[[int], tuple[Host, ...]]
 Refused = Callable[..., str]
 
 
+NO_MOUNT = ("test_documents.py", "test_pages_commands.py")
+"""Files in which there are tests that need no mount."""
+
+NEEDS = {
+    "loop": pytest.mark.tool("losetup"),
+    "faulty": pytest.mark.tool("nbdfuse", "nbdkit"),
+    "hosts": pytest.mark.hosts,
+}
+"""The mark of each test that uses a fixture."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder with what they need."""
+    for item in items:
+        if item.path.parent != Path(__file__).parent or not isinstance(item, pytest.Function):
+            continue
+        if item.path.name not in NO_MOUNT:
+            item.add_marker(pytest.mark.mount)
+        for fixture in NEEDS.keys() & set(item.fixturenames):
+            item.add_marker(NEEDS[fixture])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the fixtures know at a test's end whether it has failed."""

@@ -9,8 +9,6 @@ from tests.rig.commands import run
 from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 SIZE = 16 * MIB + 1234
 
 # In $PWD, with the image in $IMAGE. What comes out is $PWD/copy, or the image's whole path below $PWD.

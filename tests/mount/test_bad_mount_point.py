@@ -10,8 +10,6 @@ from tests.rig.commands import Done, fanoutfs, run
 from tests.rig.images import MIB, assert_same
 from tests.rig.refusals import assert_refused
 
-pytestmark = pytest.mark.mount
-
 SIZE = MIB
 
 
@@ -66,7 +64,6 @@ def test_a_dead_mount_of_ours_is_cleared_and_used(mount: MountFactory, source: P
     assert mountinfo.at(again.point) == []
 
 
-@pytest.mark.tool("nbdfuse", "nbdkit")
 def test_a_dead_mount_of_another_program(source: Path, faulty: FaultFactory) -> None:
     """A dead FUSE mount that is not ours is refused with the remedy, and left alone."""
     other = faulty(MIB)

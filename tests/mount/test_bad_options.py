@@ -10,8 +10,6 @@ from tests.rig.commands import fanoutfs
 from tests.rig.images import MIB
 from tests.rig.refusals import assert_wrong_usage
 
-pytestmark = pytest.mark.mount
-
 
 @pytest.mark.parametrize(
     ("options", "mention"),

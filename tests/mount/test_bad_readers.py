@@ -13,8 +13,6 @@ from tests.rig.images import MIB, assert_same, check_pattern
 from tests.rig.mounts import Mount
 from tests.rig.readers import Held, Spawn, goes_soon, hold
 
-pytestmark = pytest.mark.mount
-
 SIZE = 24 * MIB + 1234
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
 

@@ -12,8 +12,6 @@ from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pat
 from tests.rig.mounts import Mount
 from tests.rig.readers import Spawn, read_in_pieces
 
-pytestmark = pytest.mark.mount
-
 SIZE = 16 * MIB + 1536
 BAD_AT = 9 * MIB + 512 * 1024
 BAD = (BAD_AT, 4096)
@@ -26,7 +24,6 @@ def errors(mounted: Mount) -> int:
     return int(mounted.status()["source"]["errors"])
 
 
-@pytest.mark.tool("nbdfuse", "nbdkit")
 def test_the_bytes_beside_a_bad_place(mount: MountFactory, faulty: FaultFactory) -> None:
     """Only the bad sectors themselves are lost: a direct read up to them and one behind them are right."""
     mounted = mount(faulty(SIZE, [BAD]).path)
@@ -35,7 +32,6 @@ def test_the_bytes_beside_a_bad_place(mount: MountFactory, faulty: FaultFactory)
     assert {BAD_AT: "EIO"} == failures
 
 
-@pytest.mark.tool("nbdfuse", "nbdkit")
 def test_several_readers_of_a_bad_source(
     mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path
 ) -> None:
@@ -52,7 +48,7 @@ def test_several_readers_of_a_bad_source(
         assert b"Input/output error" in done.stderr
 
 
-@pytest.mark.tool("nbdfuse", "nbdkit", "ddrescue")
+@pytest.mark.tool("ddrescue")
 def test_ddrescue_saves_the_rest(mount: MountFactory, faulty: FaultFactory, work: Path) -> None:
     """`ddrescue` on the mount of a bad source saves everything but the bad sectors."""
     mounted = mount(faulty(SIZE, [BAD]).path)
@@ -95,7 +91,6 @@ def test_tools_on_a_source_that_has_shrunk(
     assert run("sh", "-c", script, code=None).returncode != 0
 
 
-@pytest.mark.tool("losetup")
 def test_a_block_device_that_shrinks(mount: MountFactory, loop: LoopFactory, tmp_path: Path) -> None:
     """A block device that fails behind some place gives EIO from there on, right bytes before."""
     backing = write_pattern(tmp_path / "backing.img", SIZE)
@@ -106,7 +101,6 @@ def test_a_block_device_that_shrinks(mount: MountFactory, loop: LoopFactory, tmp
     assert dict.fromkeys(range(SHRUNK, SIZE, MIB), "EIO") == failures
 
 
-@pytest.mark.tool("nbdfuse", "nbdkit")
 def test_a_source_that_disappears(
     mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path
 ) -> None:

@@ -12,8 +12,6 @@ from tests.rig.commands import FANOUTFS, Argument, Done, fanoutfs, run
 from tests.rig.images import MIB
 from tests.rig.refusals import assert_refused
 
-pytestmark = pytest.mark.mount
-
 SIZE = MIB
 
 Refuse = Callable[..., Done]
@@ -81,7 +79,6 @@ def test_a_source_mounted_already(
     refuse(names.get(way, other), serving.point, cwd=tmp_path)
 
 
-@pytest.mark.tool("losetup")
 def test_a_block_device_mounted_already(
     refuse: Refuse, mount: MountFactory, source: Path, loop: LoopFactory, tmp_path: Path
 ) -> None:

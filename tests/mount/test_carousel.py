@@ -13,8 +13,6 @@ from tests.rig.images import MIB, assert_same, turned
 from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN, Spawn, dd, hold
 
-pytestmark = pytest.mark.mount
-
 SIZE = 12 * MIB + 1234
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
 

@@ -12,8 +12,6 @@ from tests.rig import loops
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
 
-pytestmark = pytest.mark.mount
-
 SIZE = 6 * MIB + 777
 DEVICE = 6 * MIB
 ROOM = DEVICE + 3 * BLOCK
@@ -62,7 +60,6 @@ def test_four_targets_of_one_command(copies: Copies, source: Path, work: Path) -
     assert 1 == copies.producers()
 
 
-@pytest.mark.tool("losetup")
 def test_disks_and_files_from_a_disk(
     copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
 ) -> None:

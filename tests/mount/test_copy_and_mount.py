@@ -15,8 +15,6 @@ from tests.rig.mounts import Mount
 from tests.rig.readers import Spawn, hold
 from tests.rig.refusals import assert_refused
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 
 

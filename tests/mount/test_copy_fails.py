@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from fanoutfs.units import PAGE
 from tests.mount.conftest import FaultFactory, assert_copies
 from tests.rig.commands import run
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
 from tests.rig.images import MIB
-
-pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
 ROOM = 3 * MIB
@@ -51,7 +47,6 @@ def test_a_target_that_is_full_on_the_way(copies: Copies, source: Path, full: Pa
     assert_copies(source, target, other)
 
 
-@pytest.mark.tool("nbdkit", "nbdfuse")
 def test_a_source_with_a_bad_place(copies: Copies, faulty: FaultFactory, work: Path) -> None:
     """All copies fail there, and name it; none is finished with bytes that the source did not give."""
     bad, targets = 5 * MIB + 2 * PAGE, [work / "one", work / "two"]

@@ -11,8 +11,6 @@ from tests.rig.commands import has_ended, wait_until
 from tests.rig.copies import BLOCK, RATE, SLOWLY, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 
 

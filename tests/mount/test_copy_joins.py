@@ -15,13 +15,10 @@ from tests.rig.images import MIB, pattern
 from tests.rig.readers import Spawn, at_once
 from tests.rig.refusals import assert_refused
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 COUNT = 4
 
 
-@pytest.mark.tool("losetup")
 def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path) -> None:
     """It begins at the head and goes round; of the source only what it missed is read twice."""
     image = pattern_image(SIZE)
@@ -50,7 +47,6 @@ def test_a_late_copy(copies: Copies, pattern_image: PatternFactory, loop: LoopFa
     assert_copies(image, first, late)
 
 
-@pytest.mark.tool("losetup")
 def test_block_0_comes_last(copies: Copies, source: Path, backing: Path, device: Path, work: Path) -> None:
     """Until all else is written zeros stand there, on a file and on a disk that had something else."""
     file = work / "file"
@@ -66,7 +62,6 @@ def test_block_0_comes_last(copies: Copies, source: Path, backing: Path, device:
     assert_copies(source, file, backing)
 
 
-@pytest.mark.tool("losetup")
 @pytest.mark.parametrize("by", ["symbolic link", "hard link", "another node"])
 def test_one_source_by_two_names(
     by: str, copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, work: Path
@@ -95,7 +90,6 @@ def test_one_source_by_two_names(
     assert_copies(image, *targets)
 
 
-@pytest.mark.tool("losetup")
 def test_copies_in_the_same_instant(
     copies: Copies, pattern_image: PatternFactory, loop: LoopFactory, spawn: Spawn, work: Path
 ) -> None:

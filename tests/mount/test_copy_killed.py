@@ -17,8 +17,6 @@ from tests.rig.images import MIB, assert_same
 from tests.rig.loops import bytes_written
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 
 
@@ -40,7 +38,6 @@ def joined_again(copies: Copies, source: Path, targets: Sequence[Path]) -> dict[
     return starts
 
 
-@pytest.mark.tool("losetup")
 def test_the_command_killed(copies: Copies, source: Path, backing: Path, device: Path, work: Path) -> None:
     """Its workers end at once and free all; the others go on; --resume writes what is missing alone."""
     other, file = work / "other", work / "file"

@@ -12,8 +12,6 @@ from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.refusals import assert_refused, assert_wrong_usage
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 OLD = b"somebody's work"
 
@@ -56,7 +54,6 @@ def test_words_that_make_no_sense(
     assert 0 == copies.producers()
 
 
-@pytest.mark.tool("losetup")
 def test_what_another_copy_has_in_hand(
     copies: Copies, pattern_image: PatternFactory, backing: Path, device: Path, work: Path
 ) -> None:

@@ -19,7 +19,7 @@ from tests.rig.images import MIB
 from tests.rig.loops import attached, nobody_attaches
 from tests.rig.unsafe import DISK, IMAGE, SITUATIONS, disk, image, mounted, partitioned
 
-pytestmark = [pytest.mark.mount, pytest.mark.tool(*unsafe.TOOLS)]
+pytestmark = pytest.mark.tool(*unsafe.TOOLS)
 
 
 def checked(source: Path, *targets: Path) -> list[Candidate]:

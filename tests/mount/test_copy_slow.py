@@ -15,8 +15,6 @@ from tests.rig.images import MIB
 from tests.rig.limited import BLKIO, control_group, within
 from tests.rig.readers import Spawn, hold
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 LIMIT = "blkio.throttle.write_bps_device"
 SLOW = MIB
@@ -69,7 +67,6 @@ def test_a_free_pace(copies: Copies, source: Path, work: Path) -> None:
     assert_copies(source, stopped, other)
 
 
-@pytest.mark.tool("losetup")
 def test_a_target_slower_than_the_patience(
     copies: Copies,
     mount: MountFactory,

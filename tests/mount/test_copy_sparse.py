@@ -9,8 +9,6 @@ from tests.mount.conftest import allocated, assert_copies
 from tests.rig.copies import BLOCK, SMALL, Copies, lines
 from tests.rig.images import MIB, assert_same, pattern
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 DATA = 3
 """Blocks that are not zeros: block 0, one in the middle and the last."""
@@ -38,7 +36,6 @@ def test_a_new_file(copies: Copies, source: Path, work: Path) -> None:
     assert_copies(source, sparse, whole)
 
 
-@pytest.mark.tool("losetup")
 def test_what_had_data(copies: Copies, source: Path, backing: Path, device: Path, work: Path) -> None:
     """Holes are made in a file, and a disk that can discards; both are right, also for --verify."""
     file = work / "file"

@@ -13,8 +13,6 @@ from tests.adapter.copies import BLOCK, blocks, copied, copy, in_ring, open_targ
 from tests.mount.conftest import allocated, flip
 from tests.rig.loops import bytes_written
 
-pytestmark = pytest.mark.mount
-
 SIZE = 4 * BLOCK + 512
 """Of the image: whole sectors, but no whole number of pages."""
 

@@ -14,8 +14,6 @@ from tests.rig.terminal import terminal
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 OLD = b"somebody's work" * 1000
 QUESTION = "type yes: "
@@ -47,7 +45,7 @@ def test_the_question_is_not_answered_with_yes(
     assert 0 == copies.producers()
 
 
-@pytest.mark.tool("losetup", "lsblk")
+@pytest.mark.tool("lsblk")
 def test_the_question_is_answered_with_yes(
     copies: Copies, source: Path, backing: Path, device: Path, old: Path, work: Path
 ) -> None:

@@ -13,8 +13,6 @@ from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN
 
-pytestmark = pytest.mark.mount
-
 SIZE = 16 * MIB + 1234
 ODD_SIZES = (1, 511, 5 * MIB + 1234)
 COMMANDS = (

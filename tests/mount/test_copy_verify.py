@@ -13,8 +13,6 @@ from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies, lines, written
 from tests.rig.images import MIB, assert_same
 from tests.rig.loops import bytes_written
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB
 ODD = 3 * MIB + 777
 FLIPPED = 3 * BLOCK + 1234
@@ -38,7 +36,6 @@ def test_the_digest_of_a_good_copy(
         assert_same(source, target)
 
 
-@pytest.mark.tool("losetup")
 def test_a_bit_flipped_on_the_target(
     copies: Copies, source: Path, backing: Path, device: Path, work: Path
 ) -> None:
@@ -64,7 +61,6 @@ def test_a_bit_flipped_on_the_target(
     assert_copies(source, other, backing)
 
 
-@pytest.mark.tool("losetup")
 def test_a_complete_copy_resumed(copies: Copies, source: Path, device: Path, work: Path) -> None:
     """By the kernel's count not a byte is written, and it is said so."""
     file = work / "file"

@@ -11,8 +11,6 @@ from tests.rig.images import MIB, assert_same
 from tests.rig.loops import attached
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 SIZE = 16 * MIB + 3 * 512
 
 

@@ -14,8 +14,6 @@ from tests.rig.mounts import Mount
 from tests.rig.readers import Spawn, hold
 from tests.rig.refusals import assert_refused
 
-pytestmark = pytest.mark.mount
-
 SIZE = 16 * MIB
 signals = pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])

@@ -17,7 +17,7 @@ from tests.rig.nbd import Export, certificate, is_free, key_file, servers_of
 from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, token_file
 
-pytestmark = [pytest.mark.mount, pytest.mark.tool("nbdkit", "nbdcopy", "nbdinfo")]
+pytestmark = pytest.mark.tool("nbdkit", "nbdcopy", "nbdinfo")
 
 SIZE = 16 * MIB
 BIG = 2 * SIZE

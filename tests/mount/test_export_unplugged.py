@@ -9,7 +9,7 @@ from tests.rig.commands import finish, wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.shown import Computers
 
-pytestmark = [pytest.mark.mount, pytest.mark.hosts, pytest.mark.tool("nbdkit", "nbdcopy")]
+pytestmark = pytest.mark.tool("nbdkit", "nbdcopy")
 
 SIZE = 16 * MIB
 PATIENCE = 1

@@ -14,7 +14,7 @@ from tests.rig.mounts import Mount
 from tests.rig.readers import HANGS
 from tests.rig.web import token_file
 
-pytestmark = [pytest.mark.mount, pytest.mark.hosts]
+pytestmark = pytest.mark.hosts
 
 SIZE = 4 * MIB
 TOKEN = "correct-horse-battery"

@@ -11,8 +11,6 @@ from tests.mount.conftest import FOR_EVER, MountFactory, opened
 from tests.rig.images import MIB, check_pattern
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 SIZE = 24 * MIB
 BLOCKS = SIZE // MIB
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])

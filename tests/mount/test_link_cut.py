@@ -12,11 +12,7 @@ from tests.rig.commands import wait_until
 from tests.rig.images import MIB, assert_same
 from tests.rig.shown import Computers
 
-pytestmark = [
-    pytest.mark.mount,
-    pytest.mark.hosts,
-    pytest.mark.tool("nbdkit", "nbdfuse", "nbdcopy"),
-]
+pytestmark = pytest.mark.tool("nbdkit", "nbdfuse", "nbdcopy")
 
 SIZE = 12 * MIB
 SMALL = ("--block", "256K", "--ring", "2M", "--patience", 60)

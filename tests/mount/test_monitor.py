@@ -20,7 +20,7 @@ from tests.rig.images import MIB
 from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, knock, token_file
 
-pytestmark = [pytest.mark.mount, pytest.mark.tool("curl")]
+pytestmark = pytest.mark.tool("curl")
 
 SIZE = 16 * MIB
 TOKEN = "correct-horse-battery"

@@ -17,7 +17,7 @@ from tests.rig.images import MIB
 from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, token_file
 
-pytestmark = [pytest.mark.mount, pytest.mark.tool("chromium")]
+pytestmark = pytest.mark.tool("chromium")
 
 SIZE = 64 * MIB
 SMALL = 8 * MIB

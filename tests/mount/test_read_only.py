@@ -11,8 +11,6 @@ from tests.mount.conftest import MountFactory
 from tests.rig.images import assert_same
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 ATTEMPTS: dict[str, Callable[[Path], object]] = {
     "open for writing": lambda path: os.open(path, os.O_WRONLY),
     "open for both": lambda path: os.open(path, os.O_RDWR),

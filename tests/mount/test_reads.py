@@ -15,8 +15,6 @@ from tests.rig.commands import run
 from tests.rig.images import MIB, check_pattern, pattern
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 SIZE = 12 * MIB + 1234
 PAGE = 4096
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])

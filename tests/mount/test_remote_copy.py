@@ -14,11 +14,7 @@ from tests.rig.images import MIB, assert_same
 from tests.rig.readers import hold
 from tests.rig.shown import Computers
 
-pytestmark = [
-    pytest.mark.mount,
-    pytest.mark.hosts,
-    pytest.mark.tool("nbdkit", "nbdfuse"),
-]
+pytestmark = pytest.mark.tool("nbdkit", "nbdfuse")
 
 SIZE = 8 * MIB
 RATE = 8 * MIB

@@ -11,11 +11,7 @@ from tests.rig.images import MIB, assert_same
 from tests.rig.nbd import certificate, key_file
 from tests.rig.shown import EXPORT, Computers
 
-pytestmark = [
-    pytest.mark.mount,
-    pytest.mark.hosts,
-    pytest.mark.tool("nbdkit", "nbdfuse", "openssl"),
-]
+pytestmark = pytest.mark.tool("nbdkit", "nbdfuse", "openssl")
 
 SIZE = 4 * MIB
 SMALL = ("--block", "256K", "--ring", "2M")

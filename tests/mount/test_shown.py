@@ -14,8 +14,6 @@ from tests.rig.images import MIB
 from tests.rig.mounts import Mount
 from tests.rig.readers import Spawn, hold
 
-pytestmark = pytest.mark.mount
-
 SIZE = 8 * MIB + 1234
 
 

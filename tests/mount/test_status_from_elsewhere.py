@@ -5,16 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig.commands import FANOUTFS, fanoutfs, finish, run, wait_until
 from tests.rig.images import MIB
 from tests.rig.nbd import certificate
 from tests.rig.readers import Spawn, hold
 from tests.rig.web import Web, token_file
-
-pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
 TOKEN = "correct-horse-battery"

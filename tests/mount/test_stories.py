@@ -26,8 +26,6 @@ from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pat
 from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN, HANGS, Spawn, dd, directly, goes_soon, hold, read_in_pieces
 
-pytestmark = pytest.mark.mount
-
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SIZE = 24 * MIB + 1234
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
@@ -227,7 +225,7 @@ def shell_form() -> str:
     return str(block)
 
 
-@pytest.mark.tool("losetup", "getfattr")
+@pytest.mark.tool("getfattr")
 @pytest.mark.parametrize("begins", [0, 9 * MIB], ids=["at the beginning", "in the middle"])
 @pytest.mark.parametrize("onto", ["file", "disk"])
 def test_a_turn_of_the_carousel(
@@ -275,7 +273,6 @@ def test_a_source_that_others_use_too(
 
 
 @both_ways
-@pytest.mark.tool("nbdfuse", "nbdkit")
 def test_a_bad_place_on_the_disk(direct: bool, mount: MountFactory, faulty: FaultFactory) -> None:
     """A read over the bad place is EIO, all others are right, and the status counts it."""
     bad = 9 * MIB + MIB // 2
@@ -300,7 +297,6 @@ def test_a_source_that_shrinks(direct: bool, mount: MountFactory, tmp_path: Path
     assert 1 <= mounted.status()["source"]["errors"] <= 4 * len(failures)
 
 
-@pytest.mark.tool("nbdfuse", "nbdkit")
 def test_a_source_that_hangs(mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path) -> None:
     """Who waits gets EIO after the source's timeout; when the source answers again, so does the mount."""
     served, timeout = faulty(SIZE), 3  # a source that does not hang may take its time on a busy machine

@@ -11,8 +11,6 @@ from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN, Spawn, at_once, dd, hold
 
-pytestmark = pytest.mark.mount
-
 SIZE = 24 * MIB + 1234
 DEVICE = 64 * MIB
 FORMS = ("", "bs=1M", "bs=4M iflag=direct", "bs=1000003")
@@ -58,7 +56,6 @@ def test_six_cp_in_the_same_instant(rounds: int, mounted: Mount, spawn: Spawn, w
             copy.unlink()
 
 
-@pytest.mark.tool("losetup")
 def test_eight_dd_of_a_block_device_read_it_once(
     mount: MountFactory, pattern_image: PatternFactory, loop: LoopFactory, spawn: Spawn, work: Path
 ) -> None:

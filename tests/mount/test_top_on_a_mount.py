@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.mount.conftest import MountFactory
 from tests.rig.commands import FANOUTFS, fanoutfs, finish
 from tests.rig.images import MIB
 from tests.rig.mounts import Mount
 from tests.rig.readers import Spawn, hold
-
-pytestmark = pytest.mark.mount
 
 SIZE = 8 * MIB
 

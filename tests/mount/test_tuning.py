@@ -3,15 +3,11 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from fanoutfs.fuse.kernel import MAX_BACKGROUND, READ_AHEAD_KIB
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig import mountinfo
 from tests.rig.commands import run
 from tests.rig.images import MIB
-
-pytestmark = pytest.mark.mount
 
 
 def test_a_new_mount_is_tuned(mount: MountFactory, pattern_image: PatternFactory) -> None:
