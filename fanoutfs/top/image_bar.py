@@ -21,6 +21,7 @@ import attrs
 from rich.text import Text
 
 from fanoutfs.status.document import ReaderEntry
+from fanoutfs.status.extents import extents
 from fanoutfs.status.wording import has_all
 from fanoutfs.units import format_size
 
@@ -32,9 +33,6 @@ LONGEST_LABEL = 14
 
 SCALE = 4
 """Parts of the image that the scale marks."""
-
-Arc = tuple[int, int]
-"""Bytes of the image, [begin, end); it does not cross the end of the image."""
 
 
 @attrs.frozen
@@ -151,26 +149,6 @@ def _label(ids: list[int]) -> str:
             runs.append([reader_id])
     label = ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
     return label if len(label) <= LONGEST_LABEL else f"{len(ids)} readers"
-
-
-def extents(reader: ReaderEntry, size: int) -> tuple[list[Arc], list[Arc]]:
-    """Return what a reader has received since it began, and what it still needs, as arcs.
-
-    A reader of ``image`` continues to the end of the image, the others go round once. What a reader
-    of ``image`` has received is not known if it has seeked back behind its first read, or reads
-    non-sequentially.
-    """
-    start, position, left = reader.start, reader.position, reader.left
-    if reader.kind != "image":
-        return _arcs(start or 0, size - left, size), _arcs(position, left, size)
-    had = [(start, position)] if start is not None and start < position and reader.sequential else []
-    return had, [(position, size)] if position < size else []
-
-
-def _arcs(begin: int, length: int, size: int) -> list[Arc]:
-    end = begin + length
-    arcs = [(begin, min(end, size)), (0, max(0, end - size))]
-    return [arc for arc in arcs if arc[0] < arc[1]]
 
 
 def lane(reader: ReaderEntry, head: int, size: int, width: int, glyphs: Glyphs) -> Text:

@@ -9,7 +9,7 @@ import trio
 
 from fanoutfs.status.document import StatusDocument, as_plain
 from fanoutfs.status.rates import MEMORY, Rates
-from fanoutfs.web.page_texts import page_texts
+from fanoutfs.web.page_content import page_content
 
 PER_SECOND = 5
 """Most snapshots in a second."""
@@ -74,7 +74,7 @@ class Feed:
             text = _json(as_plain(document))
             recent = now - self._made_at <= QUIET_SECONDS - SLACK
             if self._latest is None or self._latest.text != text or not recent:
-                page = _json(page_texts(document, self._rates.update(document, now)))
+                page = _json(page_content(document, self._rates.update(document, now)))
                 event = b'data: %b,"page":%b}\n\n' % (text.removesuffix(b"}"), page)
                 self._latest, self._made_at = Snapshot(document, text, event), now
             self._took = self.stopwatch() - began

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.status.document import ReaderEntry
+from fanoutfs.status.extents import extents
 from fanoutfs.top.image_bar import (
     ASCII,
     LINES,
-    extents,
     head_line,
     lane,
     mark_lines,

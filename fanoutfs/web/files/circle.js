@@ -5,35 +5,18 @@ const TAU = 2 * Math.PI;
 const LEAST_LANE = 4; // pixels; if there are more readers than lanes of this width, the rest are dots
 const WIDEST_LANE = 12;
 const LABELLED = 16; // up to this number of readers, each has its number beside it
-
-function hasAll(reader) {
-  return reader.left === 0;
-}
-
-// What a reader has received and what it still needs: [begin, length] in bytes, going round; null for nothing.
-function way(reader, size) {
-  const { start, position, left } = reader;
-  if (reader.kind !== "image") {
-    return { had: size > left ? [start, size - left] : null, toGo: left ? [position, left] : null };
-  }
-  const had = start !== null && start < position && reader.sequential ? [start, position - start] : null;
-  return { had, toGo: position < size ? [position, size - position] : null };
-}
+const COLOURS = { holds: "holds", waits: "waits", idle: "done", reads: "had" }; // of a reader's dot
 
 // The readers that get a lane: the selected one, those that others wait for, then in order of arrival.
-function chosen(readers, waiters, selected, lanes) {
+function chosen(readers, selected, lanes) {
   if (readers.length <= lanes) return readers;
-  const ranked = readers.map((reader, place) => [rank(reader, waiters, selected), place]);
-  ranked.sort((one, other) => (one[0] === other[0] ? one[1] - other[1] : one[0] - other[0]));
-  const places = new Set(ranked.slice(0, lanes).map(([, place]) => place));
-  return readers.filter((_, place) => places.has(place));
+  const rank = ({ id, waiters }) => (id === selected ? Infinity : waiters);
+  const ranked = [...readers].sort((one, other) => rank(other) - rank(one));
+  const first = new Set(ranked.slice(0, lanes));
+  return readers.filter((reader) => first.has(reader));
 }
 
-function rank(reader, waiters, selected) {
-  return reader.id === selected ? -Infinity : -(waiters.get(reader.id) || 0);
-}
-
-export function draw(context, width, status, waiters, selected, colours) {
+export function draw(context, width, status, selected, colours) {
   const size = status.source.size;
   const middle = width / 2;
   const outer = middle - Math.max(16, width * 0.05);
@@ -41,11 +24,11 @@ export function draw(context, width, status, waiters, selected, colours) {
   const angle = (offset) => (offset / size) * TAU - TAU / 4;
   context.clearRect(0, 0, width, width);
 
-  const arc = (radius, begin, length, thickness, colour) => {
+  const arc = (radius, [begin, end], thickness, colour) => {
     context.beginPath();
     context.strokeStyle = colour;
     context.lineWidth = thickness;
-    context.arc(middle, middle, radius, angle(begin), angle(begin) + (length / size) * TAU);
+    context.arc(middle, middle, radius, angle(begin), angle(end));
     context.stroke();
   };
   const tick = (offset, from, to, thickness, colour) => {
@@ -58,18 +41,18 @@ export function draw(context, width, status, waiters, selected, colours) {
     context.stroke();
   };
 
-  arc(outer - band / 2, 0, size, band, colours.track);
+  arc(outer - band / 2, [0, size], band, colours.track);
   // A block of a large image would be too thin to see.
   const hair = size / (TAU * outer);
   for (const [begin, end] of status.ring.arcs) {
-    arc(outer - band / 2, begin, Math.max(end - begin, hair), band, colours.ring);
+    arc(outer - band / 2, [begin, Math.max(end, begin + hair)], band, colours.ring);
   }
   tick(0, outer - band - 3, outer + 3, 1, colours.faint);
 
   const lanesOut = outer - band - 6;
   const lanesIn = middle * 0.3;
   const begun = status.readers.filter((reader) => reader.start !== null);
-  const lanes = chosen(begun, waiters, selected, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
+  const lanes = chosen(begun, selected, Math.floor((lanesOut - lanesIn) / LEAST_LANE));
   const step = Math.min(WIDEST_LANE, (lanesOut - lanesIn) / Math.max(1, lanes.length));
   const thick = Math.max(1.5, Math.min(6, step * 0.55));
   const dots = new Map();
@@ -79,10 +62,9 @@ export function draw(context, width, status, waiters, selected, colours) {
   };
   lanes.forEach((reader, place) => {
     const radius = lanesOut - step * (place + 0.5);
-    const { had, toGo } = way(reader, size);
     context.globalAlpha = selected === null || selected === reader.id ? 1 : 0.2;
-    if (toGo) arc(radius, ...toGo, Math.max(1, thick / 2.5), colours.togo);
-    if (had) arc(radius, ...had, thick, hasAll(reader) ? colours.done : colours.had);
+    for (const part of reader.to_go) arc(radius, part, Math.max(1, thick / 2.5), colours.togo);
+    for (const part of reader.received) arc(radius, part, thick, reader.left ? colours.had : colours.done);
     tick(reader.start, radius - step * 0.45, radius + step * 0.45, 2, colours.ink);
     dotAt(reader, radius);
   });
@@ -91,7 +73,7 @@ export function draw(context, width, status, waiters, selected, colours) {
 
   tick(status.head, lanesIn, outer + 2, 1, colours.head);
   drawWaits(context, middle, begun, dots, selected, colours);
-  drawDots(context, begun, dots, waiters, selected, Math.max(2, thick * 0.8), colours);
+  drawDots(context, begun, dots, selected, Math.max(2, thick * 0.8), colours);
   drawHead(context, middle, outer, angle(status.head), Math.max(7, width * 0.018), colours);
 
   context.fillStyle = colours.ink;
@@ -122,14 +104,14 @@ function drawWaits(context, middle, readers, dots, selected, colours) {
   context.globalAlpha = 1;
 }
 
-function drawDots(context, readers, dots, waiters, selected, radius, colours) {
+function drawDots(context, readers, dots, selected, radius, colours) {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "middle";
   for (const reader of readers) {
     const [x, y] = dots.get(reader.id);
     context.globalAlpha = selected === null || selected === reader.id ? 1 : 0.25;
-    context.fillStyle = dotColour(reader, waiters, colours);
+    context.fillStyle = colours[COLOURS[reader.emphasis]];
     context.beginPath();
     context.arc(x, y, selected === reader.id ? radius * 1.6 : radius, 0, TAU);
     context.fill();
@@ -142,12 +124,6 @@ function drawDots(context, readers, dots, waiters, selected, radius, colours) {
     }
   }
   context.globalAlpha = 1;
-}
-
-function dotColour(reader, waiters, colours) {
-  if (waiters.get(reader.id)) return colours.holds;
-  if (typeof reader.waiting === "number") return colours.waits;
-  return hasAll(reader) || !reader.live ? colours.done : colours.had;
 }
 
 function drawHead(context, middle, outer, angle, length, colours) {

@@ -53,20 +53,19 @@ function makeRow(reader) {
 
 function showRows(status) {
   const gone = new Set(rows.keys());
-  status.readers.forEach((reader, place) => {
+  for (const reader of status.readers) {
     gone.delete(reader.id);
     if (!rows.has(reader.id)) {
       rows.set(reader.id, makeRow(reader));
       byId("rows").append(rows.get(reader.id).row);
     }
     const { row, texts } = rows.get(reader.id);
-    const shown = status.page.rows[place];
-    shown.texts.forEach((text, column) => setText(texts[column], text));
-    const title = `${shown.texts[0]}, pid ${reader.pid}`;
+    reader.texts.forEach((text, column) => setText(texts[column], text));
+    const title = `${reader.texts[0]}, pid ${reader.pid}`;
     const name = texts[0].parentElement;
     if (name.title !== title) name.title = title;
-    if (row.dataset.state !== shown.emphasis) row.dataset.state = shown.emphasis;
-  });
+    if (row.dataset.state !== reader.emphasis) row.dataset.state = reader.emphasis;
+  }
   for (const id of gone) {
     rows.get(id).row.remove();
     rows.delete(id);
@@ -138,8 +137,7 @@ function schedule() {
     if (width > 0) {
       const scale = canvas.width / width;
       context.setTransform(scale, 0, 0, scale, 0, 0);
-      const waiters = new Map(latest.readers.map(({ id }, place) => [id, latest.page.rows[place].waiters]));
-      draw(context, width, latest, waiters, selected, colours);
+      draw(context, width, latest, selected, colours);
     }
   });
 }
@@ -166,6 +164,7 @@ function connect() {
   events.addEventListener("message", (message) => {
     heardAt = performance.now();
     latest = JSON.parse(message.data);
+    latest.page.rows.forEach((row, place) => Object.assign(latest.readers[place], row));
     connected(true);
     schedule();
   });

@@ -1,8 +1,9 @@
-"""The texts of the page, made from a status document: the browser lays them out. No I/O, no clock."""
+"""The content of the page, made from a status document: the browser lays it out. No I/O, no clock."""
 
 from typing import Any
 
 from fanoutfs.status.document import ReaderEntry, StatusDocument
+from fanoutfs.status.extents import extents
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, format_rate
 from fanoutfs.status.wording import (
@@ -21,7 +22,7 @@ from fanoutfs.status.wording import (
 from fanoutfs.units import format_size
 
 
-def page_texts(document: StatusDocument, speeds: Speeds) -> dict[str, Any]:
+def page_content(document: StatusDocument, speeds: Speeds) -> dict[str, Any]:
     """Return the texts by the ids of their elements, and a row for each reader."""
     source, readers = document.source, document.readers
     named, waiters = by_id(readers), waiting_for(readers)
@@ -39,7 +40,9 @@ def page_texts(document: StatusDocument, speeds: Speeds) -> dict[str, Any]:
             format_rate(speeds.readers.get(reader.id)),
             countdown(time_left(reader, speeds)),
         ]
-        return {"waiters": waiting, "emphasis": emphasis(reader, waiting).value, "texts": texts}
+        received, to_go = extents(reader, source.size)
+        shown = {"texts": texts, "emphasis": emphasis(reader, waiting).value, "waiters": waiting}
+        return shown | {"received": received, "to_go": to_go}
 
     return {
         "title": f"{head} {source.path}" if readers else source.path,
