@@ -1,4 +1,4 @@
-"""What is asked of targets before anything else: whether all of them may be written."""
+"""The check before a copy: every target must be safe to write."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from fanoutfs.errors import UnusableError, UsageError
 
 
 def check(source_path: str | None, image_size: int, target_paths: Sequence[str]) -> list[Candidate]:
-    """Return what is known of each target, in their order, once all of them may be written.
+    """Return the candidates, in the order of the targets, if all of them may be written.
 
-    ``image_size`` is in bytes; ``source_path`` is None for a source that is on another computer. Nothing is
-    opened for writing and nothing is made. Raise UsageError when one is named twice, RefusedError with a
-    line for each that may not be written, UnusableError for the source.
+    ``image_size`` is in bytes; ``source_path`` is None for a source on another computer. Nothing is opened
+    for writing or created. Raise UsageError if a target is named twice, RefusedError with a line for each
+    target that may not be written, UnusableError for the source.
     """
     found = inspection.read(source_path, target_paths)
     source = found.source
     if source is not None and not (source.identity and source.exists):
-        what = source.failure or ("it is neither a disk nor a file" if source.exists else "it is not there")
+        what = source.failure or ("it is neither a disk nor a file" if source.exists else "it does not exist")
         raise UnusableError(f"the source {source_path} can't be read: {what}; check its name and rights")
     if twice := repeated_target(found.targets):
         raise UsageError(twice)

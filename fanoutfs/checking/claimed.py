@@ -1,4 +1,4 @@
-"""Opening a target for ourselves alone, and only if it is still the one that was examined."""
+"""Open a target exclusively, and only if it is still the one that was examined."""
 
 import errno
 import fcntl
@@ -13,33 +13,33 @@ from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.identity import identity_of
 
 BLKGETDISKSEQ = 0x80081280
-"""_IOR(0x12, 128, __u64) of linux/fs.h: counts the media that have stood under a device's number."""
+"""_IOR(0x12, 128, __u64) of linux/fs.h: counts the media that a device number has referred to."""
 
 
 @attrs.frozen
 class Claimed:
-    """A target held open for reading and writing; ``close`` gives it up."""
+    """A target that is open and locked, for reading and writing."""
 
     candidate: Candidate
     fd: int
     direct: bool
     """Opened with O_DIRECT."""
     made: bool
-    """It was not there before."""
+    """The file was created here."""
 
     def close(self) -> None:
-        """Close it, and let others have it."""
+        """Close the target, which unlocks it."""
         os.close(self.fd)
 
     def undo(self) -> None:
-        """Close it unwritten: a file that was made for it goes."""
+        """Close the target unwritten; a file that was created for it is removed."""
         if self.made:
             os.unlink(self.candidate.path)  # noqa: PTH108 (its path is text everywhere)
         os.close(self.fd)
 
 
 def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]:
-    """Open all targets or none; raise RefusedError with a line for each that could not be had."""
+    """Open all targets or none; raise RefusedError with a line for each that can't be opened."""
     claimed, lines = [], []
     for candidate in candidates:
         try:
@@ -54,11 +54,11 @@ def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]
 
 
 def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
-    """Open a target so that no other program that asks for it alone has it; raise UnusableError.
+    """Open a target for exclusive use; raise UnusableError if that fails.
 
-    A disk is opened O_EXCL: the kernel then refuses to mount it. Both are locked (flock), which
-    keeps other copies away, also those that would read it. A new file is made with the rights that cp gives
-    (0666 less the umask). Where ``direct`` is asked for and the file system has no O_DIRECT, it goes without.
+    A disk is opened with O_EXCL, so that the kernel refuses to mount it. Disks and files are locked (flock)
+    against other copies, also those that would read them. A new file gets the mode that cp gives (0666
+    without the umask). ``direct`` requests O_DIRECT; a file system without it is used without.
     """
     flags = os.O_RDWR | os.O_CLOEXEC
     if candidate.kind == "disk":
@@ -73,16 +73,13 @@ def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
         _lock(candidate, fd)
         return Claimed(candidate, fd, direct and _enable_direct(fd), not candidate.exists)
     except BaseException:
-        # Also after a signal. A file that this made is not removed: another copy holds it now.
+        # Also after a signal. A file that was created here stays: another copy has locked it by now.
         os.close(fd)
         raise
 
 
 def _enable_direct(fd: int) -> bool:
-    """Switch to O_DIRECT where the file system takes it.
-
-    Not at open: that makes the file, and then fails.
-    """
+    """Switch to O_DIRECT if the file system supports it: at open it would create the file, and then fail."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
     except OSError as error:
@@ -93,7 +90,7 @@ def _enable_direct(fd: int) -> bool:
 
 
 def _lock(candidate: Candidate, fd: int) -> None:
-    """Lock a target, and see that what is open is what was examined."""
+    """Lock a target, and check that the open file is the one that was examined."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -106,7 +103,7 @@ def _lock(candidate: Candidate, fd: int) -> None:
         if candidate.generation and same:
             same = _generation(fd) in (0, candidate.generation)
     else:
-        # Looked at once it is locked: another copy may have removed what it had made.
+        # Only after locking: another copy may have removed the file that it had created.
         status = os.fstat(fd)
         same = status.st_nlink > 0 and (not candidate.exists or identity_of(status) == candidate.identity)
     if not same:
@@ -114,7 +111,7 @@ def _lock(candidate: Candidate, fd: int) -> None:
 
 
 def _generation(fd: int) -> int:
-    """Return the count of media, 0 where the kernel keeps none (before Linux 5.15)."""
+    """Return the count of media; 0 if the kernel has no count (before Linux 5.15)."""
     try:
         return int(struct.unpack("Q", fcntl.ioctl(fd, BLKGETDISKSEQ, bytes(8)))[0])
     except OSError as error:
@@ -124,9 +121,7 @@ def _generation(fd: int) -> int:
 
 
 def _changed(candidate: Candidate) -> str:
-    return (
-        f"the target {candidate.path} is not the one any more that was there when it was checked; start again"
-    )
+    return f"the target {candidate.path} was replaced after it was checked; start again"
 
 
 def _refused(candidate: Candidate, error: OSError) -> UnusableError:
@@ -138,7 +133,7 @@ def _refused(candidate: Candidate, error: OSError) -> UnusableError:
             f"; find that program with: lsof {candidate.path}"
         )
     if not candidate.exists and error.errno == errno.EEXIST:
-        return UnusableError(f"{name} has come to be since it was checked; start again")
+        return UnusableError(f"{name} was created after it was checked; start again")
     if candidate.exists and error.errno == errno.ENOENT:
         return UnusableError(_changed(candidate))
     return UnusableError(f"{name} can't be opened for writing: {reason(error)}; check its rights")

@@ -1,4 +1,4 @@
-"""What the user sees and is asked on a terminal before targets are overwritten."""
+"""The question on the terminal before targets are overwritten."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,8 +13,8 @@ def confirm(
 ) -> bool:
     """Show what will be overwritten, and return whether the user agrees.
 
-    ``image_size`` is in bytes. New files and empty ones lose nothing: they are not shown, and if all targets
-    are such files there is no question. ``ask`` takes the question and returns the answer, ``show`` takes a
+    ``image_size`` is in bytes. New and empty files are not shown, because nothing in them is lost; if all
+    targets are such files, there is no question. ``ask`` returns the answer to a question, ``show`` prints a
     line.
     """
     lost = [candidate for candidate in candidates if candidate.kind == "disk" or candidate.size]
@@ -29,7 +29,7 @@ def confirm(
 
 
 def describe(candidate: Candidate) -> Iterator[str]:
-    """Return the lines on a target: its path, model, serial number and size, then what is on it."""
+    """Yield the lines about a target: path, model, serial number and size, then its content."""
     what = [candidate.model, f"serial {candidate.serial}" if candidate.serial else ""]
     parts = [candidate.path, *what, format_size(candidate.size) if candidate.exists else "new file"]
     yield "  ".join(part for part in parts if part)

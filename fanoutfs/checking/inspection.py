@@ -1,7 +1,7 @@
-"""What the machine says of its disks, file systems and swap, read once from /sys, /proc and stat.
+"""The machine's disks, file systems and swap, read once from /sys, /proc and stat.
 
-It only translates: whether something may be written is decided in ``safety``. What goes away while it is
-looked at (a stick is pulled out) is left out, as if it had gone a moment earlier.
+This module only translates; ``safety`` decides whether a target may be written. A device that disappears
+while it is examined (a stick is pulled out) is left out, as if it had disappeared a moment earlier.
 """
 
 import os
@@ -33,13 +33,13 @@ KEEPS_NO_FILES = frozenset({
 
 
 def _may_write(path: str, mode: int) -> bool:
-    # As the effective user, for that is who will open it.
+    # As the effective user, who will open it.
     return os.access(path, mode, effective_ids=True)
 
 
 @attrs.frozen(kw_only=True)
 class System:
-    """Where the machine is looked at; tests put others in."""
+    """The interfaces through which the machine is examined; tests replace them."""
 
     sys: Path = Path("/sys")
     proc: Path = Path("/proc")
@@ -49,7 +49,7 @@ class System:
 
 @attrs.frozen
 class Findings:
-    """Source, targets, and the machine that they are a part of, at one moment."""
+    """The source, the targets and their machine, at one moment."""
 
     source: RequestedTarget | None
     targets: tuple[RequestedTarget, ...]
@@ -57,7 +57,7 @@ class Findings:
 
 
 def read(source: str | None, targets: Sequence[str], system: System | None = None) -> Findings:
-    """Look at a source (None: it is elsewhere) and its targets, and at all that is beneath or upon them."""
+    """Examine a source (None: on another computer), its targets, and the storage below and above them."""
     reader = _Reader(system or System())
     reader.read()
     examined = None if source is None else reader.examine(source)
@@ -91,7 +91,7 @@ class _Reader:
             entries = sysfs.entries(self.system.sys)
         except OSError as error:
             message = (
-                f"{error.filename} can't be read: {reason(error)}; no target is known to be safe without"
+                f"{error.filename} can't be read: {reason(error)}; without it no target is known to be safe"
             )
             raise UnusableError(message) from error
         self._devices = {entry.identity: entry.device for entry in entries}
@@ -106,7 +106,7 @@ class _Reader:
         self._swaps = list(self._swap_areas())
 
     def examine(self, named: str) -> RequestedTarget:
-        """Look at what a user named."""
+        """Examine the source or a target."""
         path = named
         try:
             path, mount = follow(named, self._mounts)
@@ -132,7 +132,7 @@ class _Reader:
         return RequestedTarget(named, path, "disk", identity, size=size, writable=writable)
 
     def _absent(self, named: str, path: str) -> RequestedTarget:
-        """Look at the place of a file that is not there."""
+        """Examine the folder of a file that does not exist."""
         folder, name = os.path.split(path)
         try:
             status = self.system.stat(folder)
@@ -156,11 +156,11 @@ class _Reader:
         mount = within(path, self._mounts)
         if mount is None or mount.kind not in KEEPS_NO_FILES | {"tmpfs"}:
             return ""
-        # In a container /dev is a tmpfs like any other, but for its place.
+        # In a container /dev is a tmpfs; only its path distinguishes it.
         return "devtmpfs" if mount.point == "/dev" else "" if mount.kind == "tmpfs" else mount.kind
 
     def _beneath(self, entry: Entry) -> None:
-        """Record what a device lies on, and who lies on it: the kernel says that on both sides."""
+        """Record what a device lies on, and what lies on it: the kernel lists both."""
         begin, end = entry.begin, entry.begin + entry.device.size
         if entry.disk:
             self._put(entry.identity, Piece(base=entry.disk, begin=begin, end=end, exact=True))
@@ -177,13 +177,13 @@ class _Reader:
             pieces.append(piece)
 
     def _file(self, path: str, status: os.stat_result) -> str:
-        """Record a file, and give its identity."""
+        """Record a file; return its identity."""
         identity = file_identity(status)
         self._place(identity, path, status.st_dev)
         return identity
 
     def _place(self, identity: str, path: str, number: int) -> None:
-        """Record where a file is, or will be: on the devices of its file system."""
+        """Record that a file lies, or will lie, on the devices of its file system."""
         if identity in self._paths:
             return
         self._paths[identity] = path
@@ -191,14 +191,14 @@ class _Reader:
         if device in self._devices:
             bases = [device]
         else:
-            # Of btrfs and others a file's device number says nothing.
+            # On btrfs and some others a file's device number is not that of a device.
             mount = within(path, self._mounts)
             bases = self._bases(mount) if mount else []
         for base in bases:
             self._put(identity, Piece(base=base, files=True))
 
     def _bases(self, mount: Mount) -> list[str]:
-        """Return what a mounted file system is kept on."""
+        """Return the storages that hold a mounted file system."""
         device = mounted_device(mount)
         if device in self._devices:
             return [device]
@@ -208,21 +208,21 @@ class _Reader:
         return next((sorted(group) for group in self._btrfs if base in group), [base])
 
     def _storage(self, path: str) -> str | None:
-        """Return the identity of the disk or file that the system names so."""
+        """Return the identity of the disk or file at a path that the system reports."""
         try:
             plain, mount = follow(path, self._mounts)
             if mount is not None:
                 return self._served(plain, mount)
             status = self.system.stat(plain)
         except OSError:
-            # Deleted since, or named as another container or machine sees it.
+            # Deleted since, or a path in another container or on another machine.
             return None
         if stat.S_ISBLK(status.st_mode):
             return disk_identity(status.st_rdev)
         return self._file(plain, status) if stat.S_ISREG(status.st_mode) else None
 
     def _served(self, path: str, mount: Mount) -> str:
-        """Record a file in a fanoutfs mount without looking at it: it lies on what is served there."""
+        """Record a file in a fanoutfs mount without accessing it: it lies on the source of that mount."""
         identity = served_identity(mount, path)
         if identity not in self._paths:
             self._paths[identity] = path
@@ -235,7 +235,7 @@ class _Reader:
         # A kernel without swap has no such file.
         text = areas.read_text(errors="surrogateescape") if areas.exists() else ""
         for line in text.splitlines()[1:]:
-            # Blanks in the name are octal there, as in mountinfo.
+            # Spaces in a name are written in octal, as in mountinfo.
             raw = os.fsencode(line.split()[0]).decode("unicode_escape").encode("latin-1")
             if storage := self._storage(os.fsdecode(raw)):
                 yield storage

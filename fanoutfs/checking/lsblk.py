@@ -1,4 +1,4 @@
-"""What lsblk (util-linux) reports of disks, shown to the user before they are overwritten."""
+"""What lsblk (util-linux) reports about disks, shown to the user before they are overwritten."""
 
 import json
 import subprocess
@@ -13,26 +13,26 @@ from fanoutfs.units import format_size
 COLUMNS = "PATH,MAJ:MIN,KNAME,PKNAME,SIZE,MODEL,SERIAL,FSTYPE,LABEL,PTTYPE"
 
 SECONDS = 10.0
-"""When a disk keeps lsblk longer, all are shown by path and size alone."""
+"""If lsblk takes longer, only the path and size of each disk are shown."""
 
 
 @attrs.frozen
 class Listed:
-    """One device; what is not known is empty."""
+    """One device; unknown fields are empty."""
 
     model: str = ""
     serial: str = ""
     contents: tuple[str, ...] = ()
-    """A line for the whole of it and one for each partition, or volume, on it."""
+    """A line for the whole device, and one for each partition or volume on it."""
 
 
 def ask(disks: Sequence[str]) -> dict[str, Listed]:
-    """Return what lsblk says of these disks and all that is on them, by identity; nothing without lsblk."""
+    """Return these disks and everything on them by identity; nothing if lsblk is missing or fails."""
     if not disks:
         return {}
     command = ["lsblk", "--json", "--bytes", "--output", COLUMNS, "--", *disks]
     try:
-        # It ends with an error when one of several is not there, and says the rest.
+        # If one of several disks does not exist, lsblk fails, but lists the others.
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
         rows = json.loads(done.stdout)["blockdevices"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
@@ -41,7 +41,7 @@ def ask(disks: Sequence[str]) -> dict[str, Listed]:
 
 
 def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:
-    """Read the rows of lsblk's JSON, by identity."""
+    """Parse the rows of lsblk's JSON; return the devices by identity."""
     by_name = {_field(row, "kname"): row for row in rows}
     found = {}
     for row in rows:
@@ -57,7 +57,7 @@ def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:
 
 
 def _above(row: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Go from a partition or volume up to its disk."""
+    """Yield the devices from a partition or volume up to its disk."""
     seen = set()
     while (parent := _field(row, "pkname")) in by_name and parent not in seen:
         seen.add(parent)
@@ -78,6 +78,6 @@ def _line(row: Mapping[str, Any], *, whole: bool) -> str:
 
 
 def _field(row: Mapping[str, Any], key: str) -> str:
-    """Return a field as text; a label is whatever stands on the disk, and must not steer the terminal."""
+    """Return a field as text, printable: a label on the disk may contain an escape sequence."""
     text = str(row.get(key) or "").strip()
     return "".join(sign if sign.isprintable() else "?" for sign in text)

@@ -1,4 +1,4 @@
-"""Following a path without setting foot in a fanoutfs mount: one whose daemon hangs would never answer."""
+"""Follow a path without accessing a fanoutfs mount: one whose daemon hangs would never answer."""
 
 import errno
 import os
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from fanoutfs.system.mountinfo import FANOUTFS, Mount
 
 LINKS = 40
-"""As many symbolic links the kernel follows in one path (path_resolution(7))."""
+"""The most symbolic links that the kernel follows in one path (path_resolution(7))."""
 
 
 def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
-    """Return ``path`` absolute and free of links, and the fanoutfs mount that it lies in.
+    """Return ``path`` absolute and without links, and the fanoutfs mount that it lies in.
 
-    In a mount the rest of the path is left as it is. Parts that are not there are, too. Raise OSError when
-    links go round, and when the working folder is gone.
+    Within such a mount the rest of the path is not resolved; nor are parts that do not exist. Raise OSError
+    for a loop of links, and if the working folder no longer exists.
     """
     points = {mount.point: mount for mount in mounts}
     parts = _parts(path) if path.startswith("/") else [*_parts(path), *_parts(os.getcwd())]  # noqa: PTH109 (of the same kind as readlink)
@@ -30,7 +30,7 @@ def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
         try:
             target = os.readlink(at)  # noqa: PTH115 (text only)
         except OSError:
-            # No link, nothing there, or not readable: opening it will tell which.
+            # Not a link, missing, or not readable: opening it will show which.
             continue
         links += 1
         if links > LINKS:
@@ -41,7 +41,7 @@ def follow(path: str, mounts: Sequence[Mount]) -> tuple[str, Mount | None]:
 
 
 def within(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    """Return the mount in sight where this path, free of links, lies."""
+    """Return the visible mount in which this path, without links, lies."""
     found = None
     for mount in mounts:
         inside = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
@@ -51,5 +51,5 @@ def within(path: str, mounts: Sequence[Mount]) -> Mount | None:
 
 
 def _parts(path: str) -> list[str]:
-    """Split it, the last part first."""
+    """Return the parts of a path, the last first."""
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]

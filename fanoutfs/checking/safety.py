@@ -1,13 +1,13 @@
-"""May these targets be written? Decided on what was found, before a byte is written. No I/O, no clock.
+"""May these targets be written? This is decided before a byte is written. No I/O, no clock.
 
-A target is refused, in this order, and with every reason that holds:
+A target is refused for these reasons, in this order; all that apply are reported:
 
-1. It is no place for an image: a folder, a terminal, in a fanoutfs mount, in /proc, not writable.
-2. It shares bytes with the source or with another target (``StorageGraph.overlap`` says what that means).
-   Then nothing else is reported of it: the user must choose a different target anyway.
-3. It is in use: something that shares bytes with it is mounted, or swap; or a volume of md, LVM or dm stands
-   on it or on a part of it; or a loop device shows it. Files in a mounted file system are no use of the
-   device by themselves: its mount is.
+1. It can't hold an image: a folder, a terminal, in a fanoutfs mount, in /proc, not writable.
+2. It shares bytes with the source or with a different target, as ``StorageGraph.overlap`` defines it. Then
+   no other reason is reported: the user has to choose a different target anyway.
+3. It is in use: something that shares bytes with it is mounted, or is swap; or a volume of md, LVM or dm lies
+   on it or on a part of it; or a loop device shows it. Files on it do not count as a use, but their mount
+   does.
 4. It is read-only, or smaller than the image.
 """
 
@@ -24,7 +24,7 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.units import format_size
 
 SHOWN = 4
-"""At most this many uses of a disk are named: the message is one line."""
+"""How many uses of a disk are named at most: the message is one line."""
 
 TargetKind = Literal["disk", "file", "folder", "other", "in fanoutfs", "unseen"]
 Parent = Literal["writable", "closed", "missing"]
@@ -37,7 +37,7 @@ _KIND_NAMES: dict[Kind, str] = {
 
 @attrs.frozen
 class RequestedTarget:
-    """One target, or the source, as it was found; bytes."""
+    """A target, or the source, as it was found; bytes."""
 
     named: str
     """The path as the user gave it."""
@@ -58,7 +58,7 @@ class RequestedTarget:
     """Why it could not be examined; or the mount that it lies in."""
 
     def __str__(self) -> str:
-        """Name it as the user did, and what that leads to when it says something else."""
+        """Return the path as the user gave it, followed by what it resolves to if that differs."""
         return self.named if self.named == self.path else f"{self.named} ({self.path})"
 
 
@@ -67,22 +67,22 @@ class Candidate:
     """A target that may be written; bytes."""
 
     path: str
-    """Absolute, and free of links."""
+    """The absolute path, without symbolic links."""
     kind: Literal["disk", "file"]
     exists: bool
     size: int
     identity: str
-    """Of a file that is not there yet: where it will be."""
+    """As in ``RequestedTarget``."""
     generation: int = 0
-    """As in ``Device``: so that a stick put in for another is noticed."""
+    """As in ``Device``: shows when a stick was replaced by a different one."""
     model: str = ""
     serial: str = ""
     contents: tuple[str, ...] = ()
-    """What is on it, a line for the whole of it and one for each partition."""
+    """As in ``Listed``."""
 
 
 class RefusedError(UnusableError):
-    """Some targets may not be written; nothing was. A line for each: ``lines``."""
+    """Some targets may not be written, and nothing was written; ``lines`` has a line for each of them."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
@@ -95,7 +95,7 @@ class RefusedError(UnusableError):
 
 
 def repeated_target(targets: Sequence[RequestedTarget]) -> str | None:
-    """Return which target was named twice, by whatever path or link; None when none was."""
+    """Return the message for a target that two paths name; None if there is none."""
     for first, second in itertools.combinations(targets, 2):
         if first.identity and first.identity == second.identity:
             same = "" if first.named == second.named else f", as {first.named} and as {second.named}"
@@ -106,9 +106,9 @@ def repeated_target(targets: Sequence[RequestedTarget]) -> str | None:
 def refusals(
     source: RequestedTarget | None, image_size: int, targets: Sequence[RequestedTarget], machine: StorageGraph
 ) -> list[str]:
-    """Return a line for each target that may not be written: which, why, and what to do.
+    """Return a line for each target that may not be written: which, why, and the remedy.
 
-    ``image_size`` is in bytes; a source that is not on this machine is None.
+    ``image_size`` is in bytes; ``source`` is None for a source on another computer.
     """
     lines = []
     for i, target in enumerate(targets):
@@ -123,10 +123,10 @@ def refusals(
 
 
 def _unfit(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
-    """Return why it is no place for an image at all."""
+    """Yield why a target can't hold an image at all."""
     match target.kind:
         case "unseen":
-            yield f"can't be looked at: {target.failure}; check its name and rights"
+            yield f"can't be examined: {target.failure}; check its name and rights"
         case "in fanoutfs":
             yield f"lies in the fanoutfs mount {target.failure}, which is read-only; name a file elsewhere"
         case "folder":
@@ -147,11 +147,11 @@ def _unfit(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
 
 
 def _uncreatable(target: RequestedTarget) -> Iterator[str]:
-    """Return why a file that is not there can't be made."""
+    """Yield why a file that does not exist can't be created."""
     if target.parent == "missing":
-        yield "can't be made: there is no such folder; make the folder first"
+        yield "can't be created: its folder does not exist; create the folder first"
     elif target.parent == "closed":
-        yield "can't be made: its folder may not be written; name a file in a folder of your own"
+        yield "can't be created: its folder is not writable; name a file in a different folder"
 
 
 def _clash(
@@ -160,7 +160,7 @@ def _clash(
     others: Sequence[RequestedTarget],
     machine: StorageGraph,
 ) -> str | None:
-    """Return what it shares bytes with: the source, or a target named before it."""
+    """Return the reason if a target shares bytes with the source, or with a target named before it."""
     for other, role in ((source, "source"), *((other, "target") for other in others)):
         if other is None or not other.identity:
             continue
@@ -182,12 +182,12 @@ def _clash(
 
 
 def _chain(chain: Sequence[str], machine: StorageGraph) -> str:
-    """Name what lies between, when there is something."""
+    """Return the names along a chain of storages, if there are any between its ends."""
     return f" ({' on '.join(machine.name(storage) for storage in chain)})" if len(chain) > 2 else ""  # noqa: PLR2004 (both ends)
 
 
 def _in_use(target: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
-    """Return what uses it, all in one reason, with the commands that end that."""
+    """Yield one reason that names all uses of a target, with the commands that end them."""
     uses = [*_mounts(target, machine), *_swaps(target, machine), *_stacks(target, machine)]
     uses = uses or list(_loops(target, machine))
     if not uses:
@@ -227,7 +227,7 @@ def _swaps(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str
 
 
 def _stacks(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
-    """Name the volumes that stand on it; of those that stand on one another, only the lowest."""
+    """Yield the volumes that lie on a target; of volumes that lie on one another, only the lowest."""
     beneath = machine.below(target.identity)
     for storage, device in machine.devices.items():
         if device.kind not in STACKED or storage in beneath or storage == target.identity:
@@ -245,13 +245,13 @@ def _kinds(storages: Sequence[str], machine: StorageGraph) -> set[Kind]:
 
 
 def _stop_command(device: Device) -> str:
-    """Return the command that ends a volume."""
+    """Return the command that stops a volume."""
     name = shlex.quote(device.mapped)
     match device.kind:
         case "md":
             return f"mdadm --stop /dev/{device.name}"
         case "LVM":
-            # dmsetup doubles the hyphens within a name; a single one stands between group and volume.
+            # dmsetup doubles the hyphens within a name; a single one separates group and volume.
             group = re.split(r"(?<!-)-(?!-)", device.mapped)[0].replace("--", "-")
             return f"vgchange --activate n {shlex.quote(group)}"
         case "crypt":
@@ -263,7 +263,7 @@ def _stop_command(device: Device) -> str:
 
 
 def _loops(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
-    """Name the loop devices that show it; those that it lies on itself, or stands beside, don't use it."""
+    """Yield the loop devices that show a target, not those that it lies on or that only overlap with it."""
     for storage, device in machine.devices.items():
         if device.kind == "loop" and storage != target.identity:
             overlap = machine.overlap(target.identity, storage, files=False)
@@ -274,7 +274,7 @@ def _loops(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str
 
 
 def _whose(overlap: Overlap, machine: StorageGraph) -> str:
-    """Name the second storage of an overlap as seen from the first, the target."""
+    """Describe the second storage of an overlap in relation to the first, the target."""
     target, other = overlap.first[0], overlap.second[0]
     if target == other:
         return "it"
@@ -283,18 +283,18 @@ def _whose(overlap: Overlap, machine: StorageGraph) -> str:
         return f"its partition {name}"
     if len(overlap.second) == 1:
         return f"{name}, on which it lies,"
-    return f"{name}, which lies on it," if len(overlap.first) == 1 else f"{name}, with bytes of its,"
+    return f"{name}, which lies on it," if len(overlap.first) == 1 else f"{name}, which shares bytes with it,"
 
 
 def _lacking(target: RequestedTarget, image_size: int, machine: StorageGraph) -> Iterator[str]:
-    """Return what a disk lacks."""
+    """Yield what makes a disk unsuitable."""
     device = machine.devices.get(target.identity)
     if device is None:
         return
     if device.read_only:
-        yield "is read-only; switch that off, or choose a different target"
+        yield "is read-only; make it writable, or choose a different target"
     if device.size == 0:
-        yield "has no medium in it; put one in"
+        yield "contains no medium; insert one"
     elif device.size < image_size:
         missing = format_size(image_size - device.size)
         have, want = format_size(device.size), format_size(image_size)

@@ -1,4 +1,4 @@
-"""Block devices as the kernel shows them in /sys: what each is, and what it stands on."""
+"""Block devices as the kernel shows them in /sys: what each is, and what it lies on."""
 
 from pathlib import Path
 
@@ -8,30 +8,30 @@ from fanoutfs.checking.storage import Device, Kind
 from fanoutfs.system.identity import disk_identity
 
 SECTOR = 512
-"""Bytes; /sys counts in these, whatever the disk does."""
+"""Bytes; the unit of sizes in /sys, whatever the disk's sectors are."""
 
 _MAPPED: dict[str, Kind] = {"LVM-": "LVM", "CRYPT-": "crypt", "mpath-": "multipath"}
-"""How device-mapper's uuid begins."""
+"""The beginnings of device-mapper UUIDs."""
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """One device; others are named by their identities."""
+    """One device; it refers to others by their identities."""
 
     identity: str
     device: Device
     begin: int = 0
-    """The byte at which it begins on ``disk`` or in ``backing``."""
+    """The byte of ``disk`` or ``backing`` at which it begins."""
     disk: str = ""
-    """Of a partition."""
+    """The disk of a partition."""
     backing: str = ""
-    """Of a loop device: the path of its file or device."""
+    """The path of the file or device behind a loop device."""
     slaves: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
 
 
 def entries(sys: Path) -> list[Entry]:
-    """Read all block devices; raise OSError when there is no telling which there are."""
+    """Read all block devices; raise OSError if they can't be listed."""
     folders = {link.name: link.resolve() for link in sorted((sys / "class" / "block").iterdir())}
     names = {
         name: disk_identity(number) for name, folder in folders.items() if (number := _text(folder / "dev"))
@@ -64,7 +64,7 @@ def _entry(name: str, folder: Path, names: dict[str, str]) -> Entry:
     elif (folder / "md").exists():
         kind = "md"
     device = Device(
-        # A slash in a name can't stand in /sys.
+        # In /sys a slash in a name is written as an exclamation mark.
         name=name.replace("!", "/"),
         kind=kind,
         size=_number(folder / "size") * SECTOR,
@@ -88,7 +88,7 @@ def _entry(name: str, folder: Path, names: dict[str, str]) -> Entry:
 
 
 def _text(path: Path) -> str:
-    """Read a file of /sys, empty when it is not there: each kind of device has others, and any may go."""
+    """Read a file of /sys; empty if it is missing: devices differ, and any may disappear."""
     try:
         return path.read_text(errors="surrogateescape").removesuffix("\n")
     except OSError:

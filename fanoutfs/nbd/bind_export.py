@@ -89,7 +89,7 @@ def _tls_options(settings: ExportSettings, undo: contextlib.ExitStack) -> TlsOpt
         for name, file in ("ca-cert", cert), ("server-cert", cert), ("server-key", key):
             (folder / f"{name}.pem").symlink_to(file.absolute())
     except OSError as error:
-        raise UnusableError(f"the folder for {cert} can't be made: {reason(error)}") from error
+        raise UnusableError(f"the folder for {cert} can't be created: {reason(error)}") from error
     return TlsOptions(certificates=folder)
 
 

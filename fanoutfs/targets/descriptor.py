@@ -1,8 +1,8 @@
-"""Writing and reading past the page cache, whatever the file system and the image's odd end allow.
+"""Write and read past the page cache, as far as the file system and the length of the image allow.
 
-O_DIRECT takes the bytes straight from the ring's memory and leaves the page cache clean. It wants whole
-sectors, so the image's last odd bytes, less than a page, go without it. Where a file system refuses it all go
-without it, and what was written is sent on to the disk before much of it has piled up (write_behind.py).
+O_DIRECT takes the bytes straight from the ring's memory and does not use the page cache. It requires whole
+sectors, so the image's last bytes, less than a page, are written without it. On a file system that refuses
+O_DIRECT, all bytes are, and are sent to the disk before many pile up in memory (write_behind.py).
 """
 
 import errno
@@ -31,7 +31,7 @@ IOV_MAX = os.sysconf("SC_IOV_MAX")
 
 OUT = WAIT_BEFORE | WRITE | WAIT_AFTER
 
-NO_ROOM = "make room there and go on with --resume, or choose a different target"
+NO_ROOM = "make room there and continue with --resume, or choose a different target"
 
 ADVICE = {
     errno.ENOSPC: NO_ROOM,
@@ -39,43 +39,45 @@ ADVICE = {
     errno.EFBIG: "its file system or ulimit -f allows no file of that size; choose a different target",
 }
 
-FAILING = "it may be failing or unplugged: see dmesg, then go on with --resume or choose a different target"
+FAILING = (
+    "it may be failing or unplugged: see dmesg, then continue with --resume or choose a different target"
+)
 
 
 class UnreadableError(TargetError):
-    """The target can't be read back at this place; what was written elsewhere may well be right."""
+    """The target can't be read back at this place; other places may be right."""
 
 
 def failed(path: str, what: str, error: OSError) -> str:
-    """Return the line that says what can't be done with a target, why, and what to do."""
+    """Return the message: what can't be done with a target, why, and the remedy."""
     return f"the target {path} can't be {what}: {reason(error)}; {ADVICE.get(error.errno or 0, FAILING)}"
 
 
 @attrs.define(eq=False)
 class Descriptor:
-    """An open disk or file. Every method raises TargetError, which names path, place and reason."""
+    """An open disk or file. Every method raises TargetError with path, place and reason."""
 
     path: str
     fd: int
     direct: bool
-    """Whether writes are with O_DIRECT; it turns False when that is refused at a write."""
+    """Whether writes use O_DIRECT; False once a write with it was refused."""
     _flag: bool = attrs.field(init=False)
     """Whether the descriptor has O_DIRECT set now."""
     _reads_direct: bool = attrs.field(default=True, init=False)
     _punches: bool = attrs.field(default=True, init=False)
     _behind: WriteBehind = attrs.field(factory=WriteBehind, init=False)
     _page: memoryview = attrs.field(init=False)
-    """Takes the bytes behind the odd end of a read with O_DIRECT."""
+    """Receives the rest of the last page of a read with O_DIRECT."""
 
     def __attrs_post_init__(self) -> None:
         self._flag = self.direct
         self._page = memoryview(mmap.mmap(-1, PAGE))
 
     def write(self, offset: int, pieces: Sequence[memoryview]) -> None:
-        """Write adjoining pieces, the last of which may be no whole number of pages, from ``offset`` on.
+        """Write adjoining pieces at ``offset``; all but the last are whole pages.
 
-        When it returns their memory is free again. Without O_DIRECT it may wait until earlier writes are on
-        the disk. An empty row of pieces is nothing to do.
+        Their memory can be reused when this returns. Without O_DIRECT it may wait until earlier writes are on
+        the disk.
         """
         length = sum(map(len, pieces))
         odd = length % PAGE
@@ -100,7 +102,7 @@ class Descriptor:
                 self.direct = direct = False
                 continue
             if count == 0:
-                raise self._failed(f"written at byte {offset}", OSError(errno.EIO, "it takes no more"))
+                raise self._failed(f"written at byte {offset}", OSError(errno.EIO, "it accepts no more"))
             offset += count
             rest = _without(rest, count)
 
@@ -113,7 +115,7 @@ class Descriptor:
             os.posix_fadvise(self.fd, at, count, os.POSIX_FADV_DONTNEED)
 
     def _sync_range(self, offset: int, length: int, flags: int) -> None:
-        """See sync_file_range(2). What it says of failed writes the next fsync won't say again."""
+        """Call sync_file_range(2). If it reports a failed write, the next fsync does not report it again."""
         try:
             sync_file_range(self.fd, offset, length, flags)
         except OSError as error:
@@ -121,10 +123,10 @@ class Descriptor:
             raise self._failed(what, error) from error
 
     def punch(self, offset: int, length: int) -> bool:
-        """Make ``length`` bytes zeros without sending any; says whether that could be done.
+        """Make ``length`` bytes zeros without writing them; return whether that is supported.
 
-        Of a file it makes a hole. A disk writes the zeros itself, and may discard instead if what it
-        discards reads as zeros (fallocate(2), FALLOC_FL_PUNCH_HOLE); there it wants whole sectors.
+        A file gets a hole. A disk writes the zeros itself, or discards the blocks if they read as zeros then
+        (fallocate(2), FALLOC_FL_PUNCH_HOLE); this requires whole sectors.
         """
         if not self._punches:
             return False
@@ -137,9 +139,9 @@ class Descriptor:
         return self._punches
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer``, page-aligned memory, with what the disk has at ``offset``, a multiple of a page.
+        """Fill ``buffer``, page-aligned memory, from the disk at ``offset``, a multiple of a page.
 
-        Raise UnreadableError, naming the place; any other TargetError is of an earlier write.
+        Raise UnreadableError, which names the place; any other TargetError is of an earlier write.
         """
         done = 0
         while done < len(buffer):
@@ -150,7 +152,7 @@ class Descriptor:
                 if not self._reads_direct or error.errno != errno.EINVAL:
                     raise self._unreadable(offset + done, error) from error
                 self._reads_direct = False
-                # Else the kernel reads ahead, and that is dropped before it is used.
+                # Otherwise the kernel reads ahead, and the pages are dropped before they are used.
                 os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_RANDOM)
                 continue
             if count == 0:
@@ -158,7 +160,7 @@ class Descriptor:
             done += count
 
     def _read_direct(self, offset: int, buffer: memoryview) -> int:
-        """Read past the page cache; what is dirty there the kernel writes out first."""
+        """Read past the page cache; the kernel writes dirty pages out first."""
         self._set_direct(on=True)
         whole = len(buffer) - len(buffer) % PAGE
         pieces = [buffer[:whole], self._page] if whole < len(buffer) else [buffer]
@@ -168,7 +170,7 @@ class Descriptor:
         return count
 
     def _read_dropped(self, offset: int, buffer: memoryview) -> int:
-        """Read through the page cache, emptied there before and after."""
+        """Read through the page cache, and drop these pages before and after."""
         self._set_direct(on=False)
         begin = offset - offset % PAGE
         length = -(-(offset + len(buffer)) // PAGE) * PAGE - begin
@@ -179,7 +181,7 @@ class Descriptor:
         return count
 
     def flush(self) -> None:
-        """Flush all that was written, also from the disk's own cache: fsync(2)."""
+        """Flush everything written, also from the disk's cache: fsync(2)."""
         try:
             os.fsync(self.fd)
         except OSError as error:

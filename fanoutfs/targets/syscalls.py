@@ -1,7 +1,7 @@
-"""Two system calls that Python 3.11 has not got.
+"""Two system calls that Python 3.11 does not have.
 
-``os.posix_fallocate`` is not the same: where a file system can't preallocate, glibc writes a byte into every
-block instead, which on a stick takes as long as the copy. ``fallocate`` says EOPNOTSUPP.
+``os.posix_fallocate`` is different: where a file system can't preallocate, glibc writes a byte into every
+block instead, which on a stick takes as long as the copy. ``fallocate`` fails with EOPNOTSUPP.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ WAIT_BEFORE, WRITE, WAIT_AFTER = 1, 2, 4
 """linux/fs.h, SYNC_FILE_RANGE_…"""
 
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
-"""What ``fallocate`` says where it can't do this; EINVAL on disks whose sectors are larger than a page."""
+"""The errors of ``fallocate`` where it is not supported; EINVAL: a disk's sectors are larger than a page."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
@@ -24,20 +24,20 @@ _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_long, ctypes.c_long, ct
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
-    """Preallocate (mode 0) or give up ``length`` bytes at ``offset``, see its manual page. Raise OSError."""
+    """Preallocate (mode 0) or free ``length`` bytes at ``offset``; see its manual page. Raise OSError."""
     _call(_libc.fallocate, fd, mode, offset, length)
 
 
 def sync_file_range(fd: int, offset: int, length: int, flags: int) -> None:
-    """Start or await the writing out of dirty pages, see its manual page. Raise OSError.
+    """Start the write-out of dirty pages, or wait for it; see its manual page. Raise OSError.
 
-    It flushes neither metadata nor the disk's own cache: nothing is durable before an fsync.
+    This flushes neither metadata nor the disk's cache: nothing is durable before an fsync.
     """
     _call(_libc.sync_file_range, fd, offset, length, flags)
 
 
 def _call(function: Callable[..., int], *arguments: int) -> None:
-    """Call, and again after a signal, as Python does it for its own (PEP 475)."""
+    """Call a function, and again after a signal, as Python's own calls do (PEP 475)."""
     while function(*arguments):
         error = ctypes.get_errno()
         if error != errno.EINTR:

@@ -1,12 +1,12 @@
-"""What one copy writes to, a disk or a file: every block at its own offset, and block 0 last of all.
+"""The target of one copy, a disk or a file: every block is written at its offset, block 0 last.
 
-An unfinished copy must not look whole: a disk whose partition table is there boots or mounts, and half of it
-is somebody's old data. So zeros stand in block 0 from before the first other byte is written until all
-others are durable. The order on the target:
+An unfinished copy must not look complete: a disk with a partition table boots or mounts, although half of it
+may be old data. So block 0 holds zeros from before the first other byte is written until all other blocks are
+durable. The order on the target:
 
     zeros in block 0    flush    all other blocks, in any order    flush    block 0    flush
 
-*Flush* is fsync, which of files and disks alike also has the device write out its own cache: fsync(2), and
+*Flush* is fsync(2), which for files and disks also flushes the device's cache; see
 Documentation/block/writeback_cache_control.rst in the kernel's sources.
 """
 
@@ -27,11 +27,11 @@ from fanoutfs.units import PAGE
 
 @attrs.define(eq=False)
 class Target:
-    """Somewhere that an image of ``size`` bytes is copied to, in blocks of ``block`` bytes.
+    """A disk or file to which an image of ``size`` bytes is copied, in blocks of ``block`` bytes.
 
-    ``fd`` is open for reading and writing, with O_DIRECT or not as ``direct`` says; from now on it is the
-    target's. Offsets are multiples of ``block``, pieces are whole blocks but for the image's last one. Every
-    method raises TargetError, which names path, place and reason; the copy has then failed.
+    It owns ``fd``, which is open for reading and writing, with O_DIRECT if ``direct`` is True. Offsets are
+    multiples of ``block``; pieces are whole blocks, except the image's last one. Every method raises
+    TargetError, with path, place and reason; the copy has then failed.
     """
 
     path: str
@@ -41,26 +41,26 @@ class Target:
     is_disk: bool
     direct: bool
     sparse: bool
-    """Whether blocks of zeros are made holes, by ``clear``."""
+    """Whether blocks of zeros become holes (``clear``)."""
     fresh: bool
-    """A file that was just made or is empty: what isn't written reads as zeros."""
+    """A file that is new or empty: what is not written reads as zeros."""
     written: int = attrs.field(default=0, init=False)
-    """Bytes of the image that were really written: neither holes nor what was there already."""
+    """Bytes of the image that were written, without holes and what was on the target already."""
     _io: Descriptor = attrs.field(init=False)
     _wiped: bool = attrs.field(default=False, init=False)
     """Whether block 0 is known to be zeros."""
     _old: mmap.mmap = attrs.field(init=False)
-    """Page-aligned memory for what the target has."""
+    """Page-aligned memory for the target's content."""
 
     def __attrs_post_init__(self) -> None:
         self._io = Descriptor(self.path, self.fd, self.direct)
         self._old = mmap.mmap(-1, PAGE)
 
     def prepare(self, *, keep: bool) -> None:
-        """Make it as large as the image, and wipe block 0; with ``keep`` (--resume) that is left for later.
+        """Make the target as large as the image, and wipe block 0, unless ``keep`` (--resume) defers that.
 
-        A file is preallocated unless it is to be sparse: that a disk is too full is then known before a byte
-        was copied, and the file is in few pieces. Where a file system can't, it is done without.
+        A file is preallocated, unless it is sparse or its file system can't: a full disk is then noticed
+        before a byte is copied, and the file has few fragments.
         """
         if not self.is_disk:
             self._resize()
@@ -71,7 +71,7 @@ class Target:
 
     def _resize(self) -> None:
         try:
-            # Also a cut that changes nothing says that the file was modified.
+            # A truncate to the same size would change the file's modification time.
             if os.fstat(self.fd).st_size != self.size:
                 os.ftruncate(self.fd, self.size)
         except OSError as error:
@@ -85,12 +85,12 @@ class Target:
             if error.errno in UNSUPPORTED:
                 return
             if self.fresh:
-                # What it has got so far is what the disk had left.
+                # Free what it was given so far: all the space that was left.
                 os.ftruncate(self.fd, 0)
             raise TargetError(failed(self.path, f"given its {self.size} bytes", error)) from error
 
     def wipe_first(self) -> None:
-        """Put zeros in block 0, durably, unless they are there: before the first other write of --resume."""
+        """Make block 0 durably zeros, if it is not: called before the first other write of --resume."""
         if self._wiped:
             return
         length = min(self.block, self.size)
@@ -114,22 +114,22 @@ class Target:
         self._wiped = True
 
     def write(self, offset: int, pieces: Sequence[memoryview]) -> None:
-        """Write what adjoins in the image from ``offset`` on; when it returns the memory is free again.
+        """Write adjoining pieces at ``offset``; their memory can be reused when this returns.
 
-        Nothing is durable before ``finish``. Without O_DIRECT it may wait until the disk has earlier ones.
+        Nothing is durable before ``finish``. Without O_DIRECT it may wait for earlier writes.
         """
         self._io.write(offset, pieces)
         self.written += sum(map(len, pieces))
 
     def clear(self, offset: int, length: int) -> None:
-        """Make ``length`` bytes zeros, by a hole or a discard where that can be: for --sparse."""
+        """Make ``length`` bytes zeros, by a hole or a discard where possible: for --sparse."""
         self.written += self._zero(offset, length)
 
     def _zero(self, offset: int, length: int) -> int:
-        """Write zeros where the target has other bytes; return how many bytes were written."""
+        """Make bytes zeros; return how many had to be written."""
         if self.fresh:
             return 0
-        # A file ends where the image ends, a disk may go on: of that only whole pages.
+        # A file ends where the image ends. A disk may be larger: only whole pages of it.
         punched = length - length % PAGE if self.is_disk else length
         if punched and not self._io.punch(offset, punched):
             punched = 0
@@ -137,10 +137,10 @@ class Target:
         return length - punched
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill ``buffer``, page-aligned memory, with what the disk has at ``offset``, past the page cache.
+        """Fill ``buffer``, page-aligned memory, from the disk at ``offset``, past the page cache.
 
-        Where that fails it is tried again in sixteenths, down to the page, which the error then names: of a
-        bad sector within 8 MiB that is four reads that fail, each of which may take seconds.
+        A read that fails is repeated in sixteenths, down to a page, which the error names. For a bad sector
+        within 8 MiB four reads fail, each of which may take seconds.
         """
         try:
             self._io.read_into(offset, buffer)
@@ -152,9 +152,9 @@ class Target:
                 self.read_into(offset + at, buffer[at : at + step])
 
     def differing(self, offset: int, pieces: Sequence[memoryview]) -> list[int]:
-        """Return the numbers of the adjoining ``pieces`` that the target has not got: for --resume.
+        """Return the numbers of the adjoining ``pieces`` that differ from the target: for --resume.
 
-        What can't be read back counts as different: to be written anew is what a bad sector needs.
+        What can't be read back counts as different: a bad sector has to be written again.
         """
         length = sum(map(len, pieces))
         old = self._room(length)
@@ -183,9 +183,9 @@ class Target:
         return self._old
 
     def finish(self, first: memoryview | None) -> None:
-        """Make all that was written durable, then write block 0 and make that durable.
+        """Make everything written durable, then write block 0 and make that durable.
 
-        ``first`` is block 0's bytes; None when --resume found it right and nothing to write.
+        ``first`` is block 0; None if --resume found it right and nothing was written.
         """
         self._io.flush()
         if self.fresh:
@@ -199,7 +199,7 @@ class Target:
         self._io.flush()
 
     def _flush_folder(self) -> None:
-        """Make a new file's name durable, where its folder may be opened for that and takes it."""
+        """Make a new file's name durable, if its folder can be opened and supports fsync."""
         folder = Path(self.path).resolve().parent
         try:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -212,5 +212,5 @@ class Target:
                 raise TargetError(failed(self.path, f"entered in {folder} durably", error)) from error
 
     def close(self) -> None:
-        """Close the target; what was not finished is not durable."""
+        """Close the target; without ``finish`` nothing is durable."""
         os.close(self.fd)

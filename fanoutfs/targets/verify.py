@@ -1,4 +1,4 @@
-"""Is what the target gives back what went by? And the SHA-256 of all that is on it."""
+"""Compare a target with what was copied, and compute the SHA-256 of its content."""
 
 import hashlib
 import mmap
@@ -13,34 +13,33 @@ from fanoutfs.targets.target import Target
 from fanoutfs.units import MIB
 
 CHUNK = 8 * MIB
-"""Read at a time, unless a block is larger: a disk's full rate, and little to wait for at either end."""
+"""Bytes read at a time, unless a block is larger: a disk's full rate, and a short wait at either end."""
 
 NAMED = 3
-"""Most places that a message names; the rest it counts."""
-
+"""How many places a message names; it counts the rest."""
 
 Digests = bytes | bytearray | memoryview
 
 
 @attrs.frozen
 class Verified:
-    """What the target has."""
+    """The result of a verification."""
 
     sha256: str
-    """Of all its bytes up to the image's size, in hexadecimal."""
+    """Of the target's bytes up to the image's size, in hexadecimal."""
     differences: tuple[Range, ...]
-    """Where it is not what went by, in bytes; of whole blocks, as finer the digests can't tell."""
+    """The bytes that differ from what was copied, in whole blocks, because the digests are of blocks."""
 
 
 def verify(
     target: Target, digests: Digests, block: int, size: int, progress: Callable[[int], None]
 ) -> Verified:
-    """Read the target back past the page cache, all ``size`` bytes in order, and compare it block by block.
+    """Read all ``size`` bytes of the target back, past the page cache, and compare them block by block.
 
     ``digests`` has DIGEST_SIZE bytes for each block of the image (``digests.digest``). ``progress`` is
-    told how many bytes are done. Raise TargetError when a place can't be read.
+    called with the number of bytes done. Raise TargetError if a place can't be read.
 
-    One thread reads a chunk ahead, one takes the SHA-256 of all, this one the blocks' digests: reading and
+    One thread reads a chunk ahead, one computes the SHA-256, this one the digests of the blocks: reading and
     hashing release the GIL.
     """
     chunk = max(1, CHUNK // block) * block
@@ -72,7 +71,7 @@ def _differing(offset: int, view: memoryview, block: int, digests: Digests) -> I
 
 
 def difference_message(path: str, differences: Sequence[Range]) -> str:
-    """Return a line that says where the target is not what went by, one place at least, and what to do."""
+    """Return the line that names the differences, at least one, and what to do."""
     named = [f"{length} bytes at byte {offset}" for offset, length in differences[:NAMED]]
     if more := len(differences) - len(named):
         named.append(f"{more} more {'place' if more == 1 else 'places'}")

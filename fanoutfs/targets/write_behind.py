@@ -1,10 +1,10 @@
 """When data written without O_DIRECT is sent to the disk, before it piles up in memory. No I/O, no clock.
 
-Left alone, the kernel lets memory fill with what is still to be written (vm.dirty_ratio), then stops the
-writer, and the fsync at the end has all the rest to do. So write-out is started every START bytes, and the
-writer waits for what lies LIMIT behind it, in pieces as large as its writes: at most LIMIT and one write are
-in the page cache and not yet on the disk. 2 GiB to an ext4 were written at 1.2 to 1.7 GB/s, flush included,
-left alone at 0.3 to 0.6; on a tmpfs, which has no disk to wait for, it costs 2 % of the writer's time.
+By itself, the kernel lets dirty pages fill the memory (vm.dirty_ratio), then stops the writer, and leaves the
+rest to the fsync at the end. So write-out is started every START bytes, and the writer waits for what lies
+LIMIT bytes behind it, in pieces as large as its writes: at most LIMIT bytes and one write are dirty. 2 GiB to
+an ext4 were written at 1.2 to 1.7 GB/s, flush included, without this at 0.3 to 0.6; on a tmpfs, which has no
+disk to wait for, it costs 2 % of the writer's time.
 """
 
 from collections import deque
@@ -15,25 +15,25 @@ from fanoutfs.ranges import Range, joined
 from fanoutfs.units import MIB
 
 START = 8 * MIB
-"""Enough in one go for any disk's full rate."""
+"""Bytes: enough at a time for any disk's full rate."""
 
 LIMIT = 32 * MIB
-"""Four of these: the disk has its next work while one waits for its last."""
+"""Four times START: the disk has more to write while the writer waits for the oldest."""
 
 
 @attrs.define(eq=False)
 class WriteBehind:
-    """What was written and is not known to be on the disk."""
+    """The writes that are not known to be on the disk."""
 
     _new: list[Range] = attrs.field(factory=list, init=False)
-    """Written, and the writing out not begun; ``_new_bytes`` of them."""
+    """Write-out has not begun; ``_new_bytes`` in total."""
     _begun: deque[Range] = attrs.field(factory=deque, init=False)
-    """The writing out begun, oldest first; ``_begun_bytes`` of them."""
+    """Write-out has begun, oldest first; ``_begun_bytes`` in total."""
     _new_bytes: int = attrs.field(default=0, init=False)
     _begun_bytes: int = attrs.field(default=0, init=False)
 
     def wrote(self, offset: int, length: int) -> tuple[list[Range], list[Range]]:
-        """Record a write; return the ranges whose writing out is to be begun, then those to be waited for."""
+        """Record a write; return the ranges whose write-out has to begin, and those to wait for."""
         self._new.append((offset, length))
         self._new_bytes += length
         begin: list[Range] = []

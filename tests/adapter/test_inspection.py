@@ -223,7 +223,7 @@ def test_a_read_only_disk(fake: FakeMachine) -> None:
     """A partition is read-only when its disk is."""
     fake.device("sdc", "8:32", SIZE, ro=1)
     fake.device("sdc1", "8:33", SIZE, disk="sdc", partition=1, start=2048)
-    said = "is read-only; switch that off, or choose a different target"
+    said = "is read-only; make it writable, or choose a different target"
     lines = [f"the target /dev/sdc1 {said}"]
     assert lines == refused(fake, fake.node("sda"), fake.node("sdc1"))
 
@@ -283,8 +283,8 @@ def test_targets_that_are_no_places(fake: FakeMachine) -> None:
         "files": "is a folder; name a file in it",
         "new/": "is a folder; name a file in it",
         "pipe": "is neither a disk nor a file; name a block device or an image file",
-        "no/where": "can't be made: there is no such folder; make the folder first",
-        "round": "can't be looked at: too many levels of symbolic links; check its name and rights",
+        "no/where": "can't be created: its folder does not exist; create the folder first",
+        "round": "can't be examined: too many levels of symbolic links; check its name and rights",
     }
     lines = refused(fake, fake.node("sda"), *(f"{fake.root}/{name}" for name in targets))
     assert [line.partition(" /")[2].replace(" (/new)", "") for line in lines] == [
@@ -309,7 +309,7 @@ def test_a_target_by_several_names(fake: FakeMachine, monkeypatch: pytest.Monkey
 
 def test_a_machine_that_cant_be_looked_at(tmp_path: Path) -> None:
     """Without /sys nothing is known to be safe."""
-    with pytest.raises(UnusableError, match=r"mountinfo can't be read: .*; no target is known to be safe"):
+    with pytest.raises(UnusableError, match=r"mountinfo can't be read: .* no target is known to be safe"):
         inspection.read("/dev/sda", [], System(sys=tmp_path, proc=tmp_path))
 
 
@@ -411,7 +411,7 @@ def test_a_file_that_another_copy_made_and_took_back(tmp_path: Path, monkeypatch
     path.touch()
     found = candidate(path)
     monkeypatch.setattr(fcntl, "flock", lambda *_: path.unlink())
-    with pytest.raises(UnusableError, match="is not the one any more"):
+    with pytest.raises(UnusableError, match="was replaced after it was checked"):
         open_exclusive(found, direct=False)
 
 
@@ -423,7 +423,7 @@ def test_all_targets_or_none(tmp_path: Path) -> None:
         Path(one.path).touch()
     with pytest.raises(RefusedError) as refusal:
         claim_all([good, *bad], direct=True)
-    assert [f"the target {one.path} has come to be since it was checked; start again" for one in bad] == list(
+    assert [f"the target {one.path} was created after it was checked; start again" for one in bad] == list(
         refusal.value.lines
     )
     assert not Path(good.path).exists()
@@ -447,8 +447,8 @@ def test_the_check_of_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("missing", "it is not there"),
-        ("no/where", "it is not there"),
+        ("missing", "it does not exist"),
+        ("no/where", "it does not exist"),
         (".", "it is neither a disk nor a file"),
     ],
 )

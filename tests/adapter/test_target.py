@@ -322,7 +322,7 @@ def test_a_write_of_nothing_is_an_error(
     """A target that takes no byte and reports no error is not tried for ever."""
     made = open_target(path, SIZE)
     monkeypatch.setattr(os, "pwritev", lambda *_: 0)
-    with pytest.raises(TargetError, match=f"at byte {BLOCK}: it takes no more"):
+    with pytest.raises(TargetError, match=f"at byte {BLOCK}: it accepts no more"):
         made.write(BLOCK, blocks(image, 1, 2))
     made.close()
 

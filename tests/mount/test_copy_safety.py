@@ -113,7 +113,7 @@ def test_another_disk_under_the_same_number(work: Path) -> None:
             run("losetup", "--detach", device)
             wait_until(lambda: not Path("/sys/block", device.name, "loop").exists(), f"{device} is free")
             run("losetup", device, other)
-        with pytest.raises(UnusableError, match=f"^the target {device} is not the one any more"):
+        with pytest.raises(UnusableError, match=f"^the target {device} was replaced after it was checked"):
             open_exclusive(found, direct=True)
 
 

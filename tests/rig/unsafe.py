@@ -242,7 +242,12 @@ def a_second_loop_device_on_the_sources_file(folder: Path) -> Iterator[Case]:
 def a_file_on_the_sources_file_system(folder: Path) -> Iterator[Case]:
     with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt") as point:
         target = point / "new.img"
-        yield Case(device, (target,), f"the target {target} lies on the source {device}; name", (target,))
+        yield Case(
+            device,
+            (target,),
+            f"the target {target} lies on the source {device}; choose a different target",
+            (target,),
+        )
 
 
 @situation
@@ -252,7 +257,7 @@ def a_file_on_a_file_system_in_a_partition_of_the_source(folder: Path) -> Iterat
         mounted(first, folder / "mnt") as point,
     ):
         target = image(point, "old.img", MIB)
-        said = rf"the target {target} lies on the source {whole} \({target} on {first} on {whole}\); name"
+        said = rf"the target {target} lies on the source {whole} \({target} on {first} on {whole}\); choose a"
         yield Case(whole, (target,), said, (target,))
 
 
@@ -325,7 +330,7 @@ def a_disk_that_fanoutfs_serves(folder: Path) -> Iterator[Case]:
 def a_file_in_a_fanoutfs_mount(folder: Path) -> Iterator[Case]:
     with served(image(folder, "served.img"), folder / "mnt") as point:
         target = point / "image"
-        said = f"the target {target} lies in the fanoutfs mount {point}, which is read-only; name"
+        said = f"the target {target} lies in the fanoutfs mount {point}, which is read-only; name a file"
         yield Case(image(folder), (target,), said, (target,))
 
 
@@ -353,7 +358,7 @@ def a_disk_that_is_too_small(folder: Path) -> Iterator[Case]:
 @situation
 def a_read_only_disk(folder: Path) -> Iterator[Case]:
     with disk(folder, "disk.img", DISK, "--read-only") as device:
-        yield Case(image(folder), (device,), f"the target {device} is read-only; switch that off", (device,))
+        yield Case(image(folder), (device,), f"the target {device} is read-only; make it writable", (device,))
 
 
 @situation
@@ -369,7 +374,7 @@ def a_file_on_a_read_only_file_system(folder: Path) -> Iterator[Case]:
 def a_new_file_on_a_read_only_file_system(folder: Path) -> Iterator[Case]:
     with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt", "-o", "ro") as point:
         target = point / "new.img"
-        said = f"the target {target} can't be made: its folder may not be written; name a file in a folder"
+        said = f"the target {target} can't be created: its folder is not writable; name a file in a"
         yield Case(image(folder), (target,), said, (target,))
 
 
@@ -394,7 +399,7 @@ def a_named_pipe(folder: Path) -> Iterator[Case]:
 @situation
 def a_file_in_a_folder_that_is_missing(folder: Path) -> Iterator[Case]:
     target = folder / "no" / "where.img"
-    said = f"the target {target} can't be made: there is no such folder; make the folder first"
+    said = f"the target {target} can't be created: its folder does not exist; create the folder first"
     yield Case(image(folder), (target,), said, (target,))
 
 
@@ -434,7 +439,7 @@ def a_disk_and_its_partition(folder: Path) -> Iterator[Case]:
 def one_bad_target_of_three(folder: Path) -> Iterator[Case]:
     with disk(folder) as good, attached(image(folder, "other.img", DISK), "--read-only") as bad:
         new = folder / "new.img"
-        said = f"^(fanoutfs: )?the target {bad} is read-only; switch that off, or choose a different target$"
+        said = f"^(fanoutfs: )?the target {bad} is read-only; make it writable, or choose a different target$"
         yield Case(image(folder), (good, bad, new), said, (good, bad, new))
 
 

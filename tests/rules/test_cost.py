@@ -104,7 +104,7 @@ def _late_and_early(readers: int) -> Load:
         point = load.rules.open(number, start=start)
         place = start + blocks - 2 * (half - number) if late else start
         load.rules.move(point, place, sequential=True, now=0.0)
-        load.request(point)
+        load.ask(point)
     load.now = 200.0
     return load
 

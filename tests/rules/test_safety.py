@@ -206,7 +206,7 @@ def test_a_volume_on_a_disk_is_no_use_of_its_neighbour() -> None:
         (
             {"mounted": [Mounted("loop0", "/mnt", "ext4")]},
             "loop1",
-            "/dev/loop0, with bytes of its, is mounted on /mnt; free it first: umount /mnt",
+            "/dev/loop0, which shares bytes with it, is mounted on /mnt; free it first: umount /mnt",
         ),
         (
             {"mounted": [Mounted("sde", "/mnt/f", "fuse.fanoutfs")]},
@@ -236,8 +236,8 @@ def test_a_target_whose_use_is_less_plain(uses: dict[str, Any], storage: str, sa
     [
         ("small", "is too small by 1 B: it has 1024 MiB, the image 1 GiB; choose a larger target"),
         ("sdb1", "is too small by 512 MiB: it has 512 MiB, the image 1 GiB; choose a larger target"),
-        ("locked", "is read-only; switch that off, or choose a different target"),
-        ("empty", "has no medium in it; put one in"),
+        ("locked", "is read-only; make it writable, or choose a different target"),
+        ("empty", "contains no medium; insert one"),
     ],
 )
 def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
@@ -256,7 +256,7 @@ def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
         ),
         (
             {"kind": "unseen", "failure": "permission denied"},
-            "can't be looked at: permission denied; check its name and rights",
+            "can't be examined: permission denied; check its name and rights",
         ),
         ({"kind": "disk"}, "has no disk behind it; see with lsblk which disks there are"),
         ({"pseudo_fs": "devtmpfs"}, "is a file in /dev, not a disk; see with lsblk which disks there are"),
@@ -265,11 +265,11 @@ def test_a_disk_that_lacks_something(storage: str, said: str) -> None:
         ({"writable": False}, "may not be written; check its rights, or work as root"),
         (
             {"exists": False, "parent": "missing"},
-            "can't be made: there is no such folder; make the folder first",
+            "can't be created: its folder does not exist; create the folder first",
         ),
         (
             {"exists": False, "parent": "closed"},
-            "can't be made: its folder may not be written; name a file in a folder of your own",
+            "can't be created: its folder is not writable; name a file in a different folder",
         ),
     ],
 )
