@@ -260,15 +260,17 @@ def mount(
     points: list[Path] = []
     started: list[Mount] = []
 
-    def make(source: Path, *options: Argument, point: Path | None = None, limit: float = LIMIT) -> Mount:
+    def make(
+        source: Path, *options: Argument, point: Path | None = None, expected: Sequence[str] = ()
+    ) -> Mount:
         point = point or tmp_path / f"mnt{len(points)}"
         point.mkdir(exist_ok=True)
         points.append(point)
         ring = () if "--ring" in options else ("--ring", RING)
         log = tmp_path / f"log{len(points)}"
         fanoutfs("mount", *ring, "--log", log, *options, source, point)
-        made = Mount(source, point, log)
-        made.watch(limit)
+        made = Mount(source, point, log, expected=list(expected))
+        made.watch(LIMIT)
         made.pid = made.status()["pid"]
         started.append(made)
         return made

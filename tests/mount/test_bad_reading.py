@@ -26,8 +26,7 @@ def errors(mounted: Mount) -> int:
 
 def test_the_bytes_beside_a_bad_place(mount: MountFactory, faulty: FaultFactory) -> None:
     """Only the bad sectors themselves are lost: a direct read up to them and one behind them are right."""
-    mounted = mount(faulty(SIZE, [BAD]).path)
-    mounted.expected += WARNINGS
+    mounted = mount(faulty(SIZE, [BAD]).path, expected=WARNINGS)
     failures = read_in_pieces(mounted.image, SIZE, os.O_DIRECT, step=4096)
     assert {BAD_AT: "EIO"} == failures
 
@@ -36,8 +35,7 @@ def test_several_readers_of_a_bad_source(
     mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path
 ) -> None:
     """Every `dd` that comes to the bad place fails with an error; one that stays before it succeeds."""
-    mounted = mount(faulty(SIZE, [BAD]).path)
-    mounted.expected += WARNINGS
+    mounted = mount(faulty(SIZE, [BAD]).path, expected=WARNINGS)
     forms: list[list[str]] = [["bs=1M"], ["bs=4M", "iflag=direct"], []]
     whole = [spawn("dd", f"if={mounted.image}", f"of={work / str(n)}", *form) for n, form in enumerate(forms)]
     part = spawn("dd", f"if={mounted.image}", f"of={work / 'part'}", "bs=1M", "count=9", "iflag=direct")
@@ -51,8 +49,7 @@ def test_several_readers_of_a_bad_source(
 @pytest.mark.tool("ddrescue")
 def test_ddrescue_saves_the_rest(mount: MountFactory, faulty: FaultFactory, work: Path) -> None:
     """`ddrescue` on the mount of a bad source saves everything but the bad sectors."""
-    mounted = mount(faulty(SIZE, [BAD]).path)
-    mounted.expected += WARNINGS
+    mounted = mount(faulty(SIZE, [BAD]).path, expected=WARNINGS)
     run("ddrescue", "--quiet", "--idirect", mounted.image, work / "copy", work / "map", code=None)
     saved = (work / "copy").read_bytes()
     assert SIZE == len(saved)
@@ -64,8 +61,7 @@ def test_ddrescue_saves_the_rest(mount: MountFactory, faulty: FaultFactory, work
 def test_a_source_that_comes_back(mount: MountFactory, tmp_path: Path, work: Path) -> None:
     """When a source that had shrunk has its size again, the next reader gets it: errors are not kept."""
     source = write_pattern(tmp_path / "source.img", SIZE)
-    mounted = mount(source, "--ring", "32M")
-    mounted.expected += WARNINGS
+    mounted = mount(source, "--ring", "32M", expected=WARNINGS)
     os.truncate(source, SHRUNK)
     run("cp", mounted.image, work / "copy", code=1)
     with source.open("r+b") as image:
@@ -84,8 +80,7 @@ def test_tools_on_a_source_that_has_shrunk(
 ) -> None:
     """No tool takes a source that became shorter for a success."""
     source = write_pattern(tmp_path / "source.img", SIZE)
-    mounted = mount(source, "--ring", "2M")
-    mounted.expected += WARNINGS
+    mounted = mount(source, "--ring", "2M", expected=WARNINGS)
     os.truncate(source, SHRUNK)
     script = command.replace("IMAGE", str(mounted.image)).replace("COPY", str(work / "copy"))
     assert run("sh", "-c", script, code=None).returncode != 0
@@ -94,8 +89,7 @@ def test_tools_on_a_source_that_has_shrunk(
 def test_a_block_device_that_shrinks(mount: MountFactory, loop: LoopFactory, tmp_path: Path) -> None:
     """A block device that fails behind some place gives EIO from there on, right bytes before."""
     backing = write_pattern(tmp_path / "backing.img", SIZE)
-    mounted = mount(loop(backing), "--ring", "2M")
-    mounted.expected += WARNINGS
+    mounted = mount(loop(backing), "--ring", "2M", expected=WARNINGS)
     os.truncate(backing, SHRUNK)
     failures = read_in_pieces(mounted.image, SIZE, os.O_DIRECT)
     assert dict.fromkeys(range(SHRUNK, SIZE, MIB), "EIO") == failures
@@ -106,8 +100,7 @@ def test_a_source_that_disappears(
 ) -> None:
     """When what serves the source dies, readers get an error, and the mount answers and unmounts."""
     served = faulty(SIZE)
-    mounted = mount(served.path, "--ring", "2M")
-    mounted.expected += WARNINGS
+    mounted = mount(served.path, "--ring", "2M", expected=WARNINGS)
     faults.kill(served)
     done = finish(spawn("dd", f"if={mounted.image}", f"of={work / 'copy'}", "bs=1M"), code=1)
     assert b"Input/output error" in done.stderr

@@ -33,8 +33,7 @@ def test_a_signal_to_the_daemon_of_a_reader(
     direct: bool, mount: MountFactory, source: Path, spawn: Spawn, work: Path
 ) -> None:
     """SIGTERM ends a mount that is being read; the reader gets an error, never an early end."""
-    mounted = mount(source, "--ring", "2M")
-    mounted.expected.append("reader|handle|closing|unmount")
+    mounted = mount(source, "--ring", "2M", expected=["reader|handle|closing|unmount"])
     reader = hold(spawn, mounted.image, work / "copy", 2 * MIB, direct=direct)
     os.kill(mounted.pid, signal.SIGTERM)
     wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")

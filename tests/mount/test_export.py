@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import MountFactory, PatternFactory, Refused, assert_copies
+from tests.mount.conftest import MountFactory, PatternFactory, assert_copies
 from tests.rig.commands import FANOUTFS, fanoutfs, finish, has_ended, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
@@ -143,8 +143,7 @@ def test_a_client_that_takes_nothing_holds_nobody_for_long(
 def test_nbdkit_that_is_killed_begins_again(mount: MountFactory, source: Path, work: Path) -> None:
     """A warning says so; who comes meanwhile waits at the door and gets a right copy."""
     export = Export()
-    mounted = mount(source, *export.options)
-    mounted.expected.append(HAS_ENDED)
+    mounted = mount(source, *export.options, expected=[HAS_ENDED])
     export.info()
     (server,) = servers_of(mounted.point)
     os.kill(server, signal.SIGKILL)
@@ -192,8 +191,9 @@ def test_it_ends_with_the_daemon(
 ) -> None:
     """However that ends, and though a client takes nothing, nbdkit goes."""
     export = Export()
-    mounted = mount(pattern_image(BIG), *export.options, "--patience", 1)
-    mounted.expected.append("reader|handle|closing|unmount")
+    mounted = mount(
+        pattern_image(BIG), *export.options, "--patience", 1, expected=["reader|handle|closing|unmount"]
+    )
     with ExitStack() as stack:
         export.ask_and_take_nothing(ASKED, stack)
         wait_until(lambda: mounted.status()["readers"] != [], "it reads")
@@ -217,24 +217,6 @@ def test_it_ends_with_the_foreground(source: Path, point: Path, spawn: Spawn) ->
 
 
 # Who may read it
-
-
-def test_an_address_in_use_is_an_error_of_the_command(
-    mount: MountFactory, source: Path, small: Path, refused: Refused
-) -> None:
-    """One line, and nothing is mounted."""
-    export = Export()
-    mount(source, *export.options)
-    message = refused(*export.options, small)
-
-    assert "address already in use" in message
-    assert 1 == message.count("\n")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "somewhere.example"])
-def test_elsewhere_it_needs_more(host: str, small: Path, refused: Refused) -> None:
-    """Wrong usage, and nothing is mounted."""
-    assert "--tls-psk" in refused("--export", f"{host}:{Export().port}", small, code=2)
 
 
 def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
@@ -302,28 +284,6 @@ def test_with_keys_only_who_has_one_reads(
     ]
     assert [] == [stranger for stranger in strangers if stranger.info(code=None).returncode == 0]
     assert [] == [text for text in shown if secret in text]
-
-
-def test_keys_that_others_can_read_are_refused(small: Path, refused: Refused, tmp_path: Path) -> None:
-    """With what to do about it."""
-    keys = key_file(tmp_path / "keys")
-    keys.chmod(0o644)
-    assert f"chmod 600 {keys}" in refused(*Export().options, "--tls-psk", keys, small)
-
-
-def test_a_producer_that_is_there_cannot_begin_to_export(
-    copies: Copies, pattern_image: PatternFactory, work: Path, refused: Refused
-) -> None:
-    """A mount that a copy's producer would serve is refused with --export, and the copy goes on."""
-    image = pattern_image(8 * MIB)
-    copying = copies.start(image, work / "copy", *SLOWLY)
-    held = copies.hold(image, work / "copy", BLOCK)
-    message = refused(*Export().options, image)
-    os.kill(held, signal.SIGCONT)
-    copies.finish(copying)
-
-    assert "without --export" in message
-    assert_same(image, work / "copy")
 
 
 def test_the_export_ends_with_its_mount_though_a_copy_goes_on(

@@ -9,14 +9,13 @@ import pytest
 
 from tests.mount.conftest import HostsFactory
 from tests.rig.commands import wait_until
+from tests.rig.copies import SLOWLY, SMALL
 from tests.rig.images import MIB, assert_same
 from tests.rig.shown import Computers
 
 pytestmark = pytest.mark.tool("nbdkit", "nbdfuse", "nbdcopy")
 
 SIZE = 12 * MIB
-SMALL = ("--block", "256K", "--ring", "2M", "--patience", 60)
-SLOWLY = (*SMALL, "--read-rate", 8 * MIB)
 
 
 @pytest.mark.parametrize("cut", [3.0, pytest.param(30.0, marks=pytest.mark.soak)])

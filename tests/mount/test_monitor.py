@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import signal
 import socket
 import time
 from contextlib import ExitStack
@@ -13,9 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fanoutfs.web.feed import PER_SECOND
-from tests.mount.conftest import MountFactory, PatternFactory, Refused
+from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig.commands import fanoutfs, finish, run, shell, wait_until
-from tests.rig.copies import SMALL, Copies
 from tests.rig.images import MIB
 from tests.rig.readers import Spawn, dd, hold
 from tests.rig.web import Web, knock, token_file
@@ -60,17 +57,6 @@ def test_prometheus_reads_its_metrics(mount: MountFactory, source: Path, work: P
     assert sample(web.get("/metrics"), "fanoutfs_source_read_bytes_total") >= SIZE
 
 
-def test_an_address_in_use_is_an_error_of_the_command(
-    mount: MountFactory, source: Path, small: Path, refused: Refused
-) -> None:
-    """Nothing is mounted then."""
-    web = Web()
-    mount(source, *web.listen)
-    message = refused(*web.listen, small)
-    assert "address already in use" in message
-    assert 1 == message.count("\n")
-
-
 def test_mount_prints_the_address_of_the_page(small: Path, point: Path, tmp_path: Path) -> None:
     """Without the token."""
     path = token_file(tmp_path, TOKEN)
@@ -82,11 +68,6 @@ def test_mount_prints_the_address_of_the_page(small: Path, point: Path, tmp_path
         assert 200 == web.code("/status", "-H", f"Authorization: Bearer {TOKEN}")
     finally:
         fanoutfs("umount", point)
-
-
-def test_elsewhere_it_needs_a_token(small: Path, refused: Refused) -> None:
-    """Wrong usage, and nothing is mounted."""
-    assert "--token-file" in refused("--listen", f"0.0.0.0:{Web().port}", small, code=2)
 
 
 def test_without_the_token_nobody_sees_anything(mount: MountFactory, source: Path, tmp_path: Path) -> None:
@@ -101,13 +82,6 @@ def test_without_the_token_nobody_sees_anything(mount: MountFactory, source: Pat
         assert 421 == web.code(path, *right, "-H", "Host: evil.example")
     for path in ("//..%2f", "/..%2f..%2f..%2fetc/passwd", "/../../etc/passwd", "/%2e%2e/", "/status/"):
         assert 404 == web.code(path, *right)
-
-
-def test_a_token_that_others_can_read_is_refused(small: Path, refused: Refused, tmp_path: Path) -> None:
-    """With what to do about it."""
-    path = token_file(tmp_path, TOKEN)
-    path.chmod(0o644)
-    assert f"chmod 600 {path}" in refused(*Web().listen, "--token-file", path, small)
 
 
 def test_five_hundred_clients_do_not_stop_a_copy(
@@ -140,20 +114,6 @@ def test_it_is_there_again_after_a_restart(mount: MountFactory, source: Path) ->
         first.unmount()
         second = mount(source, *web.listen)
         assert second.pid == web.status()["pid"]
-
-
-def test_a_producer_that_is_there_cannot_begin_to_listen(
-    source: Path, work: Path, copies: Copies, refused: Refused
-) -> None:
-    """A mount that a copy's producer would serve is refused with --listen, and the copy goes on."""
-    copying = copies.start(source, "--yes", *SMALL, "--read-rate", "4M", "--patience", 300, work / "copy")
-    worker = copies.hold(source, work / "copy", 1)
-    message = refused(*Web().listen, source)
-    os.kill(worker, signal.SIGCONT)
-    copies.finish(copying)
-
-    assert "without --listen" in message
-    run("cmp", source, work / "copy")
 
 
 def test_events_go_on_while_somebody_reads(

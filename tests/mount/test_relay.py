@@ -9,6 +9,7 @@ import pytest
 
 from tests.mount.conftest import HostsFactory, assert_copies
 from tests.rig.commands import has_ended, run, wait_until
+from tests.rig.copies import BLOCK, SLOWLY, SMALL
 from tests.rig.images import MIB, assert_same
 from tests.rig.readers import dd, hold
 from tests.rig.shown import Computers
@@ -16,10 +17,6 @@ from tests.rig.shown import Computers
 pytestmark = pytest.mark.tool("nbdkit", "nbdfuse")
 
 SIZE = 8 * MIB
-RATE = 8 * MIB
-BLOCK = 256 * 1024
-SMALL = ("--block", "256K", "--ring", "2M", "--patience", 60)
-SLOWLY = (*SMALL, "--read-rate", RATE)
 PACKETS = 1.03  # what a connection adds to what it carries, greetings and status included
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.mount.conftest import HostsFactory, PatternFactory, assert_copies, missing
 from tests.rig.commands import Done, run, wait_until
+from tests.rig.copies import BLOCK, SLOWLY, SMALL
 from tests.rig.images import MIB, assert_same
 from tests.rig.readers import hold
 from tests.rig.shown import Computers
@@ -17,10 +18,6 @@ from tests.rig.shown import Computers
 pytestmark = pytest.mark.tool("nbdkit", "nbdfuse")
 
 SIZE = 8 * MIB
-RATE = 8 * MIB
-BLOCK = 256 * 1024
-SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK, "--patience", 60)
-SLOWLY = (*SMALL, "--read-rate", RATE)
 PACKETS = 1.03  # what a connection adds to what it carries, greetings and status included
 NOISE = 64 * 1024  # bytes: what is said where nothing is carried
 

@@ -276,8 +276,7 @@ def test_a_source_that_others_use_too(
 def test_a_bad_place_on_the_disk(direct: bool, mount: MountFactory, faulty: FaultFactory) -> None:
     """A read over the bad place is EIO, all others are right, and the status counts it."""
     bad = 9 * MIB + MIB // 2
-    mounted = mount(faulty(SIZE, [(bad, 4096)]).path)
-    mounted.expected.append(r"the source can't be read from byte")
+    mounted = mount(faulty(SIZE, [(bad, 4096)]).path, expected=[r"the source can't be read from byte"])
     (place,) = read_in_pieces(mounted.image, SIZE, flags(direct=direct)).items()
     assert place in {(bad, "EIO"), (bad // MIB * MIB, "EIO")}
     assert mounted.status()["source"]["errors"] > 0
@@ -289,8 +288,7 @@ def test_a_source_that_shrinks(direct: bool, mount: MountFactory, tmp_path: Path
     """What was cut off is EIO, not an early end; what is left is right; the mount stays."""
     left = 5 * MIB
     source = write_pattern(tmp_path / "source.img", SIZE)
-    mounted = mount(source, "--ring", "2M")
-    mounted.expected.append(r"the source can't be read from byte")
+    mounted = mount(source, "--ring", "2M", expected=[r"the source can't be read from byte"])
     os.truncate(source, left)
     failures = read_in_pieces(mounted.image, SIZE, flags(direct=direct))
     assert dict.fromkeys(range(left, SIZE, MIB), "EIO") == failures
