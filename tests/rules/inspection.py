@@ -92,17 +92,17 @@ class Inspection:
         """R3 may make a reader wait: not in a ring that holds the whole image."""
         return self.rules.strict and self.rules.slots < self.rules.blocks
 
-    def round(self, who: Walker, front: Walker) -> int:
-        """Return how many blocks ``front`` is ahead of ``who``, round the circle."""
-        return (front.place - who.place) % self.rules.blocks
+    def round(self, other: Walker, front: Walker) -> int:
+        """Return how many blocks ``front`` is ahead of ``other``, round the circle."""
+        return (front.place - other.place) % self.rules.blocks
 
-    def leads_to(self, who: Walker, place: int) -> bool:
+    def leads_to(self, other: Walker, place: int) -> bool:
         """Return whether a reader still has to read the block at ``place``."""
-        return (place - who.place) % self.rules.blocks < who.end - who.place
+        return (place - other.place) % self.rules.blocks < other.end - other.place
 
-    def in_reach(self, who: Walker, front: Walker) -> bool:
-        """Return whether ``who`` is at most K blocks behind ``front``, round the circle."""
-        return 0 < self.round(who, front) <= self.rules.slots
+    def in_reach(self, other: Walker, front: Walker) -> bool:
+        """Return whether ``other`` is at most K blocks behind ``front``, round the circle."""
+        return 0 < self.round(other, front) <= self.rules.slots
 
     def keeps(self, block: int, front: Walker) -> bool:
         """R3: the reader that uses the block next is in reach behind ``front``, and the block lies between.
@@ -111,10 +111,10 @@ class Inspection:
         only if ``front`` has read the block: on a line no reader is behind the last.
         """
         next_use = self.next_use(block)
-        for who in self.active:
-            uses_next = self.leads_to(who, block) and (block - who.place) % self.rules.blocks == next_use
-            between = uses_next and next_use < self.round(who, front) and self.in_reach(who, front)
-            if between and (self.leads_to(who, front.place) or not self.leads_to(front, block)):
+        for other in self.active:
+            uses_next = self.leads_to(other, block) and (block - other.place) % self.rules.blocks == next_use
+            between = uses_next and next_use < self.round(other, front) and self.in_reach(other, front)
+            if between and (self.leads_to(other, front.place) or not self.leads_to(front, block)):
                 return True
         return False
 
@@ -127,9 +127,9 @@ class Inspection:
         if not self.rules.strict:
             return False
         return any(self.keeps(block, walker) for block in self.before) or any(
-            self.leads_to(who, walker.place) or not self.leads_to(walker, who.place)
-            for who in self.active
-            if self.in_reach(who, walker)
+            self.leads_to(other, walker.place) or not self.leads_to(walker, other.place)
+            for other in self.active
+            if self.in_reach(other, walker)
         )
 
     def is_let(self, front: Walker, read: Read, gone: set[int]) -> bool:
@@ -185,14 +185,14 @@ class Inspection:
         ways = [walker] if self.stuck(walker) else []
         while ways:
             front = ways.pop()
-            for who in self.active:
-                if not self.stuck(who) or not self.in_reach(who, front):
+            for other in self.active:
+                if not self.stuck(other) or not self.in_reach(other, front):
                     continue
-                if who is walker:
+                if other is walker:
                     return True
-                if who not in seen:
-                    seen.append(who)
-                    ways.append(who)
+                if other not in seen:
+                    seen.append(other)
+                    ways.append(other)
         return False
 
     # R1

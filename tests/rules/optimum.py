@@ -105,13 +105,13 @@ class _Drive:
             self.rules.filled(decision, 0.0)
             self.read += len(decision.slots)
 
-    def take(self, point: Cursor) -> None:
-        if point.block not in self.rules.residency.slot_of:
-            ask = self.rules.request(point, point.block, point.block, self.now, fresh=False)
+    def take(self, cursor: Cursor) -> None:
+        if cursor.block not in self.rules.residency.slot_of:
+            request = self.rules.request(cursor, cursor.block, cursor.block, self.now, fresh=False)
             self.produce()
-            self.rules.answered(ask, self.now)
-        assert point.block in self.rules.residency.slot_of
-        self.rules.move(point, point.block + 1, sequential=True, now=self.now)
+            self.rules.answered(request, self.now)
+        assert cursor.block in self.rules.residency.slot_of
+        self.rules.move(cursor, cursor.block + 1, sequential=True, now=self.now)
 
 
 def of_the_rules(situation: Situation) -> int:
@@ -119,16 +119,16 @@ def of_the_rules(situation: Situation) -> int:
     settings: dict[str, Any] = {"run": 1, "patience": 1e9, "turn": 1e9, "strict": False, "look_ahead_runs": 1}
     rules = Rules(blocks=situation.blocks, slots=situation.slots, **settings)
     drive = _Drive(rules)
-    points: list[Cursor] = []
+    cursors: list[Cursor] = []
     for time in range((situation.readers - 1) * situation.apart + situation.blocks):
         drive.now = float(time)
-        if time == len(points) * situation.apart and len(points) < situation.readers:
-            points.append(rules.open(len(points)))
-            rules.move(points[-1], 0, sequential=True, now=drive.now)
+        if time == len(cursors) * situation.apart and len(cursors) < situation.readers:
+            cursors.append(rules.open(len(cursors)))
+            rules.move(cursors[-1], 0, sequential=True, now=drive.now)
         drive.produce()
-        for point in points:
-            if point.block < situation.blocks:
-                drive.take(point)
+        for cursor in cursors:
+            if cursor.block < situation.blocks:
+                drive.take(cursor)
     return drive.read
 
 

@@ -82,10 +82,10 @@ def test_the_last_reader_on_a_line_waits_for_no_other() -> None:
 def test_readers_in_a_ring_of_waits_need_not_wait() -> None:
     """R4: of three waiting readers, each in reach of the next, the nearest ahead of the head continues."""
     rules = make_rules(blocks=12, slots=6)
-    points = [reader(rules, start=at, at=at) for at in (0, 4, 8)]
+    cursors = [reader(rules, start=at, at=at) for at in (0, 4, 8)]
     put(rules, [1, 2, 5, 6, 9, 10])
-    for point in points:
-        request(rules, point, point.block)
+    for cursor in cursors:
+        request(rules, cursor, cursor.block)
     rules.begin_at(3)
 
     decision, gone = decide(rules)

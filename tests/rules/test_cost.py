@@ -101,10 +101,10 @@ def _late_and_early(readers: int) -> Load:
     for number in range(readers):
         late = number < half
         start = 50_000 + (0 if late else 2 * number)
-        point = load.rules.open(number, start=start)
+        cursor = load.rules.open(number, start=start)
         place = start + blocks - 2 * (half - number) if late else start
-        load.rules.move(point, place, sequential=True, now=0.0)
-        load.ask(point)
+        load.rules.move(cursor, place, sequential=True, now=0.0)
+        load.ask(cursor)
     load.now = 200.0
     return load
 

@@ -210,13 +210,13 @@ def test_a_reader_that_waits_for_the_source_is_not_dormant() -> None:
 def test_held_blocks_are_counted_until_they_are_read() -> None:
     """A gauge: resident blocks that a live reader still needs; zero once it is done, gone or dormant."""
     rules = make_rules(blocks=100, run=2)
-    point = reader(rules, 0)
+    cursor = reader(rules, 0)
     fill(rules)
     held = [rules.held(0.0)]
-    rules.move(point, 3, sequential=True, now=0.0)
+    rules.move(cursor, 3, sequential=True, now=0.0)
     held.append(rules.held(0.0))
     held.append(rules.held(PATIENCE))
-    rules.close(point)
+    rules.close(cursor)
     held.append(rules.held(0.0))
 
     assert held == [8, 5, 0, 0]
@@ -241,11 +241,11 @@ def test_a_jumping_reader_is_served_while_a_pack_fills_the_ring() -> None:
     needed = resident(rules)
     for number in range(3, 9):
         probe = rules.open(number)
-        ask = rules.request(probe, 900 - number, 900 - number, 0.0, fresh=True)
+        pending = rules.request(probe, 900 - number, 900 - number, 0.0, fresh=True)
         read = next_read(rules)
         assert (read.first, read.detour) == (900 - number, True)
         rules.filled(read, 0.01)
-        rules.answered(ask, 0.0)
+        rules.answered(pending, 0.0)
 
     assert needed <= resident(rules)
 
@@ -309,8 +309,8 @@ def test_a_requested_block_is_read_whatever_is_evicted_for_it() -> None:
 def test_a_requested_block_is_read_without_all_the_blocks_before_it() -> None:
     """A reader with several requests, the farthest beyond its look-ahead: that is read next."""
     rules = make_rules(blocks=100, slots=4, run=4)
-    point = reader(rules, 0)
-    rules.request(point, 11, 12, 0.0, fresh=False)
+    cursor = reader(rules, 0)
+    rules.request(cursor, 11, 12, 0.0, fresh=False)
 
     reads = fill(rules)
 

@@ -49,9 +49,9 @@ def test_a_run_begins_anywhere_and_ends_at_its_boundary() -> None:
 def test_a_run_does_not_continue_where_no_reader_needs_it() -> None:
     """All readers end before the boundary."""
     rules = make_rules()
-    for point in spread(rules, 1000, 1024):
-        point.end = 1028
-        rules.cursors.changed(point)
+    for cursor in spread(rules, 1000, 1024):
+        cursor.end = 1028
+        rules.cursors.changed(cursor)
 
     blocks = run_of(rules)
 
@@ -98,9 +98,9 @@ def test_a_reader_that_is_not_waited_for_wakes_no_producer() -> None:
     front, *between, hindmost = spread(rules, 1008, 1064)
     assert isinstance(rules.decide(0.0), Rest)
 
-    for point in between:
-        for block in range(point.block + 1, 1065):
-            assert not rules.move(point, block, sequential=True, now=0.0)
+    for cursor in between:
+        for block in range(cursor.block + 1, 1065):
+            assert not rules.move(cursor, block, sequential=True, now=0.0)
             assert isinstance(rules.decide(0.0), Rest)
     assert front.block == 1064
     assert rules.close(hindmost)

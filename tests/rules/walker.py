@@ -35,7 +35,7 @@ class Walker:
     began: int = 0
     borrows: bool = False
     """It copies out of the ring itself: blocks are granted to it, and it frees them later."""
-    hand: list[int] = attrs.field(factory=list)
+    held: list[int] = attrs.field(factory=list)
     """The slots of the granted blocks that it has not freed, from its place on."""
 
     @property
@@ -46,7 +46,7 @@ class Walker:
     @property
     def granted(self) -> range:
         """The granted blocks that it has not freed, unrolled."""
-        return range(self.place, self.place + len(self.hand))
+        return range(self.place, self.place + len(self.held))
 
     @property
     def done(self) -> bool:

@@ -116,15 +116,15 @@ class World:
     def grab(self, number: int) -> None:
         """Grant a consumer that holds blocks the resident ones after them, up to its window."""
         walker = self.walkers[number]
-        if walker.hand:
+        if walker.held:
             self._grant(walker)
 
     def revoke(self, number: int) -> None:
         """Take a consumer's granted blocks back."""
         walker = self.walkers[number]
-        if walker.hand:
+        if walker.held:
             self.awake |= self.rules.release(walker.granted)
-            walker.hand.clear()
+            walker.held.clear()
             self.upsets += 1
 
     def again(self, number: int, back: int) -> None:
@@ -136,11 +136,11 @@ class World:
 
     def _borrow_on(self, walker: Walker, size: int) -> None:
         """Let a consumer free the first of its blocks, be granted some, or request one."""
-        if walker.hand:
+        if walker.held:
             freed = walker.granted[:size]
             slots = [self.rules.residency.slot_of.get(block % self.rules.blocks) for block in freed]
-            assert walker.hand[:size] == slots, "a block that is being copied out must stay in its slot"
-            del walker.hand[:size]
+            assert walker.held[:size] == slots, "a block that is being copied out must stay in its slot"
+            del walker.held[:size]
             self.awake |= self.rules.release(freed)
             self._take(walker, freed)
         else:
@@ -153,16 +153,16 @@ class World:
         borrowers = sum(other.borrows for other in self.walkers.values())
         window = max(1, min(2 * self.rules.run, self.rules.slots // 2 // borrowers))
         first = block = walker.granted.stop
-        while len(walker.hand) < window and block < walker.end and self._there(block):
-            walker.hand.append(self.rules.residency.slot_of[block % self.rules.blocks])
+        while len(walker.held) < window and block < walker.end and self._there(block):
+            walker.held.append(self.rules.residency.slot_of[block % self.rules.blocks])
             block += 1
         self.rules.grant(range(first, block))
         return block > first
 
     def _ask(self, walker: Walker, first: int, last: int, *, straggler: bool = False) -> None:
         urgent = walker.fresh or not walker.sequential or straggler
-        ask = self.rules.request(walker.cursor, first, last, self.now, fresh=walker.fresh)
-        walker.request = PendingRequest(ask, first, last, self.now, urgent, straggler)
+        request = self.rules.request(walker.cursor, first, last, self.now, fresh=walker.fresh)
+        walker.request = PendingRequest(request, first, last, self.now, urgent, straggler)
         self.awake = True
 
     def _answer(self, walker: Walker, request: PendingRequest) -> bool:
@@ -326,5 +326,5 @@ class World:
 
     def _next_dormant(self) -> float:
         """Return when the first consumer that holds blocks becomes dormant."""
-        ends = (w.taken_at + self.rules.patience for w in self.walkers.values() if w.hand)
+        ends = (w.taken_at + self.rules.patience for w in self.walkers.values() if w.held)
         return min(ends, default=math.inf)

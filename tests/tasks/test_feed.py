@@ -74,7 +74,7 @@ async def test_a_slow_client_skips_and_delays_no_other(autojump_clock: MockClock
 
 
 async def test_an_unchanged_status_is_sent_seldom(autojump_clock: MockClock) -> None:
-    """Every QUIET_SECONDS, so that a client knows that the service is alive."""
+    """Every QUIET_SECONDS, so a client knows that the service is alive."""
     feed = Busy(changes=False).feed()
     heard: list[Snapshot] = []
     async with background(feed.run) as nursery:
@@ -109,7 +109,7 @@ async def test_a_snapshot_that_is_asked_for_often_is_made_seldom(
 
 
 async def test_a_rate_is_not_an_average_over_a_time_without_clients(autojump_clock: MockClock) -> None:
-    """Nobody has looked for an hour: the rate is known again with the second look."""
+    """After an hour without a client the rate is unknown until the second snapshot."""
     feed = Busy().feed()
     feed.now()
     await trio.sleep(1)
