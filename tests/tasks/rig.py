@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import attrs
+import pytest
 import trio
 
 from fanoutfs.digests.slot_cache import SlotDigests
@@ -93,6 +94,12 @@ async def read(consumer: Reader, offset: int, size: int) -> Buffer:
         return b""
     found = consumer.read_nowait(offset, size)
     return await consumer.read(offset, size) if found is None else found
+
+
+async def fails(error: type[Exception], consumer: Reader, offset: int, size: int = PAGE) -> None:
+    """Read, which must raise an error."""
+    with pytest.raises(error):
+        await read(consumer, offset, size)
 
 
 def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: float) -> Rig:

@@ -13,7 +13,7 @@ from fanoutfs.source.counters import Counters
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.units import PAGE
 from tests.scratched import Scratched
-from tests.tasks.rig import Rig, background, make_rig, read, read_all, timed
+from tests.tasks.rig import Rig, background, fails, make_rig, read, read_all, timed
 
 RUN = 2
 BLOCKS = 40
@@ -116,8 +116,7 @@ async def test_a_bad_page_is_logged(autojump_clock: MockClock, caplog: pytest.Lo
     async with producing(rig, RateLimit(), frozenset([5])) as statistics:
         consumer = rig.open()
         assert bytes(await read(consumer, 4 * PAGE, PAGE)) == rig.content[4 * PAGE : 5 * PAGE]
-        with pytest.raises(SourceBrokeError):
-            await read(consumer, 5 * PAGE, 1)
+        await fails(SourceBrokeError, consumer, 5 * PAGE, 1)
 
     assert statistics.errors >= 1
     assert f"from byte {5 * PAGE} to before {6 * PAGE}" in caplog.text

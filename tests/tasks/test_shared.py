@@ -7,9 +7,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import ClosingError, ReaderGoneError, SourceBrokeError, SourceHungError
-from fanoutfs.fuse.reader import Reader
 from fanoutfs.units import PAGE
-from tests.tasks.rig import SIZE, background, make_rig, read, read_all, timed
+from tests.tasks.rig import SIZE, background, fails, make_rig, read, read_all, timed
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8, 64])
@@ -73,11 +72,6 @@ async def test_readers_that_start_together_are_served_by_one_pass(autojump_clock
             readers.start_soon(read_all, rig.open(), piece)
 
     assert sorted(rig.blocks_read) == list(range(40))
-
-
-async def fails(error: type[Exception], consumer: Reader, offset: int) -> None:
-    with pytest.raises(error):
-        await read(consumer, offset, PAGE)
 
 
 @pytest.mark.parametrize("start", [None, 37 * PAGE], ids=["reader", "turn"])
@@ -148,8 +142,7 @@ async def test_only_a_read_of_bad_bytes_fails(autojump_clock: MockClock) -> None
         assert bytes(await read(consumer, place, 100)) == rig.content[place : place + 100]
         assert bytes(await read(consumer, place + 200, 9)) == rig.content[place + 200 : place + 209]
         for offset, size in ((place + 199, 1), (place - 10, 120), (place + 100, PAGE), (0, 20 * PAGE)):
-            with pytest.raises(SourceBrokeError):
-                await read(consumer, offset, size)
+            await fails(SourceBrokeError, consumer, offset, size)
 
     assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
 
@@ -162,8 +155,7 @@ async def test_a_bad_block_is_read_again_for_the_next_request(autojump_clock: Mo
 
     async with background(rig.produce):
         for _ in range(2):
-            with pytest.raises(SourceBrokeError):
-                await read(consumer, 5 * PAGE, 100)
+            await fails(SourceBrokeError, consumer, 5 * PAGE, 100)
         tried = rig.blocks_read.count(5)
         rig.bad.clear()
         found = bytes(await read(consumer, 5 * PAGE, 100))
