@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The peer that fanoutfs is measured against: pyfuse3 with nothing behind it.
+"""The peer of fanoutfs in measurements: pyfuse3 with nothing behind it.
 
     constant_fs.py SIZE MOUNTPOINT
 
-One file, `image`, of SIZE bytes, whose every read is answered at once with a slice of one constant buffer.
-No source, no ring, nobody waits: what this reaches is what pyfuse3 and the kernel let a Python file system
-reach on this machine. It is tuned as fanoutfs is (fresh inode per look-up, direct_io for O_DIRECT, room for
-background requests, read-ahead), so that a ratio to it is the price of fanoutfs's own work, nothing else.
+One file, `image`, of SIZE bytes; every read is answered at once with a slice of one constant buffer. Without
+a source, a ring and waiting readers, its rate is the most that pyfuse3 and the kernel allow a Python file
+system on this machine. It is tuned as fanoutfs is (a new inode for each look-up, direct_io for O_DIRECT, more
+background requests, read-ahead), so a ratio to it is the price of fanoutfs's own work alone.
 
 It stays in the foreground until SIGTERM, SIGINT or an unmount.
 """
@@ -21,21 +21,22 @@ from pathlib import Path
 import pyfuse3
 import trio
 
+from fanoutfs.fuse.kernel import raise_background, raise_read_ahead
+from fanoutfs.system.mountinfo import mount_at
+
 MIB = 1 << 20
 IMAGE = b"image"
-IMAGE_INODE = pyfuse3.InodeT(2)  # the one st_ino that GETATTR answers; look-ups hand out higher ones
+IMAGE_INODE = pyfuse3.InodeT(2)  # GETATTR always returns it; look-ups return higher ones
 
-LARGEST_READ = MIB  # what the kernel asks for at most in one request
+LARGEST_READ = MIB  # of one request of the kernel
 BLKSIZE = MIB
-READ_AHEAD_KB = 1024
-BACKGROUND = 4096  # the kernel's default of 12 would let cached readers queue behind one another
 
 # Not zeros: reading and comparing zeros is cheaper for some tools and some memory.
 CONSTANT = memoryview(bytes(range(256)) * (LARGEST_READ // 256))
 
 
 class ConstantOperations(pyfuse3.Operations):
-    """A folder with one read-only file; handles and inodes are numbers without anything behind them."""
+    """A folder with one read-only file; handles and inodes are mere numbers."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class ConstantOperations(pyfuse3.Operations):
         self.negotiated = trio.Event()
 
     def init(self) -> None:
-        """Say that the kernel has been greeted; whoever waits runs only after the answer is written."""
+        """Record INIT; a task that waits for this runs only after the reply is written."""
         self.negotiated.set()
 
     def _attributes(self, inode: int) -> pyfuse3.EntryAttributes:
@@ -69,7 +70,7 @@ class ConstantOperations(pyfuse3.Operations):
     async def lookup(
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, _ctx: pyfuse3.RequestContext
     ) -> pyfuse3.EntryAttributes:
-        """Answer a fresh inode, so that each open has a page cache of its own, as in fanoutfs."""
+        """Return a new inode, so that each open has its own page cache, as in fanoutfs."""
         if parent_inode != pyfuse3.ROOT_INODE or bytes(name) != IMAGE:
             raise pyfuse3.FUSEError(errno.ENOENT)
         self._last_inode += 1
@@ -80,29 +81,29 @@ class ConstantOperations(pyfuse3.Operations):
     async def getattr(
         self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext | None = None
     ) -> pyfuse3.EntryAttributes:
-        """Answer the same st_ino for every inode of the image: cp compares it with what it saw before."""
+        """Return the same st_ino for every inode of the image: cp compares them."""
         return self._attributes(inode if inode == pyfuse3.ROOT_INODE else int(IMAGE_INODE))
 
     async def open(
         self, inode: pyfuse3.InodeT, flags: pyfuse3.FlagT, _ctx: pyfuse3.RequestContext
     ) -> pyfuse3.FileInfo:
-        """Choose the direct or the cached way as the opener did."""
+        """Use direct_io if the file is opened with O_DIRECT."""
         return pyfuse3.FileInfo(
             fh=pyfuse3.FileHandleT(int(inode)), direct_io=bool(flags & os.O_DIRECT), keep_cache=True
         )
 
     async def read(self, _fh: pyfuse3.FileHandleT, off: int, size: int) -> memoryview:  # type: ignore[override]
-        """Answer at once; every block of the file is the constant buffer."""
+        """Return a slice of the constant buffer."""
         return CONSTANT[: max(0, min(size, self._size - off))]
 
     async def flush(self, fh: pyfuse3.FileHandleT) -> None:
-        """Answer, or the kernel never asks again and our requests differ from those of fanoutfs."""
+        """Succeed: after an error the kernel would send no further ones, unlike to fanoutfs."""
 
     async def release(self, fh: pyfuse3.FileHandleT) -> None:
-        """Forget a handle: there is nothing to forget."""
+        """Succeed: a handle is only a number."""
 
     async def opendir(self, inode: pyfuse3.InodeT, _ctx: pyfuse3.RequestContext) -> pyfuse3.FileHandleT:
-        """Let ls in."""
+        """Open the folder."""
         return pyfuse3.FileHandleT(int(inode))
 
     async def readdir(self, _fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
@@ -113,38 +114,15 @@ class ConstantOperations(pyfuse3.Operations):
             pyfuse3.readdir_reply(token, pyfuse3.FileNameT(IMAGE), entry, 1)
 
     async def statfs(self, _ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
-        """Answer: this is how one asks a mount whether it is alive."""
+        """Succeed: programs use this to check that a mount responds."""
         return pyfuse3.StatvfsData()
-
-
-def device_number(mountpoint: str) -> str:
-    """Return MAJ:MIN of the mount, from mountinfo: a stat of our own mount would wait for ourselves."""
-    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-        fields = line.split()
-        if fields[4] == mountpoint:
-            return fields[2]
-    raise LookupError(f"{mountpoint} is not in mountinfo")
-
-
-def tune(device: str, read_ahead_kb: int) -> None:
-    """Widen the kernel's limits for this mount, after INIT (which would lower read-ahead again)."""
-    connection = Path("/sys/fs/fuse/connections") / device.split(":")[1]
-    for path, value in (
-        (connection / "max_background", BACKGROUND),
-        (connection / "congestion_threshold", BACKGROUND),
-        (Path("/sys/class/bdi") / device / "read_ahead_kb", read_ahead_kb),
-    ):
-        try:
-            path.write_text(str(value))
-        except OSError as error:
-            print(f"constant_fs: {path}: {error.strerror}; measured without", flush=True)
 
 
 async def serve(operations: ConstantOperations, mountpoint: str) -> None:
     """Run until a signal or an unmount."""
     async with trio.open_nursery() as nursery:
 
-        async def until_told() -> None:
+        async def until_signal() -> None:
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async for _ in signals:
                     pyfuse3.terminate()
@@ -152,18 +130,22 @@ async def serve(operations: ConstantOperations, mountpoint: str) -> None:
 
         async def tune_once() -> None:
             await operations.negotiated.wait()
-            tune(device_number(mountpoint), READ_AHEAD_KB)
+            mount = mount_at(Path(mountpoint))
+            assert mount is not None
+            raise_read_ahead(*mount.device)
+            if not raise_background(mount.minor):
+                print("constant_fs: measured with the kernel's default of background requests", flush=True)
 
-        nursery.start_soon(until_told)
+        nursery.start_soon(until_signal)
         nursery.start_soon(tune_once)
         await pyfuse3.main(min_tasks=16, max_tasks=100_000)
         nursery.cancel_scope.cancel()
 
 
 def main() -> None:
-    """Mount, serve, unmount."""
+    """Mount, serve and unmount."""
     parser = argparse.ArgumentParser(description="a FUSE mount whose image is constant bytes, at full speed")
-    parser.add_argument("size", type=int, help="of the image, in bytes")
+    parser.add_argument("size", type=int, help="size of the image, in bytes")
     parser.add_argument("mountpoint", type=os.path.realpath)
     arguments = parser.parse_args()
     operations = ConstantOperations(arguments.size)

@@ -1,7 +1,7 @@
-"""Reads FILE to its end and from its beginning again, with O_DIRECT, until a line or the end of stdin comes.
+"""Read FILE from beginning to end again and again, with O_DIRECT, until stdin has a line or ends.
 
-It prints `ready`, and in the end one line of JSON: how many bytes it had, and the longest times between two
-reads that gave it some, in seconds, the longest first.
+It prints `ready`, and in the end one line of JSON: how many bytes it has read, and the longest times between
+two reads that returned bytes, in seconds, the longest first.
 """
 
 import heapq
@@ -17,8 +17,8 @@ KEPT = 10  # gaps
 
 
 def main() -> None:
-    """Read on."""
-    buffer = mmap.mmap(-1, PIECE)  # on a page's border, as O_DIRECT wants
+    """Read until stdin is readable."""
+    buffer = mmap.mmap(-1, PIECE)  # page-aligned, as O_DIRECT requires
     gaps: list[float] = []
     total = 0
     print("ready", flush=True)

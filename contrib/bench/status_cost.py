@@ -1,7 +1,7 @@
-"""What one status document costs the engine's thread when 1,000 readers wait, each for another one.
+"""What one status document costs the engine's thread when 1,000 readers wait, each for a different one.
 
-The document as `.fanoutfs/status` gives it, with its gauges, made of the state of a ring of 4,000 slots whose
-readers stand 2,000 blocks apart. Processor time in milliseconds.
+The document is that of `.fanoutfs/status`, with its gauges, for a ring of 4,000 slots whose readers are 2,000
+blocks apart. Processor time in milliseconds.
 """
 
 import statistics
@@ -25,7 +25,7 @@ ROUNDS = 15
 
 
 def main() -> None:
-    """Measure and answer."""
+    """Measure and report."""
     load = make_waiting(READERS)
     rules = load.rules
     ring = Ring(
@@ -35,24 +35,24 @@ def main() -> None:
         memory=Memory(rules.slots, PAGE),
         clock=lambda: load.now,
     )
-    consumers = []
+    readers = []
     for number, cursor in list(rules.open_cursors.items()):
-        consumer = Reader(ring, READERS + number, 1, "dd")
-        consumer.cursor = cursor
-        consumer.stream.begin(number * GAP * PAGE, PAGE)
-        consumers.append(consumer)
+        reader = Reader(ring, READERS + number, 1, "dd")
+        reader.cursor = cursor
+        reader.stream.begin(number * GAP * PAGE, PAGE)
+        readers.append(reader)
     source: Any = SimpleNamespace(path="/dev/sdb", identity="8:16", origin="", size=ring.size)
     counts: Any = SimpleNamespace(bytes_read=1, reads=1, errors=0, changed=0, rate=1e8)
     milliseconds = []
     for _ in range(ROUNDS):
         before = time.thread_time()
         gauges = Gauges(slots_held=rules.held(load.now))
-        document = snapshot(source, counts, ring, consumers, gauges, Path("/mnt"), 0, None, None)
+        document = snapshot(source, counts, ring, readers, gauges, Path("/mnt"), 0, None, None)
         render(document)
         milliseconds.append((time.thread_time() - before) * 1000)
     waiting = sum(isinstance(reader.waiting, int) for reader in document.readers)
     median = statistics.median(milliseconds)
-    figure = f"{median:.1f} ms (worst {max(milliseconds):.1f}; {waiting} wait for another)"
+    figure = f"{median:.1f} ms (worst {max(milliseconds):.1f}; {waiting} wait for a different one)"
     finish("one status, processor time", [Row("status", figure, f"at most {BAR:g} ms", median <= BAR)])
 
 

@@ -117,7 +117,7 @@ def test_a_client_that_is_killed_is_no_harm_to_the_others(
     before = servers_of(mounted.point)
     for _ in range(3):
         with ExitStack() as stack:
-            export.ask_and_take_nothing(ASKED, stack)
+            export.request_without_reading(ASKED, stack)
             wait_until(lambda: are_read(mounted, 1 if copying.poll() is not None else 2), "both read")
     finish(copying)
 
@@ -132,7 +132,7 @@ def test_a_client_that_takes_nothing_holds_nobody_for_long(
     source, export = pattern_image(BIG), Export()
     mounted = mount(source, *export.options, "--patience", 1)
     with ExitStack() as stack:
-        export.ask_and_take_nothing(ASKED, stack)
+        export.request_without_reading(ASKED, stack)
         wait_until(lambda: mounted.status()["readers"] != [], "it reads")
         run(*dd(mounted.image, work / "copy"))
         readers = mounted.status()["readers"]
@@ -176,7 +176,7 @@ def test_a_mount_that_is_read_over_nbd_is_busy(mount: MountFactory, pattern_imag
     export = Export()
     mounted = mount(pattern_image(BIG), *export.options, "--patience", 1)
     with ExitStack() as stack:
-        export.ask_and_take_nothing(ASKED, stack)
+        export.request_without_reading(ASKED, stack)
         wait_until(lambda: mounted.status()["readers"] != [], "it reads")
         (server,) = servers_of(mounted.point)
         refused = mounted.unmount(code=1).stderr.decode()
@@ -195,7 +195,7 @@ def test_it_ends_with_the_daemon(
         pattern_image(BIG), *export.options, "--patience", 1, expected=["reader|handle|closing|unmount"]
     )
     with ExitStack() as stack:
-        export.ask_and_take_nothing(ASKED, stack)
+        export.request_without_reading(ASKED, stack)
         wait_until(lambda: mounted.status()["readers"] != [], "it reads")
         os.kill(mounted.pid, by)
         wait_until(lambda: gone(mounted.point, export), "nbdkit is gone")

@@ -10,12 +10,12 @@ from tests.rig.images import MIB, SECTOR
 
 START = 1 * MIB
 PARTITION = 28 * MIB
-SIZE = START + PARTITION + 1 * MIB  # the second table stands at the end
+SIZE = START + PARTITION + 1 * MIB  # the second table is at the end
 
 
 @attrs.frozen
 class Disk:
-    """The image, the folder that its file system was made from, and where its partition lies (bytes)."""
+    """The image, the folder with the files of its file system, and its partition (bytes)."""
 
     path: Path
     files: Path
@@ -24,7 +24,7 @@ class Disk:
 
 
 def make_disk(folder: Path) -> Disk:
-    """Make the image and the files beside it."""
+    """Make the image and the folder."""
     disk = Disk(folder / "disk.img", folder / "files")
     _make_files(disk.files)
     with disk.path.open("wb") as image:
@@ -33,12 +33,8 @@ def make_disk(folder: Path) -> Disk:
     shell('printf %s "$1" | sfdisk --quiet "$2"', table, disk.path)
     file_system = folder / "partition.img"
     run("mkfs.ext4", "-q", "-L", "fanout", "-d", disk.files, file_system, f"{PARTITION // 1024}k")
-    shell(
-        'dd if="$1" of="$2" bs=1M seek="$3" conv=notrunc status=none',
-        file_system,
-        disk.path,
-        START // MIB,
-    )
+    seek = f"seek={START // MIB}"
+    run("dd", f"if={file_system}", f"of={disk.path}", "bs=1M", seek, "conv=notrunc", "status=none")
     file_system.unlink()
     return disk
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import socket
 import struct
 from contextlib import ExitStack, closing
@@ -26,15 +27,15 @@ class Export:
 
     port: int = attrs.field(factory=free_port)
     secured: str = ""
-    """What a client says of TLS, in the URI."""
+    """The TLS parameters of a client's URI."""
 
     @property
     def options(self) -> tuple[str, str]:
-        """The option that makes a mount export there."""
+        """The options that make a mount export there."""
         return "--export", f"127.0.0.1:{self.port}"
 
     def uri(self, name: str = "image") -> str:
-        """Give the address of an export there."""
+        """Return the URI of an export there."""
         if not self.secured:
             return f"nbd://127.0.0.1:{self.port}/{name}"
         user, _, query = self.secured.rpartition("@")
@@ -45,19 +46,19 @@ class Export:
         return run("nbdcopy", *options, self.uri(), target, code=code)
 
     def info(self, name: str = "image", *options: Argument, code: int | None = 0) -> Done:
-        """Ask what is there."""
+        """Query an export with nbdinfo."""
         return run("nbdinfo", *options, self.uri(name), code=code)
 
     def listed(self) -> list[dict[str, Any]]:
-        """Give the exports that are offered."""
+        """Return the exports that the server lists."""
         document = json.loads(run("nbdinfo", "--list", "--json", self.uri("")).stdout)
         exports: list[dict[str, Any]] = document["exports"]
         return exports
 
-    def ask_and_take_nothing(self, requests: int, stack: ExitStack) -> socket.socket:
-        """Be a client that asks for so many MiB and reads no answer; it hangs up with the stack."""
+    def request_without_reading(self, requests: int, stack: ExitStack) -> socket.socket:
+        """Connect a client that requests some MiB and reads no reply; the stack closes it."""
         client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", self.port), 10)))
-        # Little is on the way, so that the server has to wait.
+        # A small buffer, so that the server has to wait.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         assert len(client.recv(18, socket.MSG_WAITALL)) == 18
         name = b"image"
@@ -70,7 +71,7 @@ class Export:
 
 
 def servers_of(point: Path) -> list[int]:
-    """Give the processes of nbdkit that show the image of a mount."""
+    """Return the processes of nbdkit that serve the image of a mount."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -83,7 +84,7 @@ def servers_of(point: Path) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether somebody could listen there."""
+    """Return whether a process could listen at a port."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
@@ -92,7 +93,7 @@ def is_free(port: int) -> bool:
 
 
 def certificate(folder: Path, name: str = "localhost") -> tuple[Argument, ...]:
-    """Make a computer's certificate; gives the options for it. A client trusts ``folder/ca-cert.pem``."""
+    """Make a certificate; return the options that use it. A client trusts ``folder/ca-cert.pem``."""
     folder.mkdir()
     cert, key = folder / "ca-cert.pem", folder / "key.pem"
     make_certificate(cert, key, name)
@@ -100,7 +101,7 @@ def certificate(folder: Path, name: str = "localhost") -> tuple[Argument, ...]:
 
 
 def key_file(path: Path, user: str = "fanoutfs") -> Path:
-    """Write a shared key as its user should."""
-    path.write_bytes(run("openssl", "rand", "-hex", "32").stdout.join([f"{user}:".encode(), b""]))
+    """Write a shared key with the permissions that it needs."""
+    path.write_text(f"{user}:{secrets.token_hex(32)}\n")
     path.chmod(0o600)
     return path

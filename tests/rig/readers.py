@@ -1,4 +1,4 @@
-"""Readers that can be held in the middle, and readers that start at the same instant."""
+"""Readers that pause in the middle, and readers that start in the same instant."""
 
 import contextlib
 import errno
@@ -15,10 +15,10 @@ from tests.rig.commands import Argument, Done, Process, finish
 from tests.rig.images import MIB, check_pattern
 
 AGAIN = 0.5
-"""Of an image, at most: what the kernel asks for a second time through the page cache, on a busy machine, and
-has to be read again where the ring is small (0.17 was seen). contrib/bench/one_pass.py has the exact bar."""
+"""The most of an image that is read twice on a busy machine: the kernel requests cached pages again, and a
+small ring no longer holds them (0.17 was measured). contrib/bench/one_pass.py has the exact bar."""
 
-# Copies `first` bytes, says so, waits for a line, then copies the rest.
+# Copies `first` bytes, prints a line, waits for one, then copies the rest.
 HELD = """
 import os, sys
 source, target, first, direct = sys.argv[1:]
@@ -38,36 +38,36 @@ while piece := os.read(image, 1 << 20):
 """
 
 GATE = 'echo here; read -r go; exec "$@"'
-HANGS = 30.0  # seconds; a killed process that is not gone then will not go
+HANGS = 30.0  # seconds after which a killed process counts as one that hangs
 
 Spawn = Callable[..., Process]
 
 
 @attrs.frozen
 class Held:
-    """A reader that has had its first bytes and waits for a word before it goes on."""
+    """A reader that has read its first bytes and waits for a line before it reads on."""
 
     process: Process
     copy: Path
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of its process."""
         return self.process.pid
 
     def say_go(self) -> None:
-        """Let it read on."""
+        """Let the reader read on."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"go\n")
         self.process.stdin.flush()
 
     def finish(self, code: int | None = 0) -> Done:
-        """Let it read on (if it was not told so yet) and wait for its end."""
+        """Let the reader read on, if it still waits, and wait for its end."""
         return finish(self.process, code=code)
 
 
 def hold(spawn: Spawn, image: Path, copy: Path, first: int, *, direct: bool = False) -> Held:
-    """Start a reader and return once it has read `first` bytes."""
+    """Start a reader; return when it has read `first` bytes."""
     way = "direct" if direct else "cached"
     process = spawn(sys.executable, "-SEc", HELD, image, copy, first, way, stdin=-1)
     assert process.stdout is not None
@@ -77,7 +77,7 @@ def hold(spawn: Spawn, image: Path, copy: Path, first: int, *, direct: bool = Fa
 
 @contextlib.contextmanager
 def directly(image: Path) -> Iterator[Callable[[int], bytes]]:
-    """Read an image MIB by MIB with O_DIRECT: no page is asked for twice, as the page cache may do."""
+    """Yield a function that reads one MiB with O_DIRECT: unlike the page cache, it requests no page twice."""
     handle = os.open(image, os.O_RDONLY | os.O_DIRECT)
     try:
         with mmap.mmap(-1, MIB) as buffer:
@@ -87,7 +87,7 @@ def directly(image: Path) -> Iterator[Callable[[int], bytes]]:
 
 
 def at_once(spawn: Spawn, commands: Sequence[Sequence[Argument]]) -> list[Process]:
-    """Start several commands in the same instant: all wait at one pipe, whose end lets them go."""
+    """Start commands in the same instant: all wait until one pipe closes."""
     gate, opener = os.pipe()
     try:
         processes = [spawn("sh", "-c", GATE, "sh", *command, stdin=gate) for command in commands]
@@ -106,9 +106,9 @@ def dd(image: Path, copy: Path, form: str = "bs=1M") -> list[str]:
 
 
 def read_in_pieces(image: Path, size: int, way: int, step: int = MIB) -> dict[int, str]:
-    """Read a whole pattern image piece by piece; return where it failed and how, having checked all else.
+    """Read a pattern image piece by piece and check it; return the offsets of failed reads and their errors.
 
-    As with any file, a read that fails in its middle may give what comes before; the next one tells.
+    As with any file, a read that fails in its middle may return the bytes before; then the next one fails.
     """
     failures = {}
     handle = os.open(image, os.O_RDONLY | way)
@@ -130,7 +130,7 @@ def read_in_pieces(image: Path, size: int, way: int, step: int = MIB) -> dict[in
 
 
 def goes_soon(process: Process) -> bool:
-    """Return whether a process that got a signal ends, though those for whom it waited do not move."""
+    """Return whether a process ends after a signal, although the reader that it waits for does not read."""
     try:
         process.wait(HANGS)
     except subprocess.TimeoutExpired:

@@ -104,7 +104,7 @@ def _late_and_early(readers: int) -> Load:
         cursor = load.rules.open(number, start=start)
         place = start + blocks - 2 * (half - number) if late else start
         load.rules.move(cursor, place, sequential=True, now=0.0)
-        load.ask(cursor)
+        load.request(cursor)
     load.now = 200.0
     return load
 
