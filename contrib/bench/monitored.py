@@ -23,14 +23,15 @@ COST = 0.03
 """Of a processor, or of the time."""
 
 SECONDS = 6.0
-SETTLES = 1.5  # seconds after the clients have connected
 CROWD = 500
+SETTLES = {0: 0.0, 1: 1.5, CROWD: 9.0}
+"""Seconds until so many clients have settled: those without a connection retry after 1, 3 and 7 seconds."""
 
 
 def share(pid: int, port: int, count: int) -> float:
     """Return the share of a processor that the engine takes with ``count`` clients."""
     with crowd("localhost", port, count, "events"):
-        time.sleep(SETTLES)
+        time.sleep(SETTLES[count])
         before, began = processor_seconds(pid), time.monotonic()
         time.sleep(SECONDS)
         return (processor_seconds(pid) - before) / (time.monotonic() - began)
@@ -70,7 +71,7 @@ def slowdown(chosen: Options, source: Path) -> Row:
 
         def rate(clients: int) -> float:
             with crowd("localhost", port, clients, "events"):
-                time.sleep(SETTLES)
+                time.sleep(SETTLES[clients])
                 return rate_of([dd(mount.image, "bs=1M", "iflag=direct")] * 8, chosen.size, mount)
 
         medians = alternate(chosen.rounds, {"no client": lambda: rate(0), "a client": lambda: rate(1)})

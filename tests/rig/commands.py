@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 FANOUTFS = Path(sys.executable).with_name("fanoutfs")
@@ -120,6 +120,13 @@ def wait_until(
             raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(pause)
         pause = min(2 * pause, longest)
+
+
+def processes() -> Iterator[tuple[int, list[str]]]:
+    """Yield the id and the command line of each process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield int(folder.name), os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
 
 
 def has_ended(pid: int) -> bool:

@@ -8,13 +8,13 @@ machine without this cgroup, where other programs that read the device cannot be
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from fanoutfs.units import MIB
+from tests.rig.commands import wait_until
 from tests.rig.loops import attached, bytes_read, number
 from tests.rig.measured_mounts import fanout_mount
 from tests.rig.mounts import Mount
@@ -34,14 +34,14 @@ def control_group(controller: Path, name: str, setting: str, value: str) -> Iter
         (group / setting).write_text(value)
         yield group
     finally:
-        for attempt in range(100):  # a process leaves its cgroup a moment after its end
-            try:
-                group.rmdir()
-                break
-            except OSError:
-                if attempt == 99:
-                    raise
-                time.sleep(0.05)
+        wait_until(lambda: _removed(group), f"{group} is empty", 5)
+
+
+def _removed(group: Path) -> bool:
+    """Remove a cgroup; return whether that succeeded: a process leaves it a moment after its end."""
+    with contextlib.suppress(OSError):
+        group.rmdir()
+    return not group.exists()
 
 
 def can_limit() -> bool:

@@ -5,13 +5,14 @@ import json
 import os
 import re
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from tests.rig import mountinfo
-from tests.rig.commands import Done, Process, end, fanoutfs, has_ended, run, start, wait_until
+from tests.rig.commands import Done, Process, end, fanoutfs, has_ended, processes, run, start, wait_until
 
 WATCH = 'read -r -t "$1"; [ $? -gt 128 ] && echo 1 > "$2"'  # a closed pipe ends it too, with status 1
 HANGS = 30.0  # seconds; a watchdog whose pipe was closed has nothing left to do
@@ -119,19 +120,13 @@ class Mount:
 
     def unexpected_log(self) -> list[str]:
         """Return the lines of the log at WARNING or above that the test does not expect."""
-        severe = [line for line in self.log.read_text().splitlines() if SEVERE.search(line)]
-        return [line for line in severe if not any(re.search(pattern, line) for pattern in self.expected)]
+        return unexpected_lines(self.log.read_text(), self.expected)
 
 
-def daemons_of(point: Path) -> list[int]:
-    """Return the mount processes whose command line names this mount point."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"mount" in words and bytes(point) in words:
-                found.append(int(folder.name))
-    return found
+def unexpected_lines(log: str, expected: Sequence[str]) -> list[str]:
+    """Return the lines of a log at WARNING or above that match none of the expected patterns."""
+    severe = [line for line in log.splitlines() if SEVERE.search(line)]
+    return [line for line in severe if not any(re.search(pattern, line) for pattern in expected)]
 
 
 def clear(point: Path) -> None:
@@ -139,6 +134,7 @@ def clear(point: Path) -> None:
     mountinfo.abort(point)
     for _ in mountinfo.at(point):
         run("umount", "--lazy", point, code=None)
-    for pid in daemons_of(point):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for pid, words in processes():
+        if "mount" in words and str(point) in words:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

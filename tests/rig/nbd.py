@@ -1,7 +1,6 @@
 """The NBD export of a mount, read as its users read it."""
 
 import json
-import os
 import secrets
 import socket
 import struct
@@ -13,7 +12,7 @@ import attrs
 
 from tests.ports import free_port
 from tests.rig.certificates import make_certificate
-from tests.rig.commands import Argument, Done, run
+from tests.rig.commands import Argument, Done, processes, run
 from tests.rig.images import MIB
 
 OPTION_GO, OPTION = 7, b"IHAVEOPT"
@@ -72,15 +71,8 @@ class Export:
 
 def servers_of(point: Path) -> list[int]:
     """Return the processes of nbdkit that serve the image of a mount."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0] == b"nbdkit" and os.fsencode(f"file={point}/.fanoutfs/direct") in words:
-            found.append(int(folder.name))
-    return found
+    file = f"file={point}/.fanoutfs/direct"
+    return [pid for pid, words in processes() if words[0] == "nbdkit" and file in words]
 
 
 def is_free(port: int) -> bool:
