@@ -61,7 +61,7 @@ class WorkerHandle:
     pipe: MessagePipe
     joined: bool = attrs.field(default=False, init=False)
     released: bool = attrs.field(default=False, init=False)
-    """The command has told it that all have joined."""
+    """The command has sent it ``all_joined``."""
 
     def kill(self) -> None:
         """Kill the worker; its target stays unfinished."""

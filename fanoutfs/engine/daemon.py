@@ -34,7 +34,7 @@ BackgroundTask = Callable[[Engine], Awaitable[None]]
 
 Work = Callable[[Engine, MessagePipe, str | None], Awaitable[None]]
 """What an engine is started for. Its arguments: the engine, the pipe to the command, and the path of the log
-if the user should be told it."""
+if the user can't know it."""
 
 
 def start(

@@ -22,8 +22,8 @@ ANSWER_SECONDS = 15.0
 def wait_until_ready(pipe: MessagePipe, mountpoint: Path) -> str | None:
     """Be the checker: wait until the server has mounted, probe the mount, and send the server the result.
 
-    Return the path of the log if the user should be told it, else None. Raise the error that ended the
-    server: UnusableError or UsageError with its text.
+    Return the path of the log if the user can't know it, else None. Raise the error that ended the server:
+    UnusableError or UsageError with its text.
     """
     message = receive_start(pipe, f"{mountpoint} was mounted")
     problem = probe(mountpoint)

@@ -55,7 +55,7 @@ def _keep_running(pipe: MessagePipe, argv: list[str]) -> None:
 
 
 def _run(pipe: MessagePipe, argv: list[str]) -> str | None:
-    """Run nbdkit until it ends; return the reason, or None when it was told to end."""
+    """Run nbdkit until it ends; return the reason, or None if the pipe became readable: it has to end."""
     try:
         program = Child.start(argv, kept=(FIRST,), first=_hand_over)
     except UnusableError as error:

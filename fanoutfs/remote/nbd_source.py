@@ -24,7 +24,7 @@ from typing import Self
 
 import attrs
 
-from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.errors import SourceChangedError, UnusableError, reason
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
@@ -51,8 +51,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
 SERVER_ERRNOS = (errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP)
 """Errors in the replies of NBD servers. Two of the protocol's are missing, which libnbd also returns for a
-broken
-connection: EINVAL (for requests beyond the end, which are not made) and ESHUTDOWN."""
+broken connection: EINVAL (for requests beyond the end, which are not made) and ESHUTDOWN."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -164,11 +163,12 @@ class ExportedSource:
 
     def _fail(self, error: OSError | UnusableError) -> None:
         """Record that an attempt failed; raises LostError when it was the last of this read."""
-        self._enter(LinkOutcome.FAILED, _why(error))
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        self._enter(LinkOutcome.FAILED, why)
         if self._state is LinkState.LOST and time.monotonic() - self._lost_at > self.lost_seconds:
             self._enter(LinkOutcome.EXPIRED)
         if self._state is LinkState.AWAY:
-            raise LostError(errno.EIO, f"the link to {self.path} is lost: {_why(error)}") from error
+            raise LostError(errno.EIO, f"the link to {self.path} is lost: {why}") from error
 
     def _enter(self, outcome: LinkOutcome, why: str = "") -> None:
         """Change to the next state, and log it if it differs."""
@@ -266,7 +266,3 @@ def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
             f"the source {path} can't be reached: {answer.get('error', 'its supervisor has ended')}"
         )
     return PositionedSource.open(answer["path"], or_buffered=False), answer["description"]
-
-
-def _why(error: OSError | UnusableError) -> str:
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)

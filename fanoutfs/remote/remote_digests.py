@@ -29,8 +29,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 WAIT_SECONDS = 60.0
 """How long a copy waits for a digest, from the last digest that came, of any block: the service hashes the
-blocks
-of its ring in its own order."""
+blocks of its ring in its own order."""
 
 MOST_SECONDS = 600.0
 """How long a copy waits for a digest in all."""

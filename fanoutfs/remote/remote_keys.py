@@ -20,11 +20,8 @@ class RemoteKeys:
 
     def absolute(self) -> "RemoteKeys":
         """Return the same with absolute paths, for a process in a different folder."""
-        return RemoteKeys(
-            token_file=self.token_file and self.token_file.absolute(),
-            tls_ca=self.tls_ca and self.tls_ca.absolute(),
-            tls_psk=self.tls_psk and self.tls_psk.absolute(),
-        )
+        files = attrs.asdict(self).items()
+        return RemoteKeys(**{name: file and file.absolute() for name, file in files})
 
     def psk_user(self) -> str:
         """Return the first user in the file of keys; raises UnusableError if it can't be used."""

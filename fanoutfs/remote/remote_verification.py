@@ -61,6 +61,6 @@ class RemoteVerification:
         assert self._before is not None
         found: list[bytes] = []
         for block, slot, length in zip(blocks, slots, lengths, strict=True):
-            says = self._slots if block in self._before else self._stream
-            found += await says.of([block], [slot], [length])
+            digests = self._slots if block in self._before else self._stream
+            found += await digests.of([block], [slot], [length])
         return found

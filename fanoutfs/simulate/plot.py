@@ -94,9 +94,9 @@ class _Drawing:
         """Draw everything, the most important on top."""
         scenario, axes = self.outcome.scenario, self.axes
         count = len(scenario.readers)
-        said = f"{count} reader{'s' * (count != 1)}, ring {format_size(scenario.ring)}"
+        default = f"{count} reader{'s' * (count != 1)}, ring {format_size(scenario.ring)}"
         read = f"source read {self.outcome.passes:.2f} times"
-        axes.set_title(f"{title or said}: {read}", loc="left", fontweight="bold")
+        axes.set_title(f"{title or default}: {read}", loc="left", fontweight="bold")
         axes.set_xlabel(f"time ({self.time_unit})")
         axes.set_ylabel(f"place in the image ({self.size_unit})")
         axes.grid(color="#e6e6e6", linewidth=0.6)

@@ -126,14 +126,14 @@ def _spread(found: list["Scenario"], picture: Path | None, *, as_json: bool) -> 
 
 def _entries(entries: dict[str, Any], given: dict[str, str | None]) -> dict[str, Any]:
     """Return a trace's entries merged with the options; options about readers become its readers."""
-    said = {name: value for name, value in given.items() if value is not None}
-    about_nodes = "nodes" in said or "nodes" in entries
+    options = {name: value for name, value in given.items() if value is not None}
+    about_nodes = "nodes" in options or "nodes" in entries
     reader = {
-        entry: said.pop(option)
+        entry: options.pop(option)
         for option, entry in READERS.items()
-        if option in said and not (about_nodes and option == "every")
+        if option in options and not (about_nodes and option == "every")
     }
-    entries = entries | {name.replace("_", "-"): value for name, value in said.items()}
+    entries = entries | {name.replace("_", "-"): value for name, value in options.items()}
     if reader:
         if "readers" in entries:
             raise UsageError(

@@ -32,10 +32,8 @@ class Mount:
     @property
     def user(self) -> int | None:
         """The user that mounted it; None if it is not a FUSE mount."""
-        for option in self.options:
-            if option.startswith("user_id="):
-                return int(option.removeprefix("user_id="))
-        return None
+        users = (option.partition("=") for option in self.options)
+        return next((int(user) for name, _, user in users if name == "user_id"), None)
 
 
 def _plain(field: str) -> str:
