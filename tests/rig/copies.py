@@ -24,11 +24,12 @@ from tests.rig.commands import (
     finish,
     has_ended,
     is_stopped,
+    processes,
     start,
     wait_until,
 )
 from tests.rig.images import MIB
-from tests.rig.mounts import SEVERE
+from tests.rig.mounts import unexpected_lines
 
 BLOCK = 256 * 1024
 SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK, "--patience", 60)
@@ -167,14 +168,12 @@ class Copies:
 
     def left(self) -> dict[int, str]:
         """Return commands, workers and daemons of this test's copies that have not ended."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                words = (folder / "cmdline").read_text(errors="replace").split("\0")
-                ours = any(word.startswith(f"{self.folder}/copy") for word in words)
-                if ours and not has_ended(int(folder.name)):
-                    found[int(folder.name)] = " ".join(words)
-        return found
+        ours = f"{self.folder}/copy"
+        return {
+            pid: " ".join(words)
+            for pid, words in processes()
+            if any(word.startswith(ours) for word in words) and not has_ended(pid)
+        }
 
     def log_text(self) -> str:
         """Return what all producers have logged."""
@@ -182,8 +181,7 @@ class Copies:
 
     def unexpected_log(self) -> list[str]:
         """Return the lines of the logs at WARNING or above that the test did not announce."""
-        severe = [line for line in self.log_text().splitlines() if SEVERE.search(line)]
-        return [line for line in severe if not any(re.search(pattern, line) for pattern in self.expected)]
+        return unexpected_lines(self.log_text(), self.expected)
 
 
 def _reader(status: dict[str, Any], target: Path) -> dict[str, Any]:
