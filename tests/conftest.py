@@ -38,7 +38,7 @@ SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 @pytest.fixture(scope="session", autouse=True)
 def _guard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have somebody who ends what is left when this process can't."""
+    """Start the guard, which ends what is left when this process can't."""
     guard = request.config.stash[GUARD] = Guard.start(tmp_path_factory.getbasetemp())
     yield
     del request.config.stash[GUARD]

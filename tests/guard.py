@@ -44,7 +44,7 @@ class Guard:
         return cls(process)
 
     def tell(self) -> None:
-        """Tell that pytest gets on."""
+        """Report that pytest makes progress."""
         assert self._process.stdin is not None
         os.write(self._process.stdin.fileno(), b".")
 

@@ -1,4 +1,4 @@
-"""Ports of the loopback that stay free for whoever asked, however many tests and programs run at once."""
+"""Loopback ports that stay reserved for the caller, however many tests and programs run at once."""
 
 import atexit
 import contextlib

@@ -19,7 +19,7 @@ class FakeMachine:
     mounts: list[str] = attrs.field(factory=list)
     swaps: list[str] = attrs.field(factory=list)
     looked_at: list[str] = attrs.field(factory=list)
-    """What was asked of stat."""
+    """The paths that stat was called with."""
     _numbers: dict[str, str] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -27,7 +27,7 @@ class FakeMachine:
             (self.root / folder).mkdir(parents=True)
 
     def node(self, name: str) -> Path:
-        """Give the device's node: a file that ``system`` makes a block device of."""
+        """Return the device's node: a file that ``system`` shows as a block device."""
         return self.root / "dev" / name
 
     def file(self, name: str, size: int = 0) -> Path:
@@ -38,7 +38,7 @@ class FakeMachine:
         return path
 
     def device(self, name: str, number: str, size: int, *, disk: str = "", **attributes: object) -> str:
-        """Enter a device, a partition when it has a disk; ``loop__offset`` is the file loop/offset."""
+        """Add a device, a partition when it has a disk; ``loop__offset`` is the file loop/offset."""
         place = Path(os.path.realpath(self._link(disk))) if disk else self.root / "sys" / "devices"
         folder = place / name
         files = {"dev": number, "size": size // SECTOR, "ro": 0, **attributes}
@@ -52,7 +52,7 @@ class FakeMachine:
         return name
 
     def takes(self, upper: str, *members: str, said_by: Sequence[str] = ("slaves", "holders")) -> None:
-        """Let a volume stand on its members, as /sys says it of it (slaves) and of them (holders)."""
+        """Make a volume of members; /sys lists them in its ``slaves``, and it in their ``holders``."""
         for member in members:
             for folder, name in (
                 (self._link(upper) / "slaves", member),
@@ -64,18 +64,18 @@ class FakeMachine:
                 (folder / name).symlink_to(self._link(name))
 
     def btrfs(self, *members: str) -> None:
-        """Let a btrfs stand on its members, and be mounted somewhere."""
+        """Make a mounted btrfs of members."""
         folder = self.root / "sys" / "fs" / "btrfs" / "1234" / "devices"
         folder.mkdir(parents=True)
         for member in members:
             (folder / member).symlink_to(self._link(member))
 
     def mount(self, number: str, point: object, kind: str, source: object) -> None:
-        """Enter a mount."""
+        """Add a mount to mountinfo."""
         self.mounts.append(f"36 35 {number} / {point} rw - {kind} {source} rw\n")
 
     def system(self) -> System:
-        """Give what is to be looked at."""
+        """Write the tables of /proc; return the machine for an inspection."""
         (self.root / "proc/self/mountinfo").write_text("".join(self.mounts))
         areas = "".join(f"{path}\tfile\t1\t0\t-2\n" for path in self.swaps)
         (self.root / "proc/swaps").write_text(f"Filename\tType\tSize\tUsed\tPriority\n{areas}")

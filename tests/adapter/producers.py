@@ -1,4 +1,4 @@
-"""A producer with its door, in this process; consumers come in threads, and block as they do in processes."""
+"""A producer with its control socket in this process; consumers are threads, and block as processes do."""
 
 import contextlib
 import tempfile
@@ -31,7 +31,7 @@ CONTENT = b"".join(i.to_bytes(8, "big") for i in range(0, SIZE + 8, 8))[:SIZE]
 
 @attrs.define(eq=False)
 class Served:
-    """A producer that can be come to."""
+    """A producer that accepts clients."""
 
     engine: Engine
     path: Path
@@ -60,18 +60,18 @@ class Served:
         wait_for(self.ended.is_set)
 
     def is_idle(self) -> bool:
-        """Say whether nobody holds anything of the ring, is known, or waits."""
+        """Return whether nothing in the ring is granted or waited for, and no consumer is open."""
         ring = self.engine.ring
         known = (self.engine.lenders, ring.rules.open_cursors, ring.rules.granted, ring.waiting())
         return not any(known)
 
     async def becomes(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds that another thread, or the door, is about to bring about."""
+        """Wait for what another thread, or the control server, brings about."""
         while not condition():  # noqa: ASYNC110 (it is brought about by other threads, who know no trio)
             await trio.sleep(0.002)
 
     async def rests(self) -> None:
-        """Wait until the source is left alone: the head stays where it is."""
+        """Wait until the producer rests: the head stays where it is."""
         while True:
             await wait_all_tasks_blocked()
             if self.engine.ring.reading_since is None:
@@ -87,10 +87,10 @@ class Served:
 async def producer(
     *, slots: int = 8, kept: bool = True, bad: frozenset[int] = frozenset(), **settings: Any
 ) -> AsyncIterator[Served]:
-    """Replicate CONTENT in blocks of a page; ``kept``: it lives as long as this, whoever leaves."""
+    """Replicate CONTENT in blocks of a page; ``kept``: until the end, though all consumers leave."""
     engine = Engine(Settings(block=PAGE, ring=slots * PAGE, **settings), Scratched(CONTENT, bad))
     with tempfile.TemporaryDirectory(prefix="fanoutfs-test-") as folder:
-        served = Served(engine, Path(folder, "door"))
+        served = Served(engine, Path(folder, "control.sock"))
         with trio.fail_after(HANG_SECONDS), engine.in_use() if kept else contextlib.nullcontext():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(served.run)
@@ -103,7 +103,7 @@ async def producer(
 def copy_rest(
     borrower: Borrower, content: bytearray | None = None, *, until: int | None = None, most: int = 3
 ) -> bytes:
-    """Copy from where it is to the end of its turn, or to before the unrolled block ``until``."""
+    """Copy from its position to the end of its turn, or to before the unrolled block ``until``."""
     image = borrower.image
     content = content or bytearray(image.size)
     end = borrower.end if until is None else until
@@ -128,5 +128,5 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 async def in_thread(function: Callable[..., Any], *arguments: object) -> Any:
-    """Run what blocks in a thread, which is left alone when it takes too long."""
+    """Run a blocking call in a thread, which is abandoned when it takes too long."""
     return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)

@@ -17,7 +17,7 @@ from fanoutfs.units import PAGE
 
 SIZE = 10 * PAGE + 7
 CONTENT = bytes(i % 251 for i in range(SIZE))
-WHO: Any = SimpleNamespace(pid=os.getpid(), uid=0, gid=0, umask=0)
+CALLER: Any = SimpleNamespace(pid=os.getpid(), uid=0, gid=0, umask=0)
 ROOT = pyfuse3.ROOT_INODE
 
 
@@ -39,11 +39,11 @@ async def produce(ring: Ring) -> None:
 
 async def look_up(filesystem: Filesystem, name: bytes) -> pyfuse3.InodeT:
     """Look up a name in the root folder; return the inode that open takes."""
-    return (await filesystem.lookup(ROOT, name, WHO)).st_ino
+    return (await filesystem.lookup(ROOT, name, CALLER)).st_ino
 
 
 async def open_image(filesystem: Filesystem, flags: int = os.O_RDONLY) -> pyfuse3.FileInfo:
-    return await filesystem.open(await look_up(filesystem, b"image"), flags, WHO)
+    return await filesystem.open(await look_up(filesystem, b"image"), flags, CALLER)
 
 
 async def errno_of(request: Awaitable[object]) -> int | None:

@@ -31,7 +31,7 @@ Open = Callable[..., BoundExport]
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder in which a certificate is laid out."""
+    """Make the folder into which the certificate's links go."""
     folder = tmp_path / "runtime"
     folder.mkdir(mode=0o700)
     monkeypatch.setattr("fanoutfs.nbd.bind_export.runtime_folder", lambda: folder)
@@ -182,7 +182,7 @@ def test_nbdkit_takes_what_we_say(make: Open, certificate: Certificate, tmp_path
 
 
 def test_a_client_that_went_without_a_word_is_noticed(make: Open, play: Play) -> None:
-    """Who is accepted is asked for a sign of life after a minute of silence; who is there may be mute."""
+    """After a minute of silence the kernel probes an accepted client; a live client may stay silent."""
     play(TRIED)
     opened = make()
     with socket.create_connection(("127.0.0.1", opened.settings.port)):

@@ -1,4 +1,4 @@
-"""Consumers with a socket between them and the producer: both sides of the shared memory, and the door."""
+"""Consumers with a socket between them and the producer: both sides of the shared memory, and the control socket."""
 
 import os
 import threading
@@ -147,7 +147,7 @@ async def test_stopped_between_the_new_term_and_the_first_look(monkeypatch: pyte
 
 @pytest.mark.parametrize("in_hand", [0, 2])
 async def test_the_producer_ends(in_hand: int) -> None:
-    """Whoever waits for a block is told that it has hung up, whatever it has in hand."""
+    """A consumer that waits for a block is told that the producer has ended, whatever it holds."""
     async with producer() as served:
         borrower = await in_thread(served.join)
         await in_thread(lambda: copy_rest(borrower, until=5))
@@ -160,7 +160,7 @@ async def test_the_producer_ends(in_hand: int) -> None:
 
 
 async def test_a_bad_place_of_the_source() -> None:
-    """Who comes to it is told which bytes can't be read, having had all before; a reader elsewhere is not."""
+    """A consumer gets all blocks before it, then an error that names the bytes; one elsewhere gets none."""
     async with producer(bad=frozenset([5])) as served:
         borrower = await in_thread(served.join)
         with pytest.raises(FanoutError, match=f"can't be read from byte {5 * PAGE} to before {6 * PAGE}"):

@@ -10,11 +10,11 @@ import pytest
 from fanoutfs.fuse import files
 from fanoutfs.fuse.operations import Filesystem
 from fanoutfs.units import PAGE
-from tests.adapter.rig import CONTENT, SIZE, WHO, errno_of, look_up, open_image
+from tests.adapter.rig import CALLER, CONTENT, SIZE, errno_of, look_up, open_image
 
 
 async def bring_head_to_the_middle(filesystem: Filesystem) -> int:
-    """Have a reader go on until the head is in the middle of the image; give where it is."""
+    """Read until the head is in the middle of the image; return its position."""
     opened = await open_image(filesystem)
     for offset in range(0, 3 * PAGE, PAGE):
         await filesystem.read(opened.fh, offset, PAGE)
@@ -28,7 +28,7 @@ async def open_carousel(
     filesystem: Filesystem, flags: int = os.O_RDONLY
 ) -> tuple[pyfuse3.InodeT, pyfuse3.FileInfo]:
     inode = await look_up(filesystem, b"carousel")
-    return inode, await filesystem.open(inode, flags, WHO)
+    return inode, await filesystem.open(inode, flags, CALLER)
 
 
 async def read_to_the_end(filesystem: Filesystem, opened: pyfuse3.FileInfo, size: int) -> bytes:
@@ -39,7 +39,7 @@ async def read_to_the_end(filesystem: Filesystem, opened: pyfuse3.FileInfo, size
 
 
 def turned(start: int) -> bytes:
-    """Give what a turn from ``start`` gives."""
+    """Return the bytes of a turn from ``start``."""
     return CONTENT[start:] + CONTENT[:start]
 
 
@@ -83,13 +83,13 @@ async def test_of_a_mount_that_was_never_read_the_turn_begins_at_0(filesystem: F
     """It is the image itself."""
     inode, opened = await open_carousel(filesystem)
 
-    assert await filesystem.getxattr(inode, files.START, WHO) == b"0"
+    assert await filesystem.getxattr(inode, files.START, CALLER) == b"0"
     assert await read_to_the_end(filesystem, opened, PAGE) == CONTENT
 
 
 @pytest.mark.parametrize(("flags", "direct"), [(os.O_RDONLY, False), (os.O_RDONLY | os.O_DIRECT, True)])
 async def test_a_carousel_cant_be_sought(filesystem: Filesystem, flags: int, *, direct: bool) -> None:
-    """Who could go to offset X would take what is there for the image's byte X; `image` can be sought."""
+    """A program that seeks to offset X would take that for the image's byte X; `image` can be sought."""
     _, carousel = await open_carousel(filesystem, flags)
     image = await open_image(filesystem, flags)
 
@@ -99,13 +99,13 @@ async def test_a_carousel_cant_be_sought(filesystem: Filesystem, flags: int, *, 
 
 @pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
 async def test_opening_a_carousel_for_writing_is_refused(filesystem: Filesystem, flags: int) -> None:
-    """The mount is read-only, whoever asks."""
+    """The mount is read-only, even for root."""
     assert errno.EROFS == await errno_of(open_carousel(filesystem, flags))
 
 
 async def test_a_carousel_is_a_file_of_the_images_size(filesystem: Filesystem) -> None:
     """A file of mode 0400 with a constant number that is not the image's."""
-    attributes = [await filesystem.getattr(await look_up(filesystem, b"carousel"), WHO) for _ in range(2)]
+    attributes = [await filesystem.getattr(await look_up(filesystem, b"carousel"), CALLER) for _ in range(2)]
 
     assert [(a.st_ino, a.st_mode, a.st_size) for a in attributes] == [
         (files.CAROUSEL.number, stat.S_IFREG | 0o400, SIZE)
@@ -118,8 +118,8 @@ async def test_an_open_carousel_says_where_it_began(filesystem: Filesystem) -> N
     head = await bring_head_to_the_middle(filesystem)
     inode, _ = await open_carousel(filesystem)
 
-    assert await filesystem.getxattr(inode, b"user.fanoutfs.start", WHO) == b"%d" % head
-    assert await filesystem.listxattr(inode, WHO) == [b"user.fanoutfs.start"]
+    assert await filesystem.getxattr(inode, b"user.fanoutfs.start", CALLER) == b"%d" % head
+    assert await filesystem.listxattr(inode, CALLER) == [b"user.fanoutfs.start"]
 
 
 @pytest.mark.parametrize("name", [b"image", b"carousel"])
@@ -127,15 +127,15 @@ async def test_what_has_no_turn_says_so(filesystem: Filesystem, name: bytes) -> 
     """ENODATA of the image, and of a carousel before it is opened; ENOSYS would hold for the whole mount."""
     inode = await look_up(filesystem, name)
 
-    assert errno.ENODATA == await errno_of(filesystem.getxattr(inode, files.START, WHO))
-    assert await filesystem.listxattr(inode, WHO) == []
+    assert errno.ENODATA == await errno_of(filesystem.getxattr(inode, files.START, CALLER))
+    assert await filesystem.listxattr(inode, CALLER) == []
 
 
 async def test_another_attribute_of_an_open_carousel_is_not_there(filesystem: Filesystem) -> None:
     """ENODATA: `ls` and `cp -a` ask for several."""
     inode, _ = await open_carousel(filesystem)
 
-    assert errno.ENODATA == await errno_of(filesystem.getxattr(inode, b"security.selinux", WHO))
+    assert errno.ENODATA == await errno_of(filesystem.getxattr(inode, b"security.selinux", CALLER))
 
 
 async def test_a_turn_begins_where_the_head_was_at_open(filesystem: Filesystem) -> None:
@@ -143,7 +143,7 @@ async def test_a_turn_begins_where_the_head_was_at_open(filesystem: Filesystem) 
     inode, opened = await open_carousel(filesystem)
     assert await bring_head_to_the_middle(filesystem) > 0
 
-    assert await filesystem.getxattr(inode, files.START, WHO) == b"0"
+    assert await filesystem.getxattr(inode, files.START, CALLER) == b"0"
     assert await read_to_the_end(filesystem, opened, PAGE) == CONTENT
 
 
@@ -151,9 +151,9 @@ async def test_one_inode_opened_twice_is_one_turn(filesystem: Filesystem) -> Non
     """It has one page cache: what the first has read there is served to the second without a word to us."""
     inode, first = await open_carousel(filesystem)
     head = await bring_head_to_the_middle(filesystem)
-    second = await filesystem.open(inode, os.O_RDONLY, WHO)
+    second = await filesystem.open(inode, os.O_RDONLY, CALLER)
 
-    assert await filesystem.getxattr(inode, files.START, WHO) == b"0"
+    assert await filesystem.getxattr(inode, files.START, CALLER) == b"0"
     assert await read_to_the_end(filesystem, second, PAGE) == CONTENT
     assert bytes(await filesystem.read(first.fh, 0, PAGE)) == CONTENT[:PAGE]
     assert head > 0
@@ -165,7 +165,7 @@ async def test_each_look_up_of_a_carousel_is_a_turn_of_its_own(filesystem: Files
     head = await bring_head_to_the_middle(filesystem)
     second, opened = await open_carousel(filesystem)
 
-    starts = [int(await filesystem.getxattr(inode, files.START, WHO)) for inode in (first, second)]
+    starts = [int(await filesystem.getxattr(inode, files.START, CALLER)) for inode in (first, second)]
 
     assert starts == [0, head]
     assert await read_to_the_end(filesystem, opened, SIZE) == turned(head)

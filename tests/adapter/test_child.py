@@ -35,7 +35,7 @@ def start() -> Iterator[Start]:
 
 
 def run(program: Child) -> int:
-    """Give its exit code."""
+    """Return its exit code."""
     until = time.monotonic() + HANG_SECONDS
     while program.ended is None:
         assert time.monotonic() < until, "it has not ended"
@@ -43,7 +43,7 @@ def run(program: Child) -> int:
     return program.ended
 
 
-def hear(program: Child, line: str) -> None:
+def wait_for_line(program: Child, line: str) -> None:
     until = time.monotonic() + HANG_SECONDS
     while line not in program.last_lines:
         assert time.monotonic() < until, f"it said {list(program.last_lines)}"
@@ -108,7 +108,7 @@ def test_somebody_else_can_be_heard_meanwhile(start: Start) -> None:
 def test_it_ends_when_it_is_asked_to(start: Start) -> None:
     """By SIGTERM; what it says then is kept."""
     program = start("trap 'echo bye >&2; exit 5' TERM; echo ready >&2; while :; do sleep 0.02; done")
-    hear(program, "ready")
+    wait_for_line(program, "ready")
     program.end()
     assert 5 == program.process.returncode
     assert "bye" == program.last_lines[-1]
@@ -117,7 +117,7 @@ def test_it_ends_when_it_is_asked_to(start: Start) -> None:
 def test_one_that_does_not_end_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time that it is given."""
     program = start("trap '' TERM; echo ready >&2; while :; do sleep 0.02; done")
-    hear(program, "ready")
+    wait_for_line(program, "ready")
     given: list[float | None] = []
     wait = program.process.wait
 

@@ -1,4 +1,4 @@
-"""What goes over the socket between a producer and those who come to it, seen from their end."""
+"""The messages between a producer and its clients, seen from the client."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ from tests.limits import HANG_SECONDS
 
 @pytest.fixture
 def ends() -> Iterator[tuple[ControlConnection, socket.socket]]:
-    """Give a visitor's end, and the producer's."""
+    """Return the client's connection, and the producer's socket."""
     mine, other = socket.socketpair()
     connection = ControlConnection(mine)
     yield connection, other

@@ -31,8 +31,8 @@ JOIN = {"target": "/dev/x", "digests": False, "preferred_start": None, "turn": N
 
 
 @contextlib.contextmanager
-def visit(served: Served) -> Iterator[ControlConnection]:
-    """Connect, and leave in the end."""
+def connected(served: Served) -> Iterator[ControlConnection]:
+    """Connect, and disconnect at the end."""
     connection = served.connect()
     try:
         yield connection
@@ -46,7 +46,7 @@ async def ask(connection: ControlConnection, word: str, **message: Any) -> Any:
     return await in_thread(lambda: connection.request(word, HANG_SECONDS, **message))
 
 
-# Who is let in
+# Access
 
 
 @pytest.mark.parametrize(("uid", "let_in"), [(0, True), (4711, True), (4712, False)])
@@ -62,7 +62,7 @@ async def test_the_same_user_and_root_are_let_in(
     monkeypatch.setattr(ControlSession, "of", of_uid)
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     async with producer() as served:
-        with visit(served) as connection:
+        with connected(served) as connection:
             if let_in:
                 assert (await ask(connection, "status"))["status"]["source"]["size"] == SIZE
             else:
@@ -81,7 +81,7 @@ async def test_the_kernel_says_who_has_come(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(ControlSession, "of", see)
     async with producer() as served:
-        with visit(served) as connection:
+        with connected(served) as connection:
             await ask(connection, "status", pid=1, uid=4711)
 
     assert [(client.pid, client.uid) for client in clients] == [(os.getpid(), os.getuid())]
@@ -91,10 +91,10 @@ async def test_the_kernel_says_who_has_come(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_the_status_names_the_copies() -> None:
-    """Each with its target and where it is; a client that only asks is none of them."""
+    """Each with its target and position; a client that only asks for the status is not listed."""
     async with producer() as served:
-        with visit(served) as asks:
-            with visit(served) as consumer:
+        with connected(served) as asks:
+            with connected(served) as consumer:
                 await ask(consumer, "join", **JOIN)
                 full = await ask(asks, "status")
             await served.becomes(served.is_idle)
@@ -109,11 +109,11 @@ async def test_the_status_names_the_copies() -> None:
 
 
 async def test_it_lives_as_long_as_somebody_stays() -> None:
-    """Who asks for the status does not keep it; with the last of those who stay or copy it ends."""
+    """A client that asks for the status does not keep it; it ends with the last mount or copy."""
     async with producer(kept=False) as served:
-        with visit(served) as asks:
-            with visit(served) as copies:
-                with visit(served) as first, visit(served) as second:
+        with connected(served) as asks:
+            with connected(served) as copies:
+                with connected(served) as first, connected(served) as second:
                     answers = [await ask(first, "stay"), await ask(second, "stay")]
                     await ask(asks, "status")
                     await ask(copies, "join", **JOIN)
@@ -138,9 +138,9 @@ async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("word", ["stay", "join", "mount"])
 async def test_one_that_is_being_ended_takes_nobody_in(word: str) -> None:
-    """Who is in is hung up on, and looks for another; who is not finds no socket."""
+    """A connected client is hung up on, and looks for another producer; a new one finds no socket."""
     async with producer() as served:
-        with visit(served) as connection:
+        with connected(served) as connection:
             answer = await ask(connection, "status")
             served.engine.end_requested.set()
             with pytest.raises(HungUpError):
@@ -158,7 +158,7 @@ async def test_a_mount_that_fails_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Engine, "mount", mount)
     async with producer() as served:
-        with visit(served) as connection:
+        with connected(served) as connection:
             with pytest.raises(FanoutError, match=r"^/mnt can't be mounted$"):
                 await ask(connection, "mount", point="/mnt", allow_other=False, options=[])
             answer = await ask(connection, "status")
@@ -172,7 +172,7 @@ async def test_two_hundred_at_once() -> None:
         with contextlib.ExitStack() as stack:
 
             def come() -> list[str]:
-                connections = [stack.enter_context(visit(served)) for _ in range(200)]
+                connections = [stack.enter_context(connected(served)) for _ in range(200)]
                 for number, connection in enumerate(connections):
                     word = ["status", "stay", "join"][number % 3]
                     connection.send(word, **JOIN)
@@ -184,10 +184,10 @@ async def test_two_hundred_at_once() -> None:
     assert words == (["status", "staying", "welcome"] * 67)[:200]
 
 
-async def test_a_visitor_that_comes_piece_by_piece() -> None:
+async def test_a_request_that_comes_piece_by_piece() -> None:
     """A message is one when its line is whole, and several may come in one piece."""
     async with producer() as served:
-        with visit(served) as connection:
+        with connected(served) as connection:
             for piece in (b'{"type": "sta', b'tus"}', b'\n{"type": "status"}\n{"ty', b'pe": "stay"}\n'):
                 connection.socket.sendall(piece)
                 await wait_all_tasks_blocked()
@@ -250,7 +250,7 @@ async def test_nonsense_costs_who_talks_it_the_connection(
     async with producer() as served:
         other = await in_thread(served.join)
         content = bytearray(await in_thread(lambda: copy_rest(other, until=3)))
-        with visit(served) as connection, pytest.raises(HungUpError):
+        with connected(served) as connection, pytest.raises(HungUpError):
             await in_thread(talk, connection)
         whole = await in_thread(copy_rest, other, content)
         other.close()
@@ -263,7 +263,7 @@ async def test_nonsense_costs_who_talks_it_the_connection(
 
 
 def free_too_many(connection: ControlConnection) -> None:
-    """Say that more was copied than could ever be; a semaphore is taken one by one."""
+    """Report more freed blocks than there can be; a semaphore would be taken one by one."""
     fds = connection.take_descriptors()
     os.eventfd_write(fds[-1], 2**62)
     for fd in fds:
@@ -282,7 +282,7 @@ async def test_a_consumer_that_misbehaves_holds_nobody(
     """What it held is free at once; a copy under way ends right, though its patience is without end."""
     async with producer(patience=1e9) as served:
         other = await in_thread(served.join)
-        with visit(served) as connection:
+        with connected(served) as connection:
             await ask(connection, "join", **JOIN)
             await served.becomes(
                 lambda: all(one._granted > one._freed for one in served.engine.lenders.values())
@@ -301,7 +301,7 @@ def open_descriptors() -> int:
 
 
 async def test_more_come_than_there_are_descriptors() -> None:
-    """Those who can't be let in now are later, or are turned away; a copy under way ends right."""
+    """Clients that can't be accepted now are accepted later or refused; a copy under way ends right."""
     async with producer(patience=0.05) as served:
         await in_thread(served.copy)  # whatever is opened once is open
         await served.becomes(served.is_idle)
@@ -331,7 +331,7 @@ async def test_a_reply_takes_long(
     async with producer() as served:
         goes_on = trio.Event()
         monkeypatch.setattr(Engine, "begin_at_head", lambda _engine: goes_on.wait())
-        with visit(served) as connection:
+        with connected(served) as connection:
             connection.send(word, **message)
             lines = [await in_thread(connection._line, HANG_SECONDS) for _ in range(3)]
             goes_on.set()

@@ -17,19 +17,19 @@ SIZE = 9 * PAGE + 100
 
 
 def expected(rig: Rig, *blocks: int) -> dict[int, bytes]:
-    """Give the digests of these blocks."""
+    """Return the digests of these blocks."""
     view = memoryview(rig.content)
     return {block: digest(view[block * PAGE : (block + 1) * PAGE]) for block in blocks}
 
 
 def dechunked(answer: bytes) -> list[bytes]:
-    """Give the lines of an answer, without its head and the lengths of its pieces."""
+    """Return the lines of a chunked answer, without its head and its chunks' lengths."""
     lines = answer.partition(b"\r\n\r\n")[2].split(b"\r\n")
     return b"".join(lines[1::2]).splitlines()
 
 
 async def follow(stream: trio.abc.Stream, end: bytes) -> list[bytes]:
-    """Ask, and give the lines up to one that has ``end``."""
+    """Ask for the digests; return the lines up to one that contains ``end``."""
     await stream.send_all(GET % b"GET")
     return dechunked(await receive_until(stream, end + b"\n\r\n"))
 
@@ -99,7 +99,7 @@ async def test_the_head_of_the_digests_follows_nobody() -> None:
 
 
 async def test_followers_are_bounded() -> None:
-    """Who comes beyond is told to come again, and the rest of the service answers on."""
+    """A further follower is told to try again later; the rest of the service still answers."""
     async with serving() as served:
         streams = [await served.connect() for _ in range(MOST_FOLLOWERS + 2)]
         for stream in streams:

@@ -42,8 +42,8 @@ class Beside:
     engine: Any
     ended: trio.Event = attrs.field(factory=trio.Event)
 
-    async def hear(self) -> dict[str, Any]:
-        """Hear what the supervisor is told."""
+    async def receive(self) -> dict[str, Any]:
+        """Receive what the supervisor is told."""
         with trio.fail_after(HANG_SECONDS):
             await trio.lowlevel.wait_readable(self.supervisor.fileno())
         return self.supervisor.receive(0)
@@ -73,7 +73,7 @@ async def exporting() -> AsyncIterator[Beside]:
 async def begun(beside: Beside) -> None:
     beside.engine.mounted.set()
     begin = {"begin": "/mnt/.fanoutfs/direct", "description": "fanoutfs disk-8:16"}
-    assert begin == await beside.hear()
+    assert begin == await beside.receive()
     await trio.testing.wait_all_tasks_blocked()
 
 
@@ -92,7 +92,7 @@ async def test_it_ends_with_the_mount(by: str) -> None:
         await begun(beside)
         where, _, what = by.rpartition(".")
         getattr(getattr(beside.engine, where) if where else beside.engine, what).set()
-        assert {"end": True} == await beside.hear()
+        assert {"end": True} == await beside.receive()
         await trio.testing.wait_all_tasks_blocked()
         assert beside.engine.export is None
         assert not beside.ended.is_set()

@@ -1,4 +1,4 @@
-"""What ends that which pytest can't."""
+"""The guard, which ends what pytest can't."""
 
 import os
 import signal

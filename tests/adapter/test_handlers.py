@@ -17,13 +17,13 @@ from fanoutfs.fuse import files
 from fanoutfs.fuse.inodes import CROWD, FIRST_FRESH
 from fanoutfs.fuse.operations import MOST_HANDLES, Filesystem
 from fanoutfs.units import PAGE
-from tests.adapter.rig import CONTENT, ROOT, SIZE, WHO, errno_of, look_up, make_filesystem, open_image
+from tests.adapter.rig import CALLER, CONTENT, ROOT, SIZE, errno_of, look_up, make_filesystem, open_image
 
 
 async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem) -> None:
-    """Each open by name has a page cache of its own, and the reply is good for no time at all."""
-    one = await filesystem.lookup(ROOT, b"image", WHO)
-    two = await filesystem.lookup(ROOT, b"image", WHO)
+    """Each open by name has its own page cache; the reply must not be cached."""
+    one = await filesystem.lookup(ROOT, b"image", CALLER)
+    two = await filesystem.lookup(ROOT, b"image", CALLER)
 
     assert one.st_ino != two.st_ino
     assert {one.entry_timeout, two.entry_timeout, one.attr_timeout, two.attr_timeout} == {0}
@@ -31,7 +31,7 @@ async def test_each_lookup_of_a_file_gives_a_fresh_inode(filesystem: Filesystem)
 
 async def test_stat_shows_one_constant_inode_number(filesystem: Filesystem) -> None:
     """cp and tar take a file whose number changes for one that was replaced."""
-    attributes = [await filesystem.getattr(await look_up(filesystem, b"image"), WHO) for _ in range(2)]
+    attributes = [await filesystem.getattr(await look_up(filesystem, b"image"), CALLER) for _ in range(2)]
 
     assert [a.st_ino for a in attributes] == [files.IMAGE.number] * 2
     assert attributes[0].st_size == SIZE
@@ -47,7 +47,7 @@ async def test_forgotten_inodes_are_gone(filesystem: Filesystem) -> None:
     await filesystem.forget([(inode, 1)])
 
     assert filesystem.inodes.nodes == before
-    assert errno.ESTALE == await errno_of(filesystem.getattr(inode, WHO))
+    assert errno.ESTALE == await errno_of(filesystem.getattr(inode, CALLER))
 
 
 async def test_folders_survive_a_forget(filesystem: Filesystem) -> None:
@@ -55,7 +55,7 @@ async def test_folders_survive_a_forget(filesystem: Filesystem) -> None:
     inode = await look_up(filesystem, b".fanoutfs")
     await filesystem.forget([(inode, 1)])
 
-    assert (await filesystem.getattr(inode, WHO)).st_mode == files.FOLDER.mode
+    assert (await filesystem.getattr(inode, CALLER)).st_mode == files.FOLDER.mode
 
 
 async def test_a_crowd_that_looks_up_finds_one_inode_until_somebody_opens_it(filesystem: Filesystem) -> None:
@@ -64,7 +64,7 @@ async def test_a_crowd_that_looks_up_finds_one_inode_until_somebody_opens_it(fil
     crowd = [await look_up(filesystem, b"image") for _ in range(200)]
     assert (CROWD, {alone[-1]}) == (len(set(alone)), set(crowd))
 
-    await filesystem.release((await filesystem.open(crowd[0], os.O_RDONLY, WHO)).fh)
+    await filesystem.release((await filesystem.open(crowd[0], os.O_RDONLY, CALLER)).fh)
 
     after = await look_up(filesystem, b"image")
     assert after not in alone
@@ -77,7 +77,7 @@ async def test_a_crowd_that_looks_up_finds_one_inode_until_somebody_opens_it(fil
 @pytest.mark.parametrize(("parent", "name"), [(ROOT, b"Image"), (ROOT, b"status"), (2, b"image")])
 async def test_other_names_are_not_there(filesystem: Filesystem, parent: int, name: bytes) -> None:
     """ENOENT, and nothing else."""
-    assert errno.ENOENT == await errno_of(filesystem.lookup(pyfuse3.InodeT(parent), name, WHO))
+    assert errno.ENOENT == await errno_of(filesystem.lookup(pyfuse3.InodeT(parent), name, CALLER))
 
 
 @pytest.mark.parametrize(("flags", "direct"), [(os.O_RDONLY, False), (os.O_RDONLY | os.O_DIRECT, True)])
@@ -123,7 +123,7 @@ async def test_readers_through_one_page_cache_wait_for_none_of_them(filesystem: 
     """
     began = trio.current_time()
     inode = await look_up(filesystem, b"image")
-    handles = [(await filesystem.open(inode, os.O_RDONLY, WHO)).fh for _ in range(2)]
+    handles = [(await filesystem.open(inode, os.O_RDONLY, CALLER)).fh for _ in range(2)]
     for block in range(11):
         handle = handles[block // 2 % 2]
         assert CONTENT[block * PAGE : (block + 1) * PAGE] == await filesystem.read(handle, block * PAGE, PAGE)
@@ -151,9 +151,9 @@ async def test_one_that_comes_to_a_page_cache_later_need_not_ask_for_what_is_the
 ) -> None:
     """Its first request is for what lies behind that; nobody waits for it before."""
     inode = await look_up(filesystem, b"image")
-    first = (await filesystem.open(inode, os.O_RDONLY, WHO)).fh
+    first = (await filesystem.open(inode, os.O_RDONLY, CALLER)).fh
     await filesystem.read(first, 0, 3 * PAGE)
-    late = (await filesystem.open(inode, os.O_RDONLY, WHO)).fh
+    late = (await filesystem.open(inode, os.O_RDONLY, CALLER)).fh
     await filesystem.read(first, 4 * PAGE, PAGE)
     await filesystem.read(late, 3 * PAGE, PAGE)
     await filesystem.release(first)
@@ -176,13 +176,13 @@ async def test_release_lets_go_of_everything(filesystem: Filesystem) -> None:
 async def test_status_and_head_are_snapshots_with_their_true_size(filesystem: Filesystem) -> None:
     """What stat says is what is read."""
     for name, expected in ((b"status", {"readers": []}), (b"head", 0)):
-        entry = await filesystem.lookup(pyfuse3.InodeT(files.FOLDER.number), name, WHO)
-        opened = await filesystem.open(entry.st_ino, os.O_RDONLY, WHO)
+        entry = await filesystem.lookup(pyfuse3.InodeT(files.FOLDER.number), name, CALLER)
+        opened = await filesystem.open(entry.st_ino, os.O_RDONLY, CALLER)
         text = bytes(await filesystem.read(opened.fh, 0, 65536))
         await filesystem.release(opened.fh)
 
         assert json.loads(text) == expected
-        assert (await filesystem.getattr(entry.st_ino, WHO)).st_size == len(text)
+        assert (await filesystem.getattr(entry.st_ino, CALLER)).st_size == len(text)
 
 
 async def test_too_many_opens_are_refused(filesystem: Filesystem, caplog: pytest.LogCaptureFixture) -> None:
@@ -214,16 +214,16 @@ async def test_an_untuned_kernel_gets_few_page_cache_readers(
 
 
 HANDLERS: dict[str, tuple[Any, ...]] = {
-    "lookup": (ROOT, b"image", WHO),
+    "lookup": (ROOT, b"image", CALLER),
     "forget": ([(FIRST_FRESH, 1)],),
-    "getattr": (ROOT, WHO),
-    "statfs": (WHO,),
-    "getxattr": (ROOT, b"user.x", WHO),
-    "listxattr": (ROOT, WHO),
-    "opendir": (ROOT, WHO),
+    "getattr": (ROOT, CALLER),
+    "statfs": (CALLER,),
+    "getxattr": (ROOT, b"user.x", CALLER),
+    "listxattr": (ROOT, CALLER),
+    "opendir": (ROOT, CALLER),
     "readdir": (ROOT, 0, None),
     "releasedir": (ROOT,),
-    "open": (FIRST_FRESH, os.O_RDONLY, WHO),
+    "open": (FIRST_FRESH, os.O_RDONLY, CALLER),
     "read": (1, 0, 1),
     "flush": (1,),
     "release": (1,),

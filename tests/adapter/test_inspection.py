@@ -32,13 +32,13 @@ def fake(tmp_path: Path) -> FakeMachine:
 
 
 def number_of(folder: Path) -> str:
-    """Give the number that the file system of a folder has here."""
+    """Return the device number of a folder's file system."""
     device = folder.stat().st_dev
     return f"{os.major(device)}:{os.minor(device)}"
 
 
 def refused(fake: FakeMachine, source: object, *targets: object) -> list[str]:
-    """Give what is said of the targets, with all paths as they are on the fake machine."""
+    """Return the refusals of the targets, with all paths as they are on the fake machine."""
     found = inspection.read(str(source), [str(one) for one in targets], fake.system())
     lines = refusals(found.source, MIB, found.targets, found.machine)
     return [line.replace(str(fake.root), "") for line in lines]
@@ -337,7 +337,7 @@ def candidate(path: Path) -> Candidate:
 
 
 def test_a_new_file_is_made_when_it_is_opened(tmp_path: Path) -> None:
-    """Not when it is checked; with the rights that the umask leaves."""
+    """Not when it is checked; with the permissions that the umask leaves."""
     path = tmp_path / "new"
     found = candidate(path)
     assert not path.exists()
@@ -352,7 +352,7 @@ def test_a_new_file_is_made_when_it_is_opened(tmp_path: Path) -> None:
 
 
 def test_an_unwritten_new_file_goes_and_an_old_one_stays(tmp_path: Path) -> None:
-    """What was made for nothing is taken back."""
+    """A file that was created and not written is removed."""
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("mine\n")
     for path in (old, new):

@@ -89,7 +89,7 @@ Opener = Callable[..., tuple[ExportedSource, Far]]
 def open_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supervisor_pipes: tuple[MessagePipe, MessagePipe]
 ) -> Iterator[Opener]:
-    """Give sources whose first connection has these errors before it."""
+    """Make sources whose first connection fails with these errors in turn."""
     opened: list[ExportedSource] = []
     monkeypatch.setattr(nbd_source, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(nbd_source, "LONGEST_PAUSE", 0.002)
@@ -166,7 +166,7 @@ def test_an_error_is_the_connections_when_nothing_else_comes(
 
 
 def test_a_link_that_stays_away_is_given_up(open_source: Opener, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever waits gets an error with its cause; each later read tries once, and one finds it again."""
+    """A waiting reader gets an error with its cause; each later read tries once, until one succeeds."""
     caplog.set_level(logging.INFO)
     source, far = open_source(errno.ESHUTDOWN, lost_seconds=0.01)
     far.refusals += ["no route to host"] * 100
@@ -203,7 +203,7 @@ def test_another_size_is_another_source(open_source: Opener) -> None:
 
 
 def test_another_description_is_another_source(open_source: Opener) -> None:
-    """An export of ours says what its source is: another disk of the same size is none of the copy's."""
+    """A fanoutfs export names its source: a different disk of the same size is not the copy's source."""
     source, far = open_source(errno.ESHUTDOWN)
     far.description = "fanoutfs disk-8:32"
     with pytest.raises(LostError, match=r"has changed: 'fanoutfs disk-8:32', not .*8:16"):

@@ -57,7 +57,7 @@ sys.stdin.read()
 
 @contextlib.contextmanager
 def holder(folder: Path, how: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Have another process claim the source; it lets go when its input ends."""
+    """Let another process claim the source; it releases the claim when its input ends."""
     command = [sys.executable, "-c", HOLDS, str(folder), how]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -104,18 +104,18 @@ def test_whoever_had_it_forked_and_ended(folder: Path) -> None:
 
 def test_many_want_it_at_once(folder: Path) -> None:
     """One has the claim; when its control socket is open all the others connect, without being told."""
-    visits = threading.Semaphore(0)
+    connections = threading.Semaphore(0)
     listeners = []
 
     def come(_: int) -> str:
         found = claim_or_find("source", "/dev/x")
         if isinstance(found, ControlConnection):
             found.close()
-            visits.release()
-            return "visits"
+            connections.release()
+            return "connects"
         listeners.append(listen(socket_path("source")))
         for _ in range(29):
-            assert visits.acquire(timeout=HANG_SECONDS)
+            assert connections.acquire(timeout=HANG_SECONDS)
         found.release()
         return "produces"
 
@@ -124,11 +124,11 @@ def test_many_want_it_at_once(folder: Path) -> None:
     for listener in listeners:
         listener.close()
 
-    assert came == ["produces"] + ["visits"] * 29
+    assert came == ["connects"] * 29 + ["produces"]
 
 
 def test_a_door_that_a_killed_producer_has_left(folder: Path) -> None:
-    """Nobody is behind it: the claim is free, and whoever has it opens a new one there."""
+    """No producer listens there: the claim is free, and the next producer opens a new socket."""
     listen(socket_path("source")).close()
     assert socket_path("source").is_socket()
     assert (connect("source"), ask_status("source")) == (None, None)

@@ -17,7 +17,7 @@ POLL = select.poll
 
 @pytest.fixture
 def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Have a terminal as standard input; return the end at which one types."""
+    """Make a terminal the standard input; return the end to type at."""
     typed, read = pty.openpty()
     with os.fdopen(read) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)

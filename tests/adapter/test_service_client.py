@@ -58,7 +58,7 @@ async def test_nothing_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_with_the_token_it_answers(tmp_path: Path) -> None:
-    """Without, or with another one, it is said which file is wanted."""
+    """Without a token, or with a wrong one, the message names the file to give."""
     right, wrong = secret_file(tmp_path), secret_file(tmp_path, TOKEN + "x")
     async with serving(token_file=right) as served:
         assert SHOWN == await ask(ServiceClient.of(at(served.port), right))
@@ -69,7 +69,7 @@ async def test_with_the_token_it_answers(tmp_path: Path) -> None:
 
 
 async def test_over_tls_it_has_to_prove_who_it_is(certificate: Certificate) -> None:
-    """By a certificate for the name that was asked, of a CA that is trusted."""
+    """By a certificate for the name in the address, signed by a trusted CA."""
     cert = certificate["tls_cert"]
     async with serving(**certificate) as served:
         assert SHOWN == await ask(ServiceClient.of(at(served.port, "https", "localhost"), tls_ca=cert))
@@ -82,7 +82,7 @@ async def test_over_tls_it_has_to_prove_who_it_is(certificate: Certificate) -> N
 
 
 async def test_tls_where_there_is_none() -> None:
-    """It is said so."""
+    """The message says so."""
     async with serving() as served:
         with pytest.raises(UnusableError, match=r"can't be reached over TLS: .* does it use http://"):
             await ask(ServiceClient.of(at(served.port, "https")))
@@ -110,7 +110,7 @@ def test_nobody_is_there() -> None:
 
 @pytest.fixture
 def says() -> Iterator[Callable[[bytes | None], int]]:
-    """Listen on a port, and say something to who comes, or, for None, nothing at all."""
+    """Listen on a port and send this to a client; for None send nothing."""
     sockets: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
@@ -205,7 +205,7 @@ def answering(answer: httpx.Response | Exception, **changes: Any) -> Answering:
 
 
 def whole(content: bytes) -> httpx.Response:
-    """Give an answer that comes as those of a network do: it has not been read."""
+    """Return an answer whose content has not been read yet, as one from a network."""
     return httpx.Response(200, content=iter([content]))
 
 
@@ -236,7 +236,7 @@ def test_it_is_asked_below_its_path() -> None:
     ],
 )
 def test_other_answers_are_explained(code: int, error: type[UnusableError], said: str) -> None:
-    """In a line; those of who is only busy may pass. Nobody is followed elsewhere."""
+    """In one line; a busy service may recover. Redirects are not followed."""
     asked = answering(httpx.Response(code, headers={"location": "https://elsewhere/"}))
     with pytest.raises(error, match=said) as raised:
         asked.status()

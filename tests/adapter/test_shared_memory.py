@@ -21,7 +21,7 @@ libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 @pytest.fixture(params=["slots", "table"])
 def handed(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Give a descriptor as a consumer gets it, of memory that has something in it and must not change."""
+    """Make the descriptor of memory as a consumer receives it; its content must not change."""
     maker: Memory | GrantTable
     if request.param == "slots":
         maker = Memory(2, PAGE)
@@ -63,7 +63,7 @@ def make_a_mapping_writable(fd: int) -> None:
 
 
 def _address_of(fd: int) -> int:
-    """Give where the mapping of a descriptor begins that can only be read."""
+    """Return the address of a descriptor's read-only mapping."""
     inode = str(os.fstat(fd).st_ino)
     lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
     (address,) = [words[0] for words in lines if words[4] == inode and words[1] == "r--s"]

@@ -148,7 +148,7 @@ def test_around_bad_pages_everything_else_is_had(bad: frozenset[int], size: int)
 
 
 def test_the_search_for_bad_pages_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fails slowly holds everybody only so long: the rest of the run counts as bad."""
+    """A disk that fails slowly delays readers for a limited time: the rest of the run counts as bad."""
     monkeypatch.setattr(salvage, "SEARCH_SECONDS", 0.0)
     source = Scratched(bytes(2 * BLOCK), frozenset([7]))
 

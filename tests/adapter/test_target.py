@@ -341,7 +341,7 @@ def test_a_failed_flush_is_an_error(path: Path, image: memoryview, monkeypatch: 
 
 
 def test_a_target_that_ends_early_is_an_error(path: Path, image: memoryview) -> None:
-    """Somebody cut the file off while it was copied to."""
+    """The file was truncated while it was being written."""
     made = open_target(path, SIZE)
     copy(made, image, resume=False)
     os.truncate(path, SIZE - PAGE - 100)

@@ -48,7 +48,7 @@ def many(count: int) -> list[ReaderEntry]:
 
 
 def answers(*said: StatusDocument | Exception) -> Callable[[], StatusDocument]:
-    """Give what a producer answers, one after the other; the last again and again."""
+    """Return a function that answers these in turn, and the last one again and again."""
     left = list(said)
 
     def read() -> StatusDocument:
@@ -75,7 +75,7 @@ class Time:
 
 
 class Typed:
-    """Keys that come after so many waits."""
+    """A keyboard whose waits return these events in turn."""
 
     def __init__(self, *events: Event | BaseException, clock: Time | None = None) -> None:
         self.events = list(events)
@@ -99,7 +99,7 @@ class Typed:
 
 
 def test_a_page_says_what_a_producer_does() -> None:
-    """Source, ring, readers and who waits for whom; the picture; a row and a lane for each reader."""
+    """Source, ring, readers and which waits for which; the picture; a row and a lane for each reader."""
     first = reader(1, position=SIZE // 4)
     second = reader(2, waiting=1)
     third = reader(3, kind="copy", command="fanoutfs", target="/dev/sdd", start=300 * MIB,
@@ -152,7 +152,7 @@ def test_few_readers_have_lanes_and_many_have_rows() -> None:
 
 
 def test_readers_that_do_not_fit_are_summarised() -> None:
-    """How many, where, and what they do; who holds others up has a row."""
+    """How many, where, and what they do; a reader that holds others up has a row."""
     page = Screen(document(*many(200)), Speeds(), fills=True)
     found = lines(page)
 

@@ -130,7 +130,7 @@ async def test_the_producer_ends_in_the_middle(at: int, copying: MakeCopying) ->
 
 
 async def test_a_connection_that_is_cut_after_each_write(copying: MakeCopying) -> None:
-    """As long as it comes on it never gives up: only those who end before they give a block are counted."""
+    """While it makes progress it never gives up: it counts only connections that gave it no block."""
     async with producer() as served:
         made = copying(served)
 
@@ -146,7 +146,7 @@ async def test_a_connection_that_is_cut_after_each_write(copying: MakeCopying) -
 
 
 async def test_producers_that_end_before_they_give_a_block(copying: MakeCopying) -> None:
-    """After so many in a row it gives up, naming its target, which does not look whole."""
+    """After RETRIES in a row it gives up and names its target, which does not look complete."""
     async with producer() as served:
         made = copying(served, b"x" * SIZE)
 

@@ -21,7 +21,7 @@ WorkerFactory = Callable[..., WorkerHandle]
 
 @pytest.fixture
 def interrupted() -> Iterator[None]:
-    """Have SIGINT blocked, as the command has it, and pending; the tests' parent may have ignored it."""
+    """Block SIGINT as the command does, and leave one pending; the tests' parent may ignore it."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.raise_signal(signal.SIGINT)

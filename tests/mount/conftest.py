@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the fixtures know at a test's end whether it has failed."""
+    """Record for the fixtures whether a test has failed."""
     report = yield
     if report.failed:
         item.stash[FAILED] = True
@@ -120,7 +120,7 @@ def _nothing_large_is_left(request: pytest.FixtureRequest, tmp_path: Path) -> It
 
 @pytest.fixture
 def work(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder for copies, and empty it at the end: they are large."""
+    """Make a folder for copies; it is removed at the end, as they are large."""
     folder = tmp_path / "work"
     folder.mkdir()
     yield folder
@@ -176,7 +176,7 @@ def faulty(sources: contextlib.ExitStack, tmp_path: Path) -> FaultFactory:
 
 @pytest.fixture
 def point(tmp_path: Path) -> Iterator[Path]:
-    """Give an empty folder to mount on; what a failed test left there is removed."""
+    """Make an empty folder to mount on; what a failed test leaves there is unmounted."""
     folder = tmp_path / "mnt"
     folder.mkdir()
     yield folder
@@ -314,7 +314,7 @@ def spawn(mount: MountFactory) -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def hosts(request: pytest.FixtureRequest) -> Iterator[HostsFactory]:
-    """Have computers of their own; at the end nothing may be mounted or running there, whose end this is."""
+    """Start hosts; at the end nothing may be mounted or running on them."""
     made: list[Host] = []
     with contextlib.ExitStack() as stack:
 

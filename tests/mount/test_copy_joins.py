@@ -100,7 +100,7 @@ def test_copies_in_the_same_instant(
     commands = [copies.command(source, target, "--read-rate", RATE, "--patience", 60) for target in targets]
     processes = [copies.keep(process) for process in at_once(spawn, commands)]
     first = copies.wait_for(source, lambda status: status["readers"] != [], "one copies")["readers"][0]
-    os.kill(first["pid"], signal.SIGSTOP)  # whoever is late still finds the producer
+    os.kill(first["pid"], signal.SIGSTOP)  # a late copy still finds the producer
     late = processes[targets.index(Path(first["target"]))]
     for process in processes:
         if process is not late:
@@ -114,7 +114,7 @@ def test_copies_in_the_same_instant(
 
 
 def read(path: Path, offset: int, length: int) -> bytes:
-    """Read what is there now, by a descriptor of its own."""
+    """Read what is there now, through a new descriptor."""
     with path.open("rb", buffering=0) as file:
         file.seek(offset)
         return file.read(length)

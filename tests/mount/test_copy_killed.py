@@ -1,4 +1,4 @@
-"""Copies whose command, worker or producer is killed in the middle: who is hurt, and how it is finished."""
+"""Copies whose command, worker or producer is killed in the middle: which fail, and how to finish them."""
 
 import os
 import signal

@@ -25,7 +25,7 @@ LimitedFactory = Callable[[Path], Path]
 
 @pytest.fixture
 def limited(sources: ExitStack, loop: LoopFactory) -> LimitedFactory:
-    """Give a cgroup whose processes write a disk slowly; skipped where the kernel has no such cgroups."""
+    """Make a cgroup whose processes write a disk slowly; skip the test where the kernel has none."""
 
     def limit(disk: Path) -> Path:
         if not (BLKIO / LIMIT).exists():

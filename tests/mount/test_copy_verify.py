@@ -62,7 +62,7 @@ def test_a_bit_flipped_on_the_target(
 
 
 def test_a_complete_copy_resumed(copies: Copies, source: Path, device: Path, work: Path) -> None:
-    """By the kernel's count not a byte is written, and it is said so."""
+    """By the kernel's count not a byte is written, and the command says so."""
     file = work / "file"
     copies.run(source, file, device, *SMALL)
     was = bytes_written(device)

@@ -46,7 +46,7 @@ def shown() -> Iterator[tuple[str, str]]:
 
 
 def runs_here(block: str) -> bool:
-    """Return whether a block is none of those that can't run here."""
+    """Return whether a block can run here."""
     return not block.startswith(tuple(NOT_HERE))
 
 

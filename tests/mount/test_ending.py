@@ -71,7 +71,7 @@ def test_a_dead_mount_is_unmounted(mount: MountFactory, small: Path) -> None:
 
 
 def test_umount_takes_the_source(mount: MountFactory, small: Path) -> None:
-    """`umount SOURCE` ends the mount of that source; the second time there is none to end."""
+    """`umount SOURCE` ends the mount of that source; a second one fails."""
     mounted = mount(small)
     fanoutfs("umount", small)
     assert not mounted.is_mounted()

@@ -49,7 +49,7 @@ def test_qemu_reads_it(mount: MountFactory, source: Path, work: Path) -> None:
 
 
 def test_one_export_is_offered(mount: MountFactory, source: Path) -> None:
-    """It is called image, is meant by who names none, is read-only, and there is no other."""
+    """It is called image, is the default export, is read-only, and there is no other."""
     export = Export()
     mount(source, *export.options)
     (listed,) = export.listed()
@@ -141,7 +141,7 @@ def test_a_client_that_takes_nothing_holds_nobody_for_long(
 
 
 def test_nbdkit_that_is_killed_begins_again(mount: MountFactory, source: Path, work: Path) -> None:
-    """A warning says so; who comes meanwhile waits at the door and gets a right copy."""
+    """A warning says so; a client that connects meanwhile waits and gets a right copy."""
     export = Export()
     mounted = mount(source, *export.options, expected=[HAS_ENDED])
     export.info()
@@ -246,7 +246,7 @@ def test_a_token_lets_everybody_in_who_can_reach_it_and_the_command_says_so(
 def test_with_a_certificate_it_speaks_tls_alone(
     mount: MountFactory, source: Path, work: Path, tmp_path: Path
 ) -> None:
-    """Who trusts the certificate reads; who does not, and who speaks plain, is refused."""
+    """A client that trusts the certificate reads; one that does not, or that speaks no TLS, is refused."""
     other = tmp_path / "other"
     export = Export(secured=f"tls-certificates={tmp_path / 'tls'}")
     mounted = mount(source, *export.options, *certificate(tmp_path / "tls"))
@@ -262,7 +262,7 @@ def test_with_a_certificate_it_speaks_tls_alone(
 def test_with_keys_only_who_has_one_reads(
     mount: MountFactory, source: Path, work: Path, tmp_path: Path
 ) -> None:
-    """Keys go before a certificate; from everywhere, and without a warning; the key is nowhere shown."""
+    """Keys take precedence over a certificate; from anywhere, without a warning; the key is shown nowhere."""
     keys = key_file(tmp_path / "keys")
     export = Export(secured=f"fanoutfs@tls-psk-file={keys}")
     tls = certificate(tmp_path / "tls")

@@ -1,4 +1,4 @@
-"""Computers joined by a network: the harness itself, and the monitor service seen from another one."""
+"""Computers joined by a network: the harness itself, and the monitor service seen from a different host."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ CODE = ("curl", "-s", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}")
 
 
 def test_they_know_one_another_by_name(hosts: HostsFactory) -> None:
-    """And each has a name and an address of its own."""
+    """Each has its own name and address."""
     one, two, three = hosts(3)
 
     assert [b"node1\n", b"node2\n", b"node3\n"] == [

@@ -24,7 +24,7 @@ TOKEN = "correct-horse-battery"
 
 
 def sample(text: bytes, name: str) -> float:
-    """Give the only value of a metric."""
+    """Return the only value of a metric."""
     families = text_string_to_metric_families(text.decode())
     (value,) = [found.value for family in families for found in family.samples if found.name == name]
     return value
@@ -71,7 +71,7 @@ def test_mount_prints_the_address_of_the_page(small: Path, point: Path, tmp_path
 
 
 def test_without_the_token_nobody_sees_anything(mount: MountFactory, source: Path, tmp_path: Path) -> None:
-    """Nor with another one, under another name, or by tricks with the path."""
+    """Nor with a wrong one, under another host name, or by tricks with the path."""
     web = Web()
     mount(source, *web.listen, "--token-file", token_file(tmp_path, TOKEN))
     right, wrong = ("-H", f"Authorization: Bearer {TOKEN}"), ("-H", f"Authorization: Bearer {TOKEN}x")

@@ -22,7 +22,7 @@ WRITTEN = re.compile(r"cat > (\S+) <<'END'\n(.*?)END\n", re.DOTALL)
 
 
 def shown() -> Iterator[tuple[str, str, str]]:
-    """Give each command of each page, and what the page says that it prints."""
+    """Yield each command of each page, and what the page says that it prints."""
     for name in PAGES:
         for words, printed in SHOWN.findall((DOCS / name).read_text()):
             yield name, words, printed
@@ -36,7 +36,7 @@ def case(page: str, words: str, printed: str) -> ParameterSet:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder in which all files are that the pages' commands write."""
+    """Make a folder with all files that the pages' commands write."""
     path = tmp_path_factory.mktemp("pages")
     for name in PAGES:
         for file, text in WRITTEN.findall((DOCS / name).read_text()):

@@ -26,7 +26,7 @@ cat "$tmpdir/piece"
 
 
 def answers(host: Host, place: str) -> bool:
-    """Tell whether an NBD server listens at a place."""
+    """Return whether an NBD server listens at a place."""
     return run(*host.on("nbdinfo", "--size", f"nbd://{place}/image"), code=None).returncode == 0
 
 
@@ -57,7 +57,7 @@ def test_a_byte_that_changes_on_the_way(
 
 
 def test_a_key_that_both_have(hosts: HostsFactory, computers: Computers, source: Path, work: Path) -> None:
-    """Who has it copies; who has another, or none, is refused in one line."""
+    """A client with the key copies; one with a different key, or none, is refused in one line."""
     one, two = hosts(2)
     keys, others = key_file(work / "keys"), key_file(work / "others")
     first = computers.show(one, source, *SMALL, "--tls-psk", keys)
@@ -76,7 +76,7 @@ def test_a_key_that_both_have(hosts: HostsFactory, computers: Computers, source:
 def test_a_certificate_of_ones_own(
     hosts: HostsFactory, computers: Computers, source: Path, work: Path
 ) -> None:
-    """Who trusts it copies over https and nbds; who does not is refused in one line."""
+    """A client that trusts it copies over https and nbds; one that does not is refused in one line."""
     one, two = hosts(2)
     tls = certificate(work / "tls", "node1")
     certificate(work / "other", "node1")

@@ -39,7 +39,7 @@ def test_the_status_is_the_mounts(mount: MountFactory, source: Path, spawn: Spaw
 
 
 def test_with_token_and_tls(mount: MountFactory, source: Path, tmp_path: Path) -> None:
-    """Whoever lacks one of them is told which; what is right is shown."""
+    """Without one of them the message says which is missing; with both the status is shown."""
     tls, token = certificate(tmp_path / "tls"), token_file(tmp_path, TOKEN)
     ca = ("--tls-ca", tmp_path / "tls" / "ca-cert.pem")
     (other := tmp_path / "other").mkdir()
@@ -85,7 +85,7 @@ def test_top_goes_on_when_the_service_comes_back(
 def test_the_digests_of_all_that_is_read_are_sent(
     mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, tmp_path: Path, work: Path
 ) -> None:
-    """While somebody follows: the SHA-256 of each block, whoever reads it; and the ring stays in order."""
+    """While a client follows: the SHA-256 of each block, whichever reader reads it; the ring stays right."""
     web, image = Web(), pattern_image(SIZE + 12345)
     mounted = mount(image, *web.listen)
     heard = tmp_path / "heard"

@@ -32,7 +32,7 @@ both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "dir
 
 
 def with_bytes(mounted: Mount) -> int:
-    """Count the readers that have had something."""
+    """Count the readers that have received something."""
     return sum(1 for reader in mounted.status()["readers"] if reader["delivered"])
 
 
@@ -296,7 +296,7 @@ def test_a_source_that_shrinks(direct: bool, mount: MountFactory, tmp_path: Path
 
 
 def test_a_source_that_hangs(mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path) -> None:
-    """Who waits gets EIO after the source's timeout; when the source answers again, so does the mount."""
+    """A waiting reader gets EIO after the source's timeout; once the source answers again, the mount does."""
     served, timeout = faulty(SIZE), 3  # a source that does not hang may take its time on a busy machine
     mounted = mount(served.path, "--source-timeout", timeout)
     served.server.send_signal(signal.SIGSTOP)
@@ -325,7 +325,7 @@ def test_the_daemon_is_killed(
 
 
 def refuses(mounted: Mount) -> bool:
-    """Tell whether an open is refused."""
+    """Return whether an open is refused."""
     try:
         mounted.image.open("rb", buffering=0).close()
     except OSError:

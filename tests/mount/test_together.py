@@ -39,7 +39,7 @@ def run_together(mounted: Mount, spawn: Spawn, commands: list[list[str]]) -> Non
 
 
 def readers_with_bytes(mounted: Mount) -> list[int]:
-    """Return the processes that have had something."""
+    """Return the processes that have received something."""
     return [reader["pid"] for reader in mounted.status()["readers"] if reader["delivered"]]
 
 
