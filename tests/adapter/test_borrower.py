@@ -1,4 +1,4 @@
-"""Consumers with a socket between them and the producer: both sides of the shared memory, and the control socket."""
+"""Consumers of a producer in this process: both sides of the shared memory, and the control socket."""
 
 import os
 import threading

@@ -127,7 +127,7 @@ def test_many_want_it_at_once(folder: Path) -> None:
     assert came == ["connects"] * 29 + ["produces"]
 
 
-def test_a_door_that_a_killed_producer_has_left(folder: Path) -> None:
+def test_a_socket_that_a_killed_producer_has_left(folder: Path) -> None:
     """No producer listens there: the claim is free, and the next producer opens a new socket."""
     listen(socket_path("source")).close()
     assert socket_path("source").is_socket()
