@@ -98,7 +98,7 @@ class _Drawing:
         read = f"source read {self.outcome.passes:.2f} times"
         axes.set_title(f"{title or default}: {read}", loc="left", fontweight="bold")
         axes.set_xlabel(f"time ({self.time_unit})")
-        axes.set_ylabel(f"place in the image ({self.size_unit})")
+        axes.set_ylabel(f"position in the image ({self.size_unit})")
         axes.grid(color="#e6e6e6", linewidth=0.6)
         axes.set_axisbelow(True)
         self._band()
@@ -142,7 +142,7 @@ class _Drawing:
         if marks:
             x = [read.begin / self.time for read in marks.values()]
             y = [read.blocks.start * self.place for read in marks.values()]
-            self.axes.plot(x, y, ".", color=DETOUR, markersize=2.5, label="read off the sweep")
+            self.axes.plot(x, y, ".", color=DETOUR, markersize=2.5, label="read out of order")
 
     def _readers(self) -> None:
         tracks = self.recording.tracks

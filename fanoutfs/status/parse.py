@@ -5,12 +5,9 @@ Keys that this version does not know are ignored.
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-import attrs
 import cattrs
-from cattrs.gen import make_dict_structure_fn
 
 from fanoutfs.status.document import SOURCE, StatusDocument
 
@@ -29,10 +26,14 @@ def parse_json(text: bytes) -> StatusDocument:
 
 def parse(plain: object) -> StatusDocument:
     """Return the document that was read from JSON; raises ValueError if a key is missing or wrong."""
+    if not isinstance(plain, dict):
+        raise ValueError(f"{plain!r} is not an object")  # noqa: TRY004 (the caller expects one kind of error)
     try:
         document = _CONVERTER.structure(plain, StatusDocument)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"it is not a status document: {error}") from error
+    except KeyError as error:
+        raise ValueError(f"it has no {error}") from error
+    except TypeError as error:
+        raise ValueError(f"a part of it is not an object or a list: {error}") from error
     size = document.source.size
     if size <= 0 or document.ring.block_size <= 0:
         raise ValueError("a size is not positive")
@@ -74,21 +75,6 @@ def _waiting(value: object, _type: object) -> int | str | None:
     return value if value is None or value == SOURCE else _integer(value)
 
 
-def _object(part: type[Any], converter: cattrs.Converter) -> Callable[[object, object], Any]:
-    """Return what builds one of the document's classes from a JSON object."""
-    build = make_dict_structure_fn(part, converter)
-    needed = [field.name for field in attrs.fields(part) if field.default is attrs.NOTHING]
-
-    def checked(value: object, kind: object) -> Any:
-        if not isinstance(value, dict):
-            raise ValueError(f"{value!r} is not an object")  # noqa: TRY004 (as above)
-        if missing := [name for name in needed if name not in value]:
-            raise ValueError(f"it has no {missing[0]!r}")
-        return build(value, kind)
-
-    return checked
-
-
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False)
     converter.register_structure_hook(int, _integer)
@@ -96,7 +82,6 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(bool, _truth)
     converter.register_structure_hook(int | Literal["source"] | None, _waiting)
-    converter.register_structure_hook_factory(attrs.has, lambda part: _object(part, converter))
     return converter
 
 

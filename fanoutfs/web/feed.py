@@ -42,7 +42,7 @@ class Snapshot:
     text: bytes
     """The document as JSON, in one line."""
     event: bytes
-    """The document and the texts of the page, as a server-sent event."""
+    """The document and the content of the page, as a server-sent event."""
 
 
 @attrs.define(eq=False)

@@ -38,7 +38,7 @@ def test_a_drawing_names_its_readers_and_units(tmp_path: Path) -> None:
         "write head",
         "in the ring",
         "time (minutes)",
-        "place in the image (bytes)",
+        "position in the image (bytes)",
     )
     assert all(word in drawn for word in words)
     assert "3 readers, ring 20 B: source read 1." in drawn

@@ -145,7 +145,7 @@ function schedule() {
 // ---- The connection
 
 let events = null;
-let heardAt = performance.now();
+let receivedAt = performance.now();
 let watching = 0;
 
 function connected(live) {
@@ -159,10 +159,10 @@ function connected(live) {
 
 function connect() {
   events?.close();
-  heardAt = performance.now();
+  receivedAt = performance.now();
   events = new EventSource("/events");
   events.addEventListener("message", (message) => {
-    heardAt = performance.now();
+    receivedAt = performance.now();
     latest = JSON.parse(message.data);
     latest.page.rows.forEach((row, place) => Object.assign(latest.readers[place], row));
     connected(true);
@@ -192,7 +192,7 @@ function reconnect() {
 function watch() {
   clearTimeout(watching);
   watching = setTimeout(() => {
-    if (!document.hidden && performance.now() - heardAt > SILENCE) {
+    if (!document.hidden && performance.now() - receivedAt > SILENCE) {
       connected(false);
       connect();
     }
