@@ -1,81 +1,65 @@
-"""Four targets at once, from a tmpfs to files in a tmpfs, there before: fanoutfs, dcfldd, dc3dd, tee.
+"""Four targets at once, from a tmpfs to existing files in a tmpfs: fanoutfs, dcfldd, dc3dd, tee.
 
-What is timed is the whole command, from its start to its end. All have the same files, which were written
-full before. But dcfldd, dc3dd and tee empty the files that they open, and then have to get memory for them
-anew; so each of them is run as it is, and once more with no_truncation.c, which takes that from them. The
-bar is for what they are; how near they come otherwise is shown.
+The time is of the whole command. All write to the same files, which exist in full size. But dcfldd, dc3dd and
+tee truncate the files that they open, and the kernel then has to find memory for them anew; so each of them
+runs as it is, and once more with no_truncation.c, which prevents the truncation. The bar is for the programs
+as they are; the other ratios are shown.
 
-They are Debian's packages dcfldd, dc3dd and coreutils; gcc makes a library of no_truncation.c.
+The programs are Debian's packages dcfldd, dc3dd and coreutils; gcc makes a library of no_truncation.c.
 """
 
-import functools
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from fanoutfs.units import MIB
 from tests.rig.harness import Options, all_of, alternate, at_most, finish, options
-from tests.rig.images import write_pattern
-from tests.rig.measured_copies import copies, same, written_before
-from tests.rig.ram import folder, need_memory
+from tests.rig.measured_copies import checked, copies
+from tests.rig.ram import source_and_targets
 from tests.rig.ready_readers import alarm
 
 COUNT = 4
 NEEDS = ("dcfldd", "dc3dd", "tee", "gcc")
 PROGRAM = Path(__file__).parent / "no_truncation.c"
-BLOCKS = ("32K", "1M")  # dcfldd's own, and one as large as fanoutfs's
+BLOCKS = ("32K", "1M")  # dcfldd's default, and one as large as fanoutfs's
 KEPT = ", files kept"
+TEE = 'source=$1 last=$2; shift 2; exec tee "$@" <"$source" {redirect}"$last"'
 Command = list[str | Path]
 
 
 def library(place: Path) -> Path:
-    """Compile what keeps a program from emptying its files."""
+    """Compile the library that prevents truncation."""
     made = place / "no_truncation.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", made, PROGRAM, "-ldl"], check=True)
     return made
 
 
-def others(source: Path, targets: Sequence[Path], keeping: Path) -> dict[str, Command]:
-    """Write down the other programs' commands, by what they are called in the answer."""
+def others(source: Path, targets: Sequence[Path], library: Path) -> dict[str, Command]:
+    """Return the other programs' commands by their names in the table."""
     of = [f"of={target}" for target in targets]
-    tee = ["sh", "-c", 'source=$1 last=$2; shift 2; exec tee "$@" <"$source" >"$last"', "sh"]
-    kept = ["sh", "-c", tee[2].replace(' >"$last"', ' 1<>"$last"'), "sh"]
-    names: list[str | Path] = [source, targets[0], *targets[1:]]
+    preload: Command = ["env", f"LD_PRELOAD={library}"]
     found: dict[str, Command] = {
         f"dcfldd bs={block}": ["dcfldd", f"if={source}", *of, f"bs={block}", "status=off"] for block in BLOCKS
     }
     found["dc3dd"] = ["dc3dd", f"if={source}", *of]
-    preloaded: Command = ["env", f"LD_PRELOAD={keeping}"]
-    found |= {name + KEPT: [*preloaded, *command] for name, command in found.items()}
-    return found | {"tee": [*tee, *names], f"tee{KEPT}": [*preloaded, *kept, *names]}
-
-
-def timed(chosen: Options, source: Path, targets: Sequence[Path], run: Callable[[], float]) -> float:
-    """Give the MiB of the source per second of one command, whose copies must be right."""
-    for target in targets:
-        written_before(target, chosen.size)
-    seconds = run()
-    if not all(same(target, source) for target in targets):
-        raise RuntimeError("a copy is wrong")
-    return chosen.size / MIB / seconds
+    found |= {name + KEPT: [*preload, *command] for name, command in found.items()}
+    found["tee"] = ["sh", "-c", TEE.format(redirect=">"), "sh", source, *targets]
+    found[f"tee{KEPT}"] = [*preload, "sh", "-c", TEE.format(redirect="1<>"), "sh", source, *targets]
+    return found
 
 
 def ours(chosen: Options, source: Path, targets: Sequence[Path], *words: str) -> float:
-    """Copy with fanoutfs; gives the command's seconds, without those in which its producer leaves."""
+    """Copy with fanoutfs; return the command's seconds, without those in which its producer leaves."""
     with copies(chosen.fanoutfs, source) as made:
-        copy = made.start(targets, *words)
-        code = copy.wait()
-        seconds = time.monotonic() - copy.start
-        if code:
-            raise RuntimeError(f"fanoutfs copy ended with {code}: {copy.said()}")
-        return seconds
+        return made.start(targets, *words).seconds()
 
 
 def other(command: Command) -> float:
-    """Copy with another program; gives its seconds."""
+    """Copy with a different program; return its seconds."""
     null = subprocess.DEVNULL
     with alarm():
         start = time.monotonic()
@@ -84,27 +68,23 @@ def other(command: Command) -> float:
 
 
 def main() -> None:
-    """Measure and answer."""
+    """Measure and report."""
     chosen = options(__doc__, size="2G", rounds=5)
     if missing := [name for name in NEEDS if shutil.which(name) is None]:
-        sys.exit(f"copy_against_others needs what is not here: apt install {' '.join(missing)}")
-    need_memory((COUNT + 2) * chosen.size)
-    with folder() as ram:
-        source = write_pattern(ram / "source", chosen.size)
-        targets = [ram / f"target-{number}" for number in range(COUNT)]
-        mine = ("fanoutfs", f"fanoutfs --ring {chosen.ring}")
-        theirs = others(source, targets, library(ram))
-        ways: dict[str, Callable[[], float]] = {
-            mine[0]: functools.partial(ours, chosen, source, targets),
-            mine[1]: functools.partial(ours, chosen, source, targets, "--ring", chosen.ring),
+        sys.exit(f"copy_against_others needs programs that are missing: apt install {' '.join(missing)}")
+    with source_and_targets(chosen.size, COUNT) as (source, targets):
+        theirs = others(source, targets, library(source.parent))
+        mine: dict[str, Callable[[], float]] = {
+            "fanoutfs": partial(ours, chosen, source, targets),
+            f"fanoutfs --ring {chosen.ring}": partial(ours, chosen, source, targets, "--ring", chosen.ring),
         }
-        ways |= {name: functools.partial(other, command) for name, command in theirs.items()}
-        runs: dict[str, Callable[[], float]] = {
-            name: functools.partial(timed, chosen, source, targets, way) for name, way in ways.items()
-        }
-        rates = alternate(chosen.rounds, runs)
-    # A wrong copy would have ended this.
-    rows = [all_of("commands all of whose copies were right", [True] * len(rates))]
+        ways = mine | {name: partial(other, command) for name, command in theirs.items()}
+
+        def rate(way: Callable[[], float]) -> float:
+            return chosen.size / MIB / checked(source, targets, way)
+
+        rates = alternate(chosen.rounds, {name: partial(rate, way) for name, way in ways.items()})
+    rows = [all_of("commands all of whose copies were right", [True] * len(rates))]  # else checked() raised
     rows += [
         at_most(
             f"{name}: its time to that of {peer}",

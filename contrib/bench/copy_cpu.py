@@ -1,11 +1,11 @@
 """The producer's processor time per GiB of source, by the number of its consumers; none of them verifies.
 
-Source and targets are in a tmpfs, the targets were written full before. The time is the kernel's, of the
-producer's process alone (utime and stime of proc(5), to a hundredth of a second), from its fork to its last
-consumer's end: a connection of our own keeps it until it has been read. With --picture FILE.svg it is
-drawn, too.
+Source and targets are in a tmpfs; the targets exist in full size. The time is the kernel's, of the producer's
+process alone (utime and stime of proc(5), to a hundredth of a second), from its fork to its last consumer's
+end: a control connection keeps the process until it has been read. --picture FILE.svg draws it, too.
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Sequence
@@ -17,9 +17,8 @@ from fanoutfs.engine.find import connect
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB, format_size
 from tests.rig.harness import Options, at_most, finish, options, processor_seconds, wait_for_quiet
-from tests.rig.images import write_pattern
-from tests.rig.measured_copies import copies, same, written_before
-from tests.rig.ram import folder, need_memory
+from tests.rig.measured_copies import checked, copies
+from tests.rig.ram import source_and_targets
 from tests.rig.timed_readers import POLL
 
 COUNTS = (1, 2, 4, 8)
@@ -30,7 +29,7 @@ Found = dict[str, dict[int, list[float]]]
 
 
 def keep_producer(source: Path) -> tuple[ControlConnection, int]:
-    """Wait for a source's producer, and have it stay until the connection is closed; gives its pid, too."""
+    """Wait for a source's producer, and keep it until the connection is closed; return also its process."""
     identity = identity_of(source.stat())
     while True:
         if (found := connect(identity)) is not None:
@@ -43,27 +42,21 @@ def keep_producer(source: Path) -> tuple[ControlConnection, int]:
 
 
 def run(chosen: Options, source: Path, targets: Sequence[Path], words: Sequence[str]) -> float:
-    """Give the producer's seconds per GiB."""
-    for target in targets:
-        written_before(target, chosen.size)
+    """Copy; return the producer's seconds per GiB."""
     wait_for_quiet()
     with copies(chosen.fanoutfs, source) as made:
         copy = made.start(targets, *words)
         connection, pid = keep_producer(source)
         try:
-            if copy.wait():
-                raise RuntimeError(f"a copy failed: {copy.said()}")
-            found = processor_seconds(pid) * GIB / chosen.size
+            copy.seconds()
+            return processor_seconds(pid) * GIB / chosen.size
         finally:
             connection.close()
-    if not all(same(target, source) for target in targets):
-        raise RuntimeError("a copy is wrong")
-    return found
 
 
 def draw(path: Path, found: Found) -> None:
-    """Draw the medians, and between what they lie."""
-    import matplotlib as mpl  # noqa: PLC0415 (only for who wants a picture)
+    """Draw the medians, and the range of the figures."""
+    import matplotlib as mpl  # noqa: PLC0415 (only for a picture)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     from fanoutfs.simulate.plot import STYLE  # noqa: PLC0415
@@ -89,18 +82,17 @@ def draw(path: Path, found: Found) -> None:
 
 
 def main() -> None:
-    """Measure and answer."""
+    """Measure and report."""
     chosen = options(__doc__, size="1G", rounds=5, picture=True)
     rings = {f"ring {chosen.ring}": ["--ring", chosen.ring], "ring by default": []}
     found: Found = {name: {count: [] for count in COUNTS} for name in rings}
-    need_memory((max(COUNTS) + 2) * chosen.size)
-    with folder() as ram:
-        source = write_pattern(ram / "source", chosen.size)
-        targets = [ram / f"target-{number}" for number in range(max(COUNTS))]
+    with source_and_targets(chosen.size, max(COUNTS)) as (source, targets):
         for _ in range(chosen.rounds):
             for count in COUNTS:
                 for name, words in rings.items():
-                    found[name][count].append(run(chosen, source, targets[:count], words))
+                    some = targets[:count]
+                    figure = checked(source, some, functools.partial(run, chosen, source, some, words))
+                    found[name][count].append(figure)
     rows = []
     for name, by_count in found.items():
         rows += [

@@ -1,77 +1,94 @@
-"""A target that is full, a slow one and one whose process is killed, beside two good ones: who suffers.
+"""A full target, a slow one and one whose worker is killed, beside two good ones: which copies suffer.
 
 The full target is a file in a tmpfs of a quarter of the image. The slow one is a loop device to which a
-cgroup lets 10 MB/s be written. The third is killed (SIGKILL of its worker) when it has a quarter. The
-source gives 100 MiB/s (--read-rate), so that "on time" can be told: next to a run of the two good ones
-alone. What has to hold:
+cgroup permits 10 MB/s. The third is killed (SIGKILL of its worker) when it has a quarter. The source gives
+100 MiB/s (--read-rate), so that "on time" has a meaning: compared with a run of the two good ones alone. The
+requirements:
 
 - with --pace free and a ring of a quarter of the image, and with one that holds the image: the good ones
-  are right and on time, the bad ones named, and the exit code is 1;
-- the slow one is not a failed one: it is right in the end;
-- --pace strict with a ring of a quarter: by the rules all go at the pace of the slow one, at most a ring
-  ahead of it.
+  are right and on time, the output names the bad ones, and the exit code is 1;
+- the slow one does not fail: it is right in the end;
+- --pace strict with a ring of a quarter: by the rules all proceed at the pace of the slow one, at most a
+  ring ahead of it.
 
-The full target fails before the first byte, as files are preallocated; with --sparse it does in the midst.
-Beside it is what dc3dd and dcfldd (Debian's packages) do with one full target of four.
+The full target fails before the first byte, because files are preallocated; with --sparse it fails in the
+middle. For comparison: dc3dd and dcfldd (Debian's packages) with one full target of four.
 """
 
 import contextlib
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
-from tests.rig.harness import Options, Row, all_of, finish, options, wait_for_quiet
+from tests.rig.copy_watch import Watch
+from tests.rig.harness import (
+    Options,
+    Row,
+    all_of,
+    at_most,
+    exactly,
+    finish,
+    info,
+    measured,
+    options,
+    wait_for_quiet,
+)
 from tests.rig.images import write_pattern
 from tests.rig.limited import BLKIO, RATE, control_group
 from tests.rig.loops import attached, number
-from tests.rig.measured_copies import Copies, Watch, copies, same, written_before
+from tests.rig.measured_copies import Copy, copies, same, zeroed
 from tests.rig.ram import folder
 from tests.rig.ready_readers import alarm
-from tests.rig.timed_readers import POLL
 
 SLOW = 10_000_000  # bytes per second
 LIMIT = "blkio.throttle.write_bps_device"
 ON_TIME = 1.1
 GOOD = ("good-1", "good-2")
 OTHERS = ("dc3dd", "dcfldd")
+SCENARIOS = (
+    ("free", "free", 4, True),
+    ("strict, ring as the image", "strict", 1, True),
+    ("strict, ring a quarter", "strict", 4, False),
+)
+"""Name, pace, the image's size by the ring's, and whether the good copies must be on time."""
 
 
 @attrs.frozen
 class Place:
-    """Where targets are."""
+    """The places of the targets."""
 
     folder: Path
     full: Path
-    """In a file system too small for it."""
+    """A file in a file system that is too small for it."""
     slow: Path
     """A device, slow for the processes in ``group``."""
     backing: Path
-    """The bytes of that."""
+    """The file behind that device."""
     group: Path
     size: int
 
     def good(self) -> list[Path]:
-        """Give the good targets, written before."""
-        return [written_before(self.folder / name, self.size) for name in GOOD]
+        """Write the good targets, so that they exist before the copy."""
+        return [zeroed(self.folder / name, self.size) for name in GOOD]
 
     def clean(self) -> None:
-        """Take away what was left in the small file system."""
+        """Remove what is left in the small file system."""
         self.full.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def place(ram: Path, size: int) -> Iterator[Place]:
-    """Make it."""
+    """Make the small file system and the slow device."""
     small, backing = ram / "small", ram / "backing"
     small.mkdir()
-    written_before(backing, size)
+    zeroed(backing, size)
     with contextlib.ExitStack() as stack:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size // 4}", "none", small], check=True)
         stack.callback(lambda: subprocess.run(["umount", small], check=True))
@@ -82,44 +99,40 @@ def place(ram: Path, size: int) -> Iterator[Place]:
 
 @attrs.frozen
 class Run:
-    """What came of one command."""
+    """The outcome of one command."""
 
     code: int
-    said: str
+    output: str
     seconds: dict[str, float]
-    """From the command's start until each target had its last byte, or was gone."""
+    """From the command's start until each target had its last byte, or had failed."""
 
     def good(self, targets: Sequence[Path]) -> float:
-        """Give the seconds of the last of these."""
+        """Return the seconds of the last of these."""
         return max(self.seconds.get(str(target), float("inf")) for target in targets)
 
-    def names(self, target: Path) -> bool:
-        """Say whether a line names a target as failed."""
-        return any(line.startswith(f"{target}: FAILED") for line in self.said.splitlines())
+    def names(self, target: Path, detail: str = "") -> bool:
+        """Return whether a line names a target as failed, with this detail."""
+        lines = self.output.splitlines()
+        return any(line.startswith(f"{target}: FAILED") and detail in line for line in lines)
 
 
 def copied(chosen: Options, source: Path, on: Place, targets: Sequence[Path], words: Sequence[str]) -> Run:
-    """Copy, and kill whoever writes to a target with the name ``killed`` when it has a quarter."""
+    """Copy, and kill the worker of a target with the name ``killed`` when it has a quarter."""
     wait_for_quiet()
-    watch, killed = Watch.of(source), False
+    watch = Watch(source)
     with copies(chosen.fanoutfs, source) as made:
         copy = made.start(targets, "--read-rate", str(RATE), *words, groups=[on.group])
-        while copy.running:
-            watch.look()
-            if not killed:
-                killed = kill_one(watch, made, on.size)
-            time.sleep(POLL)
-        watch.look()
-        ends = {name: (seen.ended or 0.0) - copy.start for name, seen in watch.targets.items()}
-        return Run(copy.wait(), copy.said(), ends)
+        watch.follow(lambda: copy.running and not kill_one(watch, copy, on.size))
+        watch.follow(lambda: copy.running)
+        ends = {name: seen.ended - copy.start for name, seen in watch.targets.items()}
+        return Run(copy.wait(), copy.output(), ends)
 
 
-def kill_one(watch: Watch, made: Copies, size: int) -> bool:
-    """Kill the worker of ``killed`` if it has a quarter; says whether it did."""
+def kill_one(watch: Watch, copy: Copy, size: int) -> bool:
+    """Kill the worker of ``killed`` if it has a quarter; return whether it did."""
     for target, seen in watch.targets.items():
-        if Path(target).name == "killed" and seen.ended is None and seen.left <= size * 3 // 4:
-            session = os.getsid(seen.pid)
-            assert session == made.started[0].process.pid, "that is no worker of ours"
+        if Path(target).name == "killed" and seen.ended == math.inf and seen.left <= size * 3 // 4:
+            assert os.getsid(seen.pid) == copy.process.pid, "this is not our worker"
             os.kill(seen.pid, signal.SIGKILL)
             return True
     return False
@@ -128,85 +141,74 @@ def kill_one(watch: Watch, made: Copies, size: int) -> bool:
 def among_bad_ones(
     name: str, chosen: Options, source: Path, on: Place, words: Sequence[str], *, on_time: bool
 ) -> list[Row]:
-    """Copy to the good ones alone, then with the bad ones; ``on_time``: whether that must not show."""
+    """Copy to the good ones alone, then with the bad ones; ``on_time``: that must not delay them."""
     good = on.good()
     alone = copied(chosen, source, on, good, words)
     good = on.good()
     on.clean()
-    written_before(on.backing, on.size)
-    killed = written_before(on.folder / "killed", on.size)
+    zeroed(on.backing, on.size)
+    killed = zeroed(on.folder / "killed", on.size)
     run = copied(chosen, source, on, [on.full, on.slow, killed, *good], words)
-    ratio = run.good(good) / alone.good(good)
-    said = [line for line in run.said.splitlines() if "FAILED" in line]
-    print(f"{name}:", *said, sep="\n    ")
-    limit = f"at most {ON_TIME}" if on_time else ""
+    usual = alone.good(good)
+    print(f"{name}:", *(line for line in run.output.splitlines() if "FAILED" in line), sep="\n    ")
     return [
         all_of(f"{name}: good ones that equal the source", [same(target, source) for target in good]),
         all_of(f"{name}: bad ones that are named", [run.names(on.full), run.names(killed)]),
-        Row(f"{name}: exit code", f"{run.code}", "1", run.code == 1),
-        Row(
-            f"{name}: the good ones' time to that without bad ones ({alone.good(good):.2f} s)",
-            f"{ratio:.3f}",
-            limit,
-            ratio <= ON_TIME or not on_time,
+        exactly(f"{name}: exit code", run.code, 1),
+        at_most(
+            f"{name}: the good ones' time to that without bad ones ({usual:.2f} s)",
+            [run.good(good) / usual],
+            ON_TIME if on_time else math.inf,
         ),
         all_of(f"{name}: the slow one equals the source", [same(on.backing, source)]),
-        Row(
-            f"{name}: seconds until the slow one had it",
-            f"{run.seconds.get(str(on.slow), 0):.1f}",
-            "",
-            holds=True,
-        ),
+        measured(f"{name}: seconds until the slow one had it", [run.good([on.slow])]),
     ]
 
 
-def full_in_the_midst(chosen: Options, source: Path, on: Place) -> list[Row]:
+def full_in_the_middle(chosen: Options, source: Path, on: Place) -> list[Row]:
     """Fill a target while it is copied to."""
     on.clean()
     good = on.good()
     run = copied(chosen, source, on, [on.full, *good], ["--sparse"])
-    name = "full in the midst (--sparse)"
-    named = any(line.startswith(f"{on.full}: FAILED") and "at byte" in line for line in run.said.splitlines())
+    name = "full in the middle (--sparse)"
     return [
         all_of(f"{name}: good ones that equal the source", [same(target, source) for target in good]),
-        all_of(f"{name}: the byte is named", [named]),
-        Row(f"{name}: exit code", f"{run.code}", "1", run.code == 1),
+        all_of(f"{name}: the byte is named", [run.names(on.full, "at byte")]),
+        exactly(f"{name}: exit code", run.code, 1),
     ]
 
 
 def other(program: str, source: Path, on: Place) -> list[Row]:
-    """Have another program copy to a full target and three good ones."""
+    """Copy to a full target and three good ones with a different program."""
     if shutil.which(program) is None:
-        return [Row(f"beside it: {program}", "is not here (apt install it)", "", holds=True)]
+        return [info(f"beside it: {program}", "is not installed (apt install it)")]
     on.clean()
-    targets = [*on.good(), written_before(on.folder / "killed", on.size)]
+    targets = [*on.good(), zeroed(on.folder / "killed", on.size)]
     command = [program, f"if={source}", f"of={on.full}", *(f"of={target}" for target in targets)]
     with alarm():
         ended = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
     right = sum(same(target, source) for target in targets)
-    said = ended.stderr.decode(errors="replace")
-    named = "says" if "No space" in said else "does not say"
-    print(f"{program}, one full target of four, of what it says the end:")
-    print("   ", said.strip().replace("\r", "\n").replace("\n", "\n    ")[-600:])
+    output = ended.stderr.decode(errors="replace")
+    named = "reports" if "No space" in output else "does not report"
+    print(f"{program}, one full target of four, the end of its output:")
+    print("   ", output.strip().replace("\r", "\n").replace("\n", "\n    ")[-600:])
     figure = f"{right} of {len(targets)} good ones right, exit code {ended.returncode}, {named} what failed"
-    return [Row(f"beside it: {program}, one of four full", figure, "", holds=True)]
+    return [info(f"beside it: {program}, one of four full", figure)]
 
 
 def main() -> None:
-    """Measure and answer."""
+    """Measure and report."""
     chosen = options(__doc__, size="256M", ring=None)
     if not (BLKIO / LIMIT).exists():
         sys.exit("copy_failures needs the blkio cgroup (version 1), which makes a target slow")
-    quarter = ("--ring", str(chosen.size // 4))
     rows = []
     with folder() as ram, place(ram, chosen.size) as on:
         source = write_pattern(ram / "source", chosen.size)
         for _ in range(chosen.rounds):
-            rows += among_bad_ones("free", chosen, source, on, ["--pace", "free", *quarter], on_time=True)
-            whole = ["--ring", str(chosen.size)]
-            rows += among_bad_ones("strict, ring as the image", chosen, source, on, whole, on_time=True)
-            rows += among_bad_ones("strict, ring a quarter", chosen, source, on, quarter, on_time=False)
-            rows += full_in_the_midst(chosen, source, on)
+            for name, pace, part, on_time in SCENARIOS:
+                words = ["--pace", pace, "--ring", str(chosen.size // part)]
+                rows += among_bad_ones(name, chosen, source, on, words, on_time=on_time)
+            rows += full_in_the_middle(chosen, source, on)
         for program in OTHERS:
             rows += other(program, source, on)
     finish("a full, a slow and a killed target beside two good ones", rows)

@@ -1,91 +1,76 @@
-"""Fifty `fanoutfs copy` of one source, begun in one instant with no producer there: one producer, one pass.
+"""Fifty `fanoutfs copy` of one source, started at once without a producer: one producer, one pass.
 
-Each of them is a process of its own that looks for a producer, and becomes it where there is none. Fifty
-Pythons take some 25 seconds of processor time to start, which two processors do in 13: a pass must last
-longer, or the first would be done, and the producer gone, before the last has come. So the source gives 2.5
-MiB/s (--read-rate), 64 MiB in 26 seconds; fifty targets of that size are 3.2 GiB of memory. The ring holds
-the image, so the late ones find there what was read before they came.
+Each process looks for a producer, and becomes it if there is none. Fifty Pythons take some 25 seconds of
+processor time to start, 13 seconds on two processors: a pass must last longer, or the first copies would be
+done, and the producer gone, before the last has joined. So the source gives 2.5 MiB/s (--read-rate), 64 MiB
+in 26 seconds; fifty targets of that size are 3.2 GiB of memory. The ring holds the image, so the late copies
+find in it what was read before they joined.
 """
 
-import time
 from pathlib import Path
 
 import attrs
 
 from fanoutfs.units import MIB
-from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from tests.rig.images import write_pattern
+from tests.rig.copy_watch import Watch
+from tests.rig.harness import Options, all_of, at_most, exactly, finish, measured, options, wait_for_quiet
 from tests.rig.loops import attached, bytes_read
-from tests.rig.measured_copies import Watch, copies, same
-from tests.rig.ram import folder, need_memory
+from tests.rig.measured_copies import copies, ends, same
+from tests.rig.ram import source_and_targets
 from tests.rig.timed_readers import POLL
 
 COUNT = 50
 RATE = 5 * MIB // 2
 BAR = 1.02
-LOOK = 10 * POLL  # fifty commands want the processors
+LOOK = 10 * POLL  # the fifty commands need the processors
 
 
 @attrs.frozen
 class Run:
-    """What came of the fifty."""
+    """The outcome of the fifty copies."""
 
     share: float
     right: list[bool]
     producers: int
-    """How many the log knows of, and how many were seen, whichever is more."""
+    """In the log or in the status, whichever is more."""
     joined: float
     """Seconds until the last had joined."""
     seconds: float
 
 
-def run(chosen: Options, file: Path, place: Path) -> Run:
+def run(chosen: Options, file: Path, targets: list[Path]) -> Run:
     """Copy fifty times."""
-    targets = [place / f"target-{number}" for number in range(COUNT)]
-    log = place / "log"
+    log = file.with_name("log")
     words = ("--read-rate", str(RATE), "--ring", chosen.ring, "--log", str(log))
     wait_for_quiet()
     with attached(file, "--read-only") as device:
-        before = bytes_read(device)
-        watch = Watch.of(device)
+        before, watch = bytes_read(device), Watch(device)
         with copies(chosen.fanoutfs, device) as made:
-            for target in targets:
-                made.start([target], *words)
-            start = made.started[0].start
-            while made.running:
-                watch.look()
-                time.sleep(LOOK)
-            seconds = time.monotonic() - start
-            codes = [copy.wait() for copy in made.started]
+            started = [made.start([target], *words) for target in targets]
+            watch.follow(lambda: made.running, LOOK)
+            seconds = max(ends(started)) - started[0].start
         share = (bytes_read(device) - before) / chosen.size
-    for copy in made.started:
-        if copy.wait():
-            print(copy.said())
-    right = [code == 0 and same(target, file) for code, target in zip(codes, targets, strict=True)]
-    for target in targets:
-        target.unlink()
-    logged = log.read_text().count("has a producer")
-    log.unlink()
-    last = max((seen.joined - start for seen in watch.targets.values()), default=0.0)
-    return Run(share, right, max(logged, len(watch.producers)), last, seconds)
+    right = [copy.succeeded() and same(target, file) for copy, target in zip(started, targets, strict=True)]
+    producers = max(log.read_text().count("has a producer"), len(watch.producers))
+    for path in (*targets, log):
+        path.unlink()
+    joined = max((seen.joined for seen in watch.targets.values()), default=0.0) - started[0].start
+    return Run(share, right, producers, joined, seconds)
 
 
 def main() -> None:
-    """Measure and answer."""
+    """Measure and report."""
     chosen = options(__doc__, size="64M", rounds=3, ring="64M")
-    need_memory((COUNT + 2) * chosen.size)
-    with folder() as ram:
-        file = write_pattern(ram / "source", chosen.size)
-        runs = [run(chosen, file, ram) for _ in range(chosen.rounds)]
-    most = max(run.producers for run in runs)
+    with source_and_targets(chosen.size, COUNT) as (file, targets):
+        runs = [run(chosen, file, targets) for _ in range(chosen.rounds)]
     rows = [
         all_of("copies that equal the source", [right for run in runs for right in run.right]),
-        Row("producers", f"{most}", "1", most == 1),
+        exactly("producers", max(run.producers for run in runs), 1),
         at_most("read of the device, to its size", [run.share for run in runs], BAR),
-        at_most("seconds until the last had joined", [run.joined for run in runs], float("inf")),
-        at_most("seconds until the last had ended", [run.seconds for run in runs], float("inf")),
+        measured("seconds until the last had joined", [run.joined for run in runs]),
+        measured("seconds until the last had ended", [run.seconds for run in runs]),
     ]
-    finish(f"{COUNT} copies at once from nothing, ring {chosen.ring}", rows)
+    finish(f"{COUNT} copies at once without a producer, ring {chosen.ring}", rows)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Another computer looks on while one copies: what a crowd can do to a copy, and what one who looks costs it.
+"""A different host watches a copy: what a crowd of clients does to the copy, and what one client costs it.
 
-First 500 clients of the monitor service during a copy from a slow source: some as browsers do, some that take
-nothing, say nothing, have another token, call the computer by another name, or ask for files of it. None but
-those who may is shown anything, the service's sockets are bounded, and the copy is right and in time.
+First 500 clients of the monitor service during a copy from a slow source: some behave as browsers do, some do
+not read, send nothing, have a wrong token, call the host by a different name, or ask for its files. Only
+clients with permission see anything, the service's sockets are bounded, and the copy is right and in time.
 
-Then copies in memory, in turn with nobody who looks and with one browser and one Prometheus (1 Hz). Many in
-turn, for the difference is small beside what a copy's time varies by itself.
+Then copies in memory, in turn without a client and with one browser and one Prometheus (1 Hz): many of them,
+because the difference is small beside the variation of a copy's time.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ import attrs
 from contrib.bench.crowd import Answers
 from contrib.bench.crowd import crowd as crowd_of
 from fanoutfs.units import MIB
-from tests.rig.harness import Options, Row, all_of, at_most, finish, options, wait_for_quiet
-from tests.rig.images import write_pattern
-from tests.rig.measured_computers import SERVICE, Computers, computers, ends, shown_mount
-from tests.rig.measured_copies import Copy, same, written_before
+from tests.rig.harness import Options, Row, all_of, at_most, finish, measured, options, wait_for_quiet
+from tests.rig.measured_computers import Computers, computers, shown_mount
+from tests.rig.measured_copies import checked, ends, same, zeroed
 from tests.rig.mounts import Mount
-from tests.rig.ram import folder, need_memory
+from tests.rig.ram import source_and_targets
+from tests.rig.services import SERVICE
 
 CROWD = 500
 CROWDS = 3  # rounds
 KINDS = ("events", "slow", "silent", "wrong", "stranger", "tricks")
 ALLOWED = {"wrong": {401}, "stranger": {421}, "tricks": {404}, "silent": set[int]()}
-"""What the bad ones may be answered, besides not at all, and that there is no room."""
+"""Replies that bad clients may get, besides none at all and `NO_ROOM`."""
 NO_ROOM = {0, 503}
 MOST_SOCKETS = 150
 RATE = 64 * MIB
@@ -38,12 +38,12 @@ COST = 0.03
 
 
 def crowd(on: Computers, count: int, *kinds: str) -> contextlib.AbstractContextManager[Answers]:
-    """Run clients on the second computer."""
+    """Run clients on the second host."""
     return crowd_of(on.first.name, SERVICE, count, *kinds, token_file=on.token, on=on.hosts[1].on())
 
 
-def held(mount: Mount) -> int:
-    """Count the descriptors of the daemon that are sockets."""
+def sockets(mount: Mount) -> int:
+    """Return the number of the daemon's sockets."""
     found = 0
     for link in Path(f"/proc/{mount.pid}/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -51,44 +51,37 @@ def held(mount: Mount) -> int:
     return found
 
 
-def copied(on: Computers, mount: Mount, target: Path, *words: str) -> Copy:
-    """Begin a copy on the first computer."""
-    return on.copy(on.first, str(mount.point), [target], *words)
-
-
 @attrs.frozen
 class Crowded:
-    """What came of a copy with a crowd."""
+    """The outcome of a copy beside a crowd."""
 
     seconds: float
     right: bool
     most: int
-    """Sockets of the daemon at once."""
+    """Sockets of the daemon at the same time."""
     answers: Answers
 
 
 def crowded(chosen: Options, source: Path, target: Path, count: int) -> Crowded:
-    """Copy a slow source with so many clients."""
-    written_before(target, chosen.size)
+    """Copy a slow source beside ``count`` clients."""
+    zeroed(target, chosen.size)
     with computers(chosen, 2) as on, shown_mount(on, source, chosen.ring, "--read-rate", str(RATE)) as mount:
         most = 0
 
         def look() -> None:
             nonlocal most
-            most = max(most, held(mount))
+            most = max(most, sockets(mount))
 
-        # A crowd of which most find no room is begun when the copy has: none of it waits for the others.
-        copy = copied(on, mount, target, "--verify")
+        # The copy starts before the crowd, most of which finds no room: no client waits for the others.
+        copy = on.copy(on.first, str(mount.point), target, "--verify")
         with crowd(on, count, *KINDS) as answers:
             (ended,) = ends([copy], look)
-        if copy.wait():
-            print(f"a copy failed: {copy.said()}")
-        right = copy.wait() == 0 and same(target, source)
+        right = copy.succeeded() and same(target, source)
         return Crowded(ended - copy.start, right, most, answers)
 
 
 def refused(answers: Answers) -> bool:
-    """Say whether the bad ones were shown nothing."""
+    """Return whether the bad clients saw nothing."""
     return all(
         set(map(int, found)) <= ALLOWED[kind] | NO_ROOM for kind, found in answers.items() if kind in ALLOWED
     )
@@ -96,44 +89,37 @@ def refused(answers: Answers) -> bool:
 
 def crowds(chosen: Options, source: Path, target: Path) -> list[Row]:
     """Measure what a crowd does to a copy."""
-    alone: list[Crowded] = []
-    many: list[Crowded] = []
-    for _ in range(CROWDS):
-        alone.append(crowded(chosen, source, target, 0))
-        many.append(crowded(chosen, source, target, CROWD))
+    pairs = [[crowded(chosen, source, target, count) for count in (0, CROWD)] for _ in range(CROWDS)]
+    alone, many = zip(*pairs, strict=True)
     for run in many:
-        print(f"  answers to {CROWD} clients: {run.answers}")
+        print(f"  replies to {CROWD} clients: {run.answers}")
     usual = statistics.median(run.seconds for run in alone)
     idle = max(run.most for run in alone)
     return [
         all_of(f"{CROWD} clients: copies that are right", [run.right for run in many]),
-        all_of("    shown nothing to who may see nothing", [refused(run.answers) for run in many]),
+        all_of("    clients without permission saw nothing", [refused(run.answers) for run in many]),
         at_most("    most sockets of the daemon at once", [run.most for run in many], MOST_SOCKETS + idle),
         at_most("    the copy's time to that without them", [run.seconds / usual for run in many], 1 + COST),
     ]
 
 
 def seconds_of_one(on: Computers, mount: Mount, source: Path, target: Path, count: int) -> float:
-    """Copy in memory with so many of two who look."""
-    size = source.stat().st_size
-    written_before(target, size)
-    wait_for_quiet(3)
-    with crowd(on, count, "events", "metrics"):
-        if count:
-            time.sleep(0.3)
-        copy = copied(on, mount, target)
-        (ended,) = ends([copy])
-    if copy.wait() or not same(target, source):
-        raise RuntimeError(f"a copy is wrong: {copy.said()}")
-    return ended - copy.start
+    """Copy in memory beside ``count`` of the two clients; return the copy's seconds."""
+
+    def run() -> float:
+        wait_for_quiet(3)
+        with crowd(on, count, "events", "metrics"):
+            if count:
+                time.sleep(0.3)
+            return on.copy(on.first, str(mount.point), target).seconds()
+
+    return checked(source, [target], run)
 
 
 def main() -> None:
-    """Measure and answer."""
+    """Measure and report."""
     chosen = options(__doc__, size="1G", rounds=20)
-    need_memory(4 * chosen.size)
-    with folder() as ram:
-        source, target = write_pattern(ram / "source", chosen.size), ram / "target"
+    with source_and_targets(chosen.size, 1, images=4) as (source, (target,)):
         rows = crowds(chosen, source, target)
         pairs: list[tuple[float, float]] = []
         with computers(chosen, 2, 3600) as on, shown_mount(on, source, chosen.ring) as mount:
@@ -144,15 +130,15 @@ def main() -> None:
                 found = {first: once(first), second: once(second)}
                 pairs.append((found[0], found[2]))
     rows += [
-        at_most("seconds of a copy that nobody watches", [alone for alone, _ in pairs], float("inf")),
-        at_most("seconds of one that is watched", [watched for _, watched in pairs], float("inf")),
+        measured("seconds of a copy that no client watches", [alone for alone, _ in pairs]),
+        measured("seconds of one that is watched", [watched for _, watched in pairs]),
         at_most(
             f"watched to unwatched, in {len(pairs)} pairs",
             [watched / alone for alone, watched in pairs],
             1 + COST,
         ),
     ]
-    finish(f"a copy of {chosen.size >> 20} MiB that another computer watches", rows)
+    finish(f"a copy of {chosen.size >> 20} MiB that a different host watches", rows)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tests.rig.commands import Done, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, SMALL
 from tests.rig.images import MIB, assert_same
 from tests.rig.readers import hold
+from tests.rig.services import statuses
 from tests.rig.shown import Computers
 
 pytestmark = pytest.mark.tool("nbdkit", "nbdfuse")
@@ -77,7 +78,7 @@ def test_a_second_copy_shares_the_link(
     held = computers.hold(two, SIZE // 4)
     copies.append(computers.copy(two, first.url, work / "second"))
     second = computers.wait_for_copy(two, lambda reader: reader["start"] > 0, "the second has joined")
-    assert 1 == len(computers.engines(two))
+    assert 1 == len(statuses(two))
     os.kill(held, signal.SIGCONT)
     for copy in copies:
         computers.finish(copy)

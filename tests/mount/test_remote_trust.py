@@ -9,7 +9,8 @@ from tests.rig.commands import run, start, wait_until
 from tests.rig.hosts import Host
 from tests.rig.images import MIB, assert_same
 from tests.rig.nbd import certificate, key_file
-from tests.rig.shown import EXPORT, Computers
+from tests.rig.services import EXPORT
+from tests.rig.shown import Computers
 
 pytestmark = pytest.mark.tool("nbdkit", "nbdfuse", "openssl")
 

@@ -100,6 +100,16 @@ def at_least(what: str, figure: float, bar: float, unit: str = "") -> Row:
     return Row(what, f"{figure:.3f}{unit}", f"at least {bar:.2f}{unit}", figure >= bar)
 
 
+def exactly(what: str, found: object, expected: object) -> Row:
+    """Require one value."""
+    return Row(what, f"{found}", f"{expected}", found == expected)
+
+
+def measured(what: str, figures: Sequence[float], unit: str = "") -> Row:
+    """Report the median of several rounds without a bar."""
+    return at_most(what, figures, math.inf, unit)
+
+
 def info(what: str, figure: str) -> Row:
     """Report a figure without a bar."""
     return Row(what, figure, "", holds=True)

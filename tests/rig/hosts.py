@@ -1,36 +1,37 @@
-"""Several computers on this one: each a network, mounts and a name of its own, joined by a switch.
+"""Several hosts on this machine: each has its own network, mounts and name, and a switch connects them.
 
-A host is a process that holds three new namespaces (network, mount, UTS); what is run "on" it enters them.
-Its /run is empty and its own, so producers of different hosts know nothing of one another; its network has
-one interface, whose other end is a port of a bridge in yet another namespace. Everything else is this
-machine's: files, processes, /proc and /sys (limits of devices are set there from anywhere; /sys/class/net is
-no host's). What was mounted before from programs and loop devices is taken off there: a copy of such a mount
-would keep it from ending.
+A host is a process that holds three new namespaces (network, mount, UTS); a command that runs "on" the host
+enters them. Each host has its own empty /run, so a producer on one host is invisible on the others. Each has
+one interface, whose other end is a port of a bridge in a further namespace. Hosts share everything else with
+this machine: files, processes, /proc and /sys (device limits can be set from anywhere; /sys/class/net shows
+no host's interfaces). A host detaches the mounts of programs and loop devices that exist when it starts: its
+copy of such a mount would keep it alive.
 
-A holder ends when its starter does, however that ends, and kills whoever is left on its host first. With the
-last of them the kernel takes the interfaces and the mounts away.
+A holder ends when its starter ends in any way, and kills all processes on its host first. When the last
+process has ended, the kernel removes the interfaces and the mounts.
 """
 
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from tests.rig.mountinfo import at
+from tests.rig import mountinfo
+from tests.rig.commands import Argument, run
 
 NAMESPACES = ("--net", "--mount", "--uts")
-FOLDERS = ("--root", "--wd")  # the holder's too: in a chroot they are not what its mounts begin with
-NET = "10.84.0"  # the first three numbers of all addresses; nobody outside sees them
+FOLDERS = ("--root", "--wd")  # the holder's: in a chroot they differ from the root of its mounts
+NET = "10.84.0"  # the first three numbers of all addresses, which are invisible outside
 PORT = "eth0"
 BRIDGE = "switch"
-ENDS = 30.0  # seconds that a host may take to end
+ENDS = 30.0  # seconds to wait for a host's end
 HOLD = """
 set -e
 hostname "$1"
-# One that was mounted within another goes with it.
+# A mount within a mount goes with it.
 while read -r what point kind _; do
     case "$kind $what" in
     fusectl*) ;;
@@ -55,32 +56,30 @@ while [ $swept = no ]; do
 done
 """
 
-Word = str | Path | int
-
 
 class NoHostsError(Exception):
-    """This machine does not let us have hosts, or one of them did not end."""
+    """Hosts are impossible on this machine, or one of them did not end."""
 
 
 @attrs.frozen
 class Traffic:
-    """What has gone through a host's interface, in bytes, with the headers of what the kernel counts as one.
+    """The kernel's count of the bytes that a host's interface received and sent, headers included.
 
-    The kernel passes up to 64 KiB over a virtual link in one piece and counts one header of 66 bytes for it;
-    on a real one there are 66 (and 24 that no interface counts) in each 1,514.
+    The kernel passes up to 64 KiB over a virtual link at once and counts one header of 66 bytes for it; a
+    real link has 66 (and 24 that no interface counts) in each 1,514.
     """
 
     received: int
     sent: int
 
     def since(self, before: "Traffic") -> "Traffic":
-        """Give what has gone through after an earlier look."""
+        """Return the traffic after an earlier count."""
         return Traffic(self.received - before.received, self.sent - before.sent)
 
 
 @attrs.define(eq=False)
 class Host:
-    """One computer."""
+    """One host."""
 
     name: str
     address: str
@@ -89,24 +88,24 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """The process that holds it."""
+        """The process that holds its namespaces."""
         return self._holder.pid
 
-    def on(self, *command: Word) -> list[str]:
-        """Write down a command that runs there; its process is the command's own, its folder is /."""
+    def on(self, *command: Argument) -> list[str]:
+        """Return the argv of a command on this host; it runs in the same process, in the folder /."""
         return ["nsenter", "--target", str(self.pid), *NAMESPACES, *FOLDERS, "--", *map(str, command)]
 
     def seen(self, path: Path) -> Path:
-        """Give the path at which what is there at ``path`` is seen from outside."""
+        """Return the path outside of a file at ``path`` on this host."""
         return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
 
     def traffic(self) -> Traffic:
-        """Count what has gone through its interface so far."""
-        (link,) = json.loads(_run(self.on("ip", "-json", "-stats", "link", "show", PORT)))
+        """Return the traffic of its interface so far."""
+        (link,) = json.loads(run(*self.on("ip", "-json", "-stats", "link", "show", PORT)).stdout)
         return Traffic(link["stats64"]["rx"]["bytes"], link["stats64"]["tx"]["bytes"])
 
     def unplug(self) -> None:
-        """Pull its cable out of the switch: what it sends is lost, and nothing comes."""
+        """Pull its cable out of the switch: all that it sends is lost, and it receives nothing."""
         self._set_port("down")
 
     def plug_in(self) -> None:
@@ -115,25 +114,26 @@ class Host:
 
     def _set_port(self, state: str) -> None:
         assert self._switch is not None
-        _run(self._switch.on("ip", "link", "set", self.name, state))
+        run(*self._switch.on("ip", "link", "set", self.name, state))
 
     def processes(self) -> dict[int, str]:
-        """Give the processes that run there and their command lines, but for the one that holds it."""
+        """Return the processes on this host, except its holder, and their command lines."""
         ours = self._namespace(str(self.pid))
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if int(folder.name) != self.pid and self._namespace(folder.name) == ours:
-                    words = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                    found[int(folder.name)] = words.decode(errors="replace").strip()
+                    argv = (folder / "cmdline").read_text(errors="replace")
+                    found[int(folder.name)] = argv.replace("\0", " ").strip()
         return found
 
     def mounts(self) -> list[str]:
-        """Give the FUSE mounts that are there."""
-        return list(_fuse_mounts(str(self.pid)))
+        """Return the FUSE mounts on this host."""
+        found = mountinfo.entries(self.pid)
+        return [entry.point for entry in found if entry.kind.partition(".")[0] == "fuse"]
 
     def end(self) -> None:
-        """End all that runs there, and the host; raises NoHostsError when it does not end."""
+        """End the host and all its processes; raise NoHostsError if it does not end."""
         assert self._holder.stdin is not None
         assert self._holder.stdout is not None
         assert self._holder.stderr is not None
@@ -155,24 +155,28 @@ class Host:
 
 
 def why_not() -> str | None:
-    """Return why there can be no hosts on this machine; None where there can be."""
+    """Return why hosts are impossible on this machine; None if they are possible."""
     try:
         with hosts(1) as (one,):
-            seen = _run(one.on("stat", "--format", "%d %i", "/")).split()
-    except (NoHostsError, OSError) as error:
-        chroot = "" if at(Path("/")) else " (/ is not a mount point: this is a chroot without pivot_root)"
-        return f"there can be no hosts here: {error}{chroot}"
+            seen = run(*one.on("stat", "--format", "%d %i", "/")).stdout.decode().split()
+    except (NoHostsError, AssertionError, OSError) as error:
+        chroot = (
+            ""
+            if mountinfo.at(Path("/"))
+            else " (/ is not a mount point: this is a chroot without pivot_root)"
+        )
+        return f"hosts are impossible here: {error}{chroot}"
     root = Path("/").stat()
     if seen != [str(root.st_dev), str(root.st_ino)]:
-        return "there can be no hosts here: nsenter leads out of this chroot"
+        return "hosts are impossible here: nsenter leads out of this chroot"
     return None
 
 
 @contextlib.contextmanager
 def hosts(count: int) -> Iterator[tuple[Host, ...]]:
-    """Have so many computers, node1 and on, that know one another by name; raises NoHostsError.
+    """Start ``count`` hosts, node1 to nodeN, that resolve each other's names; end them at the end.
 
-    At the end nothing is left of them.
+    Raise NoHostsError if this machine does not permit them.
     """
     names = [f"node{number}" for number in range(1, count + 1)]
     addresses = [f"{NET}.{number}" for number in range(1, count + 1)]
@@ -181,14 +185,14 @@ def hosts(count: int) -> Iterator[tuple[Host, ...]]:
     )
     with contextlib.ExitStack() as stack:
         switch = _host(stack, BRIDGE, "", known, None)
-        _run(switch.on("ip", "link", "add", "name", BRIDGE, "up", "type", "bridge"))
+        run(*switch.on("ip", "link", "add", "name", BRIDGE, "up", "type", "bridge"))
         found = []
         for name, address in zip(names, addresses, strict=True):
             host = _host(stack, name, address, known, switch)
             pair = ("name", name, "master", BRIDGE, "up", "type", "veth", "peer", "name", PORT)
-            _run(switch.on("ip", "link", "add", *pair, "netns", host.pid))
-            _run(host.on("ip", "address", "add", f"{address}/24", "dev", PORT))
-            _run(host.on("ip", "link", "set", PORT, "up"))
+            run(*switch.on("ip", "link", "add", *pair, "netns", host.pid))
+            run(*host.on("ip", "address", "add", f"{address}/24", "dev", PORT))
+            run(*host.on("ip", "link", "set", PORT, "up"))
             found.append(host)
         yield tuple(found)
 
@@ -196,7 +200,7 @@ def hosts(count: int) -> Iterator[tuple[Host, ...]]:
 def _host(stack: contextlib.ExitStack, name: str, address: str, known: str, switch: Host | None) -> Host:
     pipe = subprocess.PIPE
     command = ["unshare", *NAMESPACES, "--", "sh", "-c", HOLD, "sh", name, known]
-    # In a session of its own: Ctrl-C must not end it before it has swept its host.
+    # A new session: Ctrl-C must not end the holder before it has swept its host.
     holder = subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd="/", start_new_session=True
     )
@@ -205,25 +209,5 @@ def _host(stack: contextlib.ExitStack, name: str, address: str, known: str, swit
     assert holder.stdout is not None
     assert holder.stderr is not None
     if holder.stdout.readline() != "ready\n":
-        raise NoHostsError(f"{name} can't be: {holder.stderr.read().strip()}")
+        raise NoHostsError(f"cannot start {name}: {holder.stderr.read().strip()}")
     return host
-
-
-def _fuse_mounts(process: str) -> Iterator[str]:
-    for line in Path("/proc", process, "mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        if right.split(" ")[0].partition(".")[0] == "fuse":
-            yield left.split(" ")[4]
-
-
-def _run(command: Sequence[str]) -> str:
-    """Run a command that takes no time; raises NoHostsError with what it said."""
-    try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=ENDS)
-    except subprocess.TimeoutExpired as error:
-        raise NoHostsError(f"{' '.join(command)}: still running after {ENDS:g} s") from error
-    except subprocess.CalledProcessError as error:
-        raise NoHostsError(f"{' '.join(command)}: {error.stderr.strip()}") from error
-    except FileNotFoundError as error:
-        raise NoHostsError(f"{command[0]} is not installed") from error
-    return done.stdout

@@ -1,4 +1,4 @@
-"""`fanoutfs copy`, started and watched by what its producer says; and whether a target is a copy."""
+"""Copy commands for measurements: how to start and time them, and whether their targets are copies."""
 
 import contextlib
 import os
@@ -6,22 +6,19 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 import attrs
 
-from fanoutfs.engine.query import ask_status
-from fanoutfs.errors import FanoutError
-from fanoutfs.status.document import StatusDocument
-from fanoutfs.system.identity import identity_of
 from fanoutfs.units import MIB
+from tests.rig.copy_watch import wait_until_left
+from tests.rig.limited import within
 from tests.rig.ready_readers import alarm
 from tests.rig.timed_readers import POLL
 
 BYTECODE = Path(tempfile.gettempdir()) / f"fanoutfs-bench-bytecode-{os.getuid()}"
-LEAVES = 10.0  # seconds that a producer may take to leave after its last consumer
 ZEROS = bytes(8 * MIB)
 
 
@@ -31,23 +28,23 @@ class Copy:
 
     process: subprocess.Popen[bytes]
     start: float
-    """When it was started; of the monotonic clock, as all times here."""
-    _heard: IO[bytes]
+    """When it was started, on the monotonic clock like all times here."""
+    _output: IO[bytes]
 
     @classmethod
     def begin(cls, command: Sequence[str | Path]) -> "Copy":
-        """Start a command, in a session of its own."""
-        heard = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the command)
+        """Start a command in a new session."""
+        output = tempfile.TemporaryFile()  # noqa: SIM115 (it is open as long as the command runs)
         start = time.monotonic()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=heard,
-            stderr=heard,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             env=environment(),
         )
-        return cls(process, start, heard)
+        return cls(process, start, output)
 
     @property
     def running(self) -> bool:
@@ -55,13 +52,27 @@ class Copy:
         return self.process.poll() is None
 
     def wait(self) -> int:
-        """Wait for its end; gives its exit code."""
+        """Wait for its end; return its exit code."""
         return self.process.wait()
 
-    def said(self) -> str:
-        """Give what it has written so far, to stdout and stderr."""
-        self._heard.seek(0)
-        return self._heard.read().decode()
+    def succeeded(self) -> bool:
+        """Wait for its end; return whether it succeeded, and print its output if not."""
+        if self.wait():
+            print(f"failed: {self.process.args!r}: {self.output()}")
+        return not self.wait()
+
+    def seconds(self) -> float:
+        """Wait for its end; return how long it ran. Raise RuntimeError if it failed."""
+        code = self.wait()
+        seconds = time.monotonic() - self.start
+        if code:
+            raise RuntimeError(f"exit {code}: {self.process.args!r}: {self.output()}")
+        return seconds
+
+    def output(self) -> str:
+        """Return what it has written to stdout and stderr so far."""
+        self._output.seek(0)
+        return self._output.read().decode()
 
     def kill(self) -> None:
         """Kill the command itself (SIGKILL), none of its workers, and reap it."""
@@ -71,21 +82,17 @@ class Copy:
 
 @attrs.define(eq=False)
 class Copies:
-    """Commands that copy one source."""
+    """Copy commands with the same source."""
 
     program: Path
     source: Path
     started: list[Copy] = attrs.field(factory=list, init=False)
 
-    def start(self, targets: Sequence[Path], *words: str, groups: Sequence[Path] = ()) -> Copy:
-        """Start a command, in these cgroups."""
-        command: list[str | Path] = [
-            self.program, "copy", "--yes", "--no-progress", *words, self.source, *targets,
-        ]  # fmt: skip
-        if groups:
-            enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
-            command = ["sh", "-c", enter + 'exec "$@"', "sh", *command]
-        copy = Copy.begin(command)
+    def start(self, targets: Sequence[Path], *options: str, groups: Sequence[Path] = ()) -> Copy:
+        """Start a copy command, in these cgroups."""
+        words = ("copy", "--yes", "--no-progress", *options)
+        command: list[str | Path] = [self.program, *words, self.source, *targets]
+        copy = Copy.begin(within(groups, command) if groups else command)
         self.started.append(copy)
         return copy
 
@@ -95,10 +102,25 @@ class Copies:
         return any(copy.running for copy in self.started)
 
 
-def environment() -> dict[str, str]:
-    """Give the environment of a command: an installed program has its bytecode, so this one gets it, too.
+@contextlib.contextmanager
+def copies(program: Path, source: Path, seconds: float = 300.0) -> Iterator[Copies]:
+    """Start copy commands; at the end, kill those that still run, and wait until their producer has left.
 
-    Where PYTHONDONTWRITEBYTECODE is set, an editable one is compiled at each start, which takes 0.1 s.
+    Raise TimeoutError after some seconds.
+    """
+    made = Copies(program, source)
+    try:
+        with alarm(seconds):
+            yield made
+    finally:
+        end_all(made.started)
+        wait_until_left(source)
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which a command finds its bytecode, as an installed program does.
+
+    With PYTHONDONTWRITEBYTECODE, an editable installation is compiled at each start, which takes 0.1 s.
     """
     found = dict(os.environ)
     if found.pop("PYTHONDONTWRITEBYTECODE", ""):
@@ -107,112 +129,61 @@ def environment() -> dict[str, str]:
 
 
 def end_all(started: Iterable[Copy]) -> None:
-    """End the commands: kill those that still run, and wait for all."""
+    """Kill the commands that still run, and reap all."""
     for copy in started:
         if copy.running:
-            print(f"killed, as it had not ended: {copy.process.args!r}; it has said: {copy.said()!r}")
+            print(f"killed because it still ran: {copy.process.args!r}; its output: {copy.output()!r}")
             os.killpg(copy.process.pid, signal.SIGKILL)
         copy.process.wait()
 
 
-@contextlib.contextmanager
-def copies(program: Path, source: Path, seconds: float = 300.0) -> Iterator[Copies]:
-    """Start commands; in the end none runs, and TimeoutError when that takes too long (seconds).
-
-    The producer leaves with the last of them, unless somebody else has it; that is waited for.
-    """
-    made = Copies(program, source)
-    last = Watch.of(source)
-    try:
-        with alarm(seconds):
-            yield made
-    finally:
-        end_all(made.started)
-        last.wait_until_left()
+def nothing() -> None:
+    """Do nothing between two polls."""
 
 
-def producer_of(source: Path) -> StatusDocument | None:
-    """Give the status document of a source's producer; None when there is none, or it is just leaving."""
-    try:
-        return ask_status(identity_of(source.stat()))
-    except FanoutError:
-        return None
+def join(
+    at: Sequence[float], begin: Callable[[int], Copy], look: Callable[[], object] = nothing
+) -> list[Copy]:
+    """Start commands at these seconds after the first; ``begin`` gets each one's number."""
+    begun: list[Copy] = []
+    for number, seconds in enumerate(at):
+        while begun and time.monotonic() < begun[0].start + seconds:
+            look()
+            time.sleep(POLL)
+        begun.append(begin(number))
+    return begun
 
 
-@attrs.define(eq=False)
-class Seen:
-    """What the producer has said of one target."""
-
-    joined: float
-    """When it was first seen there."""
-    start: int | None
-    """The byte of the image at which it began."""
-    position: int = 0
-    left: int = 0
-    pid: int = 0
-    ended: float | None = None
-    """When it had all of its bytes, or was gone."""
-
-
-@attrs.define(eq=False)
-class Watch:
-    """What a source's producer says each time it is looked at; a look takes it about a millisecond."""
-
-    source: Path
-    targets: dict[str, Seen] = attrs.field(factory=dict, init=False)
-    producers: set[int] = attrs.field(factory=set, init=False)
-    head: int = attrs.field(default=0, init=False)
-
-    @classmethod
-    def of(cls, source: Path) -> "Watch":
-        """Watch a source."""
-        return cls(source)
-
-    def look(self) -> bool:
-        """Look once; says whether there is a producer."""
-        status = producer_of(self.source)
+def ends(begun: Sequence[Copy], look: Callable[[], object] = nothing) -> list[float]:
+    """Wait for commands; return when each ended."""
+    found: dict[int, float] = {}
+    while len(found) < len(begun):
+        look()
         now = time.monotonic()
-        readers = {} if status is None else {r.target: r for r in status.readers if r.target}
-        for target, reader in readers.items():
-            seen = self.targets.setdefault(target, Seen(now, reader.start))
-            seen.position, seen.left, seen.pid = reader.position, reader.left, reader.pid
-        for target, seen in self.targets.items():
-            if seen.ended is None and (target not in readers or seen.left == 0):
-                seen.ended = now
-        if status is not None:
-            self.producers.add(status.pid)
-            self.head = status.head
-        return status is not None
-
-    def follow(self, copies: Copies) -> None:
-        """Look until all commands have ended."""
-        while copies.running:
-            self.look()
-            time.sleep(POLL)
-        self.look()
-
-    def wait_until_left(self) -> None:
-        """Wait until the producer has gone, if nobody else has it."""
-        until = time.monotonic() + LEAVES
-        while (status := producer_of(self.source)) is not None and not status.mountpoint:
-            if time.monotonic() > until:
-                print(f"the producer {status.pid} has not left: {status.readers}")
-                return
-            time.sleep(POLL)
+        found |= {n: now for n, copy in enumerate(begun) if n not in found and not copy.running}
+        time.sleep(POLL)
+    return [found[number] for number in range(len(begun))]
 
 
 def same(target: Path, source: Path) -> bool:
-    """Say whether the first bytes of a target, as many as the source has, are the source's."""
+    """Return whether a target begins with all bytes of the source."""
     size = str(source.stat().st_size)
     command: list[str | Path] = ["cmp", "--silent", "--bytes", size, target, source]
     return subprocess.run(command, check=False).returncode == 0
 
 
-def written_before(path: Path, size: int) -> Path:
-    """Make a file of zeros that has its memory, as a target that is there already.
+def checked(source: Path, targets: Sequence[Path], run: Callable[[], float]) -> float:
+    """Return the result of ``run``, which copies to existing targets; raise RuntimeError for a wrong copy."""
+    for target in targets:
+        zeroed(target, source.stat().st_size)
+    figure = run()
+    if not all(same(target, source) for target in targets):
+        raise RuntimeError("a copy is wrong")
+    return figure
 
-    Nothing of it is a copy: what was copied to it before is gone.
-    """
+
+def zeroed(path: Path, size: int) -> Path:
+    """Write a target that exists before its copy: zeros that have their memory, nothing of an older copy."""
     with path.open("r+b" if path.exists() else "wb") as file:
         for offset in range(0, size, len(ZEROS)):
             file.write(memoryview(ZEROS)[: size - offset])

@@ -21,11 +21,11 @@ class Entry:
     options: str
 
 
-def entries() -> list[Entry]:
-    """Return all mounts that this process sees."""
+def entries(process: int | str = "self") -> list[Entry]:
+    """Return all mounts that a process sees."""
     found = []
     # Not str.splitlines: it would split at further bytes, which the kernel does not escape in names.
-    for line in map(os.fsdecode, Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]):
+    for line in map(os.fsdecode, Path(f"/proc/{process}/mountinfo").read_bytes().split(b"\n")[:-1]):
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
         found.append(Entry(fields[2], _plain(fields[4]), right.split(" ")[0], fields[5]))

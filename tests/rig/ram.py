@@ -32,3 +32,14 @@ def need_memory(size: int) -> None:
     available = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024
     if available < size + SPARE:
         sys.exit(f"this takes {format_size(size + SPARE)} of memory; only {format_size(available)} are free")
+
+
+@contextlib.contextmanager
+def source_and_targets(size: int, count: int, images: int | None = None) -> Iterator[tuple[Path, list[Path]]]:
+    """Make a source of ``size`` bytes in memory; return it and the paths of ``count`` targets beside it.
+
+    Exit with a message unless memory has space for ``images`` such images, by default two more than targets.
+    """
+    need_memory((count + 2 if images is None else images) * size)
+    with image(size) as source:
+        yield source, [source.with_name(f"target-{number}") for number in range(count)]
