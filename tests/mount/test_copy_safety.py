@@ -12,14 +12,15 @@ from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import open_exclusive
 from fanoutfs.checking.safety import Candidate
 from fanoutfs.errors import UnusableError
-from tests.rig import mountinfo, unsafe
+from tests.rig import mountinfo
 from tests.rig.commands import run, wait_until
 from tests.rig.copies import Copies
+from tests.rig.devices import DISK, FILE_SYSTEM, IMAGE, TOOLS, disk, image, mounted, partitioned
 from tests.rig.images import MIB
 from tests.rig.loops import attached, nobody_attaches
-from tests.rig.unsafe import DISK, IMAGE, SITUATIONS, disk, image, mounted, partitioned
+from tests.rig.unsafe import SITUATIONS
 
-pytestmark = pytest.mark.tool(*unsafe.TOOLS)
+pytestmark = pytest.mark.tool(*TOOLS)
 
 
 def checked(source: Path, *targets: Path) -> list[Candidate]:
@@ -70,14 +71,14 @@ def test_a_file_beside_the_source_file(work: Path) -> None:
 
 def test_a_file_beside_a_mounted_source(work: Path) -> None:
     """A mounted partition can be the source of a file elsewhere."""
-    with disk(work, size=unsafe.FILE_SYSTEM) as device, mounted(device, work / "mnt"):
+    with disk(work, size=FILE_SYSTEM) as device, mounted(device, work / "mnt"):
         (found,) = checked(device, work / "new.img")
         assert not found.exists
 
 
 @contextlib.contextmanager
 def free(work: Path) -> Iterator[tuple[Path, Candidate]]:
-    with disk(work, size=unsafe.FILE_SYSTEM) as device:
+    with disk(work, size=FILE_SYSTEM) as device:
         (found,) = checked(image(work), device)
         yield device, found
 
@@ -107,7 +108,7 @@ def test_a_disk_that_is_mounted_after_the_check(work: Path) -> None:
 
 def test_another_disk_under_the_same_number(work: Path) -> None:
     """A stick that was put in for the one that was checked is not written."""
-    other = image(work, "other.img", unsafe.FILE_SYSTEM)
+    other = image(work, "other.img", FILE_SYSTEM)
     with free(work) as (device, found):
         with nobody_attaches():
             run("losetup", "--detach", device)
@@ -119,7 +120,7 @@ def test_another_disk_under_the_same_number(work: Path) -> None:
 
 def test_a_file_system_with_o_direct(work: Path) -> None:
     """O_DIRECT is taken where it can be had."""
-    with disk(work, size=unsafe.FILE_SYSTEM) as device, mounted(device, work / "mnt") as point:
+    with disk(work, size=FILE_SYSTEM) as device, mounted(device, work / "mnt") as point:
         (found,) = checked(image(work), point / "new.img")
         claimed = open_exclusive(found, direct=True)
         claimed.undo()

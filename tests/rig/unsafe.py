@@ -1,9 +1,9 @@
-"""Targets that must be refused before a byte is written: each situation is set up for real, and taken down.
+"""Targets that must be refused before a byte is written: a table of situations, which are set up for real.
 
-    with SITUATIONS["a target that is mounted"](folder) as case:
+    with SITUATIONS["a disk that is mounted"](folder) as case:
         ...  # copying case.source to case.targets must end with case.exit_code and a line like case.message
 
-What stands in ``case.witnesses`` must be there unchanged afterwards, byte for byte.
+The files and devices in ``case.witnesses`` must be unchanged afterwards, byte for byte.
 """
 
 import contextlib
@@ -11,52 +11,50 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from fanoutfs.units import PAGE
-from tests.rig import mountinfo
-from tests.rig.commands import fanoutfs, run, wait_until
-from tests.rig.images import MIB, write_pattern
+from tests.rig.commands import fanoutfs, run
+from tests.rig.devices import (
+    DISK,
+    FILE_SYSTEM,
+    IMAGE,
+    SWAP,
+    disk,
+    image,
+    mounted,
+    partitioned,
+    served,
+    swapping,
+)
+from tests.rig.images import MIB
 from tests.rig.loops import attached
 
-IMAGE = 4 * MIB
-DISK = 16 * MIB
-FILE_SYSTEM = 32 * MIB
-SWAP = 64 * 1024
-"""Of which the first page says what it is; the kernel takes ten pages at least."""
-
-TOOLS = ("losetup", "partx", "sfdisk", "mkfs.ext4", "mkswap", "swapon", "mount")
+Paths = dict[str, Path]
+Ground = Callable[[Path], contextlib.AbstractContextManager[Paths]]
+READ_ONLY = ("-o", "ro")
 
 
 @attrs.frozen
 class Case:
-    """What to copy where, and what is said to that."""
+    """A source and its targets, and the expected message."""
 
     source: Path
-    targets: tuple[Path, ...]
+    targets: Sequence[Path]
     message: str
-    """A regular expression for what is said; the program's name stands before it in a terminal."""
-    witnesses: tuple[Path, ...] = ()
-    exit_code: int = 1
-    swapped: bool = False
+    """A regular expression; in a terminal the program's name precedes it."""
+    witnesses: Sequence[Path]
+    exit_code: int
+    swapped: bool
     """The kernel itself may write pages to the swap area at the beginning of the witnesses."""
 
     def digests(self) -> list[str]:
-        """Give a digest of each witness; of one that is not there, that it is not."""
+        """Return a digest of each witness, or that it is missing."""
         return [_digest(path, swapped=self.swapped) for path in self.witnesses]
-
-
-Situation = Callable[[Path], contextlib.AbstractContextManager[Case]]
-SITUATIONS: dict[str, Situation] = {}
-
-
-def situation(make: Callable[[Path], Iterator[Case]]) -> Callable[[Path], Iterator[Case]]:
-    """Enter a situation under its name."""
-    SITUATIONS[make.__name__.replace("_", " ")] = contextlib.contextmanager(make)
-    return make
 
 
 def _digest(path: Path, *, swapped: bool) -> str:
@@ -70,385 +68,266 @@ def _digest(path: Path, *, swapped: bool) -> str:
         return hashlib.sha256(header + file.read()).hexdigest()
 
 
-def image(folder: Path, name: str = "source.img", size: int = IMAGE) -> Path:
-    """Make a file whose every byte matters."""
-    return write_pattern(folder / name, size)
+@attrs.frozen
+class Situation:
+    """A row of the table: all names are those of the ground's paths, or ``folder`` and ``image``."""
+
+    ground: Ground
+    targets: str
+    message: str
+    """What follows `the target X`, the first of the targets; or all of it, from ^ on."""
+    witnesses: str | None = None
+    """By default the targets."""
+    source: str = "image"
+    exit_code: int = 1
+    swapped: bool = False
+
+    @contextlib.contextmanager
+    def __call__(self, folder: Path) -> Iterator[Case]:
+        """Set the situation up in a folder."""
+        source = image(folder)
+        with self.ground(folder) as found:
+            paths = {"folder": folder, "image": source, **found}
+            targets = [paths[name] for name in self.targets.split()]
+            witnesses = (
+                targets if self.witnesses is None else [paths[name] for name in self.witnesses.split()]
+            )
+            begin = "" if self.message.startswith("^") else f"the target {targets[0]} "
+            message = begin + self.message.format(**paths)
+            yield Case(paths[self.source], targets, message, witnesses, self.exit_code, self.swapped)
 
 
 @contextlib.contextmanager
-def disk(folder: Path, name: str = "disk.img", size: int = DISK, *options: str) -> Iterator[Path]:
-    """Make a disk."""
-    with attached(image(folder, name, size), *options) as device:
-        yield device
+def files(folder: Path) -> Iterator[Paths]:
+    """Make files of several kinds, and paths without a file."""
+    paths = {name: folder / name for name in ("hard", "pipe", "link", "new")}
+    os.link(folder / "source.img", paths["hard"])
+    os.mkfifo(paths["pipe"])
+    paths["link"].symlink_to(".")
+    missing = {"no_folder": folder / "no" / "where.img", "no_disk": Path("/dev/no-such-disk")}
+    yield {**paths, **missing, "alias": paths["link"] / "new", "null": Path("/dev/null")}
 
 
 @contextlib.contextmanager
-def partitioned(folder: Path, name: str = "disk.img", size: int = DISK) -> Iterator[tuple[Path, Path, Path]]:
-    """Make a disk with two partitions, and give the three.
-
-    The kernel may know no partition tables, so partx tells it; and where nobody makes the nodes, we do.
-    """
-    path = image(folder, name, size)
-    half = size // 2 // MIB - 1
-    run(
-        "sh",
-        "-ec",
-        f'printf "size={half}MiB\\nsize={half}MiB\\n" | sfdisk --quiet --wipe=never "$1"',
-        "sh",
-        path,
-    )
-    with attached(path) as device:
-        run("partx", "--add", device)
-        made = []
-        try:
-            nodes = [Path(f"{device}p{number}") for number in (1, 2)]
-            for node in nodes:
-                with contextlib.suppress(FileExistsError):
-                    major, _, minor = Path("/sys/class/block", node.name, "dev").read_text().partition(":")
-                    os.mknod(node, 0o600 | 0o060000, os.makedev(int(major), int(minor)))
-                    made.append(node)
-            yield device, nodes[0], nodes[1]
-        finally:
-            run("partx", "--delete", device)
-            for node in made:
-                node.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def mounted(device: Path, point: Path, *options: str) -> Iterator[Path]:
-    """Make a file system on a disk and mount it."""
-    point.mkdir()
-    run("mkfs.ext4", "-q", "-F", device)
-    run("mount", *options, device, point)
-    try:
-        yield point
-    finally:
-        run("umount", point)
-
-
-@contextlib.contextmanager
-def swapping(area: Path) -> Iterator[None]:
-    """Have the machine swap there."""
-    run("mkswap", "--force", area, SWAP // 1024)
-    run("swapon", area)
-    try:
-        yield
-    finally:
-        run("swapoff", area)
-
-
-@contextlib.contextmanager
-def served(source: Path, point: Path) -> Iterator[Path]:
-    """Have fanoutfs serve a source."""
-    point.mkdir()
-    fanoutfs("mount", "--ring", "2M", "--log", point.with_suffix(".log"), source, point)
-    try:
-        yield point
-    finally:
-        run("umount", "--lazy", point)
-        wait_until(lambda: mountinfo.at(point) == [], f"{point} is unmounted")
-
-
-@situation
-def the_source_itself(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        yield Case(
-            device,
-            (device,),
-            f"the target {device} is the source {device}; choose a different target",
-            (device,),
-        )
-
-
-@situation
-def the_source_through_a_link(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        link = folder / "link"
+def one_disk(folder: Path, size: int = DISK, options: Sequence[str] = ()) -> Iterator[Paths]:
+    """Attach a disk with a symbolic link and a second device node."""
+    with disk(folder, "disk.img", size, *options) as device:
+        link, node = folder / "link", folder / "node"
         link.symlink_to(device)
-        said = rf"the target {link} \({device}\) is the source {device}; choose a different target"
-        yield Case(device, (link,), said, (device,))
-
-
-@situation
-def the_source_by_another_node(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        node = folder / "node"
         os.mknod(node, 0o600 | 0o060000, device.stat().st_rdev)
-        yield Case(device, (node,), f"the target {node} is the source {device} by another name", (device,))
+        yield {"disk": device, "file": folder / "disk.img", "link": link, "node": node}
 
 
-@situation
-def the_source_file_by_a_hard_link(folder: Path) -> Iterator[Case]:
-    source = image(folder)
-    link = folder / "link"
-    os.link(source, link)
-    yield Case(source, (link,), f"the target {link} is the source {source} by another name", (source,))
-
-
-@situation
-def a_partition_of_the_source(folder: Path) -> Iterator[Case]:
-    with partitioned(folder) as (whole, first, _):
-        yield Case(
-            whole,
-            (first,),
-            f"the target {first} lies on the source {whole}; choose a different target",
-            (whole,),
-        )
-
-
-@situation
-def the_whole_disk_of_the_source(folder: Path) -> Iterator[Case]:
-    with partitioned(folder) as (whole, first, _):
-        yield Case(
-            first,
-            (whole,),
-            f"the target {whole} holds the source {first}; choose a different target",
-            (whole,),
-        )
-
-
-@situation
-def the_file_behind_the_source(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        file = folder / "disk.img"
-        yield Case(
-            device,
-            (file,),
-            f"the target {file} holds the source {device}; choose a different target",
-            (file,),
-        )
-
-
-@situation
-def a_loop_device_on_the_source(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        file = folder / "disk.img"
-        yield Case(
-            file,
-            (device,),
-            f"the target {device} lies on the source {file}; choose a different target",
-            (file,),
-        )
-
-
-@situation
-def a_second_loop_device_on_the_sources_file(folder: Path) -> Iterator[Case]:
+@contextlib.contextmanager
+def two_disks(folder: Path) -> Iterator[Paths]:
+    """Attach two disks to one file."""
     with disk(folder) as first, attached(folder / "disk.img") as second:
-        said = f"the target {second} shares bytes with the source {first}: both lie on {folder}/disk.img"
-        yield Case(first, (second,), said, (first,))
+        yield {"first": first, "second": second, "file": folder / "disk.img"}
 
 
-@situation
-def a_file_on_the_sources_file_system(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt") as point:
-        target = point / "new.img"
-        yield Case(
-            device,
-            (target,),
-            f"the target {target} lies on the source {device}; choose a different target",
-            (target,),
-        )
+@contextlib.contextmanager
+def partitions(folder: Path, size: int = DISK) -> Iterator[Paths]:
+    """Attach a disk with two partitions."""
+    with partitioned(folder, size=size) as (whole, first, second):
+        yield {"whole": whole, "first": first, "second": second}
 
 
-@situation
-def a_file_on_a_file_system_in_a_partition_of_the_source(folder: Path) -> Iterator[Case]:
+@contextlib.contextmanager
+def mounted_disk(folder: Path, options: Sequence[str] = (), *, remount: bool = False) -> Iterator[Paths]:
+    """Mount a disk with one file; ``remount``: then make it read-only."""
+    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt", *options) as point:
+        paths = {"disk": device, "file": folder / "disk.img", "point": point, "new": point / "new.img"}
+        if not options:
+            paths["old"] = image(point, "old.img", MIB)
+        if remount:
+            run("mount", "-o", "remount,ro", point)
+        yield paths
+
+
+@contextlib.contextmanager
+def mounted_partition(folder: Path, name: str = "first", options: Sequence[str] = ()) -> Iterator[Paths]:
+    """Mount a partition, with a file if it is writable."""
     with (
-        partitioned(folder, size=2 * FILE_SYSTEM) as (whole, first, _),
-        mounted(first, folder / "mnt") as point,
+        partitions(folder, 2 * FILE_SYSTEM) as paths,
+        mounted(paths[name], folder / "mnt", *options) as point,
     ):
-        target = image(point, "old.img", MIB)
-        said = rf"the target {target} lies on the source {whole} \({target} on {first} on {whole}\); choose a"
-        yield Case(whole, (target,), said, (target,))
+        old = {} if options else {"old": image(point, "old.img", MIB)}
+        yield {**paths, **old, "point": point}
 
 
-@situation
-def a_mounted_disk(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt", "-o", "ro") as point:
-        said = f"the target {device} is in use: it is mounted on {point}; free it first: umount {point}"
-        yield Case(image(folder), (device,), said, (device,))
+@contextlib.contextmanager
+def swap_on(folder: Path, ground: Ground, name: str) -> Iterator[Paths]:
+    """Use one of a ground's paths as swap."""
+    with ground(folder) as paths:
+        paths[name].chmod(0o600)
+        with swapping(paths[name]):
+            yield paths
 
 
-@situation
-def a_disk_with_a_mounted_partition(folder: Path) -> Iterator[Case]:
-    with (
-        partitioned(folder, size=2 * FILE_SYSTEM) as (whole, _, second),
-        mounted(second, folder / "mnt", "-o", "ro") as point,
-    ):
-        said = f"the target {whole} is in use: its partition {second} is mounted on {point}; free it first"
-        yield Case(image(folder), (whole,), said, (whole,))
-
-
-@situation
-def a_file_behind_a_mounted_loop_device(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt", "-o", "ro") as point:
-        target = folder / "disk.img"
-        said = f"the target {target} is in use: {device}, which lies on it, is mounted on {point}; free it"
-        yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def swap(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device, swapping(device):
-        said = f"the target {device} is in use: it is swap; free it first: swapoff {device}"
-        yield Case(image(folder), (device,), said, (device,), swapped=True)
-
-
-@situation
-def a_disk_with_a_swap_partition(folder: Path) -> Iterator[Case]:
-    with partitioned(folder) as (whole, first, _), swapping(first):
-        said = f"the target {whole} is in use: its partition {first} is swap; free it first: swapoff {first}"
-        yield Case(image(folder), (whole,), said, (first,), swapped=True)
-
-
-@situation
-def a_swap_file(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt") as point:
-        # Not on whatever the tests lie on: a tmpfs takes none.
-        area = image(point, "swap")
-        area.chmod(0o600)
-        with swapping(area):
-            said = f"the target {area} is in use: it is swap; free it first: swapoff {area}"
-            yield Case(image(folder), (area,), said, (area,), swapped=True)
-
-
-@situation
-def a_file_behind_a_loop_device(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        target = folder / "disk.img"
-        said = f"the target {target} is in use: it is shown by {device}; free it first: losetup"
-        yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def a_disk_that_fanoutfs_serves(folder: Path) -> Iterator[Case]:
+@contextlib.contextmanager
+def served_disk(folder: Path) -> Iterator[Paths]:
+    """Serve a disk with fanoutfs."""
     with disk(folder) as device, served(device, folder / "mnt") as point:
-        said = f"the target {device} is in use: it is served by fanoutfs on {point}; free it first: fanoutfs"
-        yield Case(image(folder), (device,), said, (device,))
+        yield {"disk": device, "point": point}
 
 
-@situation
-def a_file_in_a_fanoutfs_mount(folder: Path) -> Iterator[Case]:
-    with served(image(folder, "served.img"), folder / "mnt") as point:
-        target = point / "image"
-        said = f"the target {target} lies in the fanoutfs mount {point}, which is read-only; name a file"
-        yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def a_file_in_a_fanoutfs_mount_that_hangs(folder: Path) -> Iterator[Case]:
+@contextlib.contextmanager
+def served_file(folder: Path, *, stopped: bool = False) -> Iterator[Paths]:
+    """Serve a file with fanoutfs; ``stopped``: its daemon hangs."""
     with served(image(folder, "served.img"), folder / "mnt") as point:
         daemon = json.loads(fanoutfs("status", "--json", point).stdout)["pid"]
-        os.kill(daemon, signal.SIGSTOP)
+        if stopped:
+            os.kill(daemon, signal.SIGSTOP)
         try:
-            target = point / "new"
-            yield Case(
-                image(folder), (target,), f"the target {target} lies in the fanoutfs mount {point}, which"
-            )
+            yield {"point": point, "served": point / "image", "new": point / "new"}
         finally:
             os.kill(daemon, signal.SIGCONT)
 
 
-@situation
-def a_disk_that_is_too_small(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=IMAGE - 512) as device:
-        said = f"the target {device} is too small by 512 B: it has 4 MiB, the image 4 MiB; choose a larger"
-        yield Case(image(folder), (device,), said, (device,))
-
-
-@situation
-def a_read_only_disk(folder: Path) -> Iterator[Case]:
-    with disk(folder, "disk.img", DISK, "--read-only") as device:
-        yield Case(image(folder), (device,), f"the target {device} is read-only; make it writable", (device,))
-
-
-@situation
-def a_file_on_a_read_only_file_system(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt") as point:
-        target = image(point, "old.img", MIB)
-        run("mount", "-o", "remount,ro", point)
-        said = f"the target {target} may not be written; check its rights, or work as root"
-        yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def a_new_file_on_a_read_only_file_system(folder: Path) -> Iterator[Case]:
-    with disk(folder, size=FILE_SYSTEM) as device, mounted(device, folder / "mnt", "-o", "ro") as point:
-        target = point / "new.img"
-        said = f"the target {target} can't be created: its folder is not writable; name a file in a"
-        yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def a_folder(folder: Path) -> Iterator[Case]:
-    yield Case(image(folder), (folder,), f"the target {folder} is a folder; name a file in it")
-
-
-@situation
-def a_character_device(folder: Path) -> Iterator[Case]:
-    said = "the target /dev/null is neither a disk nor a file; name a block device or an image file"
-    yield Case(image(folder), (Path("/dev/null"),), said)
-
-
-@situation
-def a_named_pipe(folder: Path) -> Iterator[Case]:
-    pipe = folder / "pipe"
-    os.mkfifo(pipe)
-    yield Case(image(folder), (pipe,), f"the target {pipe} is neither a disk nor a file; name a block device")
-
-
-@situation
-def a_file_in_a_folder_that_is_missing(folder: Path) -> Iterator[Case]:
-    target = folder / "no" / "where.img"
-    said = f"the target {target} can't be created: its folder does not exist; create the folder first"
-    yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def a_disk_that_is_not_there(folder: Path) -> Iterator[Case]:
-    target = Path("/dev/no-such-disk")
-    said = f"the target {target} is not there; see with lsblk which disks there are"
-    yield Case(image(folder), (target,), said, (target,))
-
-
-@situation
-def a_disk_twice(folder: Path) -> Iterator[Case]:
-    with disk(folder) as device:
-        link = folder / "link"
-        link.symlink_to(device)
-        said = f"the target {device} is named twice, as {device} and as {link}; name each target once"
-        yield Case(image(folder), (device, link), said, (device,), exit_code=2)
-
-
-@situation
-def a_new_file_twice(folder: Path) -> Iterator[Case]:
-    target, link = folder / "new.img", folder / "link"
-    link.symlink_to(".")
-    other = link / "new.img"
-    said = f"the target {target} is named twice, as {target} and as {other}; name each target once"
-    yield Case(image(folder), (target, other), said, (target,), exit_code=2)
-
-
-@situation
-def a_disk_and_its_partition(folder: Path) -> Iterator[Case]:
-    with partitioned(folder) as (whole, first, _):
-        said = f"the target {first} lies on the target {whole}; choose a different target"
-        yield Case(image(folder), (whole, first), said, (whole,))
-
-
-@situation
-def one_bad_target_of_three(folder: Path) -> Iterator[Case]:
+@contextlib.contextmanager
+def good_and_bad(folder: Path) -> Iterator[Paths]:
+    """Attach a good disk and a read-only one."""
     with disk(folder) as good, attached(image(folder, "other.img", DISK), "--read-only") as bad:
-        new = folder / "new.img"
-        said = f"^(fanoutfs: )?the target {bad} is read-only; make it writable, or choose a different target$"
-        yield Case(image(folder), (good, bad, new), said, (good, bad, new))
+        yield {"good": good, "bad": bad, "new": folder / "new.img"}
 
 
-@situation
-def two_bad_targets_of_three(folder: Path) -> Iterator[Case]:
-    with disk(folder) as good, attached(image(folder, "other.img", DISK), "--read-only") as bad:
-        first, second = (
-            f"the target {bad} is read-only; .*",
-            f"the target {folder} is a folder; name a file in it",
-        )
-        said = f"^(fanoutfs: )?{first}\n(fanoutfs: )?{second}$"
-        yield Case(image(folder), (good, bad, folder), said, (good, bad))
+READ_ONLY_DISK = partial(mounted_disk, options=READ_ONLY)
+MOUNTED_PARTITION = partial(mounted_partition, name="second", options=READ_ONLY)
+SWAP_DISK = partial(swap_on, ground=one_disk, name="disk")
+SWAP_PARTITION = partial(swap_on, ground=partitions, name="first")
+SWAP_FILE = partial(swap_on, ground=mounted_disk, name="old")
+"""On a disk: the tests' own file system may be a tmpfs, which supports no swap files."""
+
+SITUATIONS = {
+    "the source itself": Situation(
+        one_disk, "disk", "is the source {disk}; choose a different target", source="disk"
+    ),
+    "the source through a link": Situation(
+        one_disk, "link", r"\({disk}\) is the source {disk}; choose a different target", "disk", source="disk"
+    ),
+    "the source by another node": Situation(
+        one_disk, "node", "is the source {disk} by another name", "disk", source="disk"
+    ),
+    "the source file by a hard link": Situation(
+        files, "hard", "is the source {image} by another name", "image"
+    ),
+    "a partition of the source": Situation(
+        partitions, "first", "lies on the source {whole}; choose a different target", "whole", source="whole"
+    ),
+    "the whole disk of the source": Situation(
+        partitions, "whole", "holds the source {first}; choose a different target", source="first"
+    ),
+    "the file behind the source": Situation(
+        one_disk, "file", "holds the source {disk}; choose a different target", source="disk"
+    ),
+    "a loop device on the source": Situation(
+        one_disk, "disk", "lies on the source {file}; choose a different target", "file", source="file"
+    ),
+    "a second loop device on the source's file": Situation(
+        two_disks,
+        "second",
+        "shares bytes with the source {first}: both lie on {file}",
+        "first",
+        source="first",
+    ),
+    "a file on the source's file system": Situation(
+        mounted_disk, "new", "lies on the source {disk}; choose a different target", source="disk"
+    ),
+    "a file on a file system in a partition of the source": Situation(
+        mounted_partition,
+        "old",
+        r"lies on the source {whole} \({old} on {first} on {whole}\); choose a",
+        source="whole",
+    ),
+    "a mounted disk": Situation(
+        READ_ONLY_DISK, "disk", "is in use: it is mounted on {point}; free it first: umount {point}"
+    ),
+    "a disk with a mounted partition": Situation(
+        MOUNTED_PARTITION, "whole", "is in use: its partition {second} is mounted on {point}; free it first"
+    ),
+    "a file behind a mounted loop device": Situation(
+        READ_ONLY_DISK, "file", "is in use: {disk}, which lies on it, is mounted on {point}; free it"
+    ),
+    "swap": Situation(
+        SWAP_DISK, "disk", "is in use: it is swap; free it first: swapoff {disk}", swapped=True
+    ),
+    "a disk with a swap partition": Situation(
+        SWAP_PARTITION,
+        "whole",
+        "is in use: its partition {first} is swap; free it first: swapoff {first}",
+        "first",
+        swapped=True,
+    ),
+    "a swap file": Situation(
+        SWAP_FILE, "old", "is in use: it is swap; free it first: swapoff {old}", swapped=True
+    ),
+    "a file behind a loop device": Situation(
+        one_disk, "file", "is in use: it is shown by {disk}; free it first: losetup"
+    ),
+    "a disk that fanoutfs serves": Situation(
+        served_disk, "disk", "is in use: it is served by fanoutfs on {point}; free it first: fanoutfs"
+    ),
+    "a file in a fanoutfs mount": Situation(
+        served_file, "served", "lies in the fanoutfs mount {point}, which is read-only; name a file", ""
+    ),
+    "a file in a fanoutfs mount that hangs": Situation(
+        partial(served_file, stopped=True), "new", "lies in the fanoutfs mount {point}, which", ""
+    ),
+    "a disk that is too small": Situation(
+        partial(one_disk, size=IMAGE - 512),
+        "disk",
+        "is too small by 512 B: it has 4 MiB, the image 4 MiB; choose a larger",
+    ),
+    "a read-only disk": Situation(
+        partial(one_disk, options=["--read-only"]), "disk", "is read-only; make it writable"
+    ),
+    "a file on a read-only file system": Situation(
+        partial(mounted_disk, remount=True), "old", "may not be written; check its rights, or work as root"
+    ),
+    "a new file on a read-only file system": Situation(
+        READ_ONLY_DISK, "new", "can't be created: its folder is not writable; name a file in a"
+    ),
+    "a folder": Situation(files, "folder", "is a folder; name a file in it", ""),
+    "a character device": Situation(
+        files, "null", "is neither a disk nor a file; name a block device or an image file", ""
+    ),
+    "a named pipe": Situation(files, "pipe", "is neither a disk nor a file; name a block device", ""),
+    "a file in a folder that is missing": Situation(
+        files, "no_folder", "can't be created: its folder does not exist; create the folder first"
+    ),
+    "a disk that is not there": Situation(
+        files, "no_disk", "is not there; see with lsblk which disks there are"
+    ),
+    "a disk twice": Situation(
+        one_disk,
+        "disk link",
+        "is named twice, as {disk} and as {link}; name each target once",
+        "disk",
+        exit_code=2,
+    ),
+    "a new file twice": Situation(
+        files,
+        "new alias",
+        "is named twice, as {new} and as {alias}; name each target once",
+        "new",
+        exit_code=2,
+    ),
+    "a disk and its partition": Situation(
+        partitions,
+        "whole first",
+        "^(fanoutfs: )?the target {first} lies on the target {whole}; choose",
+        "whole",
+    ),
+    "one bad target of three": Situation(
+        good_and_bad,
+        "good bad new",
+        "^(fanoutfs: )?the target {bad} is read-only; make it writable, or choose a different target$",
+    ),
+    "two bad targets of three": Situation(
+        good_and_bad,
+        "good bad folder",
+        "^(fanoutfs: )?the target {bad} is read-only; .*\n"
+        "(fanoutfs: )?the target {folder} is a folder; name a file in it$",
+        "good bad",
+    ),
+}
