@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import HostsFactory, PatternFactory, assert_copies, missing
-from tests.rig.commands import Done, run, wait_until
+from tests.rig.commands import FANOUTFS, Done, run, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, SMALL
 from tests.rig.images import MIB, assert_same
 from tests.rig.readers import hold
@@ -185,7 +185,7 @@ def test_status_and_top_of_another_computer(hosts: HostsFactory, computers: Comp
     """`fanoutfs status URL` shows what it shows there."""
     one, two = hosts(2)
     first = computers.show(one, source, *SMALL)
-    words = computers.program("status", "--json", "--token-file", computers.token, first.url)
+    words = (FANOUTFS, "status", "--json", "--token-file", computers.token, first.url)
     done = computers.finish(computers.start(two, *words))
 
     assert f'"pid": {first.pid}'.encode() in done.stdout

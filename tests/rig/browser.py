@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-HANGS = 30_000  # milliseconds; on a busy machine a page may take its time to show what it was told
+HANGS = 30_000  # milliseconds; a page may be slow on a busy machine
 FLAGS = (
     "--no-sandbox",  # the tests run as root
     "--disable-gpu",
@@ -31,29 +31,29 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def page(started: Browser, width: int = 1280, height: int = 760, **options: Any) -> Iterator[Page]:
-    """Open an empty page; in the end, nothing has been asked of elsewhere, and no script has failed."""
+    """Open an empty page; at the end, it has requested nothing from other hosts, and no script has failed."""
     context = started.new_context(viewport={"width": width, "height": height}, **options)
     opened = context.new_page()
     wrong: list[str] = []
 
-    def asked(request: Request) -> None:
+    def check_url(request: Request) -> None:
         if not request.url.startswith("http://127.0.0.1:"):
             wrong.append(request.url)
 
-    def said(message: ConsoleMessage) -> None:
+    def check_policy(message: ConsoleMessage) -> None:
         if "Content Security" in message.text:
             wrong.append(message.text)
 
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", asked)
-    opened.on("console", said)
+    opened.on("request", check_url)
+    opened.on("console", check_policy)
     yield opened
     context.close()
     assert wrong == []
 
 
 def layouts(opened: Page) -> float:
-    """Count how often the page has been laid out."""
+    """Return how often the page has been laid out."""
     session = opened.context.new_cdp_session(opened)
     session.send("Performance.enable")
     metrics = session.send("Performance.getMetrics")["metrics"]

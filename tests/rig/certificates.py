@@ -1,4 +1,4 @@
-"""A computer's certificate that has signed itself, and so is its own CA."""
+"""A self-signed certificate, which is also its own CA."""
 
 import subprocess
 from pathlib import Path

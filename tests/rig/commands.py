@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 FANOUTFS = Path(sys.executable).with_name("fanoutfs")
 TIMEOUT = 90.0  # seconds, only a bound on a hang: the slowest command here takes about five
@@ -17,6 +18,7 @@ DYING = 3.0  # seconds to wait for a killed process; one in state D ends when it
 Argument = str | Path | int
 Done = subprocess.CompletedProcess[bytes]
 Process = subprocess.Popen[bytes]
+Found = TypeVar("Found")
 
 
 def restore_signals() -> None:
@@ -122,6 +124,19 @@ def wait_until(
         pause = min(2 * pause, longest)
 
 
+def wait_for(find: Callable[[], Found | None], what: str, looks: tuple[float, float] = LOOKS) -> Found:
+    """Call ``find`` until it returns something; return that."""
+    found: list[Found | None] = [None]
+
+    def is_found() -> bool:
+        found[0] = find()
+        return found[0] is not None
+
+    wait_until(is_found, what, looks=looks)
+    assert found[0] is not None
+    return found[0]
+
+
 def processes() -> Iterator[tuple[int, list[str]]]:
     """Yield the id and the command line of each process."""
     for folder in Path("/proc").glob("[0-9]*"):
@@ -141,3 +156,9 @@ def has_ended(pid: int) -> bool:
 def is_stopped(pid: int) -> bool:
     """Return whether a process has been stopped by a signal."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def stop(pid: int) -> None:
+    """Stop a process (SIGSTOP), and wait until it has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(pid), f"the process {pid} has stopped")

@@ -1,4 +1,4 @@
-"""Runs of `fanoutfs copy` under test, and what must be left of them at the end: nothing but the copies."""
+"""Copy commands under test; at the end of a test only the copies are left of them."""
 
 import contextlib
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import pytest
 
 from fanoutfs.engine.lock import socket_path
 from fanoutfs.engine.query import ask_status
@@ -20,93 +19,74 @@ from tests.rig.commands import (
     Argument,
     Done,
     Process,
-    end,
-    finish,
     has_ended,
-    is_stopped,
     processes,
     start,
+    stop,
+    wait_for,
     wait_until,
 )
 from tests.rig.images import MIB
 from tests.rig.mounts import unexpected_lines
+from tests.rig.started import Started
 
 BLOCK = 256 * 1024
 SMALL = ("--block", BLOCK, "--ring", 8 * BLOCK, "--patience", 60)
-"""A ring smaller than nearly every image here, so that slots are given up; nobody is left behind on a machine
-that is busy with other things."""
+"""A ring smaller than nearly every image here, so that it evicts blocks; a patience for a busy machine."""
 
 RATE = 8 * MIB
 SLOWLY = (*SMALL, "--read-rate", RATE)
-"""Slow enough to be caught on the way; whoever is held then holds all others."""
+"""Slow enough for a test to act during the copy; a copy that is stopped then stops all others."""
 
 CLOSELY = 0.01, 0.01
-"""Seconds between two looks at a copy that goes on meanwhile."""
+"""Seconds between two checks of a running copy."""
 
 
 @attrs.define(eq=False)
-class Copies:
-    """The copies of one test; `expected` are patterns of the warnings that it says are right."""
+class Copies(Started):
+    """The copies of one test; `expected` are patterns of the warnings that it expects in the logs."""
 
-    folder: Path
-    """Of this test alone; the logs are there."""
     expected: list[str] = attrs.field(factory=list)
-    _processes: list[Process] = attrs.field(factory=list, init=False)
     _identities: set[str] = attrs.field(factory=set, init=False)
 
     # Starting
 
     def command(self, source: Path, *words: Argument) -> list[Argument]:
-        """Return the command line of a copy, with a log of its own; `words` are targets and options."""
+        """Return the argv of a copy with its own log; `words` are targets and options."""
         with contextlib.suppress(OSError):
             self._identities.add(identity_of(source.stat()))
-        log = self.folder / f"copy{len(self.logs())}.log"
-        log.with_suffix(".planned").touch()
-        return [FANOUTFS, "copy", "--log", log, source, *words]
+        return [FANOUTFS, "copy", "--log", self.next_log(), source, *words]
 
     def start(self, source: Path, *words: Argument, env: Mapping[str, str] | None = None) -> Process:
-        """Start a copy, in a process group of its own as a shell does it."""
+        """Start a copy in its own process group, as a shell does."""
         return self.keep(start("setsid", *self.command(source, *words), env=env))
 
     def run(self, source: Path, *words: Argument, code: int | None = 0) -> Done:
-        """Copy, and check what is true of every end."""
+        """Copy, and check the exit code."""
         return self.finish(self.start(source, *words), code=code)
-
-    def finish(self, process: Process, *, code: int | None = 0) -> Done:
-        """Wait for a copy's end; whatever it ends with, it is never a traceback."""
-        done = finish(process, code=code)
-        assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
-        return done
-
-    def keep(self, process: Process) -> Process:
-        """See to it that a process has ended when the test has."""
-        self._processes.append(process)
-        return process
 
     # Watching
 
     def status(self, source: Path) -> dict[str, Any] | None:
-        """Ask the source's producer; None when there is none."""
+        """Return the status of the source's producer; None if there is none."""
         document = ask_status(identity_of(source.stat()))
         return None if document is None else dict(as_plain(document))
 
     def wait_for(
         self, source: Path, condition: Callable[[dict[str, Any]], bool], what: str
     ) -> dict[str, Any]:
-        """Wait until the producer's status is such; give it."""
-        seen: list[dict[str, Any]] = []
+        """Wait until the producer's status fulfils a condition; return it."""
 
-        def fulfilled() -> bool:
-            seen[:] = filter(None, [self.status(source)])
-            if not seen and all(process.poll() is not None for process in self._processes):
-                pytest.fail(f"the copies have ended before {what}")
-            return bool(seen) and condition(seen[0])
+        def find() -> dict[str, Any] | None:
+            status = self.status(source)
+            if status is None and not self.running():
+                raise AssertionError(f"the copies have ended before {what}")
+            return status if status is not None and condition(status) else None
 
-        wait_until(fulfilled, what, looks=CLOSELY)
-        return seen[0]
+        return wait_for(find, what, CLOSELY)
 
     def wait_for_targets(self, source: Path, *targets: Path) -> dict[str, Any]:
-        """Wait until the copies that go on are those to these targets, and no others."""
+        """Wait until the running copies are those to these targets, and no others."""
         names = sorted(map(str, targets))
         return self.wait_for(
             source,
@@ -117,37 +97,32 @@ class Copies:
         )
 
     def worker(self, source: Path, target: Path, delivered: int = 1) -> int:
-        """Wait until a target has had so many bytes; give the process that writes it."""
+        """Wait until a target has received these bytes; return the pid of its worker."""
         status = self.wait_for(
             source,
             lambda status: delivered <= _reader(status, target).get("delivered", 0),
-            f"{target} has had {delivered} bytes",
+            f"{target} has received {delivered} bytes",
         )
         return int(_reader(status, target)["pid"])
 
     def hold(self, source: Path, target: Path, delivered: int) -> int:
-        """Stop the process that writes a target once it has had so many bytes; SIGCONT lets it go on.
+        """Stop (SIGSTOP) a target's worker once the target has received these bytes; return its pid.
 
-        With ``SLOWLY`` all other copies of the source stay within a ring of it then.
+        With ``SLOWLY`` all other copies of the source then stay within a ring of it.
         """
         pid = self.worker(source, target, delivered)
-        os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: is_stopped(pid), f"the process that writes {target} has stopped")
+        stop(pid)
         return pid
 
-    def logs(self) -> list[Path]:
-        """Return the logs that may be there; only who becomes the producer writes his."""
-        return [path.with_suffix(".log") for path in self.folder.glob("copy*.planned")]
-
     def producers(self) -> int:
-        """Count the producers that were started, by their logs."""
-        return sum(log.read_text().count(" has a producer: ") for log in self.logs() if log.exists())
+        """Return the number of producers that were started, by their logs."""
+        return sum(log.read_text().count(" has a producer: ") for log in self._logs if log.exists())
 
     # The end
 
     def close(self) -> None:
-        """Check that all has ended, and left nothing."""
-        assert [] == [process.args for process in self._processes if process.poll() is None]
+        """Check that all processes have ended, and left nothing."""
+        assert [] == self.running()
         wait_until(lambda: self.left() == {}, f"no process is left: {self.left()}")
         for identity in self._identities:
             status = ask_status(identity)
@@ -156,32 +131,23 @@ class Copies:
             else:
                 assert status.mountpoint is not None
                 assert [] == status.readers
-        assert [] == self.unexpected_log()
+        assert [] == unexpected_lines(self.log_text(), self.expected)
 
     def abandon(self) -> None:
-        """End what is left of a test that failed."""
+        """Kill all processes of a test that failed."""
         for pid in self.left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for process in self._processes:
-            end(process)
+        super().abandon()
 
     def left(self) -> dict[int, str]:
-        """Return commands, workers and daemons of this test's copies that have not ended."""
+        """Return the commands, workers and daemons of this test's copies that have not ended."""
         ours = f"{self.folder}/copy"
         return {
-            pid: " ".join(words)
-            for pid, words in processes()
-            if any(word.startswith(ours) for word in words) and not has_ended(pid)
+            pid: " ".join(argv)
+            for pid, argv in processes()
+            if any(word.startswith(ours) for word in argv) and not has_ended(pid)
         }
-
-    def log_text(self) -> str:
-        """Return what all producers have logged."""
-        return "".join(f"--- {log}\n{log.read_text()[-8000:]}" for log in self.logs() if log.exists())
-
-    def unexpected_log(self) -> list[str]:
-        """Return the lines of the logs at WARNING or above that the test did not announce."""
-        return unexpected_lines(self.log_text(), self.expected)
 
 
 def _reader(status: dict[str, Any], target: Path) -> dict[str, Any]:
@@ -189,19 +155,18 @@ def _reader(status: dict[str, Any], target: Path) -> dict[str, Any]:
 
 
 def lines(done: Done) -> dict[str, str]:
-    """Return what was said of each target, whether it is good or not."""
-    said = {}
+    """Return the line of output about each target."""
+    found = {}
     for line in (done.stdout + done.stderr).decode().splitlines():
         name, _, rest = line.partition(": ")
-        assert name not in said, f"{name} is named twice"
+        assert name not in found, f"{name} is named twice"
         if name != "fanoutfs":
-            said[name] = rest
-    return said
+            found[name] = rest
+    return found
 
 
-def written(said: str) -> str:
+def written(line: str) -> str:
     """Return how much of a resumed copy was written, from its line."""
-    found = re.search(r"resumed in [^,]*, (?:(\S+ \S+) of it written|(nothing) was missing)", said)
-    if found is None:
-        pytest.fail(f"says not what was written: {said}")
+    found = re.search(r"resumed in [^,]*, (?:(\S+ \S+) of it written|(nothing) was missing)", line)
+    assert found is not None, f"the line does not tell what was written: {line}"
     return found[1] or found[2]

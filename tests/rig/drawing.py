@@ -18,6 +18,6 @@ def console(*, width: int = 80, height: int = 24, is_terminal: bool = True, term
 
 
 def drawn(on: Console) -> str:
-    """Return all that has been drawn on a console."""
+    """Return all output of a console."""
     assert isinstance(on.file, io.StringIO)
     return on.file.getvalue()

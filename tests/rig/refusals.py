@@ -1,10 +1,10 @@
-"""What every refusal of the command line must look like."""
+"""The form of each message with which the command refuses to run."""
 
 from tests.rig.commands import Done
 
 
 def assert_refused(done: Done, *mentions: object) -> None:
-    """Check exit code 1 and exactly one line `fanoutfs: what, where, what to do` that names these things."""
+    """Check for exit code 1 and exactly one line, `fanoutfs: what, where, remedy`, that mentions these."""
     assert done.returncode == 1, done.stderr.decode(errors="replace")
     line = done.stderr.decode()
     assert line.startswith("fanoutfs: "), line
@@ -16,7 +16,7 @@ def assert_refused(done: Done, *mentions: object) -> None:
 
 
 def assert_wrong_usage(done: Done, *mentions: object) -> None:
-    """Check exit code 2 and a message, not a traceback, that names these things."""
+    """Check for exit code 2 and a message, not a traceback, that mentions these."""
     message = done.stderr.decode()
     assert done.returncode == 2, message
     assert "Traceback" not in message

@@ -1,4 +1,4 @@
-"""The monitor service of a mount, asked as its users ask it."""
+"""The monitor service of a mount, as its users request it."""
 
 import json
 import socket
@@ -14,13 +14,13 @@ from tests.rig.commands import Argument, run
 
 @attrs.frozen
 class Web:
-    """Where a service listens on this computer."""
+    """A service on this host."""
 
     port: int = attrs.field(factory=free_port)
 
     @property
     def listen(self) -> tuple[str, str]:
-        """The option that makes a mount listen there."""
+        """The option with which a mount listens there."""
         return "--listen", f"127.0.0.1:{self.port}"
 
     @property
@@ -29,21 +29,21 @@ class Web:
         return f"http://127.0.0.1:{self.port}"
 
     def code(self, path: str, *options: Argument) -> int:
-        """Ask with curl; give the answer's number."""
+        """Request a path with curl; return the status code."""
         write = ("-o", "/dev/null", "-w", "%{http_code}")
         return int(run("curl", "-s", "--path-as-is", *write, *options, f"{self.url}{path}").stdout)
 
     def get(self, path: str) -> bytes:
-        """Ask with curl; give the content of an answer that must be a good one."""
+        """Request a path with curl; return the body of a reply that must be a success."""
         return run("curl", "-sf", f"{self.url}{path}").stdout
 
     def status(self) -> dict[str, Any]:
-        """Give the status document."""
+        """Return the status document."""
         document: dict[str, Any] = json.loads(self.get("/status"))
         return document
 
     def crowd(self, count: int, stack: ExitStack) -> list[socket.socket]:
-        """Connect so many clients, and have each ask for events; they end with the stack."""
+        """Connect ``count`` clients that request events; they end with the stack."""
         clients = []
         for _ in range(count):
             client = stack.enter_context(socket.socket())
@@ -55,7 +55,7 @@ class Web:
 
 
 def token_file(folder: Path, token: str) -> Path:
-    """Write a token as its user should."""
+    """Write a token file that only its user may read."""
     path = folder / "token"
     path.write_text(token)
     path.chmod(0o600)
@@ -63,7 +63,7 @@ def token_file(folder: Path, token: str) -> Path:
 
 
 def knock(port: int, count: int, stack: ExitStack) -> None:
-    """Begin so many connections that say nothing, waiting for none; they end with the stack."""
+    """Start ``count`` silent connections without waiting for them; they end with the stack."""
     for _ in range(count):
         client = stack.enter_context(socket.socket())
         client.settimeout(0)
