@@ -157,7 +157,7 @@ def starter_killed(
     watch = Watch(source)
     with copies(chosen.fanoutfs, source) as made:
         first = made.start(targets[:1], *words)
-        watch.follow(lambda: not watch.targets)
+        watch.follow(lambda: first.running and not watch.targets)
         second = made.start(targets[1:], *words)
         name = str(targets[1])
         watch.follow(lambda: name not in watch.targets and second.running)
