@@ -19,14 +19,8 @@ from tests.rig.web import Web, token_file
 
 pytestmark = pytest.mark.tool("chromium")
 
-SIZE = 64 * MIB
-SMALL = 8 * MIB
+SIZE = 8 * MIB
 TOKEN = "correct-horse-battery"
-
-
-@pytest.fixture
-def images(pattern_image: PatternFactory) -> PatternFactory:
-    return pattern_image
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +30,13 @@ def chromium() -> Iterator[Browser]:
 
 
 def test_a_running_copy_is_pictured(
-    chromium: Browser, mount: MountFactory, images: PatternFactory, spawn: Spawn, work: Path, tmp_path: Path
+    chromium: Browser, mount: MountFactory, pattern_image: PatternFactory, spawn: Spawn, work: Path
 ) -> None:
     """After the login: the source, each reader with its rate, a circle with something on it."""
     web = Web()
-    image = images(SIZE)
+    image = pattern_image(8 * SIZE)
     mounted = mount(
-        image, *web.listen, "--ring", "12M", "--read-rate", "2M", "--token-file", token_file(tmp_path, TOKEN)
+        image, *web.listen, "--ring", "12M", "--read-rate", "2M", "--token-file", token_file(work, TOKEN)
     )
     copies = [spawn(*dd(mounted.image, work / "dd"))]
     with page(chromium) as opened:
@@ -64,7 +58,7 @@ def test_a_running_copy_is_pictured(
             "() => { const c = document.getElementById('circle');"
             " return new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size }"
         )
-        opened.screenshot(path=Path(os.environ.get("FANOUTFS_DRAWINGS", tmp_path)) / "monitor.png")
+        opened.screenshot(path=Path(os.environ.get("FANOUTFS_DRAWINGS", work)) / "monitor.png")
     for copy in copies:
         copy.terminate()
         finish(copy, code=None)
@@ -72,27 +66,29 @@ def test_a_running_copy_is_pictured(
     assert colours > 10
 
 
-def test_it_goes_on_after_a_restart(chromium: Browser, mount: MountFactory, images: PatternFactory) -> None:
+def test_it_goes_on_after_a_restart(
+    chromium: Browser, mount: MountFactory, source: Path, small: Path
+) -> None:
     """It says that there is no connection, and shows the new mount when there is one."""
     web = Web()
-    first = mount(images(SMALL), *web.listen)
+    first = mount(source, *web.listen)
     with page(chromium) as opened:
         opened.goto(web.url)
         expect(opened.locator("#connection")).to_have_text("live")
         first.unmount()
         expect(opened.locator("#connection")).to_contain_text("no connection since")
-        mount(images(MIB), *web.listen)
+        mount(small, *web.listen)
         expect(opened.locator("#connection")).to_have_text("live")
-        expect(opened.locator("#source")).to_have_text(str(images(MIB)))
+        expect(opened.locator("#source")).to_have_text(str(small))
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1024, 1600])
 def test_nothing_hangs_over_the_edge(
-    chromium: Browser, mount: MountFactory, images: PatternFactory, spawn: Spawn, work: Path, width: int
+    chromium: Browser, mount: MountFactory, source: Path, spawn: Spawn, work: Path, width: int
 ) -> None:
     """On a phone as on a wide screen, and the table fits, too."""
     web = Web()
-    mounted = mount(images(SMALL), *web.listen)
+    mounted = mount(source, *web.listen)
     reader = hold(spawn, mounted.image, work / "copy", MIB)
     with page(chromium, width, 800) as opened:
         opened.goto(web.url)
@@ -107,11 +103,11 @@ def test_nothing_hangs_over_the_edge(
 
 
 def test_where_nothing_changes_nothing_is_laid_out(
-    chromium: Browser, mount: MountFactory, images: PatternFactory
+    chromium: Browser, mount: MountFactory, source: Path
 ) -> None:
     """Events that say the same touch nothing."""
     web = Web()
-    mount(images(SMALL), *web.listen)
+    mount(source, *web.listen)
     with page(chromium) as opened:
         opened.goto(web.url)
         expect(opened.locator("#connection")).to_have_text("live")
