@@ -178,7 +178,7 @@ def mount_command(
 )
 @click.argument("source", metavar="SOURCE|MOUNTPOINT|URL")
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Overwrite targets without asking.")
+@click.option("--yes", is_flag=True, help="Overwrite disks without asking.")
 @click.option("--verify", is_flag=True, help="Read each target back and compare it with what was copied.")
 @click.option("--resume", is_flag=True, help="Compare first; write only what differs or is missing.")
 @click.option("--sparse", is_flag=True, help="Leave holes where the image is zero.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fanoutfs.checking import inspection, lsblk
+from fanoutfs.checking.contents import is_blank
 from fanoutfs.checking.safety import Candidate, RefusedError, RequestedTarget, refusals, repeated_target
 from fanoutfs.checking.storage import StorageGraph
 from fanoutfs.errors import UnusableError, UsageError
@@ -35,6 +36,7 @@ def check(source_path: str | None, image_size: int, target_paths: Sequence[str])
 def _candidate(target: RequestedTarget, found: StorageGraph, listed: lsblk.Listed) -> Candidate:
     device = found.devices.get(target.identity)
     return Candidate(
+        blank=device is not None and not listed.contents and is_blank(target.path),
         path=target.path,
         kind="disk" if device else "file",
         exists=target.exists,

@@ -1,19 +1,34 @@
 """Open a target exclusively, and only if it is still the one that was examined."""
 
+import contextlib
 import errno
 import fcntl
 import os
+import signal
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import attrs
 
 from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
+from fanoutfs.system.interrupts import ENDS
 
 BLKGETDISKSEQ = 0x80081280
 """_IOR(0x12, 128, __u64) of linux/fs.h: counts the media that a device number has referred to."""
+
+LOCK_SECONDS = 10.0
+"""How long to wait for other programs' locks: udev locks each disk that was just closed while it looks at it,
+and partitioning tools lock the disks that they write."""
+
+AGAIN_SECONDS = 0.1
+
+
+def _ignore(_: str) -> None:
+    """Show nothing."""
 
 
 @attrs.frozen
@@ -38,27 +53,38 @@ class Claimed:
         os.close(self.fd)
 
 
-def claim_all(candidates: Sequence[Candidate], *, direct: bool) -> list[Claimed]:
-    """Open all targets or none; raise RefusedError with a line for each that can't be opened."""
+def claim_all(
+    candidates: Sequence[Candidate], *, direct: bool, show: Callable[[str], None] = _ignore
+) -> list[Claimed]:
+    """Open all targets or none; raise RefusedError with a line for each that can't be claimed.
+
+    A lock of a different program is waited for, LOCK_SECONDS in all; ``show`` takes the line that says so.
+    """
     claimed, lines = [], []
-    for candidate in candidates:
-        try:
-            claimed.append(open_exclusive(candidate, direct=direct))
-        except UnusableError as error:
-            lines.append(str(error))
-    if lines:
-        for one in claimed:
-            one.undo()
-        raise RefusedError(lines)
+    until = time.monotonic() + LOCK_SECONDS
+    with contextlib.ExitStack() as undo:
+        for candidate in candidates:
+            try:
+                claimed.append(open_exclusive(candidate, direct=direct, until=until, show=show))
+                undo.callback(claimed[-1].undo)
+            except UnusableError as error:
+                lines.append(str(error))
+        if lines:
+            raise RefusedError(lines)
+        undo.pop_all()
     return claimed
 
 
-def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
-    """Open a target for exclusive use; raise UnusableError if that fails.
+def open_exclusive(
+    candidate: Candidate, *, direct: bool, until: float = 0.0, show: Callable[[str], None] = _ignore
+) -> Claimed:
+    """Open and lock a target, so that no other program that asks for it alone has it; raise UnusableError.
 
-    A disk is opened with O_EXCL, so that the kernel refuses to mount it. Disks and files are locked (flock)
-    against other copies, also those that would read them. A new file gets the mode that cp gives (0666
-    without the umask). ``direct`` requests O_DIRECT; a file system without it is used without.
+    A disk is opened O_EXCL: the kernel then refuses to mount it. Both kinds are locked (``system.locks``),
+    which keeps other copies away, also those that would read it, and finds a virtual machine that has it.
+    A lock that is there already is waited for until the monotonic clock is at ``until``. A new file is made
+    with the rights that cp gives (0666 less the umask). Where ``direct`` is asked for and the file system has
+    no O_DIRECT, it goes without.
     """
     flags = os.O_RDWR | os.O_CLOEXEC
     if candidate.kind == "disk":
@@ -69,12 +95,20 @@ def open_exclusive(candidate: Candidate, *, direct: bool) -> Claimed:
         fd = os.open(candidate.path, flags, 0o666)
     except OSError as error:
         raise _refused(candidate, error) from error
+    claimed = Claimed(candidate, fd, direct=False, made=not candidate.exists)
     try:
-        _lock(candidate, fd)
-        return Claimed(candidate, fd, direct and _enable_direct(fd), not candidate.exists)
+        _lock(claimed, until, show)
+    except OSError as error:
+        claimed.undo()
+        raise UnusableError(f"the target {candidate.path} can't be locked: {reason(error)}") from error
     except BaseException:
-        # Also after a signal. A file that was created here stays: another copy has locked it by now.
-        os.close(fd)
+        # A file that this made is not removed: a different copy holds it now, or has removed it.
+        claimed.close()
+        raise
+    try:
+        return attrs.evolve(claimed, direct=direct and _enable_direct(fd))
+    except BaseException:
+        claimed.undo()
         raise
 
 
@@ -89,25 +123,52 @@ def _enable_direct(fd: int) -> bool:
     return True
 
 
-def _lock(candidate: Candidate, fd: int) -> None:
-    """Lock a target, and check that the open file is the one that was examined."""
+def _lock(claimed: Claimed, until: float, show: Callable[[str], None]) -> None:
+    """Lock a target, waiting for other holders while there is time; check that it is what was checked.
+
+    Raise UnusableError, or the OSError of a lock that fails.
+    """
+    told = False
+    while not locks.take_exclusive(claimed.fd):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise UnusableError(_locked(claimed))
+        if not told:
+            show(f"waiting up to {left:.0f} s for the target {claimed.candidate.path}, {_holders(claimed)}")
+            told = True
+        _pause(AGAIN_SECONDS)
+    if not _is_what_was_checked(claimed):
+        raise UnusableError(_changed(claimed.candidate))
+
+
+def _pause(seconds: float) -> None:
+    """Sleep; Ctrl-C and SIGTERM end it, also where they are blocked otherwise."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UnusableError(
-            f"the target {candidate.path} is being read or written by another copy; "
-            "wait for it, or choose a different target"
-        ) from error
+        time.sleep(seconds)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _holders(claimed: Claimed) -> str:
+    return f"locked by {locks.holders(claimed.fd) or 'a different program'}"
+
+
+def _locked(claimed: Claimed) -> str:
+    return (
+        f"the target {claimed.candidate.path} is being read or written: {_holders(claimed)}; "
+        "wait for that to end, or choose a different target"
+    )
+
+
+def _is_what_was_checked(claimed: Claimed) -> bool:
+    """Return whether the file or disk that is open, and locked, is the one that was checked."""
+    candidate, status = claimed.candidate, os.fstat(claimed.fd)
     if candidate.kind == "disk":
-        same = identity_of(os.fstat(fd)) == candidate.identity
-        if candidate.generation and same:
-            same = _generation(fd) in (0, candidate.generation)
-    else:
-        # Only after locking: another copy may have removed the file that it had created.
-        status = os.fstat(fd)
-        same = status.st_nlink > 0 and (not candidate.exists or identity_of(status) == candidate.identity)
-    if not same:
-        raise UnusableError(_changed(candidate))
+        same = identity_of(status) == candidate.identity
+        return same and (not candidate.generation or _generation(claimed.fd) in (0, candidate.generation))
+    # Looked at once it is locked: another copy may have removed what it had made.
+    return status.st_nlink > 0 and (not candidate.exists or identity_of(status) == candidate.identity)
 
 
 def _generation(fd: int) -> int:
@@ -136,4 +197,6 @@ def _refused(candidate: Candidate, error: OSError) -> UnusableError:
         return UnusableError(f"{name} was created after it was checked; start again")
     if candidate.exists and error.errno == errno.ENOENT:
         return UnusableError(_changed(candidate))
+    if error.errno == errno.ETXTBSY:
+        return UnusableError(f"{name} is a program that is running; end it, or choose a different target")
     return UnusableError(f"{name} can't be opened for writing: {reason(error)}; check its rights")

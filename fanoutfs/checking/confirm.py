@@ -1,4 +1,7 @@
-"""The question on the terminal before targets are overwritten."""
+"""What the user sees and is asked before disks are overwritten.
+
+Files are overwritten as cp does it, without a question. So are disks that are blank.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,24 +11,37 @@ from fanoutfs.units import format_size
 ANSWER = "yes"
 
 
-def confirm(
-    candidates: Sequence[Candidate], image_size: int, ask: Callable[[str], str], show: Callable[[str], None]
-) -> bool:
-    """Show what will be overwritten, and return whether the user agrees.
+def overwritten(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the targets whose content the user has to give up first: disks that are not blank."""
+    return [candidate for candidate in candidates if candidate.kind == "disk" and not candidate.blank]
 
-    ``image_size`` is in bytes. New and empty files are not shown, because nothing in them is lost; if all
-    targets are such files, there is no question. ``ask`` returns the answer to a question, ``show`` prints a
-    line.
+
+def confirm(
+    source: str,
+    disks: Sequence[Candidate],
+    image_size: int,
+    ask: Callable[[str], str],
+    show: Callable[[str], None],
+) -> bool:
+    """Show what will be overwritten and by what, and return whether the user agrees.
+
+    ``image_size`` is in bytes. ``ask`` takes the question and returns the answer, ``show`` takes a line.
     """
-    lost = [candidate for candidate in candidates if candidate.kind == "disk" or candidate.size]
-    if not lost:
-        return True
-    for candidate in lost:
-        for line in describe(candidate):
+    for disk in disks:
+        for line in describe(disk):
             show(line)
-    these = "this target" if len(lost) == 1 else f"all {len(lost)} of these targets"
-    question = f"overwrite {these} with an image of {format_size(image_size)}? type {ANSWER}: "
+    these = "this disk" if len(disks) == 1 else f"all {len(disks)} of these disks"
+    question = f"overwrite {these} with {source}, {format_size(image_size)}? type {ANSWER}: "
     return ask(question).strip().lower() == ANSWER
+
+
+def unconfirmed(disks: Sequence[Candidate]) -> list[str]:
+    """Return the lines that refuse these targets where nobody can be asked."""
+    return [
+        f"the target {disk.path} is not blank{_short(disk)}, and there is no terminal to ask on; "
+        "to overwrite it, add --yes"
+        for disk in disks
+    ]
 
 
 def describe(candidate: Candidate) -> Iterator[str]:
@@ -35,3 +51,7 @@ def describe(candidate: Candidate) -> Iterator[str]:
     yield "  ".join(part for part in parts if part)
     for line in candidate.contents:
         yield f"    {line}"
+
+
+def _short(disk: Candidate) -> str:
+    return f" ({'; '.join(disk.contents)})" if disk.contents else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from fanoutfs.checking.contents import probe
 from fanoutfs.system.identity import disk_identity
 from fanoutfs.units import format_size
 
@@ -37,7 +38,15 @@ def ask(disks: Sequence[str]) -> dict[str, Listed]:
         rows = json.loads(done.stdout)["blockdevices"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
         return {}
-    return listed(rows)
+    return listed([_probed(row) for row in rows])
+
+
+def _probed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add what only the content tells, where udev has recorded nothing."""
+    if _field(row, "fstype") or _field(row, "pttype"):
+        return row
+    found = probe(str(row["path"]))
+    return {**row, "fstype": found.get("TYPE"), "label": found.get("LABEL"), "pttype": found.get("PTTYPE")}
 
 
 def listed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Listed]:

@@ -79,6 +79,8 @@ class Candidate:
     serial: str = ""
     contents: tuple[str, ...] = ()
     """As in ``Listed``."""
+    blank: bool = False
+    """Of a disk: nothing was recognised on it, and its beginning is zeros."""
 
 
 class RefusedError(UnusableError):

@@ -1,5 +1,6 @@
 """What is copied: a mount's image, or a source named by its own path or address; and its producer."""
 
+import sys
 from pathlib import Path
 
 import attrs
@@ -49,6 +50,8 @@ def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSourc
         found = read_status(point).source
         return NamedSource(found.path, found.identity, None, found.size, mounted=point), None
     resolved = resolve(argument, keys)
+    if resolved.warning is not None:
+        print(f"fanoutfs: warning: {resolved.warning}", file=sys.stderr)
     if resolved.size is not None:
         return NamedSource(resolved.path, resolved.identity, resolved.origin, resolved.size), None
     document = ask_status(resolved.identity)

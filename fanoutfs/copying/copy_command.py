@@ -11,16 +11,15 @@ import attrs
 
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
-from fanoutfs.checking.confirm import confirm
-from fanoutfs.checking.safety import Candidate
+from fanoutfs.checking.confirm import confirm, overwritten, unconfirmed
+from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
-from fanoutfs.copying import workers
+from fanoutfs.copying import prompt, workers
 from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_source
 from fanoutfs.copying.copy_options import CopyOptions
 from fanoutfs.copying.dry_run import plan
 from fanoutfs.copying.progress import Phase, Progress, outcome, total
-from fanoutfs.copying.prompt import ask
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
 from fanoutfs.engine.find import HangUps
@@ -52,16 +51,15 @@ def copy(
             opened.source.close()
         _print_plan(candidates, source.size, options)
         return 0
-    asks = not options.yes and sys.stdin.isatty() and sys.stderr.isatty()
-    if asks and not confirm(candidates, source.size, ask, _show):
-        raise UnusableError("nothing was written; to copy without the question, add --yes")
+    if not options.yes:
+        _get_consent(source, candidates)
     began = time.monotonic()
     connector = ProducerConnector(source, keys.absolute(), settings, log_path)
     producer, image, head = hold_producer(connector, source, opened)
     # A producer that replaces this one must divide the image into the same blocks.
     connector = attrs.evolve(connector, settings=settings.with_block(image.block))
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    claimed = claim_all(candidates, direct=True)
+    claimed = claim_all(candidates, direct=True, show=_show)
     copies = {
         worker: Progress(
             target=worker.path, size=image.size, began=began, resume=options.resume, verify=options.verify
@@ -77,6 +75,17 @@ def copy(
         producer.close()
     _print_outcome(list(copies.values()), time.monotonic() - began)
     return code or (0 if all_good(list(copies.values())) else 1)
+
+
+def _get_consent(source: NamedSource, candidates: Sequence[Candidate]) -> None:
+    """Ask the user to confirm what will be lost; raise UnusableError without a yes."""
+    disks = overwritten(candidates)
+    if not disks:
+        return
+    if not prompt.can_ask():
+        raise RefusedError(unconfirmed(disks))
+    if not confirm(source.path, disks, source.size, prompt.ask, prompt.show):
+        raise UnusableError("nothing was written; to copy without the question, add --yes")
 
 
 def hold_producer(
@@ -103,19 +112,19 @@ def hold_producer(
             )
         share = answer["head"] / image.blocks
         if answer["others"]:
-            _show(f"fanoutfs: {source.path} is being read already: joining at {share:.0%}")
+            _show(f"{source.path} is being read already: joining at {share:.0%}")
         elif answer["head"]:
-            _show(f"fanoutfs: {source.path} has a producer: beginning at {share:.0%}")
+            _show(f"{source.path} has a producer: beginning at {share:.0%}")
         return producer, image, answer["head"]
 
 
 def _show(line: str) -> None:
-    print(printable(line), file=sys.stderr)
+    print(f"fanoutfs: {printable(line)}", file=sys.stderr)
 
 
 def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyOptions) -> None:
     """Open what exists as a copy would, to see that no other program has it, then print what would happen."""
-    for target in claim_all([candidate for candidate in candidates if candidate.exists], direct=False):
+    for target in claim_all([one for one in candidates if one.exists], direct=False, show=_show):
         target.close()
     for candidate in candidates:
         print("\n".join(map(printable, plan(candidate, image_size, options))))

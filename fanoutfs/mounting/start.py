@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,8 @@ def mount(
     if log_path is not None and log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
     source = resolve(source_path, keys)
+    if source.warning is not None:
+        print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
     if Path(source.path).is_relative_to(point):
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     hang_ups = HangUps(source_path)

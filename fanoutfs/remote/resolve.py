@@ -30,6 +30,8 @@ class ResolvedSource:
     size: int | None
     """Bytes; None: unknown until the source is open."""
     _open: Callable[[], OpenSource]
+    warning: str | None = None
+    """What the user should know before the source is read."""
 
     def open(self) -> OpenSource:
         """Open it; a remote source only from a process with one thread.
@@ -50,8 +52,16 @@ def resolve(argument: str, keys: RemoteKeys) -> ResolvedSource:
     """
     if not is_url(argument):
         with contextlib.closing(PositionedSource.open(argument)) as source:
+            users = source.users()
             return ResolvedSource(
-                source.path, source.identity, source.origin, source.size, partial(_open_local, source.path)
+                source.path,
+                source.identity,
+                source.origin,
+                source.size,
+                partial(_open_local, source.path),
+                f"{source.path} may change while it is read: a part of it is locked by {users}"
+                if users
+                else None,
             )
     address = parse(argument)
     # The libraries for remote sources are loaded only where one is named.

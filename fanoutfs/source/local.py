@@ -10,6 +10,7 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
 from fanoutfs.units import PAGE
 
@@ -46,11 +47,10 @@ class PositionedSource:
         if fd < 0:
             what = "a folder" if stat.S_ISDIR(mode) else "neither a disk nor a file"
             raise UnusableError(f"the source {path} is {what}; name a block device or an image file")
-        if not _share(fd):
+        if not _lock(fd, path):
+            who = locks.holders(fd) or "a different program"
             os.close(fd)
-            raise UnusableError(
-                f"the source {path} is being written, by a copy or a tool that locked it; wait for that"
-            )
+            raise UnusableError(f"the source {path} is being written: locked by {who}; wait for that to end")
         status = os.fstat(fd)
         size = os.lseek(fd, 0, os.SEEK_END)
         if size == 0:
@@ -62,6 +62,10 @@ class PositionedSource:
     def origin(self) -> str:
         """Its identity: it is on this machine."""
         return self.identity
+
+    def users(self) -> str:
+        """Return the programs that have locked a part of it, as a virtual machine does; empty: none has."""
+        return (locks.holders(self._fd) or "a different program") if locks.has_record_lock(self._fd) else ""
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
@@ -99,20 +103,13 @@ class PositionedSource:
         os.close(self._fd)
 
 
-def _share(fd: int) -> bool:
-    """Lock it, while it is open, against programs that write it as a whole; return False when one does.
-
-    A shared flock(2), so that no copy goes to a disk that is being copied from. Partitioning tools and mkfs
-    respect it, too.
-    """
+def _lock(fd: int, path: str) -> bool:
+    """Lock a source while it is open, so that no copy goes to it; return False if a writer has locked it."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return locks.take_shared(fd)
     except OSError as error:
-        # A network file system may have no locks.
-        return error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-    return True
+        os.close(fd)
+        raise UnusableError(f"the source {path} can't be locked: {reason(error)}") from error
 
 
 def _open_direct(path: str) -> tuple[int, bool]:

@@ -366,7 +366,7 @@ def test_a_file_that_another_copy_writes(tmp_path: Path) -> None:
     found = candidate(tmp_path / "target")
     first = open_exclusive(found, direct=False)
     again = candidate(tmp_path / "target")
-    with pytest.raises(UnusableError, match="target is being read or written by another copy"):
+    with pytest.raises(UnusableError, match="target is being read or written: locked by a different program"):
         open_exclusive(again, direct=False)
     first.close()
     open_exclusive(again, direct=False).close()
@@ -377,7 +377,7 @@ def test_a_file_that_is_being_copied(tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_text("x")
     source = PositionedSource.open(str(image))
-    with pytest.raises(UnusableError, match="image is being read or written by another copy"):
+    with pytest.raises(UnusableError, match="image is being read or written: locked by a different program"):
         open_exclusive(candidate(image), direct=False)
     source.close()
     target = open_exclusive(candidate(image), direct=False)

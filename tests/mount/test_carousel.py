@@ -3,6 +3,7 @@
 import errno
 import mmap
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.rig.commands import finish, run, shell, wait_until
 from tests.rig.images import MIB, assert_same, turned
 from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN, Spawn, dd, hold
+from tests.rig.recipes import carousel_recipe
 
 SIZE = 12 * MIB + 1234
 both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "direct"])
@@ -215,3 +217,17 @@ def test_the_status_of_a_turn(mounted: Mount, spawn: Spawn, work: Path) -> None:
     assert expected == tuple(shown[key] for key in ("kind", "start", "position", "left", "delivered"))
     reader.finish()
     assert turned(SIZE, start) == (work / "copy").read_bytes()
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+@pytest.mark.tool("bash", "dash")
+def test_a_turn_without_getfattr(shell: str, mount: MountFactory, source: Path, work: Path) -> None:
+    """Without it nothing says where the turn begins: nothing is written."""
+    tools, target = work / "tools", work / "target"
+    tools.mkdir()
+    for name in ("dd", "stat"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    script = carousel_recipe(mount(source).point, target)
+    done = run(shutil.which(shell) or shell, "-c", script, env={"PATH": str(tools)}, code=None)
+    assert 0 != done.returncode
+    assert not target.exists()

@@ -62,19 +62,24 @@ def test_what_another_copy_has_in_hand(
     source.write_bytes(other.read_bytes())
     copy = copies.start(source, file, device, *SLOWLY)
     held = [copies.hold(source, target, BLOCK) for target in (file, device)]
-    refused = [
-        (copies.run(other, file, code=None), file),
-        (copies.run(other, device, code=None), device),
-        (copies.run(file, work / "new", code=None), file),
-        (copies.run(device, work / "new", code=None), device),
-        (copies.run(other, source, code=None), source),
+    # Started together, for each waits some seconds for the lock.
+    clashing = [
+        (copies.start(other, file), file),
+        (copies.start(other, device), device),
+        (copies.start(file, work / "new"), file),
+        (copies.start(device, work / "new"), device),
+        (copies.start(other, source), source),
     ]
+    refused = [(copies.finish(process, code=None), name) for process, name in clashing]
     for pid in held:
         os.kill(pid, signal.SIGCONT)
     copies.finish(copy)
 
     for done, name in refused:
+        *before, line = done.stderr.decode().splitlines()
+        done.stderr = f"{line}\n".encode()
         assert_refused(done, name)
+        assert all("joining at" in other or "waiting up to" in other for other in before)
     assert not (work / "new").exists()
     assert_copies(other, file, backing)
 

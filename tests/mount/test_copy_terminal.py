@@ -1,13 +1,14 @@
 """`fanoutfs copy` on a terminal: the question, the bars, and what stands there at the end."""
 
 import os
+import shlex
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import assert_copies
+from tests.mount.conftest import LoopFactory, assert_copies
+from tests.rig.commands import finish, run, start
 from tests.rig.copies import BLOCK, SLOWLY, SMALL, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.terminal import terminal
@@ -20,13 +21,25 @@ QUESTION = "type yes: "
 
 
 @pytest.fixture
-def old(work: Path) -> Path:
-    """Make a file that somebody needs."""
-    path = work / "old"
-    path.write_bytes(OLD)
+def backing(work: Path) -> Path:
+    """Make the file behind ``old``: bytes that somebody needs, which neither udev nor blkid can name."""
+    path = work / "backing"
+    path.write_bytes(OLD + bytes(SIZE - len(OLD)))
     return path
 
 
+@pytest.fixture
+def old(device: Path) -> Path:
+    """Return a disk that is not blank."""
+    return device
+
+
+def is_unchanged(old: Path) -> bool:
+    """Return whether the disk has what it had."""
+    return old.read_bytes() == OLD + bytes(SIZE - len(OLD))
+
+
+@pytest.mark.tool("losetup")
 @pytest.mark.parametrize(("typed", "code"), [("no\n", 1), ("y\n", 1), ("\x03", 130), ("\x04", 130)])
 def test_the_question_is_not_answered_with_yes(
     typed: str, code: int, copies: Copies, source: Path, old: Path, work: Path
@@ -40,56 +53,82 @@ def test_the_question_is_not_answered_with_yes(
     if code == 1:
         assert "fanoutfs: nothing was written; to copy without the question, add --yes" == lines[-1]
     assert "Traceback" not in shown.text
-    assert OLD == old.read_bytes()
+    assert is_unchanged(old)
     assert not (work / "new").exists()
     assert 0 == copies.producers()
 
 
 @pytest.mark.tool("lsblk")
 def test_the_question_is_answered_with_yes(
-    copies: Copies, source: Path, backing: Path, device: Path, old: Path, work: Path
+    copies: Copies, source: Path, loop: LoopFactory, old: Path, backing: Path, work: Path
 ) -> None:
-    """What will be lost is shown before, a disk with what is on it; files that are new are not."""
-    new = work / "new"
-    with terminal(*copies.command(source, old, device, new, *SMALL)) as shown:
+    """The disks that are not blank are shown before; blank ones and files are not."""
+    blank, file = work / "blank", work / "file"
+    blank.write_bytes(bytes(SIZE))
+    file.write_bytes(OLD)
+    empty_disk = loop(blank)
+    with terminal(*copies.command(source, old, empty_disk, file, *SMALL)) as shown:
         shown.wait_for(QUESTION)
         asked = shown.text
         shown.type("yes\n")
         shown.finish(code=0)
 
-    assert f"{old}  14.65 KiB" in asked
-    assert f"{device}  8 MiB" in asked
-    assert "overwrite all 2 of these targets with an image of 8 MiB? type yes: " in asked
-    assert str(new) not in asked
-    assert_copies(source, old, backing, new)
+    assert f"{old}  8 MiB" in asked
+    assert f"overwrite this disk with {source}, 8 MiB? type yes: " in asked
+    assert str(empty_disk) not in asked
+    assert str(file) not in asked
+    assert_copies(source, backing, blank, file)
 
 
-def test_the_answer_is_given_with_the_command(copies: Copies, source: Path, old: Path) -> None:
+@pytest.mark.tool("losetup")
+def test_the_answer_is_given_with_the_command(copies: Copies, source: Path, old: Path, backing: Path) -> None:
     """With --yes nothing is asked."""
     with terminal(*copies.command(source, old, "--yes")) as shown:
         shown.finish(code=0)
 
     assert "type" not in shown.text
-    assert_same(source, old)
+    assert_same(source, backing)
 
 
-def test_nobody_is_there_to_be_asked(copies: Copies, source: Path, old: Path) -> None:
-    """Without a terminal nothing is asked, as scripts want it."""
-    copies.run(source, old)
-    assert_same(source, old)
+@pytest.mark.tool("losetup", "blkid", "mkfs.ext4")
+def test_without_a_terminal_a_disk_needs_yes(
+    copies: Copies, source: Path, loop: LoopFactory, backing: Path, work: Path
+) -> None:
+    """The line names what is on the disk, also where udev has recorded nothing; a file needs no consent."""
+    file = work / "file"
+    backing.write_bytes(bytes(2 * SIZE))
+    run("mkfs.ext4", "-q", "-L", "PHOTOS", backing)
+    disk, before = loop(backing), backing.read_bytes()
+    file.write_bytes(OLD)
+
+    done = finish(copies.keep(start("setsid", *copies.command(source, disk, work / "new"))), code=1)
+    finish(copies.keep(start("setsid", *copies.command(source, file))))
+
+    assert (
+        f"fanoutfs: the target {disk} is not blank (ext4 “PHOTOS”), and there is no terminal to ask on; "
+        "to overwrite it, add --yes\n"
+    ) == done.stderr.decode()
+    assert before == disk.read_bytes()
+    assert not (work / "new").exists()
+    assert_same(source, file)
 
 
-def test_the_question_when_stdout_goes_elsewhere(copies: Copies, source: Path, old: Path) -> None:
-    """It is asked where it is seen, on the terminal."""
-    with terminal(*copies.command(source, old), stdout=subprocess.PIPE) as shown:
+@pytest.mark.tool("losetup")
+@pytest.mark.parametrize("elsewhere", ["stdout", "stderr"])
+def test_the_question_when_output_goes_elsewhere(
+    elsewhere: str, copies: Copies, source: Path, old: Path, backing: Path, work: Path
+) -> None:
+    """The question appears on the terminal in any case."""
+    output = work / "output"
+    redirection = f"{'2' if elsewhere == 'stderr' else ''}>{shlex.quote(str(output))}"
+    command = shlex.join(map(str, copies.command(source, old)))
+    with terminal("sh", "-c", f"exec {command} {redirection}") as shown:
         shown.wait_for(QUESTION)
         shown.type("yes\n")
         shown.finish(code=0)
-        assert shown.process.stdout is not None
-        said = shown.process.stdout.read().decode()
 
-    assert said.startswith(f"{old}: 8 MiB copied in ")
-    assert_same(source, old)
+    assert output.read_text().startswith(f"{old}: 8 MiB copied in " if elsewhere == "stdout" else "")
+    assert_same(source, backing)
 
 
 def test_the_bars(copies: Copies, source: Path, work: Path) -> None:

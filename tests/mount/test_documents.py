@@ -27,7 +27,7 @@ NOT_HERE = {
     "contrib/demo": "installs Debian packages",
     "contrib/test": "runs this test",
     "contrib/setup --test": "installs Debian packages, and measures for 25 minutes",
-    "exec 3< /mnt/fanout/carousel": "test_stories.py runs it: test_a_turn_of_the_carousel",
+    "(set -e\nexec 3< /mnt/fanout/carousel": "test_stories.py runs it: test_a_turn_of_the_carousel",
     "(umask 077; openssl rand": "needs the certificate of a second computer: test_remote_trust.py",
     "fanoutfs top --token-file": "needs a second computer: test_status_from_elsewhere.py",
     "fanoutfs mount --listen 0.0.0.0": "needs a second computer: test_remote_copy.py",

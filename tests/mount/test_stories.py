@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import signal
 import threading
 import time
@@ -25,8 +24,10 @@ from tests.rig.commands import finish, has_ended, run, wait_until
 from tests.rig.images import MIB, assert_same, check_pattern, pattern, write_pattern
 from tests.rig.mounts import Mount
 from tests.rig.readers import AGAIN, HANGS, Spawn, dd, directly, goes_soon, hold, read_in_pieces
+from tests.rig.recipes import carousel_recipe
 
-PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
+pytestmark = pytest.mark.mount
+
 SIZE = 24 * MIB + 1234
 both_ways = pytest.mark.parametrize("direct", [False, True], ids=["cached", "direct"])
 
@@ -219,12 +220,6 @@ def test_the_same_name_opened_twice(direct: bool, mounted: Mount) -> None:
         assert delivered[2] < 8 * MIB + 8 * MIB
 
 
-def shell_form() -> str:
-    """Return the block of shell lines that the page shows for the carousel."""
-    (block,) = re.findall(r"^```\n(exec 3<.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    return str(block)
-
-
 @pytest.mark.tool("getfattr")
 @pytest.mark.parametrize("begins", [0, 9 * MIB], ids=["at the beginning", "in the middle"])
 @pytest.mark.parametrize("onto", ["file", "disk"])
@@ -239,8 +234,7 @@ def test_a_turn_of_the_carousel(
         copy.touch()
         os.truncate(copy, SIZE // MIB * MIB + MIB)
         target = loop(copy)
-    script = shell_form().replace("/mnt/fanout", str(mounted.point)).replace("TARGET", str(target))
-    turning = spawn("bash", "-ec", script)
+    turning = spawn("bash", "-c", carousel_recipe(mounted.point, target))
     start = 0
     if first is not None:
         wait_until(lambda: with_bytes(mounted) == 2, "the turn has begun")

@@ -58,8 +58,8 @@ class Copies(Started):
         return [FANOUTFS, "copy", "--log", self.next_log(), source, *words]
 
     def start(self, source: Path, *words: Argument, env: Mapping[str, str] | None = None) -> Process:
-        """Start a copy in its own process group, as a shell does."""
-        return self.keep(start("setsid", *self.command(source, *words), env=env))
+        """Start a copy with --yes in its own process group, as a shell does."""
+        return self.keep(start("setsid", *self.command(source, "--yes", *words), env=env))
 
     def run(self, source: Path, *words: Argument, code: int | None = 0) -> Done:
         """Copy, and check the exit code."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.checking.confirm import confirm
+from fanoutfs.checking.confirm import confirm, overwritten, unconfirmed
 from fanoutfs.checking.lsblk import Listed, listed
 from fanoutfs.checking.safety import Candidate, RequestedTarget, TargetKind, refusals, repeated_target
 from fanoutfs.checking.storage import Device, Kind, Mounted, Piece, StorageGraph
@@ -382,32 +382,33 @@ def asked(*candidates: Candidate, answer: str) -> tuple[bool, list[str]]:
         lines.append(question)
         return answer
 
-    return confirm(candidates, GIB, ask, lines.append), lines
+    return confirm("/srv/source.img", candidates, GIB, ask, lines.append), lines
 
 
 def test_what_would_be_lost_is_shown_before_the_question() -> None:
-    """Each disk, and each file with content, is listed; a new file loses nothing."""
+    """Each disk is listed, and the question names the source."""
     expected = [
         "/dev/sdb  Ultra  serial 4C53  32 GiB",
         "    gpt table",
         "    /dev/sdb1 31 GiB vfat “PHOTOS”",
-        "/srv/old.img  1 GiB",
-        "overwrite all 2 of these targets with an image of 1 GiB? type yes: ",
+        "overwrite this disk with /srv/source.img, 1 GiB? type yes: ",
     ]
-    assert (True, expected) == asked(STICK, NEW, OLD, answer="yes")
+    assert (True, expected) == asked(STICK, answer="yes")
+    assert asked(STICK, STICK, answer="yes")[1][-1].startswith("overwrite all 2 of these disks with ")
 
 
 @pytest.mark.parametrize(("answer", "meant"), [(" Yes\n", True), ("y", False), ("", False), ("no", False)])
 def test_only_yes_is_yes(answer: str, *, meant: bool) -> None:
     """A habit of pressing y writes over nothing."""
-    told, lines = asked(STICK, answer=answer)
-    assert meant is told
-    assert "overwrite this target with an image of 1 GiB? type yes: " == lines[-1]
+    assert meant is asked(STICK, answer=answer)[0]
 
 
-def test_new_files_alone_need_no_confirmation() -> None:
-    """Nothing is lost, so nothing is shown."""
-    assert (True, []) == asked(NEW, attrs.evolve(OLD, size=0), answer="no")
+def test_only_disks_that_are_not_blank_need_consent() -> None:
+    """Files are overwritten as cp does it; without a terminal the line says what is on the disk."""
+    assert [STICK] == overwritten([STICK, NEW, OLD, attrs.evolve(STICK, blank=True)])
+    (line,) = unconfirmed([STICK])
+    assert "the target /dev/sdb is not blank (gpt table; /dev/sdb1 31 GiB vfat “PHOTOS”), and" in line
+    assert line.endswith("; to overwrite it, add --yes")
 
 
 def test_lsblks_rows_are_read() -> None:

@@ -1,0 +1,44 @@
+"""What is on a disk: what blkid (util-linux) recognises by its content, and whether the disk is blank.
+
+lsblk reports what udev has recorded. Where there is no udev, as in a container, or before udev has looked at
+a disk that was just plugged in, only the content itself tells.
+"""
+
+import shlex
+import subprocess
+
+from fanoutfs.units import MIB
+
+BEGINNING = MIB
+"""Bytes at the beginning of a disk that are zeros when it is blank."""
+
+SECONDS = 10.0
+"""How long blkid may read one disk; then only the beginning of the disk counts."""
+
+
+def probe(path: str) -> dict[str, str]:
+    """Return what blkid finds on a disk or partition: TYPE, LABEL, PTTYPE; nothing if it finds nothing.
+
+    Also nothing where blkid is missing, fails or takes too long.
+    """
+    command = ["blkid", "--probe", "--output", "export", "--", path]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    text = done.stdout.decode(errors="replace")
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {key: "".join(shlex.split(value)) for key, _, value in pairs}
+
+
+def is_blank(path: str) -> bool:
+    """Return whether a disk begins with zeros alone, and blkid finds nothing on it.
+
+    A disk that can't be read is not blank.
+    """
+    try:
+        with open(path, "rb", buffering=0) as disk:  # noqa: PTH123 (its path is text everywhere)
+            beginning = disk.read(BEGINNING)
+    except OSError:
+        return False
+    return not any(beginning) and not probe(path).keys() & {"TYPE", "PTTYPE"}
