@@ -96,7 +96,7 @@ class _Address:
     tls_key: Path | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Raise UsageError for a certificate without its key, or a key without its certificate."""
+        """Raise UsageError for a certificate without a key, or a key without a certificate."""
         if (self.tls_cert is None) != (self.tls_key is None):
             raise UsageError("--tls-cert and --tls-key must be used together")
 

@@ -97,7 +97,7 @@ class RefusedError(UnusableError):
 
 
 def repeated_target(targets: Sequence[RequestedTarget]) -> str | None:
-    """Return the message for a target that two paths name; None if there is none."""
+    """Return the message for the first target that two paths name, or None."""
     for first, second in itertools.combinations(targets, 2):
         if first.identity and first.identity == second.identity:
             same = "" if first.named == second.named else f", as {first.named} and as {second.named}"

@@ -14,7 +14,7 @@ MEMORY = 15.0
 
 
 class Phase(Enum):
-    """What a copy is doing, by the word that its worker reports and the display shows."""
+    """What a copy is doing; the values are what its worker reports and the display shows."""
 
     JOINING = "joining"
     COPYING = "copying"
@@ -101,7 +101,7 @@ class Progress:
 
     @property
     def activity(self) -> str:
-        """The word for what the copy is doing."""
+        """What the copy is doing, as the display shows it."""
         return "resuming" if self.resume and self.phase is Phase.COPYING else self.phase.value
 
     @property

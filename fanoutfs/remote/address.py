@@ -3,8 +3,8 @@
 ``http://HOST[:PORT][/PATH]`` and ``https://...`` name the service of a producer (``mount --listen``), as in
 RFC 3986: no port means 80 and 443; a path is for a proxy in front of the service.
 ``nbd://HOST[:PORT]/EXPORT`` and ``nbds://[USER@]HOST[:PORT]/EXPORT`` name an export of an NBD server, as in
-the NBD project's uri.md: no port means 10809; all behind the first slash is the export's name, which may be
-empty.
+the NBD project's uri.md: no port means 10809; everything after the first slash is the export's name, which
+may be empty.
 
 Two addresses of the same thing have the same ``text``: host in lower case, no default port, IPv6 addresses in
 their shortest form, no slash at the end of a service, escapes in an export's name only where necessary.
@@ -36,11 +36,11 @@ _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _UNESCAPED = "/!$&'()*+,;=:@"
-"""Besides letters, digits and ``-._~``: what RFC 3986 allows in a path."""
+"""What RFC 3986 allows in a path besides letters, digits and ``-._~``."""
 
 
 def is_url(url: str) -> bool:
-    """Return whether an argument is an address; a file of such a name is written as ``./NAME``."""
+    """Return whether an argument is an address; ``./NAME`` names a file with such a name."""
     return _SCHEME.match(url) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a consumer on another computer has to know of a producer's source, from its status. No I/O."""
+"""What a consumer on another computer has to know about a source, from its status document. No I/O."""
 
 import ipaddress
 from typing import Self
@@ -24,7 +24,7 @@ class Announcement:
     size: int
     block: int
     head: int
-    """The position of its producer's write head, when it was asked."""
+    """The position of its producer's write head at the time of the request."""
     identity: str
     """Its identity on that computer."""
     origin: str
@@ -32,11 +32,11 @@ class Announcement:
 
     @classmethod
     def of(cls, document: StatusDocument, service: ServiceAddress) -> Self:
-        """Return it, from the status document; raises UnusableError when there is no export."""
+        """Read the announcement from a status document; raises UnusableError if there is no export."""
         export = document.export
         if export is None:
             raise UnusableError(
-                f"the producer at {service.text} exports nothing; it has to be mounted with --export"
+                f"the producer at {service.text} exports nothing; mount the source there with --export"
             )
         source = document.source
         return cls(

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 
 class LinkState(Enum):
-    """What the last attempt to read has shown."""
+    """The state of the link after the last attempt to read."""
 
     UP = auto()
     """The other side answers."""

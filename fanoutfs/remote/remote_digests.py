@@ -28,7 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """From the end of one stream to the next attempt, seconds; each is twice as long as the one before."""
 
 WAIT_SECONDS = 60.0
-"""How long a copy waits for a digest, from the last digest that came, of any block: the service hashes the
+"""How long a copy waits for a digest, from the arrival of the last one, of any block: the service hashes the
 blocks of its ring in its own order."""
 
 MOST_SECONDS = 600.0
@@ -66,11 +66,11 @@ class RemoteDigests:
     most: float = MOST_SECONDS
     _table: DigestTable = attrs.field(init=False)
     _is_open: bool = attrs.field(default=False, init=False)
-    """The first line of a stream has come."""
+    """The first line of a stream has arrived."""
     _is_begun: bool = attrs.field(default=False, init=False)
-    """The first line of this stream has come."""
+    """The first line of this stream has arrived."""
     _news_at: float = attrs.field(default=0.0, init=False)
-    """When the last digest came."""
+    """When the last digest arrived."""
     _lost: UnusableError | None = attrs.field(default=None, init=False)
     """Why there is no stream now."""
     _changed: SourceChangedError | None = attrs.field(default=None, init=False)
@@ -86,11 +86,11 @@ class RemoteDigests:
             )
         self._table = DigestTable(blocks)
 
-    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (what went by there counts)
-        """Return the digests of these blocks as they were there; wait for those that have not come.
+    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (the remote content counts)
+        """Return the digests of these blocks as the remote producer read them; wait for missing ones.
 
         A checkpoint when it has to wait. Cancelled: nothing is left. Raises UnusableError when a digest does
-        not come, and SourceChangedError.
+        not arrive, and SourceChangedError.
         """
         began = trio.current_time()
         while True:

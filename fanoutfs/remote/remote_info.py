@@ -1,4 +1,4 @@
-"""An open source, and for one on another computer what the service of its producer tells of it."""
+"""An open source, and for a remote one the information from the service of its producer."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -18,19 +18,19 @@ class RemoteDigestStream(DigestSource, Protocol):
 
 @attrs.frozen
 class RemoteInfo:
-    """What the service of a remote producer tells of its source."""
+    """The information from the service of a remote producer."""
 
     block: int
-    """Bytes of its blocks. Ours must have the same size, for digests are of whole blocks."""
+    """The bytes of its blocks. Blocks here have the same size, because digests are of whole blocks."""
     head: Callable[[], int]
-    """Ask for the position of its write head, in bytes. Blocks; raises FanoutError if there is no answer."""
+    """Request the position of its write head, in bytes. Blocks; raises FanoutError if there is no answer."""
     digests: RemoteDigestStream
-    """What a verified copy is compared with."""
+    """The digests that a verified copy is compared with."""
 
 
 @attrs.frozen
 class OpenSource:
-    """A source to be replicated."""
+    """An open source."""
 
     source: Source
     remote: RemoteInfo | None = None

@@ -1,11 +1,11 @@
 """The HTTP client for the service of a producer on another computer.
 
-Each error is one line that tells what to do. ``NoAnswerError`` may pass by itself: a caller that was answered
-before may try again. No proxy, no netrc and nothing else of the environment is used; redirections are not
-followed, so that a token goes only to the address that the user gave.
+Each error is one line that says what to do. After ``NoAnswerError`` a caller may try again, if it has had an
+answer before. No proxy, netrc or other setting of the environment is used, and redirections are not followed,
+so that a token is sent only to the address that the user gave.
 
-No connection is kept between requests: the process may fork and become a daemon in between, where the
-connection's descriptor is closed, or is a different file's.
+No connection is kept between requests: the process may fork and become a daemon in between, which closes the
+connection's descriptor.
 """
 
 import socket
@@ -26,10 +26,10 @@ from fanoutfs.system.credentials import read_token
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
-"""From one piece of an answer to the next, and to the first."""
+"""The longest wait for the first piece of an answer, and for each further one."""
 
 WHOLE_SECONDS = 20.0
-"""For a whole answer, other than a stream."""
+"""The longest time for a whole answer that is not a stream."""
 
 LONGEST = 64 * 1024 * 1024
 """Bytes of a status document; with 4,096 readers it has one or two MiB."""
@@ -47,9 +47,9 @@ class ServiceClient:
     address: ServiceAddress
     token: str | None = attrs.field(default=None, repr=False)
     token_file: Path | None = None
-    """The file that the token is from."""
+    """The file from which the token was read."""
     tls: ssl.SSLContext = attrs.field(factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    """The CAs to trust; without https it is not used."""
+    """The CAs to trust; only used with https."""
 
     @classmethod
     def of(cls, address: ServiceAddress, token_file: Path | None = None, tls_ca: Path | None = None) -> Self:
@@ -59,10 +59,10 @@ class ServiceClient:
         certificate is only for https.
         """
         try:
-            # What httpx and the resolver will make of it.
+            # As httpx and the resolver will parse it.
             httpx.URL(address.url("status")).host.encode("idna")
         except (UnicodeError, httpx.InvalidURL) as error:
-            raise UsageError(f"{address.text} names no computer: {error}") from error
+            raise UsageError(f"{address.text} has an invalid host name: {error}") from error
         token = None if token_file is None else read_token(token_file)
         if not address.tls:
             return cls(address, token, token_file)
@@ -70,7 +70,7 @@ class ServiceClient:
             tls = ssl.create_default_context(cafile=tls_ca)
         except OSError as error:
             raise UnusableError(
-                f"the CA's certificate {tls_ca} can't be used: {reason(error)}; give it as PEM"
+                f"the CA's certificate {tls_ca} can't be used: {reason(error)}; it must be in PEM format"
             ) from error
         return cls(address, token, token_file, tls)
 
@@ -84,7 +84,7 @@ class ServiceClient:
     def status(self) -> StatusDocument:
         """Request the status document; blocks for at most WHOLE_SECONDS.
 
-        Raises UnusableError; NoAnswerError if it may pass by itself.
+        Raises UnusableError; NoAnswerError if a later request may succeed.
         """
         url, until = self.address.url("status"), time.monotonic() + WHOLE_SECONDS
         body = bytearray()
@@ -109,7 +109,7 @@ class ServiceClient:
     # Errors, for every kind of request
 
     def raise_for_status(self, response: httpx.Response) -> None:
-        """Return for a successful response; otherwise raise what its status code means."""
+        """Raise UnusableError for an unsuccessful response; NoAnswerError if a later one may succeed."""
         code, text = response.status_code, self.address.text
         if code == httpx.codes.OK:
             return
@@ -171,7 +171,7 @@ class ServiceClient:
         why = error.verify_message.rstrip(".")
         if error.verify_code in _NAME_ERRORS:
             return UnusableError(
-                f"the certificate of {text} is another computer's: {why}; ask by a name that is in it"
+                f"the certificate of {text} is another computer's: {why}; use a name that is in it"
             )
         return UnusableError(
             f"the certificate of {text} can't be trusted: {why}; "

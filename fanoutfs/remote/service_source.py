@@ -1,4 +1,4 @@
-"""A source that is named by the service of its producer: export, write head, digests, and identity."""
+"""A source named by the service of its producer, which tells its export, write head, digests and identity."""
 
 from typing import Self
 
@@ -16,7 +16,7 @@ from fanoutfs.remote.service_client import ServiceClient
 
 @attrs.frozen
 class ServiceSource:
-    """A service, and what it announced when it was asked first."""
+    """A service, and what it announced in reply to the first request."""
 
     service: ServiceClient
     info: Announcement

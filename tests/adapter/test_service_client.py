@@ -176,7 +176,7 @@ async def test_digests_come_over_the_network(certificate: Certificate, tmp_path:
 @pytest.mark.parametrize("host", ["a" * 64, "xn--zzzzzz", "999.1.1.1"])
 def test_a_host_that_can_not_be(host: str) -> None:
     """It is wrong usage, and nobody is asked."""
-    with pytest.raises(UsageError, match="names no computer"):
+    with pytest.raises(UsageError, match="has an invalid host name"):
         ServiceClient.of(at(80, host=host))
 
 
