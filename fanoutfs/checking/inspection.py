@@ -12,7 +12,6 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.checking import sysfs
-from fanoutfs.checking.paths import follow, within
 from fanoutfs.checking.safety import RequestedTarget
 from fanoutfs.checking.storage import Device, Mounted, Piece, StorageGraph
 from fanoutfs.checking.sysfs import Entry
@@ -25,6 +24,7 @@ from fanoutfs.system.identity import (
     served_identity,
 )
 from fanoutfs.system.mountinfo import Mount, parse
+from fanoutfs.system.paths import follow, within
 
 KEEPS_NO_FILES = frozenset({
     "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",

@@ -14,7 +14,7 @@ from fanoutfs.control.messages import MOST_FDS, UCRED, HungUpError, Message, des
 from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.system.proc import why_silent
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 """How long a producer may be silent when a reply is due. If it needs longer it says that it is busy."""
 
 _TIMEVAL = struct.Struct("@ll")

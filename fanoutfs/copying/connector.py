@@ -16,7 +16,6 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import Settings
 from fanoutfs.system import mountpoint
-from fanoutfs.system.mountinfo import FANOUTFS, mounts
 
 
 @attrs.frozen
@@ -65,9 +64,8 @@ def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSourc
 
 def _mount_of(path: Path) -> Path | None:
     """Return the fanoutfs mount that a path names, or names a file in."""
-    found = mountpoint.normalise(path)
-    points = {Path(mount.point) for mount in mounts() if mount.kind == FANOUTFS}
-    return next((place for place in (found, *found.parents) if place in points), None)
+    _, mount = mountpoint.locate(path)
+    return None if mount is None else Path(mount.point)
 
 
 @attrs.frozen
@@ -113,8 +111,8 @@ class ProducerConnector:
             # Also after a signal: the source must not stay locked.
             claim.release()
             raise
-        pipe = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
+        pipe, pid = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
         try:
-            daemon.receive_start(pipe, f"{self.source.path} was read")
+            daemon.receive_start(pipe, f"{self.source.path} was read", pid)
         finally:
             pipe.close()

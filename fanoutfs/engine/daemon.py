@@ -15,12 +15,14 @@ from fanoutfs.engine import logs
 from fanoutfs.engine.control_server import ControlServer, listen
 from fanoutfs.engine.engine import Engine
 from fanoutfs.engine.lock import ProducerLock, socket_path
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.fork import close_all_but
 from fanoutfs.system.interrupts import ENDS, default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.proc import why_silent
+from fanoutfs.system.ready import readable
 from fanoutfs.system.streams import redirect_to_null
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0005
 """How long the producer's thread waits for the interpreter lock before it requests a switch. With Python's
 5 ms it spent most of a fast source's time waiting: the event loop releases the lock for only microseconds."""
+
+START_SECONDS = 60.0
+"""How long a daemon may take to begin. Asking a different computer where it reads takes half of it."""
 
 BackgroundTask = Callable[[Engine], Awaitable[None]]
 """A service that runs in the background of an engine until the engine ends."""
@@ -46,20 +51,21 @@ def start(
     *,
     services: Sequence[BackgroundTask] = (),
     kept: Sequence[int] = (),
-) -> MessagePipe:
-    """Fork a daemon that becomes the source's producer; return the pipe to it.
+) -> tuple[MessagePipe, int]:
+    """Fork a daemon that becomes the source's producer; return the pipe to it, and its process.
 
     The daemon takes over lock and source; they are closed here. Its first message is for ``receive_start``.
     ``kept`` are the descriptors that ``services`` need.
     """
     server_pipe, pipe = message_pipes()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         pipe.close()
         _be_daemon(claim, opened, settings, work, log_path, server_pipe, services, kept)
     server_pipe.close()
     opened.source.close()
     claim.release()
-    return pipe
+    return pipe, pid
 
 
 async def wait_for_users(engine: Engine, pipe: MessagePipe, log_path: str | None) -> None:
@@ -73,11 +79,15 @@ async def wait_for_users(engine: Engine, pipe: MessagePipe, log_path: str | None
     await engine.first_user()
 
 
-def receive_start(pipe: MessagePipe, what: str) -> dict[str, Any]:
-    """Wait until the daemon is ready, and return its message.
+def receive_start(pipe: MessagePipe, what: str, pid: int) -> dict[str, Any]:
+    """Wait until the daemon, process ``pid``, is ready, and return its message.
 
-    Raise the error that ended the daemon: UnusableError or UsageError.
+    Raise the error that ended the daemon: UnusableError or UsageError; NoAnswerError after START_SECONDS.
     """
+    if not readable([pipe.fileno()], START_SECONDS):
+        raise NoAnswerError(
+            f"the daemon has been silent for {START_SECONDS:g} seconds before {what}: {why_silent(pid)}"
+        )
     message = pipe.receive()
     if "error" in message:
         error = FanoutError(message["error"])

@@ -5,6 +5,7 @@ control socket of its producer, that of a producer on another computer from its 
 """
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from fanoutfs.control.client import ANSWER_SECONDS
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine.find import connect
 from fanoutfs.engine.lock import identities
+from fanoutfs.engine.silence import silent
 from fanoutfs.errors import FanoutError, NotRunningError, UnusableError, UsageError, reason
 from fanoutfs.remote.address import ExportAddress, is_url
 from fanoutfs.remote.address import parse as parse_address
 from fanoutfs.status.document import StatusDocument
-from fanoutfs.system import mountpoint
+from fanoutfs.system import bounded, mountpoint
 from fanoutfs.system.identity import identity_of
-from fanoutfs.system.mountinfo import FANOUTFS, mount_at
 
 LIST_SECONDS = 5.0
 """How long to wait for each producer when all are listed."""
@@ -107,17 +108,19 @@ def status_of(path: Path) -> StatusDocument:
 
     Raises UnusableError if it is neither.
     """
-    point = mountpoint.normalise(path)
-    mount = mount_at(point)
-    if mount is not None and mount.kind == FANOUTFS:
-        return read_status(point)
+    place, mount = mountpoint.locate(path)
+    if mount is not None:
+        if place != Path(mount.point):
+            raise NotRunningError(
+                f"{path} lies in the mount on {mount.point}; for its status: fanoutfs status {mount.point}"
+            )
+        return read_status(place)
     try:
-        status = path.stat()
+        status = place.stat()
     except OSError as error:
         raise UnusableError(f"{path} can't be accessed: {reason(error)}; check its name") from error
-    if path.is_dir():
-        mountpoint.require_fanoutfs_mount(point)
-        return read_status(point)
+    if stat.S_ISDIR(status.st_mode):
+        mountpoint.require_fanoutfs_mount(place)
     document = ask_status(identity_of(status))
     if document is None:
         raise NotRunningError(
@@ -127,12 +130,17 @@ def status_of(path: Path) -> StatusDocument:
 
 
 def read_status(point: Path) -> StatusDocument:
-    """Return the status document of the fanoutfs mount on ``point``; raises UnusableError."""
+    """Return the status document of the fanoutfs mount on ``point``, an absolute path without links.
+
+    Raises UnusableError; NoAnswerError if the daemon does not answer.
+    """
     from fanoutfs.status.parse import parse_json  # noqa: PLC0415 (as above)
 
-    mountpoint.require_fanoutfs_mount(mountpoint.normalise(point))
+    mountpoint.require_fanoutfs_mount(point)
     try:
-        text = (point / ".fanoutfs" / "status").read_bytes()
+        text = bounded.call_within(bounded.ANSWER_SECONDS, (point / ".fanoutfs" / "status").read_bytes)
+    except TimeoutError as error:
+        raise silent(point) from error
     except PermissionError as error:
         raise UnusableError(
             f"{point} belongs to another user; run this as that user, or mount with --allow-other"

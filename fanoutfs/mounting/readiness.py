@@ -8,24 +8,22 @@ Without -f it is the command itself, which then exits while the server continues
 """
 
 import os
-import threading
+from functools import partial
 from pathlib import Path
 
 from fanoutfs.engine.daemon import receive_start
 from fanoutfs.errors import UnusableError
+from fanoutfs.system import bounded
 from fanoutfs.system.pipe import MessagePipe
 
-ANSWER_SECONDS = 15.0
-"""How long the mount may take to answer its first statvfs."""
 
-
-def wait_until_ready(pipe: MessagePipe, mountpoint: Path) -> str | None:
+def wait_until_ready(pipe: MessagePipe, mountpoint: Path, server: int) -> str | None:
     """Be the checker: wait until the server has mounted, probe the mount, and send the server the result.
 
-    Return the path of the log if the user can't know it, else None. Raise the error that ended the server:
-    UnusableError or UsageError with its text.
+    ``server`` is its process. Return the path of the log if the user can't know it, else None. Raise the
+    error that ended the server: UnusableError or UsageError with its text.
     """
-    message = receive_start(pipe, f"{mountpoint} was mounted")
+    message = receive_start(pipe, f"{mountpoint} was mounted", server)
     problem = probe(mountpoint)
     pipe.send(answers=problem)
     raise_unless_ready(mountpoint, problem)
@@ -40,16 +38,10 @@ def raise_unless_ready(mountpoint: Path, problem: str) -> None:
 
 def probe(mountpoint: Path) -> str:
     """Call statvfs on the mount. Return the problem, or an empty string if the mount answers."""
-    answer: list[str] = []
-    thread = threading.Thread(target=lambda: answer.append(_statvfs(mountpoint)), daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS)
-    return answer[0] if answer else f"has not answered within {ANSWER_SECONDS:g} seconds"
-
-
-def _statvfs(mountpoint: Path) -> str:
     try:
-        os.statvfs(mountpoint)
+        bounded.call_within(bounded.ANSWER_SECONDS, partial(os.statvfs, mountpoint))
+    except TimeoutError:
+        return f"has not answered within {bounded.ANSWER_SECONDS:g} seconds"
     except OSError as error:
         return f"answers with an error: {error.strerror}"
     return ""

@@ -20,11 +20,12 @@ from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
+from fanoutfs.mounting.place import prepare
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
-from fanoutfs.system import mountinfo, mountpoint
+from fanoutfs.system import bounded, mountinfo, mountpoint
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 
@@ -62,8 +63,7 @@ def mount(
     """
     mount_options(mount_settings, source_path)
     point = mountpoint.normalise(mountpoint_path)
-    mountpoint.prepare(point)
-    point = point.resolve()
+    prepare(point)
     if log_path is not None and log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
     source = resolve(source_path, keys)
@@ -93,11 +93,11 @@ def mount(
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
                 return Started()
             work = _Work(point, mount_settings)
-            pipe = daemon.start(
+            pipe, pid = daemon.start(
                 found, opened, settings, work.as_daemon, log_path, services=services, kept=kept
             )
         open_to_all = None if network.export is None else network.export.open_to_all
-        return Started(log=readiness.wait_until_ready(pipe, point), open_to_all=open_to_all, url=url)
+        return Started(log=readiness.wait_until_ready(pipe, point, pid), open_to_all=open_to_all, url=url)
 
 
 @contextlib.contextmanager
@@ -167,7 +167,7 @@ def _in_foreground(
         claim.release()
         server_pipe.close()
         try:
-            readiness.wait_until_ready(checker_pipe, point)
+            readiness.wait_until_ready(checker_pipe, point, os.getppid())
         except FanoutError:
             # The server reports the error.
             os._exit(1)
@@ -207,7 +207,7 @@ class _Work:
 
         async def ready() -> None:
             pipe.send(mounted=True, log=log_path)
-            message = await trio.to_thread.run_sync(pipe.receive, readiness.ANSWER_SECONDS + 5)
+            message = await trio.to_thread.run_sync(pipe.receive, bounded.ANSWER_SECONDS + 5)
             answered()
             problem = message.get("answers", "the process that checks it has ended")
             if problem:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from fanoutfs.engine.query import ask_status, read_status
+from fanoutfs.engine.silence import is_alive
 from fanoutfs.errors import UnusableError
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.system import mountinfo, mountpoint
@@ -26,7 +27,7 @@ def umount(path: Path) -> int:
     """
     point = _mount_point(path)
     mountpoint.require_fanoutfs_mount(point)
-    if not mountpoint.responds(point):
+    if not is_alive(point):
         mountinfo.detach(point, lazy=True)
         return 0
     status = read_status(point)
@@ -51,17 +52,19 @@ def umount(path: Path) -> int:
 
 def _mount_point(path: Path) -> Path:
     """Return ``path`` if it is a mount point or a folder, else where the source that it names is mounted."""
-    point = mountpoint.normalise(path)
+    point, mount = mountpoint.locate(path)
     if mountinfo.mount_at(point) is not None:
         return point
-    try:
-        status = path.stat()
-    except OSError:
-        # It does not exist, or links to a dead mount.
-        return point
-    if stat.S_ISDIR(status.st_mode):
-        return point
-    document = ask_status(identity_of(status))
+    document = None
+    if mount is None:
+        try:
+            status = point.stat()
+        except OSError:
+            # It does not exist.
+            return point
+        if stat.S_ISDIR(status.st_mode):
+            return point
+        document = ask_status(identity_of(status))
     if document is None or document.mountpoint is None:
         raise UnusableError(
             f"{path} is neither a mount point nor a mounted source; "

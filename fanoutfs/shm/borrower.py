@@ -21,6 +21,10 @@ PING_SECONDS = 5.0
 """After this time without a block the producer is asked whether it lives: its source may only be slow."""
 
 
+PONG_SECONDS = 20.0
+"""How long the producer may take to answer that: a busy machine is no reason to end a copy."""
+
+
 @attrs.frozen
 class Image:
     """What a producer replicates: the size of the image and of a block in bytes, and which source it is."""
@@ -123,7 +127,7 @@ class Borrower:
         """
         ready = self._poll.poll(1000 * (PING_SECONDS if seconds is None else min(seconds, PING_SECONDS)))
         if not ready:
-            self._connection.request("ping")
+            self._connection.request("ping", PONG_SECONDS)
             return 0
         if any(fd == self._connection.socket.fileno() for fd, _ in ready):
             message = self._connection.receive(ANSWER_SECONDS)

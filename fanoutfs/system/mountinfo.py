@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import attrs
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.system import bounded
 
 FANOUTFS = "fuse.fanoutfs"
 
@@ -71,9 +71,15 @@ def mount_at(point: Path) -> Mount | None:
 def detach(point: Path, *, lazy: bool) -> None:
     """Unmount ``point``; lazy: at once, even if it is in use. Raise UnusableError."""
     if os.getuid() == 0:
-        command = ["umount", "--no-canonicalize", *(["--lazy"] if lazy else []), "--", str(point)]
+        argv = ["umount", "--no-canonicalize", *(["--lazy"] if lazy else []), "--", str(point)]
     else:
-        command = ["fusermount3", "-u", *(["-z"] if lazy else []), "--", str(point)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+        argv = ["fusermount3", "-u", *(["-z"] if lazy else []), "--", str(point)]
+    try:
+        done = bounded.run_within(bounded.ANSWER_SECONDS, argv)
+    except TimeoutError as error:
+        raise UnusableError(
+            f"{point} can't be unmounted: {argv[0]} has not ended within {bounded.ANSWER_SECONDS:g} seconds; "
+            f"take it down with: umount -l {point}"
+        ) from error
     if done.returncode:
-        raise UnusableError(f"{point} can't be unmounted: {done.stderr.strip()}")
+        raise UnusableError(f"{point} can't be unmounted: {done.stderr.decode(errors='replace').strip()}")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import trio
 
-from fanoutfs.control import client
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.errors import FanoutError, NoAnswerError
@@ -235,7 +234,7 @@ async def test_the_source_takes_long_for_a_block(monkeypatch: pytest.MonkeyPatch
 async def test_the_producer_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy ends, with an error that names the process: no block comes and no answer."""
     monkeypatch.setattr(borrower_module, "PING_SECONDS", 0.001)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(borrower_module, "PONG_SECONDS", 0.01)
     async with producer() as served:
         borrower = await in_thread(served.join)
         await in_thread(lambda: copy_rest(borrower, until=1))
