@@ -24,14 +24,7 @@ def read(stream: Stream, offset: int, size: int) -> bool:
         ([(SIZE - 4096, 4096)], True, SIZE, False),
         ([(0, 40 * MIB), (40 * MIB - BEHIND, 4096)], False, 40 * MIB, True),
     ],
-    ids=[
-        "at 0: dd, cp",
-        "a probe",
-        "a second read that adjoins",
-        "a jump",
-        "the end: tail -c",
-        "a page again",
-    ],
+    ids=["at 0: dd, cp", "a probe", "two that adjoin", "a jump", "the end: tail -c", "a page again"],
 )
 def test_a_stream_after_some_reads(
     reads: list[tuple[int, int]], jumped: bool, position: int, sequential: bool
