@@ -25,7 +25,7 @@ COST = 0.03
 SECONDS = 6.0
 CROWD = 500
 SETTLES = {0: 0.0, 1: 1.5, CROWD: 9.0}
-"""Seconds until so many clients have settled: those without a connection retry after 1, 3 and 7 seconds."""
+"""Seconds for this number of clients to settle: those without a connection retry after 1, 3 and 7 seconds."""
 
 
 def share(pid: int, port: int, count: int) -> float:

@@ -4,7 +4,7 @@
     checking_reader.py [--rate BYTES] [--unchecked=1] FILE SOURCE [COMMAND...]
 
 With COMMAND, a dd of FILE, this program reads what the command writes, through a pipe; without, it reads FILE
-itself, past the page cache. With --rate it reads at most so many bytes per second. FILE may be a carousel,
+itself, past the page cache. With --rate it reads at most BYTES per second. FILE may be a carousel,
 which is the command's standard input; its extended attribute says where in the image its first byte belongs.
 
 It prints `ready`, waits for a line, opens FILE, prints the id of the process that reads FILE, and at the end

@@ -104,7 +104,7 @@ class TimedReaders:
         return reader
 
     def go(self, apart: float = 0.0) -> None:
-        """Start all of them, so many seconds apart."""
+        """Start all of them, ``apart`` seconds apart."""
         start = time.monotonic()
         for number, reader in enumerate(self.all):
             time.sleep(max(0.0, start + number * apart - time.monotonic()))
@@ -117,7 +117,7 @@ class TimedReaders:
 
 @contextlib.contextmanager
 def timed_readers(source: Path, mount: Mount | None, seconds: float = 300.0) -> Iterator[TimedReaders]:
-    """Run readers; in the end none is left. Abort the mount after so many seconds, or if anything fails."""
+    """Run readers; in the end none is left. Abort the mount after ``seconds``, or if anything fails."""
     readers = TimedReaders(source)
     try:
         with alarm(seconds):
