@@ -52,10 +52,10 @@ def others(source: Path, targets: Sequence[Path], library: Path) -> dict[str, Co
     return found
 
 
-def ours(chosen: Options, source: Path, targets: Sequence[Path], *words: str) -> float:
+def ours(chosen: Options, source: Path, targets: Sequence[Path], *flags: str) -> float:
     """Copy with fanoutfs; return the command's seconds, without those in which its producer leaves."""
     with copies(chosen.fanoutfs, source) as made:
-        return made.start(targets, *words).seconds()
+        return made.start(targets, *flags).seconds()
 
 
 def other(command: Command) -> float:

@@ -41,11 +41,11 @@ def keep_producer(source: Path) -> tuple[ControlConnection, int]:
         time.sleep(POLL)
 
 
-def run(chosen: Options, source: Path, targets: Sequence[Path], words: Sequence[str]) -> float:
+def run(chosen: Options, source: Path, targets: Sequence[Path], flags: Sequence[str]) -> float:
     """Copy; return the producer's seconds per GiB."""
     wait_for_quiet()
     with copies(chosen.fanoutfs, source) as made:
-        copy = made.start(targets, *words)
+        copy = made.start(targets, *flags)
         connection, pid = keep_producer(source)
         try:
             copy.seconds()
@@ -89,9 +89,9 @@ def main() -> None:
     with source_and_targets(chosen.size, max(COUNTS)) as (source, targets):
         for _ in range(chosen.rounds):
             for count in COUNTS:
-                for name, words in rings.items():
+                for name, flags in rings.items():
                     some = targets[:count]
-                    figure = checked(source, some, functools.partial(run, chosen, source, some, words))
+                    figure = checked(source, some, functools.partial(run, chosen, source, some, flags))
                     found[name][count].append(figure)
     rows = []
     for name, by_count in found.items():

@@ -116,12 +116,12 @@ class Run:
         return any(line.startswith(f"{target}: FAILED") and detail in line for line in lines)
 
 
-def copied(chosen: Options, source: Path, on: Place, targets: Sequence[Path], words: Sequence[str]) -> Run:
+def copied(chosen: Options, source: Path, on: Place, targets: Sequence[Path], flags: Sequence[str]) -> Run:
     """Copy, and kill the worker of a target with the name ``killed`` when it has a quarter."""
     wait_for_quiet()
     watch = Watch(source)
     with copies(chosen.fanoutfs, source) as made:
-        copy = made.start(targets, "--read-rate", str(RATE), *words, groups=[on.group])
+        copy = made.start(targets, "--read-rate", str(RATE), *flags, groups=[on.group])
         watch.follow(lambda: copy.running and not kill_one(watch, copy, on.size))
         watch.follow(lambda: copy.running)
         ends = {name: seen.ended - copy.start for name, seen in watch.targets.items()}
@@ -139,16 +139,16 @@ def kill_one(watch: Watch, copy: Copy, size: int) -> bool:
 
 
 def among_bad_ones(
-    name: str, chosen: Options, source: Path, on: Place, words: Sequence[str], *, on_time: bool
+    name: str, chosen: Options, source: Path, on: Place, flags: Sequence[str], *, on_time: bool
 ) -> list[Row]:
     """Copy to the good ones alone, then with the bad ones; ``on_time``: that must not delay them."""
     good = on.good()
-    alone = copied(chosen, source, on, good, words)
+    alone = copied(chosen, source, on, good, flags)
     good = on.good()
     on.clean()
     zeroed(on.backing, on.size)
     killed = zeroed(on.folder / "killed", on.size)
-    run = copied(chosen, source, on, [on.full, on.slow, killed, *good], words)
+    run = copied(chosen, source, on, [on.full, on.slow, killed, *good], flags)
     usual = alone.good(good)
     print(f"{name}:", *(line for line in run.output.splitlines() if "FAILED" in line), sep="\n    ")
     return [
@@ -206,8 +206,8 @@ def main() -> None:
         source = write_pattern(ram / "source", chosen.size)
         for _ in range(chosen.rounds):
             for name, pace, part, on_time in SCENARIOS:
-                words = ["--pace", pace, "--ring", str(chosen.size // part)]
-                rows += among_bad_ones(name, chosen, source, on, words, on_time=on_time)
+                flags = ["--pace", pace, "--ring", str(chosen.size // part)]
+                rows += among_bad_ones(name, chosen, source, on, flags, on_time=on_time)
             rows += full_in_the_middle(chosen, source, on)
         for program in OTHERS:
             rows += other(program, source, on)

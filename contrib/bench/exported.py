@@ -121,9 +121,9 @@ def sharing(chosen: Options, source: Path, targets: list[Path], apart: float) ->
         for exported, found in shares.items():
             wait_for_quiet()
             port = free_port()
-            words = ("--read-rate", str(RATE), "--export", f"127.0.0.1:{port}")
+            flags = ("--read-rate", str(RATE), "--export", f"127.0.0.1:{port}")
             with (
-                fanout_mount(chosen.fanoutfs, source, chosen.ring, *words) as mount,
+                fanout_mount(chosen.fanoutfs, source, chosen.ring, *flags) as mount,
                 plain_nbdkit(mount.image) as plain,
             ):
                 read, copied = share(port if exported else plain, mount, source, targets, apart)

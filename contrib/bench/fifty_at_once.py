@@ -41,12 +41,12 @@ class Run:
 def run(chosen: Options, file: Path, targets: list[Path]) -> Run:
     """Copy fifty times."""
     log = file.with_name("log")
-    words = ("--read-rate", str(RATE), "--ring", chosen.ring, "--log", str(log))
+    flags = ("--read-rate", str(RATE), "--ring", chosen.ring, "--log", str(log))
     wait_for_quiet()
     with attached(file, "--read-only") as device:
         before, watch = bytes_read(device), Watch(device)
         with copies(chosen.fanoutfs, device) as made:
-            started = [made.start([target], *words) for target in targets]
+            started = [made.start([target], *flags) for target in targets]
             watch.follow(lambda: made.running, LOOK)
             seconds = max(ends(started)) - started[0].start
         share = (bytes_read(device) - before) / chosen.size

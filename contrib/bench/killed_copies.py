@@ -153,12 +153,12 @@ def starter_killed(
     """
     for target in targets:
         zeroed(target, chosen.size)
-    words = ("--read-rate", str(RATE), "--ring", chosen.ring)
+    flags = ("--read-rate", str(RATE), "--ring", chosen.ring)
     watch = Watch(source)
     with copies(chosen.fanoutfs, source) as made:
-        first = made.start(targets[:1], *words)
+        first = made.start(targets[:1], *flags)
         watch.follow(lambda: first.running and not watch.targets)
-        second = made.start(targets[1:], *words)
+        second = made.start(targets[1:], *flags)
         name = str(targets[1])
         watch.follow(lambda: name not in watch.targets and second.running)
         dies = time.monotonic() + chance.uniform(0, 0.5 * chosen.size / RATE)

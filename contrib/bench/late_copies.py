@@ -29,14 +29,14 @@ def run(chosen: Options, file: Path, targets: list[Path]) -> tuple[Outcome, list
     wait_for_quiet()
     with limited_source(file) as source:
         watch = Watch(source.device)
-        words = ["--verify", "--ring", chosen.ring]
+        flags = ["--verify", "--ring", chosen.ring]
         groups = [source.group] if source.group else []
         if not groups:
-            words += ["--read-rate", str(RATE)]
+            flags += ["--read-rate", str(RATE)]
         with copies(chosen.fanoutfs, source.device) as made:
             started = join(
                 [part * chosen.size / RATE for part in JOINS],
-                lambda number: made.start([targets[number]], *words, groups=groups),
+                lambda number: made.start([targets[number]], *flags, groups=groups),
                 watch.look,
             )
             watch.follow(lambda: made.running)

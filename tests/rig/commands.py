@@ -53,24 +53,24 @@ def start(
     env: Mapping[str, str] | None = None,
 ) -> Process:
     """Start a command with its standard error in a pipe."""
-    words = [str(word) for word in command]
+    argv = [str(word) for word in command]
     return subprocess.Popen(
-        words, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, env=environment(env)
+        argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, env=environment(env)
     )
 
 
 def finish(process: Process, *, timeout: float = TIMEOUT, code: int | None = 0) -> Done:
     """Wait for a command's end; raise AssertionError if it takes too long or exits with a different code."""
-    words = list(map(str, process.args)) if isinstance(process.args, Sequence) else []
+    argv = list(map(str, process.args)) if isinstance(process.args, Sequence) else []
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         end(process)
-        raise AssertionError(f"still running after {timeout} s: {' '.join(words)}") from None
-    done = Done(words, process.returncode, out or b"", err or b"")
+        raise AssertionError(f"still running after {timeout} s: {' '.join(argv)}") from None
+    done = Done(argv, process.returncode, out or b"", err or b"")
     if code is not None and done.returncode != code:
         raise AssertionError(
-            f"exit {done.returncode}, not {code}: {' '.join(words)}\n{done.stderr.decode(errors='replace')}"
+            f"exit {done.returncode}, not {code}: {' '.join(argv)}\n{done.stderr.decode(errors='replace')}"
         )
     return done
 

@@ -51,19 +51,19 @@ class Copies(Started):
 
     # Starting
 
-    def command(self, source: Path, *words: Argument) -> list[Argument]:
-        """Return the argv of a copy with its own log; `words` are targets and options."""
+    def command(self, source: Path, *arguments: Argument) -> list[Argument]:
+        """Return the argv of a copy with its own log; `arguments` are targets and options."""
         with contextlib.suppress(OSError):
             self._identities.add(identity_of(source.stat()))
-        return [FANOUTFS, "copy", "--log", self.next_log(), source, *words]
+        return [FANOUTFS, "copy", "--log", self.next_log(), source, *arguments]
 
-    def start(self, source: Path, *words: Argument, env: Mapping[str, str] | None = None) -> Process:
+    def start(self, source: Path, *arguments: Argument, env: Mapping[str, str] | None = None) -> Process:
         """Start a copy with --yes in its own process group, as a shell does."""
-        return self.keep(start("setsid", *self.command(source, "--yes", *words), env=env))
+        return self.keep(start("setsid", *self.command(source, "--yes", *arguments), env=env))
 
-    def run(self, source: Path, *words: Argument, code: int | None = 0) -> Done:
+    def run(self, source: Path, *arguments: Argument, code: int | None = 0) -> Done:
         """Copy, and check the exit code."""
-        return self.finish(self.start(source, *words), code=code)
+        return self.finish(self.start(source, *arguments), code=code)
 
     # Watching
 

@@ -103,10 +103,10 @@ def computers(chosen: Options, count: int, seconds: float = 300.0) -> Iterator[C
 
 @contextlib.contextmanager
 def shown_mount(
-    on: Computers, source: LimitedSource | Path, ring: str | None, *words: str
+    on: Computers, source: LimitedSource | Path, ring: str | None, *options: str
 ) -> Iterator[Mount]:
     """Mount a source on the first host, with a service and an export; the mount is visible only there."""
-    program, options = on.program(on.first), (*listening(on.token), *words)
+    program, options = on.program(on.first), (*listening(on.token), *options)
     if isinstance(source, LimitedSource):
         with limited_mount(program, source, ring, *options) as mount:
             yield mount

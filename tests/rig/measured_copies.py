@@ -90,8 +90,8 @@ class Copies:
 
     def start(self, targets: Sequence[Path], *options: str, groups: Sequence[Path] = ()) -> Copy:
         """Start a copy command, in these cgroups."""
-        words = ("copy", "--yes", "--no-progress", *options)
-        command: list[str | Path] = [self.program, *words, self.source, *targets]
+        argv = ("copy", "--yes", "--no-progress", *options)
+        command: list[str | Path] = [self.program, *argv, self.source, *targets]
         copy = Copy.begin(within(groups, command) if groups else command)
         self.started.append(copy)
         return copy

@@ -85,14 +85,14 @@ class Computers(Started):
         """Start a command on a host, in its own process group, as a shell does."""
         return self.keep(start("setsid", *host.on(*command), stdin=stdin))
 
-    def copy(self, host: Host, source: str, *words: Argument) -> Process:
-        """Start a copy on a host; `words` are targets and options."""
+    def copy(self, host: Host, source: str, *arguments: Argument) -> Process:
+        """Start a copy on a host; `arguments` are targets and options."""
         token = ("--token-file", self.token) if source.startswith("http") else ()
-        return self.start(host, *self.plain_copy(source, *token, "--log", self.next_log(), *words))
+        return self.start(host, *self.plain_copy(source, *token, "--log", self.next_log(), *arguments))
 
-    def plain_copy(self, source: str, *words: Argument) -> list[Argument]:
+    def plain_copy(self, source: str, *arguments: Argument) -> list[Argument]:
         """Return the argv of a copy without a token and a log."""
-        return [FANOUTFS, "copy", "--yes", "--no-progress", source, *words]
+        return [FANOUTFS, "copy", "--yes", "--no-progress", source, *arguments]
 
     def wait_for_copy(
         self, host: Host, condition: Callable[[dict[str, Any]], bool], what: str
