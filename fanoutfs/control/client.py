@@ -17,6 +17,8 @@ from fanoutfs.system.proc import why_silent
 ANSWER_SECONDS = 10.0
 """How long a producer may be silent when a reply is due. If it needs longer it says that it is busy."""
 
+_ABSTRACT = "\0"
+
 _TIMEVAL = struct.Struct("@ll")
 """SO_SNDTIMEO's seconds and microseconds (socket(7))."""
 
@@ -30,21 +32,22 @@ class ControlConnection:
     _fds: list[int] = attrs.field(factory=list, init=False)
 
     @classmethod
-    def to(cls, path: Path) -> "ControlConnection":
-        """Connect; raises FileNotFoundError or ConnectionRefusedError when no producer listens.
+    def to(cls, address: Path | str) -> "ControlConnection":
+        """Connect to a path, or to an abstract name, which begins with NUL.
 
+        Raises FileNotFoundError or ConnectionRefusedError when no producer listens.
         Raises NoAnswerError when the producer takes no connections.
         """
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         # It limits connect(2) to a Unix socket, too, whose queue may be full.
         found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(ANSWER_SECONDS))
         try:
-            found.connect(str(path))
+            found.connect(str(address))
         except BlockingIOError as error:
             found.close()
             raise NoAnswerError(
                 f"the producer has accepted no connection for {ANSWER_SECONDS:g} seconds; "
-                f"its process: fuser -v {path.with_suffix('.lock')}"
+                f"its process: {_find_process(address)}"
             ) from error
         except OSError:
             found.close()
@@ -130,6 +133,13 @@ class ControlConnection:
     def close(self) -> None:
         """Close the connection."""
         self.socket.close()
+
+
+def _find_process(address: Path | str) -> str:
+    """Return the command that finds who listens there."""
+    if isinstance(address, Path):
+        return f"fuser -v {address.with_suffix('.lock')}"
+    return f"ss -lxp | grep {address.removeprefix(_ABSTRACT)}"
 
 
 def _timeval(seconds: float) -> bytes:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ class ControlServer:
     """Serves the clients of an engine."""
 
     engine: Engine
-    listener: socket.socket
+    listeners: Sequence[socket.socket]
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def serve(self) -> None:
@@ -124,13 +125,16 @@ class ControlServer:
             self._stop_accepting()
 
     def _stop_accepting(self) -> None:
-        Path(self.listener.getsockname()).unlink(missing_ok=True)
+        for listener in self.listeners:
+            # An abstract name is bytes, and goes with its socket.
+            if isinstance(path := listener.getsockname(), str):
+                Path(path).unlink(missing_ok=True)
         self._accepting.cancel()
 
     async def _accept(self, clients: trio.Nursery) -> None:
         with self._accepting:
-            listener = trio.SocketListener(trio.socket.from_stdlib_socket(self.listener))
-            await trio.serve_listeners(self._serve_client, [listener], handler_nursery=clients)
+            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in self.listeners]
+            await trio.serve_listeners(self._serve_client, listeners, handler_nursery=clients)
 
     async def _serve_client(self, stream: trio.SocketStream) -> None:
         session = ControlSession.of(stream.socket)

@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 import trio
 
 from fanoutfs.engine import logs
-from fanoutfs.engine.control_server import ControlServer, listen
+from fanoutfs.engine.control_server import BACKLOG, ControlServer, listen
 from fanoutfs.engine.engine import Engine
-from fanoutfs.engine.lock import ProducerLock, socket_path
+from fanoutfs.engine.lock import ProducerLock, socket_name, socket_path
 from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
+from fanoutfs.system.abstract_socket import listen_abstract
 from fanoutfs.system.fork import close_all_but
 from fanoutfs.system.interrupts import ENDS, default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -110,14 +111,17 @@ def serve(
     # Until the engine listens to them: one that came before must not be lost, nor end it half made.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     path = socket_path(claim.identity)
-    listener = listen(path)
+    listeners = [listen(path)]
+    if (abstract := listen_abstract(socket_name(claim.identity), BACKLOG)) is not None:
+        listeners.append(abstract)
     try:
         engine = Engine(settings, opened.source, opened.remote)
         tasks = [partial(service, engine) for service in services]
-        trio.run(engine.run, lambda: work(engine), ControlServer(engine, listener).serve, *tasks)
+        trio.run(engine.run, lambda: work(engine), ControlServer(engine, listeners).serve, *tasks)
     finally:
         path.unlink(missing_ok=True)
-        listener.close()
+        for listener in listeners:
+            listener.close()
         claim.release()
         opened.source.close()
 
@@ -135,7 +139,7 @@ def _be_daemon(
     """Become a daemon and serve; never return."""
     code = 1
     try:
-        close_all_but(pipe.fileno(), claim.fileno(), *opened.source.descriptors(), *kept)
+        close_all_but(pipe.fileno(), *claim.descriptors(), *opened.source.descriptors(), *kept)
         log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")

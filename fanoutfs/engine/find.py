@@ -5,13 +5,15 @@ later. It releases the lock only after it has closed the socket. So processes th
 lock, and wait end up with one producer and all others connected to it, however many start at once.
 """
 
+import os
 import time
 
 import attrs
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.engine.lock import ProducerLock, socket_path
+from fanoutfs.engine.lock import ProducerLock, socket_name, socket_path
 from fanoutfs.errors import UnusableError
+from fanoutfs.system.abstract_socket import peer_user
 
 AGAIN_SECONDS = 0.02
 
@@ -48,7 +50,16 @@ def connect(identity: str) -> ControlConnection | None:
     try:
         return ControlConnection.to(socket_path(identity))
     except (FileNotFoundError, ConnectionRefusedError):
+        pass
+    try:
+        found = ControlConnection.to(f"\0{socket_name(identity)}")
+    except ConnectionRefusedError:
         return None
+    if peer_user(found.socket) in (0, os.getuid()):
+        return found
+    # Another user has taken the name.
+    found.close()
+    return None
 
 
 def claim_or_find(identity: str, source: str) -> ProducerLock | ControlConnection:

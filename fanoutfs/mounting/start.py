@@ -139,6 +139,8 @@ def _join_producer(
     )
     try:
         problem = readiness.probe(point)
+        if not problem and mountinfo.mount_at(point) is None:
+            problem = f"only in the mount namespace of its producer, process {producer.peer}"
         producer.send("answers", answers=problem)
         readiness.raise_unless_ready(point, problem)
         if foreground:

@@ -79,7 +79,7 @@ class Served:
 
     async def run(self) -> None:
         listener = listen(self.path)
-        await self.engine.run(trio.sleep_forever, ControlServer(self.engine, listener).serve)
+        await self.engine.run(trio.sleep_forever, ControlServer(self.engine, [listener]).serve)
         self.ended.set()
 
 

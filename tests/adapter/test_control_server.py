@@ -133,7 +133,7 @@ async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(engine_module, "FIRST_SECONDS", 0.05)
     engine = Engine(Settings(block=PAGE, ring=8 * PAGE), Scratched(CONTENT))
     with trio.fail_after(HANG_SECONDS):
-        await engine.run(engine.first_user, ControlServer(engine, listen(tmp_path / "listener")).serve)
+        await engine.run(engine.first_user, ControlServer(engine, [listen(tmp_path / "listener")]).serve)
 
 
 @pytest.mark.parametrize("word", ["stay", "join", "mount"])

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,13 +17,14 @@ from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying.connector import NamedSource, ProducerConnector
 from fanoutfs.copying.copy_command import hold_producer
 from fanoutfs.engine import find, lock
-from fanoutfs.engine.control_server import listen
+from fanoutfs.engine.control_server import BACKLOG, listen
 from fanoutfs.engine.find import claim_or_find, connect
-from fanoutfs.engine.lock import ProducerLock, socket_path
+from fanoutfs.engine.lock import ProducerLock, identities, socket_name, socket_path
 from fanoutfs.engine.query import ask_status
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
+from fanoutfs.system.abstract_socket import listen_abstract
 from tests.limits import HANG_SECONDS
 
 
@@ -30,6 +32,7 @@ from tests.limits import HANG_SECONDS
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep locks and sockets where they are nobody else's."""
     monkeypatch.setattr(lock, "runtime_folder", lambda: tmp_path)
+    monkeypatch.setattr(lock, "NAMES", uuid.uuid4().hex)
     return tmp_path
 
 
@@ -47,6 +50,7 @@ import os, sys
 from pathlib import Path
 from fanoutfs.engine import lock
 lock.runtime_folder = lambda: Path(sys.argv[1])
+lock.NAMES = sys.argv[3]
 taken = lock.ProducerLock.take_nowait("source")
 if sys.argv[2] == "forks" and os.fork():
     os._exit(0)
@@ -58,7 +62,7 @@ sys.stdin.read()
 @contextlib.contextmanager
 def holder(folder: Path, how: str) -> Iterator[subprocess.Popen[bytes]]:
     """Let another process claim the source; it releases the claim when its input ends."""
-    command = [sys.executable, "-c", HOLDS, str(folder), how]
+    command = [sys.executable, "-c", HOLDS, str(folder), how, lock.NAMES]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -166,6 +170,42 @@ def test_a_producer_that_hangs_up_on_who_asks(folder: Path) -> None:
     assert ask_status("source") is None
     ends.join()
     listener.close()
+
+
+def test_the_folder_is_emptied(claimed: ProducerLock, folder: Path, tmp_path: Path) -> None:
+    """Who comes then, or has a different folder, does not get the source, and finds its producer."""
+    listeners = [listen(socket_path("source")), listen_abstract(socket_name("source"), BACKLOG)]
+    for path in folder.iterdir():
+        path.unlink()
+
+    assert ProducerLock.take_nowait("source") is None
+    found = claim_or_find("source", "/dev/x")
+    assert isinstance(found, ControlConnection)
+    assert os.getpid() == found.peer
+    assert "source" in identities()
+    found.close()
+    for listener in filter(None, listeners):
+        listener.close()
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["and listen there", "and do nothing"])
+def test_names_that_another_user_has_taken(listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hinder nobody: the folder decides."""
+    names = [socket_name("source"), socket_name("source").replace(lock.CONTROL, lock.LOCK)]
+    taken = [socket.socket(socket.AF_UNIX) for _ in names]
+    for one, name in zip(taken, names, strict=True):
+        one.bind(f"\0{name}")
+        if listens:
+            one.listen()
+    monkeypatch.setattr("fanoutfs.engine.find.peer_user", lambda _socket: os.getuid() + 1)
+    monkeypatch.setattr("fanoutfs.system.abstract_socket.peer_user", lambda _socket: os.getuid() + 1)
+
+    found = claim_or_find("source", "/dev/x")
+    assert isinstance(found, ProducerLock)
+    assert ProducerLock.take_nowait("source") is None
+    found.release()
+    for one in taken:
+        one.close()
 
 
 def test_a_link_in_place_of_the_lock(folder: Path) -> None:
