@@ -62,13 +62,21 @@ class _Commands(click.Group):
             raise UnusableError("there is not enough memory here; see: ulimit -a") from error
         except OSError as error:
             # Where files, descriptors or processes run out, any step can be the one that fails.
-            name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            raise UnusableError(f"{name}{reason(error)}") from error
+            raise UnusableError(_unforeseen(error)) from error
         if context.invoked_subcommand not in ACTS:
             require_written()
         elif (failure := output_failure()) is not None:
             _say(failure)
         return code
+
+
+def _unforeseen(error: OSError) -> str:
+    try:
+        os.getcwd()  # noqa: PTH109 (only whether it is there)
+    except OSError:
+        return "the working folder is gone, or can't be read; cd to a different one, or write whole paths"
+    name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{name}{reason(error)}"
 
 
 def _say(line: str) -> None:

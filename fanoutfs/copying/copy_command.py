@@ -22,6 +22,7 @@ from fanoutfs.copying.dry_run import plan
 from fanoutfs.copying.progress import Phase, Progress, outcome, total
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
+from fanoutfs.engine.descriptors import require_descriptors
 from fanoutfs.engine.find import HangUps
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
@@ -30,6 +31,7 @@ from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Image
 from fanoutfs.status.text import printable
 from fanoutfs.system.interrupts import ENDS, exit_code
+from fanoutfs.system.process_limits import descriptor_limit
 
 
 def copy(
@@ -51,6 +53,7 @@ def copy(
             opened.source.close()
         _print_plan(candidates, source.size, options)
         return 0
+    require_descriptors(len(candidates), descriptor_limit())
     if not options.yes:
         _get_consent(source, candidates)
     began = time.monotonic()

@@ -58,6 +58,7 @@ def start(
     The daemon takes over lock and source; they are closed here. Its first message is for ``receive_start``.
     ``kept`` are the descriptors that ``services`` need.
     """
+    log_path = log_path and log_path.absolute()
     server_pipe, pipe = message_pipes()
     pid = os.fork()
     if pid == 0:
@@ -140,7 +141,6 @@ def _be_daemon(
     code = 1
     try:
         close_all_but(pipe.fileno(), *claim.descriptors(), *opened.source.descriptors(), *kept)
-        log_path = log_path and log_path.absolute()
         os.setsid()
         os.chdir("/")
         os.umask(0o077)

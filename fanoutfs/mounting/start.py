@@ -14,6 +14,7 @@ import trio
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
 from fanoutfs.engine import daemon, logs
+from fanoutfs.engine.descriptors import require_descriptors
 from fanoutfs.engine.engine import Engine
 from fanoutfs.engine.find import HangUps, claim_or_find
 from fanoutfs.engine.lock import ProducerLock
@@ -28,6 +29,7 @@ from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import bounded, mountinfo, mountpoint
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.process_limits import descriptor_limit
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ def mount(
     Raise UsageError or UnusableError; nothing stays mounted then.
     """
     mount_options(mount_settings, source_path)
+    require_descriptors(0, descriptor_limit())
     point = mountpoint.normalise(mountpoint_path)
     prepare(point)
     if log_path is not None and log_path.absolute().is_relative_to(point):

@@ -18,7 +18,8 @@ import os
 
 import attrs
 
-from fanoutfs.units import MIB
+from fanoutfs.errors import UnusableError, reason
+from fanoutfs.units import MIB, format_size
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,15 @@ class Memory:
     def __attrs_post_init__(self) -> None:
         self._size = _rounded(self.slots * self.block)
         self.fd = os.memfd_create("fanoutfs-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, self._size)
-        self._room, self._begin = _map_aligned(self.fd, self._size, mmap.PROT_READ | mmap.PROT_WRITE)
+        try:
+            os.ftruncate(self.fd, self._size)
+            self._room, self._begin = _map_aligned(self.fd, self._size, mmap.PROT_READ | mmap.PROT_WRITE)
+        except OSError as error:
+            os.close(self.fd)
+            raise UnusableError(
+                f"there can't be a ring of {format_size(self._size)} here: {reason(error)}; name a smaller "
+                "--ring, or raise the limits of this process (ulimit -v, ulimit -f)"
+            ) from error
         seal(self.fd)
         self.view = memoryview(self._room)[self._begin : self._begin + self.slots * self.block]
 
