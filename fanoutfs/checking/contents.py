@@ -5,8 +5,8 @@ a disk that was just plugged in, only the content itself tells.
 """
 
 import shlex
-import subprocess
 
+from fanoutfs.system.bounded import run_within
 from fanoutfs.units import MIB
 
 BEGINNING = MIB
@@ -23,8 +23,8 @@ def probe(path: str) -> dict[str, str]:
     """
     command = ["blkid", "--probe", "--output", "export", "--", path]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run_within(SECONDS, command)
+    except OSError:
         return {}
     text = done.stdout.decode(errors="replace")
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)

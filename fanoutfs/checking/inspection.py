@@ -2,6 +2,9 @@
 
 This module only translates; ``safety`` decides whether a target may be written. A device that disappears
 while it is examined (a stick is pulled out) is left out, as if it had disappeared a moment earlier.
+
+A file system for which a server answers (FUSE, NFS and others) is not accessed unless a source or target lies
+in it: its server may be stopped, and the copy has nothing to do with it.
 """
 
 import os
@@ -12,6 +15,7 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.checking import sysfs
+from fanoutfs.checking.loops import backing_file
 from fanoutfs.checking.safety import RequestedTarget
 from fanoutfs.checking.storage import Device, Mounted, Piece, StorageGraph
 from fanoutfs.checking.sysfs import Entry
@@ -24,7 +28,7 @@ from fanoutfs.system.identity import (
     served_identity,
 )
 from fanoutfs.system.mountinfo import Mount, parse
-from fanoutfs.system.paths import follow, within
+from fanoutfs.system.paths import find, follow, has_server, is_fanoutfs, within
 
 KEEPS_NO_FILES = frozenset({
     "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl", "mqueue",
@@ -45,6 +49,7 @@ class System:
     proc: Path = Path("/proc")
     stat: Callable[[str], os.stat_result] = os.stat
     access: Callable[[str, int], bool] = _may_write
+    backing_file: Callable[[str], str | None] = backing_file
 
 
 @attrs.frozen
@@ -59,7 +64,7 @@ class Findings:
 def read(source: str | None, targets: Sequence[str], system: System | None = None) -> Findings:
     """Examine a source (None: on another computer), its targets, and the storage below and above them."""
     reader = _Reader(system or System())
-    reader.read()
+    reader.read([*targets, *([] if source is None else [source])])
     examined = None if source is None else reader.examine(source)
     return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine())
 
@@ -68,6 +73,8 @@ def read(source: str | None, targets: Sequence[str], system: System | None = Non
 class _Reader:
     system: System
     _mounts: list[Mount] = attrs.field(factory=list, init=False)
+    _concerned: set[tuple[int, int]] = attrs.field(factory=set, init=False)
+    """The device numbers of the file systems in which source and targets lie."""
     _devices: dict[str, Device] = attrs.field(factory=dict, init=False)
     _btrfs: list[set[str]] = attrs.field(factory=list, init=False)
     _lies_on: dict[str, list[Piece]] = attrs.field(factory=dict, init=False)
@@ -84,7 +91,8 @@ class _Reader:
             swaps=self._swaps,
         )
 
-    def read(self) -> None:
+    def read(self, named: Sequence[str]) -> None:
+        """Read everything but the source and the targets, whose paths are ``named``."""
         mountinfo = self.system.proc / "self" / "mountinfo"
         try:
             self._mounts = parse(mountinfo.read_text(errors="surrogateescape"))
@@ -96,6 +104,8 @@ class _Reader:
             raise UnusableError(message) from error
         self._devices = {entry.identity: entry.device for entry in entries}
         self._btrfs = sysfs.btrfs(self.system.sys)
+        for path in named:
+            self._locate(path)
         for entry in entries:
             self._beneath(entry)
         for mount in self._mounts:
@@ -104,6 +114,19 @@ class _Reader:
             if all(mounted.storage != member for mounted in self._mounted):
                 self._mounted.append(Mounted(member, "", "btrfs"))
         self._swaps = list(self._swap_areas())
+
+    def _locate(self, named: str) -> None:
+        """Record the file system of a source or target. Raise NoAnswerError if it does not answer."""
+        try:
+            path, mount = find(named, self._mounts)
+        except OSError:
+            # ``examine`` reports it.
+            return
+        if mount is None and (mount := within(path, self._mounts)) is not None:
+            self._concerned.add(mount.device)
+
+    def _is_avoided(self, mount: Mount) -> bool:
+        return is_fanoutfs(mount) or (has_server(mount) and mount.device not in self._concerned)
 
     def examine(self, named: str) -> RequestedTarget:
         """Examine the source or a target."""
@@ -164,7 +187,7 @@ class _Reader:
         begin, end = entry.begin, entry.begin + entry.device.size
         if entry.disk:
             self._put(entry.identity, Piece(base=entry.disk, begin=begin, end=end, exact=True))
-        elif entry.backing and (base := self._storage(entry.backing)):
+        elif entry.backing and (base := self._storage(entry.backing, loop=entry.device.name)):
             self._put(entry.identity, Piece(base=base, begin=begin, end=end, exact=True))
         for slave in entry.slaves:
             self._put(entry.identity, Piece(base=slave))
@@ -207,12 +230,16 @@ class _Reader:
             return []
         return next((sorted(group) for group in self._btrfs if base in group), [base])
 
-    def _storage(self, path: str) -> str | None:
-        """Return the identity of the disk or file at a path that the system reports."""
+    def _storage(self, path: str, *, loop: str = "") -> str | None:
+        """Return the identity of the disk or file at a path that the system reports.
+
+        ``loop``: the loop device that it is behind.
+        """
         try:
-            plain, mount = follow(path, self._mounts)
+            plain, mount = follow(path, self._mounts, self._is_avoided)
             if mount is not None:
-                return self._served(plain, mount)
+                known = self.system.backing_file(loop) if loop and not is_fanoutfs(mount) else None
+                return self._served(plain, mount, known)
             status = self.system.stat(plain)
         except OSError:
             # Deleted since, or a path in another container or on another machine.
@@ -221,13 +248,13 @@ class _Reader:
             return disk_identity(status.st_rdev)
         return self._file(plain, status) if stat.S_ISREG(status.st_mode) else None
 
-    def _served(self, path: str, mount: Mount) -> str:
-        """Record a file in a fanoutfs mount without accessing it: it lies on the source of that mount."""
-        identity = served_identity(mount, path)
+    def _served(self, path: str, mount: Mount, identity: str | None = None) -> str:
+        """Record a file in a mount without accessing it; in one of ours it lies on that mount's source."""
+        identity = identity or served_identity(mount, path)
         if identity not in self._paths:
             self._paths[identity] = path
             for base in self._bases(mount):
-                self._put(identity, Piece(base=base))
+                self._put(identity, Piece(base=base, files=not is_fanoutfs(mount)))
         return identity
 
     def _swap_areas(self) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """What lsblk (util-linux) reports about disks, shown to the user before they are overwritten."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from fanoutfs.checking.contents import probe
+from fanoutfs.system.bounded import run_within
 from fanoutfs.system.identity import disk_identity
 from fanoutfs.units import format_size
 
@@ -34,9 +34,9 @@ def ask(disks: Sequence[str]) -> dict[str, Listed]:
     command = ["lsblk", "--json", "--bytes", "--output", COLUMNS, "--", *disks]
     try:
         # If one of several disks does not exist, lsblk fails, but lists the others.
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        done = run_within(SECONDS, command)
         rows = json.loads(done.stdout)["blockdevices"]
-    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
+    except (OSError, ValueError, KeyError):
         return {}
     return listed([_probed(row) for row in rows])
 

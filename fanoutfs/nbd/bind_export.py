@@ -6,7 +6,6 @@ So whatever is wrong with them is an error of the command, with nothing mounted.
 import contextlib
 import shutil
 import socket
-import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from fanoutfs.nbd.nbdkit import NAME, TlsOptions, trial_command
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.settings import ExportSettings
 from fanoutfs.status.document import ExportEntry
+from fanoutfs.system.bounded import run_within
 from fanoutfs.system.credentials import first_user, read_certificate, read_token
 from fanoutfs.system.listen import listen
 from fanoutfs.system.runtime_dir import runtime_folder
@@ -99,10 +99,8 @@ def _run_trial(tls: TlsOptions) -> None:
     if shutil.which(argv[0]) is None:
         raise UnusableError("nbdkit is not installed, which --export needs: apt install nbdkit")
     try:
-        tried = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
+        tried = run_within(TRIAL_SECONDS, argv)
+    except TimeoutError as error:
         raise UnusableError(f"nbdkit does not start within {TRIAL_SECONDS:g} s: nbdkit --version") from error
     except OSError as error:
         raise UnusableError(f"nbdkit can't be started: {reason(error)}") from error

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import ssl
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system import proc
+from fanoutfs.system.bounded import run_within
 from fanoutfs.system.child import Child
 from fanoutfs.system.mountinfo import detach, mount_at
 from fanoutfs.system.pipe import MessagePipe
@@ -155,11 +155,13 @@ class _Link:
         """Return the description of the export; raises UnusableError."""
         argv = nbdinfo_command(self.address, self.keys, self._certificates())
         try:
-            done = subprocess.run(argv, capture_output=True, timeout=CONNECT_SECONDS, check=False)
+            done = run_within(CONNECT_SECONDS, argv)
             if done.returncode:
                 raise UnusableError(failure_reason(done.stderr.decode(errors="replace").splitlines()))
             found = json.loads(done.stdout)["exports"][0].get("description", "")
-        except (OSError, subprocess.TimeoutExpired, ValueError, LookupError) as error:
+        except TimeoutError as error:
+            raise UnusableError(f"nbdinfo has not answered within {CONNECT_SECONDS:g} seconds") from error
+        except (OSError, ValueError, LookupError) as error:
             raise UnusableError(f"nbdinfo can't describe the export: {error}") from error
         return str(found)
 

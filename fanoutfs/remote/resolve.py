@@ -8,6 +8,7 @@ processes, mounts, and may take seconds.
 import contextlib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import attrs
 
@@ -16,6 +17,7 @@ from fanoutfs.remote.address import ExportAddress, is_url, parse
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.local import PositionedSource
+from fanoutfs.system import mountpoint
 
 
 @attrs.frozen
@@ -51,6 +53,7 @@ def resolve(argument: str, keys: RemoteKeys) -> ResolvedSource:
     A service is asked where its export is. Raises UsageError or UnusableError.
     """
     if not is_url(argument):
+        mountpoint.require_answer(Path(argument))
         with contextlib.closing(PositionedSource.open(argument)) as source:
             users = source.users()
             return ResolvedSource(

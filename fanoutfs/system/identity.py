@@ -22,7 +22,12 @@ def disk_identity(number: int | str) -> str:
 
 def file_identity(status: os.stat_result) -> str:
     """Return the identity of a file: the device number of its file system, and its inode."""
-    return f"file-{_device(status.st_dev)}-{status.st_ino}"
+    return inode_identity(status.st_dev, status.st_ino)
+
+
+def inode_identity(device: int, inode: int) -> str:
+    """Return the identity of a file by the device number of its file system, as in st_dev, and its inode."""
+    return f"file-{_device(device)}-{inode}"
 
 
 def new_file_identity(folder: os.stat_result, name: str) -> str:
@@ -31,7 +36,7 @@ def new_file_identity(folder: os.stat_result, name: str) -> str:
 
 
 def served_identity(mount: Mount, path: str) -> str:
-    """Return the identity of a file in a fanoutfs mount, which must not be touched to find it out."""
+    """Return the identity of a file in a mount that must not be touched to find it out."""
     return f"served-{mount.major}:{mount.minor}-{path}"
 
 

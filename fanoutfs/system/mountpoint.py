@@ -5,7 +5,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from fanoutfs.errors import NotRunningError, UnusableError, reason
+from fanoutfs.errors import NoAnswerError, NotRunningError, UnusableError, reason
 from fanoutfs.system import bounded
 from fanoutfs.system.mountinfo import FANOUTFS, Mount, mount_at
 from fanoutfs.system.paths import find
@@ -44,6 +44,20 @@ def responds(point: Path) -> bool:
             return True
         raise
     return True
+
+
+def require_answer(path: Path) -> None:
+    """Raise NoAnswerError if what ``path`` lies in does not answer, UnusableError if it can't be followed."""
+    _, mount = locate(path)
+    if mount is None:
+        return
+    try:
+        responds(Path(mount.point))
+    except TimeoutError as error:
+        raise NoAnswerError(
+            f"{path} does not answer: the daemon of the mount on {mount.point} has been silent for "
+            f"{bounded.ANSWER_SECONDS:g} seconds; take the mount down with: umount -l {mount.point}"
+        ) from error
 
 
 def require_fanoutfs_mount(point: Path) -> Mount:

@@ -34,12 +34,13 @@ def has_server(mount: Mount) -> bool:
     return mount.kind.startswith("fuse") or (mount.major == 0 and mount.kind not in KERNELS)
 
 
-def find(path: str) -> tuple[str, Mount | None]:
+def find(path: str, table: Sequence[Mount] | None = None) -> tuple[str, Mount | None]:
     """Return ``path`` absolute and without links, and the fanoutfs mount, untouched, that it lies in.
 
     Raise NoAnswerError when a different file system on the way does not answer; OSError as ``follow`` does.
     """
-    table = mounts()
+    if table is None:
+        table = mounts()
     place, mount = follow(path, table, has_server)
     if mount is None or is_fanoutfs(mount):
         return place, mount

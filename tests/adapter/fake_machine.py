@@ -20,6 +20,8 @@ class FakeMachine:
     swaps: list[str] = attrs.field(factory=list)
     looked_at: list[str] = attrs.field(factory=list)
     """The paths that stat was called with."""
+    backing_files: dict[str, str] = attrs.field(factory=dict)
+    """The identities of files behind loop devices, as the kernel tells them to root."""
     _numbers: dict[str, str] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -79,7 +81,13 @@ class FakeMachine:
         (self.root / "proc/self/mountinfo").write_text("".join(self.mounts))
         areas = "".join(f"{path}\tfile\t1\t0\t-2\n" for path in self.swaps)
         (self.root / "proc/swaps").write_text(f"Filename\tType\tSize\tUsed\tPriority\n{areas}")
-        return System(sys=self.root / "sys", proc=self.root / "proc", stat=self._stat, access=os.access)
+        return System(
+            sys=self.root / "sys",
+            proc=self.root / "proc",
+            stat=self._stat,
+            access=os.access,
+            backing_file=self.backing_files.get,
+        )
 
     def _link(self, name: str) -> Path:
         return self.root / "sys" / "class" / "block" / name

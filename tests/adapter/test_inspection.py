@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from fanoutfs.checking.claimed import claim_all, open_exclusive
 from fanoutfs.checking.inspection import System
 from fanoutfs.checking.safety import Candidate, RefusedError, refusals, repeated_target
 from fanoutfs.checking.storage import Device, Mounted, Piece
-from fanoutfs.errors import UnusableError, UsageError
+from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
 from fanoutfs.source.local import PositionedSource
+from fanoutfs.system import bounded, paths
 from fanoutfs.units import MIB
 from tests.adapter.fake_machine import FakeMachine
 
@@ -245,6 +247,49 @@ def test_a_target_in_a_fanoutfs_mount_is_not_looked_at(fake: FakeMachine) -> Non
     lines = [f"the target /mnt/image {said}", f"the target /link/x/y (/mnt/x/y) {said}"]
     assert lines == refused(fake, fake.node("sda"), point / "image", fake.root / "link/x/y")
     assert [] == [path for path in fake.looked_at if "mnt" in path]
+
+
+@pytest.fixture
+def net(fake: FakeMachine) -> Path:
+    """Give the folder of a file system with a server; two loop devices are on one file there."""
+    point = fake.root / "net"
+    point.mkdir()
+    (point / "image").touch()
+    fake.mount("0:51", point, "nfs4", "server:/x")
+    for number in range(2):
+        fake.device(f"loop{number}", f"7:{number}", SIZE, loop__backing_file=point / "image")
+    fake.mount("7:0", "/data", "ext4", fake.node("loop0"))
+    return point
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_a_server_that_has_nothing_to_do_with_the_copy(fake: FakeMachine, net: Path, *, root: bool) -> None:
+    """Nothing in its file system is accessed: it may hang. Loop devices on one file there share bytes."""
+    if root:
+        fake.backing_files = {"loop0": "file-0:51-7", "loop1": "file-0:51-7"}
+    fake.swaps.append(str(net / "swap"))
+    fake.mount("0:52", "/other", "fuse.bindfs", net / "folder")
+    assert [] == refused(fake, fake.node("sda"), fake.node("sdb"), fake.file("new"))
+    (line,) = refused(fake, fake.node("loop0"), fake.node("loop1"))
+    assert "shares bytes with the source /dev/loop0: both lie on /net/image" in line
+    assert [] == [path for path in fake.looked_at if "net" in path]
+
+
+def test_a_target_in_a_file_system_with_a_server(fake: FakeMachine, net: Path) -> None:
+    """Then what is on that file system counts: the target is behind a loop device that is mounted."""
+    (line,) = refused(fake, fake.node("sda"), net / "image")
+    assert "is in use: /dev/loop0, which lies on it, is mounted on /data" in line
+
+
+def test_a_target_in_a_file_system_that_hangs(
+    fake: FakeMachine, net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is refused, with the place that does not answer; this process has accessed nothing there."""
+    monkeypatch.setattr(bounded, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(paths, "_follow_and_ask", lambda _path, _table: time.sleep(600))
+    with pytest.raises(NoAnswerError, match=rf"{net}/new does not answer: the file system on {net} \(nfs4\)"):
+        refused(fake, fake.node("sda"), net / "new")
+    assert [] == [path for path in fake.looked_at if "net" in path]
 
 
 def test_what_fanoutfs_serves_is_in_use_and_lies_behind_its_image(fake: FakeMachine) -> None:

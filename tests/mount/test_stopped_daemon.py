@@ -12,8 +12,6 @@ from tests.rig.commands import FANOUTFS, Argument, Process, end, finish, is_stop
 from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
 
-pytestmark = pytest.mark.mount
-
 SIZE = MIB
 
 
