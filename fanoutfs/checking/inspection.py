@@ -8,6 +8,7 @@ in it: its server may be stopped, and the copy has nothing to do with it.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from fanoutfs.system.identity import (
     new_file_identity,
     served_identity,
 )
-from fanoutfs.system.mountinfo import Mount, parse
+from fanoutfs.system.mountinfo import Mount, parse, plain, visible
 from fanoutfs.system.paths import find, follow, has_server, is_fanoutfs, within
 
 KEEPS_NO_FILES = frozenset({
@@ -73,6 +74,7 @@ def read(source: str | None, targets: Sequence[str], system: System | None = Non
 class _Reader:
     system: System
     _mounts: list[Mount] = attrs.field(factory=list, init=False)
+    _visible: list[Mount] = attrs.field(factory=list, init=False)
     _concerned: set[tuple[int, int]] = attrs.field(factory=set, init=False)
     """The device numbers of the file systems in which source and targets lie."""
     _devices: dict[str, Device] = attrs.field(factory=dict, init=False)
@@ -95,7 +97,8 @@ class _Reader:
         """Read everything but the source and the targets, whose paths are ``named``."""
         mountinfo = self.system.proc / "self" / "mountinfo"
         try:
-            self._mounts = parse(mountinfo.read_text(errors="surrogateescape"))
+            self._mounts = parse(mountinfo.read_bytes())
+            self._visible = visible(self._mounts)
             entries = sysfs.entries(self.system.sys)
         except OSError as error:
             message = (
@@ -118,11 +121,11 @@ class _Reader:
     def _locate(self, named: str) -> None:
         """Record the file system of a source or target. Raise NoAnswerError if it does not answer."""
         try:
-            path, mount = find(named, self._mounts)
+            path, mount = find(named, self._visible)
         except OSError:
             # ``examine`` reports it.
             return
-        if mount is None and (mount := within(path, self._mounts)) is not None:
+        if mount is None and (mount := within(path, self._visible)) is not None:
             self._concerned.add(mount.device)
 
     def _is_avoided(self, mount: Mount) -> bool:
@@ -132,7 +135,7 @@ class _Reader:
         """Examine the source or a target."""
         path = named
         try:
-            path, mount = follow(named, self._mounts)
+            path, mount = follow(named, self._visible)
             if mount is not None:
                 identity = self._served(path, mount)
                 return RequestedTarget(named, path, "in fanoutfs", identity, failure=mount.point)
@@ -176,7 +179,7 @@ class _Reader:
         )
 
     def _pseudo_fs(self, path: str) -> str:
-        mount = within(path, self._mounts)
+        mount = within(path, self._visible)
         if mount is None or mount.kind not in KEEPS_NO_FILES | {"tmpfs"}:
             return ""
         # In a container /dev is a tmpfs; only its path distinguishes it.
@@ -215,7 +218,7 @@ class _Reader:
             bases = [device]
         else:
             # On btrfs and some others a file's device number is not that of a device.
-            mount = within(path, self._mounts)
+            mount = within(path, self._visible)
             bases = self._bases(mount) if mount else []
         for base in bases:
             self._put(identity, Piece(base=base, files=True))
@@ -236,17 +239,17 @@ class _Reader:
         ``loop``: the loop device that it is behind.
         """
         try:
-            plain, mount = follow(path, self._mounts, self._is_avoided)
+            path, mount = follow(path, self._visible, self._is_avoided)
             if mount is not None:
                 known = self.system.backing_file(loop) if loop and not is_fanoutfs(mount) else None
-                return self._served(plain, mount, known)
-            status = self.system.stat(plain)
+                return self._served(path, mount, known)
+            status = self.system.stat(path)
         except OSError:
             # Deleted since, or a path in another container or on another machine.
             return None
         if stat.S_ISBLK(status.st_mode):
             return disk_identity(status.st_rdev)
-        return self._file(plain, status) if stat.S_ISREG(status.st_mode) else None
+        return self._file(path, status) if stat.S_ISREG(status.st_mode) else None
 
     def _served(self, path: str, mount: Mount, identity: str | None = None) -> str:
         """Record a file in a mount without accessing it; in one of ours it lies on that mount's source."""
@@ -260,9 +263,8 @@ class _Reader:
     def _swap_areas(self) -> Iterator[str]:
         areas = self.system.proc / "swaps"
         # A kernel without swap has no such file.
-        text = areas.read_text(errors="surrogateescape") if areas.exists() else ""
-        for line in text.splitlines()[1:]:
-            # Spaces in a name are written in octal, as in mountinfo.
-            raw = os.fsencode(line.split()[0]).decode("unicode_escape").encode("latin-1")
-            if storage := self._storage(os.fsdecode(raw)):
+        text = areas.read_bytes() if areas.exists() else b""
+        for line in text.split(b"\n")[1:]:
+            name = re.split(rb"[ \t]", line, maxsplit=1)[0]
+            if name and (storage := self._storage(plain(name))):
                 yield storage

@@ -17,6 +17,9 @@ from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import Settings
 from fanoutfs.system import mountpoint
 
+IMAGE_NAMES = ("image", "carousel")
+"""The files of a mount that stand for its source."""
+
 
 @attrs.frozen
 class NamedSource:
@@ -63,9 +66,14 @@ def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSourc
 
 
 def _mount_of(path: Path) -> Path | None:
-    """Return the fanoutfs mount that a path names, or names a file in."""
-    _, mount = mountpoint.locate(path)
-    return None if mount is None else Path(mount.point)
+    """Return the fanoutfs mount that a path is, or the image of; raise UnusableError for its other files."""
+    place, mount = mountpoint.locate(path)
+    if mount is None:
+        return None
+    point = Path(mount.point)
+    if place not in (point, *(point / name for name in IMAGE_NAMES)):
+        raise UnusableError(f"{path} is not the image of the mount on {point}; name {point / 'image'}")
+    return point
 
 
 @attrs.frozen

@@ -65,6 +65,8 @@ class Session:
     filesystem: Filesystem = attrs.field(init=False)
     drop_behind: DropBehind = attrs.field(factory=DropBehind, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _device: tuple[int, int] | None = attrs.field(default=None, init=False)
+    """Of the mount, once the kernel has it."""
     _state: SessionState = attrs.field(default=SessionState.NEW, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -102,12 +104,12 @@ class Session:
         finally:
             serving = self._state is SessionState.SERVING
             self._enter(SessionState.ENDED)
-            unrequested = serving and failed is None and mount_at(self.point) is not None
+            unrequested = serving and failed is None and self._is_mounted()
             pyfuse3.close(unmount=True)
             for number in list(self.filesystem.handles):
                 # The kernel sends no RELEASE for handles that are open at the end, and the ring may live on.
                 self.filesystem.close_handle(number)
-            if mount_at(self.point) is not None:
+            if self._is_mounted():
                 # close() does not unmount a connection that was aborted through fusectl.
                 detach(self.point, lazy=True)
             self.ended.set()
@@ -129,6 +131,11 @@ class Session:
         self._enter(SessionState.ENDING)
         pyfuse3.terminate()
 
+    def _is_mounted(self) -> bool:
+        """Return whether the mount is the visible one on its mount point."""
+        mount = mount_at(self.point)
+        return mount is not None and self._device in (None, mount.device)
+
     def _enter(self, state: SessionState) -> None:
         assert state in TRANSITIONS[self._state], f"{self._state.name} to {state.name}"
         self._state = state
@@ -139,6 +146,7 @@ class Session:
         mount = mount_at(self.point)
         if mount is None:
             raise UnusableError(f"{self.point} was unmounted as soon as it was mounted")
+        self._device = mount.device
         if not kernel.raise_background(mount.minor):
             self.filesystem.cached_limit = kernel.CACHED_WHERE_UNTUNED
         kernel.raise_read_ahead(mount.major, mount.minor)

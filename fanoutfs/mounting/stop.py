@@ -72,7 +72,7 @@ def _mount_point(path: Path) -> Path:
         )
     served = Path(document.mountpoint)
     device = mountpoint.require_fanoutfs_mount(served).device
-    points = [mount.point for mount in mountinfo.mounts() if mount.device == device]
+    points = [mount.point for mount in mountinfo.visible(mountinfo.mounts()) if mount.device == device]
     if len(points) > 1:
         raise UnusableError(f"{path} is mounted on {', '.join(points)}; name the mount point to unmount")
     return served

@@ -37,7 +37,7 @@ class PositionedSource:
 
         ``or_buffered``: a direct read that is refused as invalid is tried again without O_DIRECT.
         """
-        found = str(Path(path).resolve())
+        found = os.path.realpath(path)
         try:
             mode = Path(found).stat().st_mode
             fd, direct = _open_direct(found) if stat.S_ISBLK(mode) or stat.S_ISREG(mode) else (-1, False)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -16,6 +17,9 @@ FANOUTFS = "fuse.fanoutfs"
 class Mount:
     """One line of mountinfo (proc(5))."""
 
+    number: int
+    parent: int
+    """The number of the mount that it is mounted in."""
     major: int
     minor: int
     point: str
@@ -36,36 +40,71 @@ class Mount:
         return next((int(user) for name, _, user in users if name == "user_id"), None)
 
 
-def _plain(field: str) -> str:
-    """Decode mountinfo's octal escapes, which stand for bytes."""
-    raw = re.sub(
-        rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field.encode(errors="surrogateescape")
+def parse(mountinfo: bytes) -> list[Mount]:
+    """Parse mountinfo. Of a name the kernel escapes blank, tab, newline and backslash alone."""
+    return [_mount(line) for line in mountinfo.split(b"\n") if line]
+
+
+def _mount(line: bytes) -> Mount:
+    left, _, right = line.partition(b" - ")
+    fields, (kind, source, options) = left.split(b" "), right.split(b" ", 2)
+    major, _, minor = fields[2].partition(b":")
+    return Mount(
+        number=int(fields[0]),
+        parent=int(fields[1]),
+        major=int(major),
+        minor=int(minor),
+        point=plain(fields[4]),
+        kind=os.fsdecode(kind),
+        source=plain(source),
+        options=tuple(os.fsdecode(options).split(",")),
     )
-    return raw.decode(errors="surrogateescape")
 
 
-def parse(mountinfo: str) -> list[Mount]:
-    """Parse mountinfo's text. Of several mounts on one mount point, the last is the visible one."""
-    mounts = []
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, (kind, source, options) = left.split(" "), right.split(" ", 2)
-        major, _, minor = fields[2].partition(":")
-        mounts.append(
-            Mount(int(major), int(minor), _plain(fields[4]), kind, _plain(source), tuple(options.split(",")))
-        )
-    return mounts
+def plain(field: bytes) -> str:
+    """Return a name from one of the kernel's tables, with its octal escapes decoded."""
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field))
 
 
 def mounts() -> list[Mount]:
-    """Return all mounts that this process sees."""
-    return parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    """Return all mounts of this process's namespace, also those that others cover."""
+    return parse(Path("/proc/self/mountinfo").read_bytes())
+
+
+def visible(mounts: Iterable[Mount]) -> list[Mount]:
+    """Return the mounts that a path leads to: those that no mount on the same or a higher folder covers."""
+    by_number = {mount.number: mount for mount in mounts}
+    points: dict[int, set[str]] = {}
+    for mount in by_number.values():
+        points.setdefault(mount.parent, set()).add(mount.point)
+    reached: dict[int, bool] = {}
+
+    def is_reached(mount: Mount) -> bool:
+        known = reached.get(mount.number)
+        if known is None:
+            # Marked first: a table that changes while it is read might name a mount as its own ancestor.
+            reached[mount.number] = False
+            parent = by_number.get(mount.parent)
+            covered = any(folder in points[mount.parent] for folder in _folders_above(mount.point))
+            known = not covered and (parent is None or is_reached(parent))
+            reached[mount.number] = known
+        return known
+
+    return [
+        mount
+        for mount in by_number.values()
+        if is_reached(mount) and mount.point not in points.get(mount.number, ())
+    ]
+
+
+def _folders_above(point: str) -> Iterator[str]:
+    while point != (point := os.path.dirname(point)):  # noqa: PTH120 (text only)
+        yield point
 
 
 def mount_at(point: Path) -> Mount | None:
     """Return the visible mount at this absolute path, or None."""
-    found = [mount for mount in mounts() if mount.point == str(point)]
-    return found[-1] if found else None
+    return next((mount for mount in visible(mounts()) if mount.point == str(point)), None)
 
 
 def detach(point: Path, *, lazy: bool) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 from fanoutfs.errors import NoAnswerError
 from fanoutfs.system import bounded
-from fanoutfs.system.mountinfo import FANOUTFS, Mount, mounts
+from fanoutfs.system.mountinfo import FANOUTFS, Mount, mounts, visible
 
 LINKS = 40
 """The most symbolic links that the kernel follows in one path (path_resolution(7))."""
@@ -40,7 +40,7 @@ def find(path: str, table: Sequence[Mount] | None = None) -> tuple[str, Mount | 
     Raise NoAnswerError when a different file system on the way does not answer; OSError as ``follow`` does.
     """
     if table is None:
-        table = mounts()
+        table = visible(mounts())
     place, mount = follow(path, table, has_server)
     if mount is None or is_fanoutfs(mount):
         return place, mount

@@ -200,7 +200,7 @@ class Target:
 
     def _flush_folder(self) -> None:
         """Make a new file's name durable, if its folder can be opened and supports fsync."""
-        folder = Path(self.path).resolve().parent
+        folder = Path(os.path.realpath(self.path)).parent
         try:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:

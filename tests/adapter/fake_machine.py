@@ -73,8 +73,9 @@ class FakeMachine:
             (folder / member).symlink_to(self._link(member))
 
     def mount(self, number: str, point: object, kind: str, source: object) -> None:
-        """Add a mount to mountinfo."""
-        self.mounts.append(f"36 35 {number} / {point} rw - {kind} {source} rw\n")
+        """Add a mount to mountinfo; none covers another."""
+        last = 35 + len(self.mounts)
+        self.mounts.append(f"{last + 1} {last} {number} / {point} rw - {kind} {source} rw\n")
 
     def system(self) -> System:
         """Write the tables of /proc; return the machine for an inspection."""

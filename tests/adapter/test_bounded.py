@@ -75,7 +75,7 @@ def test_a_program_that_is_missing() -> None:
 def test_a_path_on_a_file_system_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error names path, mount point and kind; nothing of it was touched by this process."""
     monkeypatch.setattr(bounded, "ANSWER_SECONDS", 0.05)
-    here = Mount(0, 99, str(tmp_path), "nfs4", "server:/x", ())
+    here = Mount(2, 1, 0, 99, str(tmp_path), "nfs4", "server:/x", ())
     monkeypatch.setattr(paths, "mounts", lambda: [here])
     monkeypatch.setattr(paths, "_follow_and_ask", lambda _path, _table: time.sleep(600))
 
@@ -88,7 +88,7 @@ def test_a_path_on_a_file_system_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_path_on_a_file_system_that_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is followed to its end."""
     (tmp_path / "link").symlink_to("there")
-    here = Mount(0, 99, str(tmp_path), "nfs4", "server:/x", ())
+    here = Mount(2, 1, 0, 99, str(tmp_path), "nfs4", "server:/x", ())
     monkeypatch.setattr(paths, "mounts", lambda: [here])
 
     assert paths.find(str(tmp_path / "link" / "y")) == (f"{tmp_path}/there/y", None)

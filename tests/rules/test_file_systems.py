@@ -28,4 +28,4 @@ from fanoutfs.system.paths import has_server
 )
 def test_who_answers(kind: str, device: tuple[int, int], *, expected: bool) -> None:
     """FUSE and networks have servers, also FUSE with a block device; a kind that is unknown may have one."""
-    assert has_server(Mount(*device, "/mnt", kind, "source", ())) is expected
+    assert has_server(Mount(2, 1, *device, "/mnt", kind, "source", ())) is expected
