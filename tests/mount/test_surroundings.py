@@ -1,0 +1,174 @@
+"""Each command in each kind of surroundings: it does what it does elsewhere, or says in one line why not."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory
+from tests.rig import mountinfo, mounts
+from tests.rig.commands import FANOUTFS, Done, fanoutfs, processes, wait_until
+from tests.rig.images import MIB, assert_same
+from tests.rig.surroundings import Surroundings
+
+SIZE = 2 * MIB
+COMMANDS = ("copy", "mount", "status", "top", "umount", "simulate")
+ACTS, REPORTS = frozenset({"copy", "mount", "umount"}), frozenset({"status", "top", "simulate"})
+PRODUCES = frozenset({"copy", "mount"})
+"""The commands that start a producer here."""
+
+
+@attrs.frozen
+class Case:
+    """Surroundings, and which commands are refused there."""
+
+    around: Surroundings
+    refused: frozenset[str] = frozenset()
+    commands: tuple[str, ...] = COMMANDS
+    """Those that make sense there."""
+
+
+CASES = {
+    "nothing odd": Case(Surroundings()),
+    "no stdin": Case(Surroundings(closed=(0,))),
+    "no stdout": Case(Surroundings(closed=(1,))),
+    "no stderr": Case(Surroundings(closed=(2,))),
+    "no standard streams": Case(Surroundings(closed=(0, 1, 2))),
+    "stdout is full": Case(Surroundings(streams={1: "/dev/full"}), refused=REPORTS),
+    "stdout and stderr are full": Case(
+        Surroundings(streams={1: "/dev/full", 2: "/dev/full"}), refused=REPORTS
+    ),
+    "nobody reads stdout": Case(Surroundings(streams={1: "gone"})),
+    "nobody reads stdout and stderr": Case(Surroundings(streams={1: "gone", 2: "gone"})),
+    "1100 descriptors inherited": Case(Surroundings(inherited=1100)),
+    "SIGCHLD is ignored": Case(Surroundings(ignored=(signal.SIGCHLD,))),
+    "nohup in a script": Case(Surroundings(ignored=(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))),
+    "all signals are blocked": Case(Surroundings(all_blocked=True)),
+    "a soft limit of descriptors": Case(Surroundings(limits={"NOFILE": (12, 512)})),
+    "a hard limit of descriptors": Case(Surroundings(limits={"NOFILE": (16, 16)}), refused=PRODUCES),
+    "no files of more than 4 KiB": Case(Surroundings(limits={"FSIZE": (4096, 4096)}), refused=PRODUCES),
+    "umask 777": Case(Surroundings(umask=0o777)),
+    "the working folder is gone": Case(Surroundings(folder_gone=True)),
+    "no variables": Case(Surroundings(no_variables=True)),
+    "an ASCII locale": Case(
+        Surroundings(variables={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
+    ),
+    "an unknown locale": Case(Surroundings(variables={"LC_ALL": "tlh_XX.KOI8-R", "LANG": ""})),
+    "PID 1": Case(
+        Surroundings(prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")),
+        # A mount would end with its PID namespace; umount can't detach what another namespace mounted.
+        commands=("copy", "status", "top", "simulate"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def served(pattern_image: PatternFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Mount an image for all commands that only look at a mount."""
+    folder = tmp_path_factory.mktemp("served")
+    point = folder / "mnt"
+    point.mkdir()
+    fanoutfs("mount", "--log", folder / "log", pattern_image(SIZE + MIB), point)
+    yield point
+    fanoutfs("umount", point)
+
+
+@pytest.fixture
+def odd_point(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder to mount on; what is mounted there at the end is unmounted."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    yield folder
+    mounts.clear(folder)
+
+
+def assert_ended_well(done: Done, case: Case, *, refused: bool) -> None:
+    """Check exit code and messages: no traceback, and a line where something was refused."""
+    said = done.stderr.decode()
+    assert int(refused) == done.returncode, said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    heard = 2 not in case.around.closed and 2 not in case.around.streams
+    lines = said.splitlines()
+    assert all(line.startswith("fanoutfs: ") for line in lines), said
+    assert len(lines) == (heard and refused) or (heard and len(lines) == 1 and not refused)
+
+
+def nothing_is_left(folder: Path) -> bool:
+    """Return whether no process names a file of a test."""
+    return not any(word.startswith(str(folder)) for _, words in processes() for word in words)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [pytest.param(name, one, id=f"{name}-{one}") for name, case in CASES.items() for one in case.commands],
+)
+def test_a_command(
+    name: str, command: str, source: Path, served: Path, odd_point: Path, mount: MountFactory, tmp_path: Path
+) -> None:
+    """It is right, or refused in one line without a byte written; nothing is left behind."""
+    case, target, log = CASES[name], tmp_path / "target", tmp_path / "log"
+    refused = command in case.refused
+    words: dict[str, tuple[object, ...]] = {
+        "copy": ("copy", "--yes", "--log", log, source, target),
+        "mount": ("mount", "--log", log, source, odd_point),
+        "status": ("status", served),
+        "top": ("top", "-n", 1, "--interval", "0.1s", served),
+        "umount": ("umount", odd_point),
+        "simulate": ("simulate", "--size", "8M", "--ring", "4M"),
+    }
+    if command == "umount":
+        mounted = mount(source, point=odd_point)
+    done = case.around.run(FANOUTFS, *map(str, words[command]))
+
+    assert_ended_well(done, case, refused=refused)
+    assert target.exists() == (command == "copy" and not refused)
+    if target.exists():
+        assert_same(source, target)
+    assert bool(mountinfo.at(odd_point)) == (command == "mount" and not refused)
+    if mountinfo.at(odd_point):
+        assert_same(source, odd_point / "image")
+        fanoutfs("umount", odd_point)
+    if command == "umount":
+        wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
+    wait_until(lambda: nothing_is_left(tmp_path), "nothing is left")
+    if command in REPORTS and not {1} & {*case.around.closed, *case.around.streams}:
+        assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["line\nbreak", "escape \x1b[2J\x9b", "caf\udce9", "\u202egnp.exe"], ids=ascii
+)
+@pytest.mark.parametrize("around", ["nothing odd", "an ASCII locale"])
+def test_a_name_that_is_no_plain_text(name: str, around: str, source: Path, tmp_path: Path) -> None:
+    """Source, target and mount point may have it; what is printed and logged has no control characters."""
+    folder, log, surroundings = tmp_path / name, tmp_path / "log", CASES[around].around
+    folder.mkdir()
+    named, target, point = folder / "source", folder / "target", folder / "mnt"
+    point.mkdir()
+    named.write_bytes(source.read_bytes())
+    try:
+        done = [
+            surroundings.run(FANOUTFS, *words)
+            for words in (
+                ("copy", "--log", log, named, target),
+                ("mount", "--log", log, named, point),
+                ("status", point),
+                ("copy", "--log", log, named, folder),
+                ("umount", point),
+                ("status", folder / "nowhere"),
+            )
+        ]
+    finally:
+        mounts.clear(point)
+
+    assert_same(source, target)
+    assert [0, 0, 0, 1, 0, 1] == [one.returncode for one in done]
+    # Bytes that are no text stay as they are in a log.
+    printed = b"".join(one.stdout + one.stderr for one in done) + log.read_bytes()
+    assert not set(printed) & ({*range(32), 127} - {10})
+    for text in printed.decode(errors="replace").splitlines():
+        assert text.isprintable()
+    assert all(len(one.stderr.splitlines()) <= 1 for one in done)
