@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 import attrs
 
-from fanoutfs.errors import UsageError
+from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.host_port import format_host_port, parse_host_port
 from fanoutfs.units import MIB, PAGE, format_size
 
@@ -36,7 +36,7 @@ class Settings:
     """The settings of a producer, in bytes and seconds."""
 
     ring: int | None = None
-    """Bytes of shared memory. None: an eighth of the available memory. Never more than the image."""
+    """Bytes of shared memory. None: an eighth of what is available. Never more than the image."""
     block: int = MIB
     patience: float = attrs.field(default=10.0, validator=_positive)
     turn: float = attrs.field(default=2.0, validator=_positive)
@@ -68,11 +68,21 @@ class Settings:
         longest = RUN if self.read_rate is None else min(RUN, int(self.read_rate * SLOW_RUN))
         return max(1, longest // self.block)
 
-    def slots(self, size: int, available: int) -> int:
-        """Return how many blocks the ring holds; ``size`` (of the image) and ``available`` are bytes."""
+    def slots(self, size: int, available: int, limit: str) -> int:
+        """Return how many blocks the ring holds, for an image of ``size`` bytes.
+
+        ``available`` are the bytes that ``limit`` leaves, which is a part of the message of the UnusableError
+        that is raised for a ring that does not fit: the kernel would end the process that fills it.
+        """
         blocks = -(-size // self.block)
-        ring = self.ring if self.ring is not None else max(available // 8, 2 * self.block)
-        return max(2, min(ring // self.block, blocks))
+        ring = self.ring if self.ring is not None else available // 8
+        slots = max(2, min(ring // self.block, blocks))
+        if slots * self.block > available:
+            raise UnusableError(
+                f"a ring of {format_size(slots * self.block)} does not fit: {limit} leaves "
+                f"{format_size(available)}; raise that limit, or use a smaller --ring"
+            )
+        return slots
 
 
 @attrs.frozen(kw_only=True)

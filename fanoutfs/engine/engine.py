@@ -34,6 +34,7 @@ from fanoutfs.source.counters import Counters
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS
+from fanoutfs.system.memory_room import memory_room
 from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
@@ -51,19 +52,12 @@ serves later readers; with copies alone it is not used if it costs more than rea
 WATCH_SECONDS = 0.25
 
 
-def available_memory() -> int:
-    """Return the bytes that are available without swapping (MemAvailable, proc(5))."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
 def build_ring(settings: Settings, size: int) -> Ring:
-    """Return the ring for an image of ``size`` bytes."""
+    """Return the ring for an image of ``size`` bytes. Raise UnusableError if there is no memory for it."""
+    room = memory_room()
     rules = Rules(
         blocks=-(-size // settings.block),
-        slots=settings.slots(size, available_memory()),
+        slots=settings.slots(size, room.size, room.limit),
         run=settings.run(),
         patience=settings.patience,
         turn=settings.turn,

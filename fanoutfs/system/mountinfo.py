@@ -27,6 +27,8 @@ class Mount:
     source: str
     options: tuple[str, ...]
     """The options of the file system (the last column)."""
+    root: str = "/"
+    """The folder of the file system that is mounted: a bind mount may show a part of it."""
 
     @property
     def device(self) -> tuple[int, int]:
@@ -58,6 +60,7 @@ def _mount(line: bytes) -> Mount:
         kind=os.fsdecode(kind),
         source=plain(source),
         options=tuple(os.fsdecode(options).split(",")),
+        root=plain(fields[3]),
     )
 
 

@@ -9,7 +9,7 @@ from fanoutfs.fuse.reaper import has_fatal_signal
 from fanoutfs.system.mountinfo import Mount, parse, visible
 
 LINE = (
-    b"36 35 0:45 / /mnt/a\\040b rw,nosuid - fuse.fanoutfs /dev/sdb ro,user_id=1000,group_id=1000\n"
+    b"36 35 0:45 /a\\040part /mnt/a\\040b rw,nosuid - fuse.fanoutfs /dev/sdb ro,user_id=1000,group_id=1000\n"
     b"37 35 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
 )
 
@@ -27,6 +27,7 @@ def test_a_mount_is_read_from_its_line() -> None:
         kind="fuse.fanoutfs",
         source="/dev/sdb",
         options=("ro", "user_id=1000", "group_id=1000"),
+        root="/a part",
     )
     assert (first.user, second.user, second.kind) == (1000, None, "ext4")
 

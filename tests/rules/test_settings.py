@@ -1,6 +1,6 @@
 import pytest
 
-from fanoutfs.errors import UsageError
+from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.units import MIB, format_size, parse_size
@@ -53,15 +53,25 @@ def test_invalid_settings_are_wrong_usage(changes: dict[str, object]) -> None:
     [
         (None, 1000 * MIB, 800 * MIB, 100),
         (None, 50 * MIB, 800 * MIB, 50),
-        (None, 1000 * MIB, 0, 2),
-        (64 * MIB, 1000 * MIB, 0, 64),
-        (64 * MIB, 10 * MIB + 1, 0, 11),
-        (64 * MIB, 1, 0, 2),
+        (None, 1000 * MIB, 2 * MIB, 2),
+        (64 * MIB, 1000 * MIB, 64 * MIB, 64),
+        (64 * MIB, 10 * MIB + 1, 11 * MIB, 11),
+        (64 * MIB, 1, 2 * MIB, 2),
     ],
 )
 def test_the_ring_is_an_eighth_of_memory(ring: int | None, size: int, available: int, slots: int) -> None:
     """Or as configured; at least two blocks, at most the image."""
-    assert settings(ring=ring).slots(size, available) == slots
+    assert settings(ring=ring).slots(size, available, "the memory") == slots
+
+
+@pytest.mark.parametrize(
+    ("ring", "size", "available"),
+    [(64 * MIB, 1000 * MIB, 64 * MIB - 1), (64 * MIB, 10 * MIB, 10 * MIB - 1), (None, 1, 2 * MIB - 1)],
+)
+def test_a_ring_that_memory_has_no_room_for(ring: int | None, size: int, available: int) -> None:
+    """It is refused before anything is read, with what limits the memory."""
+    with pytest.raises(UnusableError, match=r"does not fit: the memory leaves .*; raise .* --ring"):
+        settings(ring=ring).slots(size, available, "the memory")
 
 
 @pytest.mark.parametrize(
