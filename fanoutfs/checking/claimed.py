@@ -168,7 +168,8 @@ def _is_what_was_checked(claimed: Claimed) -> bool:
         same = identity_of(status) == candidate.identity
         return same and (not candidate.generation or _generation(claimed.fd) in (0, candidate.generation))
     # Looked at once it is locked: another copy may have removed what it had made.
-    return status.st_nlink > 0 and (not candidate.exists or identity_of(status) == candidate.identity)
+    named = status.st_nlink > 0 or candidate.unlinked
+    return named and (not candidate.exists or identity_of(status) == candidate.identity)
 
 
 def _generation(fd: int) -> int:

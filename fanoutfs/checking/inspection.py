@@ -10,7 +10,7 @@ in it: its server may be stopped, and the copy has nothing to do with it.
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -60,14 +60,26 @@ class Findings:
     source: RequestedTarget | None
     targets: tuple[RequestedTarget, ...]
     machine: StorageGraph
+    outputs: Mapping[str, str]
+    """The files that fanoutfs writes messages to: identity, and what each is."""
 
 
-def read(source: str | None, targets: Sequence[str], system: System | None = None) -> Findings:
-    """Examine a source (None: on another computer), its targets, and the storage below and above them."""
+def read(
+    source: str | None,
+    targets: Sequence[str],
+    system: System | None = None,
+    *,
+    outputs: Mapping[str, str] | None = None,
+) -> Findings:
+    """Examine a source (None: on another computer), its targets, and the storage below and above them.
+
+    ``outputs`` are the paths of the files for messages, and what each is.
+    """
     reader = _Reader(system or System())
     reader.read([*targets, *([] if source is None else [source])])
     examined = None if source is None else reader.examine(source)
-    return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine())
+    found = {reader.examine(path).identity: name for path, name in (outputs or {}).items()}
+    return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine(), found)
 
 
 @attrs.define(eq=False)
@@ -150,7 +162,14 @@ class _Reader:
         if stat.S_ISREG(status.st_mode):
             identity, pseudo_fs = self._file(path, status), self._pseudo_fs(path)
             return RequestedTarget(
-                named, path, "file", identity, size=status.st_size, writable=writable, pseudo_fs=pseudo_fs
+                named,
+                path,
+                "file",
+                identity,
+                size=status.st_size,
+                writable=writable,
+                pseudo_fs=pseudo_fs,
+                unlinked=status.st_nlink == 0,
             )
         identity = disk_identity(status.st_rdev)
         device = self._devices.get(identity)
@@ -179,7 +198,8 @@ class _Reader:
         )
 
     def _pseudo_fs(self, path: str) -> str:
-        mount = within(path, self._visible)
+        # A link that is left stands for an open file, which lies elsewhere.
+        mount = None if Path(path).is_symlink() else within(path, self._visible)
         if mount is None or mount.kind not in KEEPS_NO_FILES | {"tmpfs"}:
             return ""
         # In a container /dev is a tmpfs; only its path distinguishes it.

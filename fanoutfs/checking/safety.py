@@ -14,7 +14,7 @@ A target is refused for these reasons, in this order; all that apply are reporte
 import itertools
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -22,6 +22,8 @@ import attrs
 from fanoutfs.checking.storage import STACKED, Device, Kind, Overlap, StorageGraph
 from fanoutfs.errors import UnusableError
 from fanoutfs.units import format_size
+
+REDIRECT = "send messages elsewhere, to a file of their own"
 
 SHOWN = 4
 """How many uses of a disk are named at most: the message is one line."""
@@ -54,6 +56,8 @@ class RequestedTarget:
     """The folder of a file that does not exist yet."""
     pseudo_fs: str = attrs.field(default="", kw_only=True)
     """The type of the file system, if it keeps no files (/proc, /dev)."""
+    unlinked: bool = attrs.field(default=False, kw_only=True)
+    """An open file without a name, which a link in /proc stands for."""
     failure: str = attrs.field(default="", kw_only=True)
     """Why it could not be examined; or the mount that it lies in."""
 
@@ -72,6 +76,8 @@ class Candidate:
     exists: bool
     size: int
     identity: str
+    """As in ``RequestedTarget``."""
+    unlinked: bool = False
     """As in ``RequestedTarget``."""
     generation: int = 0
     """As in ``Device``: shows when a stick was replaced by a different one."""
@@ -106,16 +112,23 @@ def repeated_target(targets: Sequence[RequestedTarget]) -> str | None:
 
 
 def refusals(
-    source: RequestedTarget | None, image_size: int, targets: Sequence[RequestedTarget], machine: StorageGraph
+    source: RequestedTarget | None,
+    image_size: int,
+    targets: Sequence[RequestedTarget],
+    machine: StorageGraph,
+    outputs: Mapping[str, str],
 ) -> list[str]:
     """Return a line for each target that may not be written: which, why, and the remedy.
 
-    ``image_size`` is in bytes; ``source`` is None for a source on another computer.
+    ``image_size`` is in bytes; ``source`` is None for a source on another computer. ``outputs``: the
+    identities of the files that messages are written to, and what each is.
     """
     lines = []
     for i, target in enumerate(targets):
         reasons = list(_unfit(target, machine))
-        if not reasons and (clash := _clash(target, source, targets[:i], machine)):
+        if output := outputs.get(target.identity):
+            reasons = [f"is {output}; {REDIRECT}"]
+        elif not reasons and (clash := _clash(target, source, targets[:i], machine)):
             reasons = [clash]
         elif not reasons:
             reasons = [*_in_use(target, machine), *_lacking(target, image_size, machine)]

@@ -33,6 +33,9 @@ from fanoutfs.status.text import printable
 from fanoutfs.system.interrupts import ENDS, exit_code
 from fanoutfs.system.process_limits import descriptor_limit
 
+OUTPUTS = {"/proc/self/fd/1": "standard output", "/proc/self/fd/2": "standard error"}
+"""What this command writes messages to."""
+
 
 def copy(
     source_argument: str,
@@ -47,7 +50,8 @@ def copy(
     Raise FanoutError for what stops the command before a byte was written.
     """
     source, opened = find_source(source_argument, keys)
-    candidates = check(source.local_path, source.size, target_paths)
+    outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
+    candidates = check(source.local_path, source.size, target_paths, outputs)
     if options.dry_run:
         if opened is not None:
             opened.source.close()

@@ -27,6 +27,7 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import bounded, mountinfo, mountpoint
+from fanoutfs.system.identity import identity_of
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.process_limits import descriptor_limit
@@ -72,6 +73,8 @@ def mount(
     source = resolve(source_path, keys)
     if source.warning is not None:
         print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
+    if log_path is not None and log_path.exists() and identity_of(log_path.stat()) == source.identity:
+        raise UnusableError(f"--log {log_path} is the source; name a different file")
     if Path(source.path).is_relative_to(point):
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     hang_ups = HangUps(source_path)

@@ -12,6 +12,7 @@ import attrs
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
+from fanoutfs.system.paths import find
 from fanoutfs.units import PAGE
 
 
@@ -37,8 +38,8 @@ class PositionedSource:
 
         ``or_buffered``: a direct read that is refused as invalid is tried again without O_DIRECT.
         """
-        found = os.path.realpath(path)
         try:
+            found, _ = find(path)
             mode = Path(found).stat().st_mode
             fd, direct = _open_direct(found) if stat.S_ISBLK(mode) or stat.S_ISREG(mode) else (-1, False)
         except OSError as error:

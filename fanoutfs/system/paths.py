@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from fanoutfs.errors import NoAnswerError
 from fanoutfs.system import bounded
@@ -86,12 +88,47 @@ def follow(
         except OSError:
             # Not a link, missing, or not readable: opening it will show which.
             continue
+        if _stands_for_something_else(at, target, mounts):
+            continue
         links += 1
         if links > LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         at = "/" if target.startswith("/") else os.path.dirname(at)  # noqa: PTH120 (text only)
         parts += _parts(target)
     return at, None
+
+
+def _stands_for_something_else(link: str, target: str, mounts: Sequence[Mount]) -> bool:
+    """Return whether a link of /proc leads to a file that its text does not lead to.
+
+    /proc/PID/fd/N, cwd, exe and root stand for the file itself: it may have been deleted, be a pipe, or lie
+    in a mount that this process does not see (proc(5)). No file system with a server is accessed.
+    """
+    around = within(link, mounts)
+    if around is None or around.kind != "proc":
+        return False
+    try:
+        fd = os.open(link, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        number = int(re.findall(r"^mnt_id:\s*(\d+)$", _fdinfo(fd), re.MULTILINE)[0])
+    finally:
+        os.close(fd)
+    mount = next((mount for mount in mounts if mount.number == number), None)
+    if mount is None:
+        return True
+    if has_server(mount):
+        return False
+    try:
+        return not Path(link).samefile(Path(link).parent / target)
+    except OSError:
+        return True
+
+
+def _fdinfo(fd: int) -> str:
+    with open(f"/proc/self/fdinfo/{fd}") as info:  # noqa: PTH123 (a table of this process)
+        return info.read()
 
 
 def within(path: str, mounts: Sequence[Mount]) -> Mount | None:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.system import bounded, paths
+from fanoutfs.system.mountinfo import mounts, visible
+from fanoutfs.system.paths import follow
 from fanoutfs.units import MIB
 from tests.adapter.fake_machine import FakeMachine
 
@@ -42,7 +45,7 @@ def number_of(folder: Path) -> str:
 def refused(fake: FakeMachine, source: object, *targets: object) -> list[str]:
     """Return the refusals of the targets, with all paths as they are on the fake machine."""
     found = inspection.read(str(source), [str(one) for one in targets], fake.system())
-    lines = refusals(found.source, MIB, found.targets, found.machine)
+    lines = refusals(found.source, MIB, found.targets, found.machine, found.outputs)
     return [line.replace(str(fake.root), "") for line in lines]
 
 
@@ -514,3 +517,42 @@ def test_the_identity_is_the_sources(tmp_path: Path) -> None:
     found = inspection.read(str(path), []).source
     assert found is not None
     assert source.identity == found.identity
+
+
+def test_links_of_proc_that_stand_for_something_else(fake_proc_file: tuple[Path, int]) -> None:
+    """A file that was deleted is meant itself, not a new one of the name that the link's text gives."""
+    path, fd = fake_proc_file
+    link = f"/proc/self/fd/{fd}"
+    assert (str(path), None) == follow(link, visible(mounts()))
+    path.unlink()
+    assert (link.replace("self", str(os.getpid())), None) == follow(link, visible(mounts()))
+    (path.parent / f"{path.name} (deleted)").touch()
+    source = path.parent / "source"
+    source.write_bytes(bytes(10))
+    (found,) = check(str(source), 10, [link])
+    claimed = open_exclusive(found, direct=False)
+    os.write(claimed.fd, b"the copy")
+    claimed.close()
+    assert b"the copy" == os.pread(fd, 100, 0)
+    assert not (path.parent / f"{path.name} (deleted)").read_bytes()
+
+
+@pytest.fixture
+def fake_proc_file(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """Return a file, and a descriptor of it."""
+    path = tmp_path / "file"
+    path.touch()
+    fd = os.open(path, os.O_RDWR)
+    yield path, fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize(("name", "role"), [("target", "standard output"), ("source", "the log")])
+def test_messages_must_not_go_into_source_or_target(tmp_path: Path, name: str, role: str) -> None:
+    """They would change what is copied."""
+    for file in ("source", "target"):
+        (tmp_path / file).write_bytes(bytes(10))
+    with pytest.raises(
+        UnusableError, match=f"the {name} {tmp_path / name} is {role}.*; send messages elsewhere"
+    ):
+        check(str(tmp_path / "source"), 10, [str(tmp_path / "target")], {str(tmp_path / name): role})

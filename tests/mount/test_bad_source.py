@@ -56,6 +56,13 @@ def test_a_source_inside_the_mount_point(refuse: Refuse, point: Path) -> None:
     refuse(inside, inside)
 
 
+def test_a_log_that_is_the_source(point: Path, source: Path) -> None:
+    """The log would change the source."""
+    before = source.read_bytes()
+    assert_refused(fanoutfs("mount", "--log", source, source, point, code=1), f"--log {source} is the source")
+    assert before == source.read_bytes()
+
+
 def test_a_log_inside_the_mount_point(point: Path, source: Path) -> None:
     """A log that the mount would hide is refused: the daemon must not touch its own mount."""
     done = fanoutfs("mount", "--log", point / "log", source, point, code=None)

@@ -100,7 +100,7 @@ def refused(
     source: str, *targets: str | RequestedTarget, machine: StorageGraph = MACHINE, size: int = GIB
 ) -> list[str]:
     all_targets = [target(one) if isinstance(one, str) else one for one in targets]
-    return refusals(target(source), size, all_targets, machine)
+    return refusals(target(source), size, all_targets, machine, {"log": "the log"})
 
 
 BACKUP = "/home/backup on /dev/mapper/secret on /dev/mapper/my--vg-home on /dev/sda2"
@@ -383,6 +383,13 @@ def asked(*candidates: Candidate, answer: str) -> tuple[bool, list[str]]:
         return answer
 
     return confirm("/srv/source.img", candidates, GIB, ask, lines.append), lines
+
+
+def test_a_target_that_messages_are_written_to() -> None:
+    """They would go into the copy."""
+    log = RequestedTarget("log", "/home/log", "file", "log")
+    said = "the target log (/home/log) is the log; send messages elsewhere, to a file of their own"
+    assert [said] == refused("sde", log)
 
 
 def test_what_would_be_lost_is_shown_before_the_question() -> None:
