@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import attrs
 
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system import proc
@@ -35,6 +35,10 @@ from fanoutfs.system.runtime_dir import runtime_folder
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take."""
+
+DESCRIBE_SECONDS = 3.0
+"""How long the first reading of a description may take, if the connection took no longer: a server of one
+client at a time lets the second one wait."""
 
 LOOK_SECONDS = 0.01
 
@@ -48,7 +52,8 @@ def nbdfuse_command(address: ExportAddress, keys: RemoteKeys, point: Path, certi
 
     Raises UnusableError for an invalid file of keys.
     """
-    argv = ["nbdfuse", "--readonly", str(point / FILE)]
+    # A server may serve one client at a time, even one that announces several connections (multi-conn).
+    argv = ["nbdfuse", "--readonly", "--connections", "1", str(point / FILE)]
     if not address.tls:
         return [*argv, address.text]
     place = [f"hostname={address.host}", f"port={address.port}", f"export={address.export}", "tls=require"]
@@ -140,27 +145,48 @@ class _Link:
             return {"error": str(error)}
 
     def _wait_for(self, program: Child, file: Path) -> dict[str, Any]:
-        until = time.monotonic() + CONNECT_SECONDS
+        began = time.monotonic()
         while not file.exists():
             if program.ended is not None:
                 return {"error": failure_reason(program.last_lines)}
-            if time.monotonic() > until:
+            if time.monotonic() > began + CONNECT_SECONDS:
                 self.cut()
-                return {"error": f"no connection within {CONNECT_SECONDS:g} seconds"}
+                return {
+                    "error": f"no connection within {CONNECT_SECONDS:g} seconds; check the address, and "
+                    "whether the server serves one client at a time and is in use"
+                }
             program.wait(seconds=LOOK_SECONDS)
-        # After the connection, not before: a server replaced in between is then noticed.
-        return {"path": str(file), "description": self._describe() if self.described else ""}
+        # After the connection, not before: a server replaced in between is then noticed, and one that ends
+        # with its first client is not ended by nbdinfo.
+        took = time.monotonic() - began
+        return {"path": str(file), "description": self._description(took) if self.described else ""}
 
-    def _describe(self) -> str:
-        """Return the description of the export; raises UnusableError."""
+    def _description(self, took: float) -> str:
+        """Return the description of the export; empty if the server does not give it to the first request.
+
+        ``took``: the seconds that the connection took. Raises UnusableError.
+        """
+        if self._count > 1:
+            return self._describe(CONNECT_SECONDS)
+        try:
+            return self._describe(min(max(DESCRIBE_SECONDS, 2 * took), CONNECT_SECONDS))
+        except NoAnswerError:
+            self.described = False
+            return ""
+
+    def _describe(self, seconds: float) -> str:
+        """Ask for the description over a second connection; raises UnusableError.
+
+        NoAnswerError if the server does not accept that connection.
+        """
         argv = nbdinfo_command(self.address, self.keys, self._certificates())
         try:
-            done = run_within(CONNECT_SECONDS, argv)
+            done = run_within(seconds, argv)
             if done.returncode:
-                raise UnusableError(failure_reason(done.stderr.decode(errors="replace").splitlines()))
+                raise NoAnswerError(failure_reason(done.stderr.decode(errors="replace").splitlines()))
             found = json.loads(done.stdout)["exports"][0].get("description", "")
         except TimeoutError as error:
-            raise UnusableError(f"nbdinfo has not answered within {CONNECT_SECONDS:g} seconds") from error
+            raise NoAnswerError(f"nbdinfo has not answered within {seconds:g} seconds") from error
         except (OSError, ValueError, LookupError) as error:
             raise UnusableError(f"nbdinfo can't describe the export: {error}") from error
         return str(found)

@@ -20,6 +20,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 import attrs
@@ -265,4 +266,11 @@ def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
         raise UnusableError(
             f"the source {path} can't be reached: {answer.get('error', 'its supervisor has ended')}"
         )
-    return PositionedSource.open(answer["path"], or_buffered=False), answer["description"]
+    return open_link(answer["path"], path), answer["description"]
+
+
+def open_link(file: str, path: str) -> PositionedSource:
+    """Open the file of a link to the export ``path``; raises UnusableError."""
+    if Path(file).stat().st_size == 0:
+        raise UnusableError(f"the export {path} is empty; check its name, and what its server exports")
+    return PositionedSource.open(file, or_buffered=False)
