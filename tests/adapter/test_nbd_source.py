@@ -267,6 +267,13 @@ def test_a_connection_that_is_dead_without_a_word_is_cut(
     assert whole + pieces == far.reads
 
 
+def test_an_empty_export_is_named_by_its_address(tmp_path: Path) -> None:
+    """Not by the file that nbdfuse shows it as."""
+    (tmp_path / "image").touch()
+    with pytest.raises(UnusableError, match=r"the export nbd://far/image is empty; check its name"):
+        nbd_source.open_link(str(tmp_path / "image"), "nbd://far/image")
+
+
 def test_pieces_are_whole_pages() -> None:
     """O_DIRECT takes nothing else."""
     assert PIECE % PAGE == 0

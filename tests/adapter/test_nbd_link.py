@@ -1,0 +1,72 @@
+"""The supervisor of a link, with scripts in place of nbdfuse and nbdinfo; it runs in the test's process."""
+
+import shlex
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanoutfs.remote import nbd_link
+from fanoutfs.remote.address import ExportAddress
+from fanoutfs.remote.nbd_link import LinkSupervisor
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.system.pipe import message_pipes
+from tests.limits import HANG_SECONDS
+
+ADDRESS = ExportAddress("far", 10809, "image")
+DESCRIBES = """echo '{"exports": [{"description": "fanoutfs disk-8:16"}]}'"""
+REFUSES = "echo 'nbdinfo: nbd_connect_uri: recv: server disconnected unexpectedly' >&2; exit 1"
+WAITS = "exec sleep 60"
+
+
+@pytest.fixture
+def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Connect once per script that stands for nbdinfo; return the replies."""
+
+    def replies(*scripts: str, seconds: float = HANG_SECONDS) -> list[dict[str, Any]]:
+        left = list(scripts)
+
+        def nbdfuse(_address: object, _keys: object, point: Path, _certificates: object) -> list[str]:
+            return ["sh", "-c", f"touch {shlex.quote(str(point / nbd_link.FILE))}; exec sleep 60"]
+
+        def unmount(point: Path) -> None:
+            (point / nbd_link.FILE).unlink(missing_ok=True)
+            point.rmdir()
+
+        monkeypatch.setattr(nbd_link, "nbdfuse_command", nbdfuse)
+        monkeypatch.setattr(nbd_link, "nbdinfo_command", lambda *_: ["sh", "-c", left.pop(0)])
+        monkeypatch.setattr(nbd_link, "unmount_link", unmount)
+        monkeypatch.setattr(nbd_link, "runtime_folder", lambda: tmp_path)
+        monkeypatch.setattr(nbd_link, "DESCRIBE_SECONDS", seconds)
+        monkeypatch.setattr(nbd_link, "CONNECT_SECONDS", HANG_SECONDS)
+        ours, supervisors = message_pipes()
+        for _ in scripts:
+            ours.send(connect=True)
+        ours._socket.shutdown(socket.SHUT_WR)
+        LinkSupervisor(ADDRESS, RemoteKeys(), described=True)(supervisors)
+        found = [ours.receive(0) for _ in scripts]
+        ours.close()
+        supervisors.close()
+        return found
+
+    return replies
+
+
+def test_an_export_is_described_at_each_connection(connect: Any) -> None:
+    """So that a different source behind the same address is noticed."""
+    assert [reply["description"] for reply in connect(DESCRIBES, DESCRIBES)] == ["fanoutfs disk-8:16"] * 2
+
+
+@pytest.mark.parametrize(("answer", "seconds"), [(REFUSES, HANG_SECONDS), (WAITS, 0.01)])
+def test_a_server_of_one_client_at_a_time_is_read(connect: Any, answer: str, seconds: float) -> None:
+    """It refuses a second connection, or lets it wait: then the export has no description, now and later."""
+    first, second = connect(answer, DESCRIBES, seconds=seconds)
+    assert (first["description"], second["description"]) == ("", "")
+
+
+def test_a_description_that_was_given_once_is_required(connect: Any) -> None:
+    """A server that does not repeat it may have a different source; the connection is tried again."""
+    described, refused = connect(DESCRIBES, REFUSES)
+    assert described["description"] == "fanoutfs disk-8:16"
+    assert refused == {"error": "recv: server disconnected unexpectedly"}
