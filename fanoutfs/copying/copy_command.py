@@ -142,6 +142,9 @@ def _print_outcome(copies: Sequence[Progress], seconds: float) -> None:
     """Print a line for each copy, good ones to stdout and others to stderr, and a line on them all."""
     for copy in copies:
         print(outcome(copy), file=sys.stdout if copy.phase is Phase.DONE else sys.stderr)
+    for copy in copies:
+        if copy.stale is not None:
+            _show(copy.stale)
     good = all_good(copies)
     if (line := total(copies, seconds)) is not None:
         print(f"fanoutfs: {line}", file=sys.stdout if good else sys.stderr)

@@ -51,6 +51,8 @@ class Progress:
     """Bytes written so far; with ``resume`` only those that differed."""
     sha256: str | None = None
     """Of the verified target, in hexadecimal digits."""
+    stale: str | None = None
+    """A line on partitions of the target that the system still has, or None."""
     phase: Phase = attrs.field(default=Phase.JOINING, init=False)
     done: int = attrs.field(default=0, init=False)
     """Bytes of the image that the phase has finished."""

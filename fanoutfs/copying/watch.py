@@ -106,6 +106,7 @@ class Watch:
             if "written" in report:
                 progress.written = report["written"]
             progress.sha256 = report.get("sha256")
+            progress.stale = report.get("stale")
 
     def _ask_producer(self, display: "Display") -> None:
         """Update what each copy waits for, and the source's rate."""

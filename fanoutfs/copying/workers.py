@@ -23,6 +23,7 @@ from fanoutfs.copying.progress import Phase
 from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.shm.borrower import Image
+from fanoutfs.system import partitions
 from fanoutfs.system.fork import close_all_but, die_with_parent
 from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -204,7 +205,9 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
             verify=job.options.verify,
         )
         sha256 = worker.run()
-        pipe.send(phase=Phase.DONE.value, done=image.size, written=target.written, sha256=sha256)
+        stale = partitions.read_again(claimed.fd, candidate.path) if target.is_disk else None
+        report = {"done": image.size, "written": target.written, "sha256": sha256, "stale": stale}
+        pipe.send(phase=Phase.DONE.value, **report)
         code = 0
     except FanoutError as error:
         pipe.send(phase=Phase.FAILED.value, error=str(error))
