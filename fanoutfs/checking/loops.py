@@ -22,7 +22,7 @@ def backing_file(name: str) -> str | None:
     try:
         device, inode = call_within(SECONDS, lambda: _ask(f"/dev/{name}"))
     except OSError:
-        # Only users who can read the device may ask.
+        # Asking requires the right to read the device.
         return None
     return inode_identity(device, inode)
 

@@ -11,10 +11,12 @@ import attrs
 
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying.progress import Phase, Progress
+from fanoutfs.copying.silent_target import GIVEN_UP, TELL, Silence, Verdict
 from fanoutfs.copying.workers import WorkerHandle, receive
 from fanoutfs.engine.query import parse_status
 from fanoutfs.errors import FanoutError
 from fanoutfs.status.rates import Rates
+from fanoutfs.status.text import printable
 from fanoutfs.status.wording import by_id, state
 from fanoutfs.system.interrupts import ENDS
 
@@ -26,6 +28,9 @@ REFRESH_SECONDS = 0.2
 
 END_SECONDS = 5.0
 """How long killed workers are waited for: one whose disk does not respond may never end."""
+
+DYING_SECONDS = 0.2
+"""How long the command, which has others to follow, waits for one killed worker."""
 
 ASK_SECONDS = 1.0
 """How often the producer is asked for its status while the display is drawn."""
@@ -39,8 +44,13 @@ class Watch:
     progress: dict[WorkerHandle, Progress]
     _ids: dict[WorkerHandle, int] = attrs.field(factory=dict, init=False)
     """The producer's number for each."""
+    _silences: dict[WorkerHandle, Silence] = attrs.field(init=False)
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _asked: float = attrs.field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        now = time.monotonic()
+        self._silences = {worker: Silence(now) for worker in self.progress}
 
     def run(self, *, drawn: bool) -> None:
         """Follow the workers to the end, drawing their progress on a terminal; when interrupted, kill them.
@@ -56,6 +66,7 @@ class Watch:
                         if report.pop("ended", False):
                             live.remove(worker)
                         self._record(worker, report)
+                    self._look_after(live, display)
                     if display is not None:
                         self._ask_producer(display)
                         display.draw(time.monotonic())
@@ -64,6 +75,26 @@ class Watch:
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
             self._end(live)
             raise
+
+    def _look_after(self, live: list[WorkerHandle], display: "Display | None") -> None:
+        """Mention the targets that take nothing, and give up those that have taken nothing for very long."""
+        now = time.monotonic()
+        for worker in list(live):
+            progress = self.progress[worker]
+            match self._silences[worker].judge(progress.phase, now):
+                case Verdict.TELL:
+                    line = f"fanoutfs: {printable(progress.target)} {TELL}"
+                    if display is None:
+                        print(line, file=sys.stderr)
+                    else:
+                        display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                case Verdict.GIVE_UP:
+                    worker.kill()
+                    worker.ends_before(now + DYING_SECONDS)
+                    live.remove(worker)
+                    progress.fail(GIVEN_UP, now)
+                case Verdict.NOTHING:
+                    pass
 
     def _end(self, live: Sequence[WorkerHandle]) -> None:
         """Kill the workers, and record the reports that they have sent: a finished target stays finished."""
@@ -92,6 +123,7 @@ class Watch:
 
     def _record(self, worker: WorkerHandle, report: dict[str, Any]) -> None:
         progress, now = self.progress[worker], time.monotonic()
+        self._silences[worker].end(now)
         if progress.phase is Phase.FAILED:
             return
         if report.get("error"):

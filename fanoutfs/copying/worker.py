@@ -134,6 +134,8 @@ class Worker:
         while borrower.turn.next < borrower.end:
             count = borrower.wait(self._write_size.blocks)
             if not count:
+                # Silence would mean that the target hangs.
+                self.send(waits=True)
                 continue
             grants = borrower.grants(count)
             blocks = range(borrower.turn.next, borrower.turn.next + count)

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import pytest
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.copying.progress import Progress
+from fanoutfs.copying import silent_target
+from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.copying.watch import Watch
 from fanoutfs.copying.workers import WorkerHandle
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -110,3 +111,24 @@ def test_only_what_is_there_is_heard() -> None:
     assert {"word": 1} == other.receive(0)
     server.close()
     other.close()
+
+
+def test_a_target_takes_nothing(
+    worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is mentioned, then its copy is given up and its process killed; the others are not affected."""
+    monkeypatch.setattr(silent_target, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(silent_target, "GIVE_UP_SECONDS", 0.5)
+    hands = [
+        worker("hangs", {"phase": "copying", "done": 300}),
+        worker("good", {"phase": "done", "done": SIZE}, {"ended": True}),
+    ]
+    watching = watch(hands)
+    watching.run(drawn=False)
+
+    hanging, good = watching.progress.values()
+    assert (hanging.phase, hanging.done, hanging.reason) == (Phase.FAILED, 300, silent_target.GIVEN_UP)
+    assert good.phase is Phase.DONE
+    assert capsys.readouterr().err == f"fanoutfs: hangs {silent_target.TELL}\n"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(hands[0].pid, os.WNOHANG)
