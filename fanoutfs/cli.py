@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UnusableError, UsageError, reason
-from fanoutfs.options import FILE, examples, producer_options, remote_options, status_options
+from fanoutfs.options import FILE, NAME, examples, producer_options, remote_options, status_options
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
@@ -103,7 +103,7 @@ def commands() -> None:
         "fanoutfs mount --upstream-token-file token https://node1:8400 /mnt/fan",
     ),
 )
-@click.argument("source")
+@click.argument("source", type=NAME)
 @click.argument("mountpoint", type=FILE)
 @click.option(
     "-f", "--foreground", is_flag=True, help="Do not daemonize; log to the terminal. Ctrl-C unmounts."
@@ -184,8 +184,8 @@ def mount_command(
         "fanoutfs copy http://node1:8400 /dev/sdb",
     ),
 )
-@click.argument("source", metavar="SOURCE|MOUNTPOINT|URL")
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.argument("source", metavar="SOURCE|MOUNTPOINT|URL", type=NAME)
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=NAME)
 @click.option("--yes", is_flag=True, help="Overwrite disks without asking.")
 @click.option("--verify", is_flag=True, help="Read each target back and compare it with what was copied.")
 @click.option("--resume", is_flag=True, help="Compare first; write only what differs or is missing.")

@@ -9,8 +9,20 @@ import click
 from fanoutfs.errors import UsageError
 from fanoutfs.units import parse_seconds, parse_size
 
-FILE = Path
-"""Not click.Path, which calls stat(2): that never ends on a mount that hangs."""
+
+def NAME(text: str) -> str:  # noqa: N802 (click shows a type in capitals)
+    """Return the name of a source or target as it is; raise UsageError if it is none."""
+    if not text:
+        raise UsageError("an argument is empty; name a file, a disk or a folder")
+    if text == "-":
+        raise UsageError("standard input and output can't be used here; for a file of that name: ./-")
+    return text
+
+
+def FILE(text: str) -> Path:  # noqa: N802 (as above)
+    """Return a path. Not by click.Path, which calls stat(2): that never ends on a mount that hangs."""
+    return Path(NAME(text))
+
 
 Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
@@ -81,7 +93,7 @@ def remote_options(prefix: str = "") -> Decorator:
 def status_options(*, required: bool) -> Decorator:
     """Return the argument of ``status`` and ``top``, and the options for a service on another computer."""
     return _together(
-        click.argument("source", metavar="MOUNTPOINT|SOURCE|URL", required=required),
+        click.argument("source", metavar="MOUNTPOINT|SOURCE|URL", required=required, type=NAME),
         click.option("--token-file", type=FILE, metavar="FILE",
                      help="File with the access token of the service at URL."),
         click.option("--tls-ca", type=FILE, metavar="FILE",

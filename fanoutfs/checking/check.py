@@ -34,6 +34,10 @@ def check(
     if source is not None and not (source.identity and source.exists):
         what = source.failure or ("it is neither a disk nor a file" if source.exists else "it does not exist")
         raise UnusableError(f"the source {source_path} can't be read: {what}; check its name and rights")
+    if source is not None and source.pseudo_fs:
+        raise UnusableError(
+            f"the source {source_path} lies in a {source.pseudo_fs}, which keeps no files; name a real file"
+        )
     if source is not None and (output := found.outputs.get(source.identity)):
         raise UnusableError(f"the source {source_path} is {output}, which would change it; {REDIRECT}")
     if twice := repeated_target(found.targets):

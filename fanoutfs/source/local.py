@@ -53,10 +53,14 @@ class PositionedSource:
             os.close(fd)
             raise UnusableError(f"the source {path} is being written: locked by {who}; wait for that to end")
         status = os.fstat(fd)
-        size = os.lseek(fd, 0, os.SEEK_END)
+        try:
+            size = os.lseek(fd, 0, os.SEEK_END)
+        except OSError:
+            # A file that the kernel makes up while it is read, as in /proc.
+            size = 0
         if size == 0:
             os.close(fd)
-            raise UnusableError(f"the source {path} is empty; there is nothing to show")
+            raise UnusableError(f"the source {path} is empty, or has no size; there is nothing to show")
         return cls(found, identity_of(status), size, fd, direct, or_buffered)
 
     @property

@@ -547,6 +547,13 @@ def fake_proc_file(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     os.close(fd)
 
 
+@pytest.mark.parametrize("source", ["/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"])
+def test_a_source_that_the_kernel_makes_up(source: str, tmp_path: Path) -> None:
+    """Its size, if it has one, is not that of its content."""
+    with pytest.raises(UnusableError, match=f"the source {source} lies in a .*, which keeps no files"):
+        check(source, 10, [str(tmp_path / "target")])
+
+
 @pytest.mark.parametrize(("name", "role"), [("target", "standard output"), ("source", "the log")])
 def test_messages_must_not_go_into_source_or_target(tmp_path: Path, name: str, role: str) -> None:
     """They would change what is copied."""

@@ -87,6 +87,7 @@ def test_two_names_of_one_file_are_one_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "why"), [("missing", "no such file"), (".", "a folder"), ("empty", "empty"),
+                                           ("/proc/cpuinfo", "has no size"),
                                            ("pipe", "neither a disk nor a file")])  # fmt: skip
 def test_what_cant_be_a_source_is_refused_with_the_reason(tmp_path: Path, name: str, why: str) -> None:
     """One line that says which and why."""

@@ -91,6 +91,22 @@ def test_wrong_arguments_are_refused_in_one_line(
     assert f"fanoutfs: {line}" == refused(*arguments.split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["copy ~ b", "copy a ~", "copy a b ~", "mount ~ b", "mount a ~", "umount ~", "status ~", "top ~"],
+)
+def test_an_empty_name_is_none(arguments: str, refused: Callable[..., str]) -> None:
+    """It would be the working folder."""
+    words = ["" if word == "~" else word for word in arguments.split()]
+    assert "fanoutfs: an argument is empty; name a file, a disk or a folder" == refused(*words)
+
+
+@pytest.mark.parametrize("arguments", ["copy - b", "copy a -", "mount - b", "status -"])
+def test_standard_input_is_no_file(arguments: str, refused: Callable[..., str]) -> None:
+    """A file called "-" would be made."""
+    assert refused(*arguments.split()).endswith("for a file of that name: ./-")
+
+
 def test_a_mistyped_option_is_recognised(refused: Callable[..., str]) -> None:
     """The message suggests the right option."""
     line = refused("copy", "--verfy", "a", "b")
