@@ -28,7 +28,7 @@ from fanoutfs.system.fork import close_all_but, die_with_parent
 from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.ready import readable
-from fanoutfs.targets.target import Target
+from fanoutfs.targets.target import NotBegunError, Target
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +208,10 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
         stale = partitions.read_again(claimed.fd, candidate.path) if target.is_disk else None
         report = {"done": image.size, "written": target.written, "sha256": sha256, "stale": stale}
         pipe.send(phase=Phase.DONE.value, **report)
+        code = 0
+    except NotBegunError as error:
+        pipe.send(phase=Phase.FAILED.value, error=str(error))
+        claimed.undo()
         code = 0
     except FanoutError as error:
         pipe.send(phase=Phase.FAILED.value, error=str(error))

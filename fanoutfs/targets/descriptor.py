@@ -48,9 +48,10 @@ class UnreadableError(TargetError):
     """The target can't be read back at this place; other places may be right."""
 
 
-def failed(path: str, what: str, error: OSError) -> str:
+def failed(path: str, what: str, error: OSError, no_room: str = NO_ROOM) -> str:
     """Return the message: what can't be done with a target, why, and the remedy."""
-    return f"the target {path} can't be {what}: {reason(error)}; {ADVICE.get(error.errno or 0, FAILING)}"
+    remedy = ADVICE.get(error.errno or 0, FAILING)
+    return f"the target {path} can't be {what}: {reason(error)}; {no_room if remedy is NO_ROOM else remedy}"
 
 
 @attrs.define(eq=False)

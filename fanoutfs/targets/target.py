@@ -24,6 +24,12 @@ from fanoutfs.targets.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.zeros import equal, is_zero, zeros
 from fanoutfs.units import PAGE
 
+NO_ROOM = "make room there, choose a different target, or add --sparse, which leaves out blocks of zeros"
+
+
+class NotBegunError(TargetError):
+    """The target can't have the size of the image; nothing was written to it."""
+
 
 @attrs.define(eq=False)
 class Target:
@@ -60,12 +66,14 @@ class Target:
         """Make the target as large as the image, and wipe block 0, unless ``keep`` (--resume) defers that.
 
         A file is preallocated, unless it is sparse or its file system can't: a full disk is then noticed
-        before a byte is copied, and the file has few fragments.
+        before a byte is copied, and the file has few fragments. Raise NotBegunError if it can't be
+        that large.
         """
         if not self.is_disk:
+            before = os.fstat(self.fd).st_size
             self._resize()
             if not self.sparse:
-                self._preallocate()
+                self._preallocate(before)
         if not keep:
             self._wipe()
 
@@ -75,19 +83,20 @@ class Target:
             if os.fstat(self.fd).st_size != self.size:
                 os.ftruncate(self.fd, self.size)
         except OSError as error:
-            raise TargetError(failed(self.path, f"made {self.size} bytes long", error)) from error
+            raise NotBegunError(failed(self.path, f"made {self.size} bytes long", error)) from error
 
-    def _preallocate(self) -> None:
+    def _preallocate(self, before: int) -> None:
+        """Give the file all of its room; without so much, what lies after its size ``before`` is freed."""
         try:
             if os.fstat(self.fd).st_blocks * 512 < self.size:
                 fallocate(self.fd, 0, 0, self.size)
         except OSError as error:
             if error.errno in UNSUPPORTED:
                 return
-            if self.fresh:
-                # Free what it was given so far: all the space that was left.
-                os.ftruncate(self.fd, 0)
-            raise TargetError(failed(self.path, f"given its {self.size} bytes", error)) from error
+            if before < self.size:
+                # It was given all the space that was left.
+                os.ftruncate(self.fd, before)
+            raise NotBegunError(failed(self.path, f"given its {self.size} bytes", error, NO_ROOM)) from error
 
     def wipe_first(self) -> None:
         """Make block 0 durably zeros, if it is not: called before the first other write of --resume."""

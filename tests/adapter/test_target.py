@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from fanoutfs.errors import TargetError
 from fanoutfs.targets import descriptor, target, write_behind
 from fanoutfs.targets.syscalls import WAIT_AFTER, fallocate, sync_file_range
+from fanoutfs.targets.target import NotBegunError
 from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copied, copy, in_ring, open_target
 from tests.noise import noise
@@ -389,7 +390,7 @@ def test_a_disk_that_is_too_full_gets_its_room_back(path: Path, monkeypatch: pyt
     monkeypatch.setattr(target, "fallocate", partly)
     made = open_target(path, SIZE)
     with pytest.raises(
-        TargetError, match=f"can't be given its {SIZE} bytes: no space left .*; make room there"
+        NotBegunError, match=f"can't be given its {SIZE} bytes: no space left .*; make room .* --sparse"
     ):
         made.prepare(keep=False)
     made.close()

@@ -14,19 +14,29 @@ ROOM = 3 * MIB
 
 
 def test_a_target_without_room(copies: Copies, source: Path, full: Path, work: Path) -> None:
-    """It is known before it is written, and the others are good."""
+    """It is known before it is written, so none is made, and the others are good; --sparse is named."""
     target, others = full / "target", [work / "one", work / "two"]
     done = copies.run(source, others[0], target, others[1], "--verify", *SMALL, code=1)
 
     said = done.stderr.decode().splitlines()[0]
     assert said.startswith(f"{target}: FAILED: ")
     assert f"can't be given its {SIZE} bytes: no space left on device; make room there" in said
+    assert "--sparse" in said
     assert "fanoutfs: 2 of 3 copies are good; 1 failed; " in done.stderr.decode()
     assert [str(other) for other in others] == [
         line.partition(": ")[0] for line in done.stdout.decode().splitlines()
     ]
-    assert 0 == target.stat().st_blocks
+    assert not target.exists()
     assert_copies(source, *others)
+
+
+def test_a_file_that_was_there_keeps_its_bytes(copies: Copies, source: Path, full: Path) -> None:
+    """Where there is no room for the image, it is as long as before."""
+    target = full / "target"
+    target.write_bytes(b"old")
+    copies.run(source, target, *SMALL, code=1)
+
+    assert b"old" == target.read_bytes()
 
 
 def test_a_target_that_is_full_on_the_way(copies: Copies, source: Path, full: Path, work: Path) -> None:
