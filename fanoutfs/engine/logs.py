@@ -20,6 +20,7 @@ import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.status.text import escaped
+from fanoutfs.system import mountpoint
 from fanoutfs.system.runtime_dir import runtime_folder
 
 SYSLOG = Path("/dev/log")
@@ -139,6 +140,7 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
         if path is None:
             log_path = str(file.path)
         else:
+            mountpoint.require_answer(path)
             try:
                 file.open()
             except OSError as error:
@@ -167,7 +169,10 @@ class _LogFile:
     def open(self) -> int:
         """Return the file's descriptor; create the file at the first call."""
         if self._fd is None:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # A pipe that nobody reads is refused, not waited for.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._fd = os.open(self.path, flags, 0o666)
+            os.set_blocking(self._fd, True)
         return self._fd
 
     def write(self, _level: int, line: str) -> None:

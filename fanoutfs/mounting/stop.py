@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fanoutfs.engine.query import ask_status, read_status
 from fanoutfs.engine.silence import is_alive
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import NoAnswerError, UnusableError
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
@@ -93,7 +93,10 @@ def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> int:
     """Wait until the daemon has ended, or only copies use it; return the number of copies."""
     until = time.monotonic() + END_SECONDS
     while not readable([daemon], POLL_SECONDS):
-        status = ask_status(before.source.identity)
+        try:
+            status = ask_status(before.source.identity)
+        except NoAnswerError as error:
+            raise NoAnswerError(f"{point} is unmounted, but {error}") from error
         if status is not None and status.pid == before.pid and status.mountpoint is None:
             copies = len(status.readers)
             if copies:

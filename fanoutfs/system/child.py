@@ -24,6 +24,9 @@ LONGEST_LINE = 4096
 END_SECONDS = 3.0
 """How long the program may take to end after SIGTERM; then it is killed."""
 
+DYING_SECONDS = 3.0
+"""How long a killed program is waited for."""
+
 
 @attrs.define(eq=False)
 class Child:
@@ -99,7 +102,9 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)
             self.process.kill()
-            self.process.wait()
+            # In a system call on a file system that hangs it may stay.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(DYING_SECONDS)
         self._read_stderr()
         os.close(self._pidfd)
         self.process.stderr.close()

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system.mountpoint import require_answer
 
 SHORTEST_TOKEN = 16
 LONGEST_TOKEN = 1024
@@ -51,6 +52,8 @@ def first_user(path: Path) -> str:
 
 def read_certificate(cert: Path, key: Path) -> ssl.SSLContext:
     """Load a certificate chain and its key. Raise UnusableError if they can't be used."""
+    for path in cert, key:
+        require_answer(path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # Without a password argument OpenSSL would prompt for one on the terminal.
@@ -66,6 +69,7 @@ def read_certificate(cert: Path, key: Path) -> ssl.SSLContext:
 
 def _read_private(what: str, path: Path, most: int) -> bytes:
     """Read at most ``most`` bytes of a file that only its owner can read."""
+    require_answer(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.system import bounded, paths
+from fanoutfs.system import paths
 from fanoutfs.system.bounded import call_within, run_within
-from fanoutfs.system.mountinfo import Mount
 from tests.limits import HANG_SECONDS
+from tests.rig.hanging import let_hang, network_mount
 
 
 def _raise(error: Exception) -> None:
@@ -74,10 +74,7 @@ def test_a_program_that_is_missing() -> None:
 
 def test_a_path_on_a_file_system_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error names path, mount point and kind; nothing of it was touched by this process."""
-    monkeypatch.setattr(bounded, "ANSWER_SECONDS", 0.05)
-    here = Mount(2, 1, 0, 99, str(tmp_path), "nfs4", "server:/x", ())
-    monkeypatch.setattr(paths, "mounts", lambda: [here])
-    monkeypatch.setattr(paths, "_follow_and_ask", lambda _path, _table: time.sleep(600))
+    let_hang(tmp_path, monkeypatch)
 
     with pytest.raises(
         UnusableError, match=rf"{tmp_path}/x does not answer: .*{tmp_path} \(nfs4\).* umount -l"
@@ -88,7 +85,6 @@ def test_a_path_on_a_file_system_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_path_on_a_file_system_that_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is followed to its end."""
     (tmp_path / "link").symlink_to("there")
-    here = Mount(2, 1, 0, 99, str(tmp_path), "nfs4", "server:/x", ())
-    monkeypatch.setattr(paths, "mounts", lambda: [here])
+    monkeypatch.setattr(paths, "mounts", lambda: [network_mount(tmp_path)])
 
     assert paths.find(str(tmp_path / "link" / "y")) == (f"{tmp_path}/there/y", None)

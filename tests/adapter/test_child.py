@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.system.child import LONGEST_LINE, Child
+from fanoutfs.system.child import DYING_SECONDS, LONGEST_LINE, Child
 from fanoutfs.system.ready import readable
 from tests.limits import HANG_SECONDS
 
@@ -128,7 +128,7 @@ def test_one_that_does_not_end_is_killed(start: Start, monkeypatch: pytest.Monke
     monkeypatch.setattr(program.process, "wait", noting)
     program.end(0.02)
     assert -signal.SIGKILL == program.process.returncode
-    assert [0.02, None] == given
+    assert [0.02, DYING_SECONDS] == given
 
 
 def test_it_has_what_is_kept_for_it_and_no_more(start: Start) -> None:

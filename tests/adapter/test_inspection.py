@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from fanoutfs.checking.safety import Candidate, RefusedError, refusals, repeated
 from fanoutfs.checking.storage import Device, Mounted, Piece
 from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
 from fanoutfs.source.local import PositionedSource
-from fanoutfs.system import bounded, paths
 from fanoutfs.system.mountinfo import mounts, visible
 from fanoutfs.system.paths import follow
 from fanoutfs.units import MIB
 from tests.adapter.fake_machine import FakeMachine
+from tests.rig.hanging import let_hang
 
 SIZE = 100 * MIB
 
@@ -288,8 +287,7 @@ def test_a_target_in_a_file_system_that_hangs(
     fake: FakeMachine, net: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The copy is refused, with the place that does not answer; this process has accessed nothing there."""
-    monkeypatch.setattr(bounded, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(paths, "_follow_and_ask", lambda _path, _table: time.sleep(600))
+    let_hang(net, monkeypatch)
     with pytest.raises(NoAnswerError, match=rf"{net}/new does not answer: the file system on {net} \(nfs4\)"):
         refused(fake, fake.node("sda"), net / "new")
     assert [] == [path for path in fake.looked_at if "net" in path]

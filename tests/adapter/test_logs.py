@@ -12,8 +12,9 @@ import pytest
 
 from fanoutfs.engine import logs
 from fanoutfs.engine.logs import ThreadedLog, configure
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import NoAnswerError, UnusableError
 from tests.limits import HANG_SECONDS
+from tests.rig.hanging import let_hang
 
 
 @pytest.fixture
@@ -144,3 +145,17 @@ def test_syslog(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logging.getLogger().handlers[0].flush()
 
     assert said == [(syslog.LOG_ERR, "ERROR: the source /x\\udcff")]
+
+
+def test_a_pipe_that_nobody_reads(runtime: Path) -> None:
+    """It is refused at once: opening it would wait for a reader."""
+    os.mkfifo(runtime / "pipe")
+    with pytest.raises(UnusableError, match=r"the log .*/pipe can't be written: no such device or address"):
+        configure(runtime / "pipe", foreground=False)
+
+
+def test_a_log_on_a_file_system_that_hangs(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused with the file system's name."""
+    let_hang(runtime, monkeypatch)
+    with pytest.raises(NoAnswerError, match=rf"{runtime}/log does not answer: the file system on {runtime} "):
+        configure(runtime / "log", foreground=False)
