@@ -267,13 +267,13 @@ def status_command(source: str | None, *, token_file: Path | None, tls_ca: Path 
 def umount_command(mountpoint: Path) -> None:
     """Unmount SOURCE or MOUNTPOINT and wait for its daemon to end.
 
-    If copies are still reading from the daemon, it goes on for them, and the command does not wait.
+    If copies are still reading from the daemon, or a different mount namespace has the mount, the daemon
+    goes on, and the command does not wait.
     """
     from fanoutfs.mounting.stop import umount  # noqa: PLC0415 (as above)
 
-    if copies := umount(mountpoint):
-        plural = "copy" if copies == 1 else "copies"
-        _say(f"{mountpoint} is unmounted; its producer goes on for {copies} {plural}")
+    if left := umount(mountpoint):
+        _say(f"{mountpoint} is unmounted; {left}")
 
 
 @commands.command("help", epilog=examples("fanoutfs help copy"))

@@ -9,6 +9,7 @@ those that remain, and unmounts.
 import contextlib
 import itertools
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import attrs
 import trio
 
 from fanoutfs.digests.slot_cache import DigestSource, SlotDigests
+from fanoutfs.engine.remains import remains
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
@@ -35,6 +37,7 @@ from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.memory_room import memory_room
+from fanoutfs.system.mountinfo import mount_at
 from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
@@ -188,10 +191,7 @@ class Engine:
         """Serve a mount until it is unmounted. Raise UnusableError, also if the source is already mounted."""
         await self.begin_at_head()
         if self.session is not None:
-            raise UnusableError(
-                f"the source {self.source.path} is served on {self.session.point} already; read it there, "
-                f"or unmount it with: fanoutfs umount {self.session.point}"
-            )
+            raise UnusableError(await self._where_it_is(self.session))
         self.session = Session(
             ring=self.ring,
             source=self.source.path,
@@ -212,6 +212,19 @@ class Engine:
             finally:
                 self.statistics.delivered_before += self.session.filesystem.delivered_before
                 self.session = None
+
+    async def _where_it_is(self, session: Session) -> str:
+        """Return the message for a second mount. Looking at other namespaces takes time: in a thread."""
+        point, device = session.point, session.device
+        there = await trio.to_thread.run_sync(mount_at, point)
+        if device is not None and (there is None or there.device != device):
+            left = await trio.to_thread.run_sync(remains, lambda mount: mount.device == device, os.getpid())
+            if left:
+                return f"the source {self.source.path} is served as the mount that was on {point}: {left}"
+        return (
+            f"the source {self.source.path} is served on {point} already; read it there, "
+            f"or unmount it with: fanoutfs umount {point}"
+        )
 
     @contextlib.contextmanager
     def lend(

@@ -65,7 +65,7 @@ class Session:
     filesystem: Filesystem = attrs.field(init=False)
     drop_behind: DropBehind = attrs.field(factory=DropBehind, init=False)
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _device: tuple[int, int] | None = attrs.field(default=None, init=False)
+    device: tuple[int, int] | None = attrs.field(default=None, init=False)
     """Of the mount, once the kernel has it."""
     _state: SessionState = attrs.field(default=SessionState.NEW, init=False)
 
@@ -105,7 +105,8 @@ class Session:
             serving = self._state is SessionState.SERVING
             self._enter(SessionState.ENDED)
             unrequested = serving and failed is None and self._is_mounted()
-            pyfuse3.close(unmount=True)
+            # A mount that others have made on the mount point since is not ours to unmount.
+            pyfuse3.close(unmount=self._is_mounted())
             for number in list(self.filesystem.handles):
                 # The kernel sends no RELEASE for handles that are open at the end, and the ring may live on.
                 self.filesystem.close_handle(number)
@@ -134,7 +135,7 @@ class Session:
     def _is_mounted(self) -> bool:
         """Return whether the mount is the visible one on its mount point."""
         mount = mount_at(self.point)
-        return mount is not None and self._device in (None, mount.device)
+        return mount is not None and self.device in (None, mount.device)
 
     def _enter(self, state: SessionState) -> None:
         assert state in TRANSITIONS[self._state], f"{self._state.name} to {state.name}"
@@ -146,7 +147,7 @@ class Session:
         mount = mount_at(self.point)
         if mount is None:
             raise UnusableError(f"{self.point} was unmounted as soon as it was mounted")
-        self._device = mount.device
+        self.device = mount.device
         if not kernel.raise_background(mount.minor):
             self.filesystem.cached_limit = kernel.CACHED_WHERE_UNTUNED
         kernel.raise_read_ahead(mount.major, mount.minor)

@@ -3,9 +3,11 @@
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fanoutfs.engine.query import ask_status, read_status
+from fanoutfs.engine.remains import remains
 from fanoutfs.engine.silence import is_alive
 from fanoutfs.errors import NoAnswerError, UnusableError
 from fanoutfs.status.document import ReaderEntry, StatusDocument
@@ -19,24 +21,24 @@ END_SECONDS = 15.0
 POLL_SECONDS = 0.05
 
 
-def umount(path: Path) -> int:
+def umount(path: Path) -> str:
     """Unmount a mount point, or the mount of a source, and wait until the daemon has ended.
 
-    If copies still use the producer, its daemon does not end: return their number without waiting. Raises
-    UnusableError, which names the readers if the mount is busy.
+    If copies still use the producer, or the mount is also elsewhere, its daemon does not end: return why,
+    without waiting; else an empty string. Raises UnusableError, which names the readers if the mount is busy.
     """
     point = _mount_point(path)
-    mountpoint.require_fanoutfs_mount(point)
+    mount = mountpoint.require_fanoutfs_mount(point)
     if not is_alive(point):
         mountinfo.detach(point, lazy=True)
-        return 0
+        return ""
     status = read_status(point)
     try:
         daemon = os.pidfd_open(status.pid)
     except ProcessLookupError:
         # The daemon is in a different PID namespace, so this process can't wait for its end.
         mountinfo.detach(point, lazy=False)
-        return 0
+        return ""
     try:
         try:
             mountinfo.detach(point, lazy=False)
@@ -45,6 +47,8 @@ def umount(path: Path) -> int:
             if not readers:
                 raise
             raise UnusableError(f"{point} is in use by {readers}; let them finish or kill them") from error
+        if left := remains(lambda one: one.device == mount.device, status.pid):
+            return left
         return _wait_for_end(daemon, status, point)
     finally:
         os.close(daemon)
@@ -71,11 +75,21 @@ def _mount_point(path: Path) -> Path:
             f"mounts are listed by: findmnt -t {mountinfo.FANOUTFS}"
         )
     served = Path(document.mountpoint)
+    if mountinfo.mount_at(served) is None and (left := remains(_is_of(document), document.pid)):
+        raise UnusableError(f"{path} is not mounted on {served} here: {left}")
     device = mountpoint.require_fanoutfs_mount(served).device
     points = [mount.point for mount in mountinfo.visible(mountinfo.mounts()) if mount.device == device]
     if len(points) > 1:
         raise UnusableError(f"{path} is mounted on {', '.join(points)}; name the mount point to unmount")
     return served
+
+
+def _is_of(document: StatusDocument) -> Callable[[mountinfo.Mount], bool]:
+    """Return whether a mount is that of a producer, as far as names tell: its source, or where it was."""
+    names = document.source.path, document.mountpoint
+    return lambda mount: (
+        mount.kind == mountinfo.FANOUTFS and (mount.source == names[0] or mount.point == names[1])
+    )
 
 
 def _mount_readers(status: StatusDocument) -> list[ReaderEntry]:
@@ -89,8 +103,8 @@ def _name(reader: ReaderEntry, status: StatusDocument) -> str:
     return f"{reader.command} ({reader.pid})"
 
 
-def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> int:
-    """Wait until the daemon has ended, or only copies use it; return the number of copies."""
+def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> str:
+    """Wait until the daemon has ended, or only copies use it; return then that it goes on for them."""
     until = time.monotonic() + END_SECONDS
     while not readable([daemon], POLL_SECONDS):
         try:
@@ -100,7 +114,7 @@ def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> int:
         if status is not None and status.pid == before.pid and status.mountpoint is None:
             copies = len(status.readers)
             if copies:
-                return copies
+                return f"its producer goes on for {copies} {'copy' if copies == 1 else 'copies'}"
         if time.monotonic() > until:
             raise UnusableError(f"{point} is unmounted, but daemon {before.pid} has not ended; see its log")
-    return 0
+    return ""
