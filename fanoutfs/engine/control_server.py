@@ -3,6 +3,9 @@
 ``control/messages.py`` defines the messages. Only the producer's user and root are accepted; the kernel
 reports a client's user (SO_PEERCRED, unix(7)). A client leaves by closing the connection, however its process
 ended: what it held is released as soon as the producer sees that.
+
+A client that breaks the rules is cut off: the connection is closed, with a line in the log. It harms no
+other: ``conduct.py`` limits what a process may ask, ``shm/lender.py`` what a consumer may do to the ring.
 """
 
 import json
@@ -17,6 +20,7 @@ import attrs
 import trio
 
 from fanoutfs.control.messages import UCRED, Message, packed, with_descriptors
+from fanoutfs.engine.conduct import Conduct
 from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
 from fanoutfs.settings import MountSettings
@@ -32,6 +36,12 @@ BACKLOG = 1024
 
 LONGEST = 65536
 """The most bytes of a client's message."""
+
+LONGEST_TARGET = 4096
+"""Letters; Linux' longest path has fewer (PATH_MAX)."""
+
+TAKE_SECONDS = 10.0
+"""How long a client may leave its replies unread, once the socket's buffer is full."""
 
 BUSY_SECONDS = 5.0
 """How often a client is told that its reply is being prepared: less than it bears silence."""
@@ -53,9 +63,16 @@ class ControlSession:
     socket: trio.socket.SocketType
     pid: int
     uid: int
+    process: tuple[int, str] = attrs.field(init=False)
+    """Its number, and when it was started."""
     prepares: bool = attrs.field(default=False, init=False)
     """A reply is being prepared that may take long: the client is told that, until the next ``send``."""
+    stays: bool = attrs.field(default=False, init=False)
+    """It keeps the producer alive."""
     _buffer: bytes = attrs.field(default=b"", init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.process = self.pid, proc.started(self.pid)
 
     @classmethod
     def of(cls, connected: trio.socket.SocketType) -> "ControlSession":
@@ -80,7 +97,7 @@ class ControlSession:
         return message
 
     async def send(self, kind: str, *, fds: tuple[int, ...] = (), **message: object) -> None:
-        """Send a message; it is dropped if the client has left."""
+        """Send a message; it is dropped if the client has left. Raise ValueError if it takes nothing."""
         self.prepares = False
         await self._send(kind, fds, message)
 
@@ -88,9 +105,12 @@ class ControlSession:
         left = packed({"type": kind, **message})
         ancillary = with_descriptors(fds)
         try:
-            while left:
-                left = left[await self.socket.sendmsg([left], ancillary) :]
-                ancillary = []
+            with trio.fail_after(TAKE_SECONDS):
+                while left:
+                    left = left[await self.socket.sendmsg([left], ancillary) :]
+                    ancillary = []
+        except trio.TooSlowError as error:
+            raise ValueError("it does not read its replies") from error
         except (BrokenPipeError, ConnectionResetError):
             log.debug("a client has left before it got its reply")
 
@@ -112,6 +132,7 @@ class ControlServer:
 
     engine: Engine
     listeners: Sequence[socket.socket]
+    _conduct: Conduct = attrs.field(factory=Conduct, init=False)
     _accepting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def serve(self) -> None:
@@ -141,6 +162,17 @@ class ControlServer:
         if session.uid not in (0, os.getuid()):
             await session.send("refused", error="this producer is another user's")
             return
+        if refusal := self._conduct.refusal(session.process):
+            log.debug("refusing process %d: %s", session.pid, refusal)
+            await session.send("refused", error=refusal)
+            return
+        self._conduct.connected(session.process, trio.current_time())
+        try:
+            await self._serve_session(session)
+        finally:
+            self._conduct.closed(session.process)
+
+    async def _serve_session(self, session: ControlSession) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(session.reassure)
@@ -149,6 +181,7 @@ class ControlServer:
         except* _HangUpError:
             log.info("process %d has to look for a different producer", session.pid)
         except* (ValueError, KeyError, TypeError, RecursionError) as group:
+            self._conduct.offended(session.process)
             log.warning(
                 "closing the connection of process %d: invalid message: %r", session.pid, _first(group)
             )
@@ -158,8 +191,15 @@ class ControlServer:
 
     async def _serve_requests(self, session: ControlSession) -> None:
         """Answer a client's requests until it closes the connection."""
-        while (message := await session.receive()) is not None:
+        while (message := await self._next(session)) is not None:
             await self._answer(session, message)
+
+    async def _next(self, session: ControlSession) -> Message | None:
+        """Wait for a client's next message, and until it may be answered; None when the client has closed."""
+        message = await session.receive()
+        if delay := self._conduct.delay(session.process, trio.current_time()):
+            await trio.sleep(delay)
+        return message
 
     async def _answer(self, session: ControlSession, message: Message) -> None:
         match message["type"]:
@@ -168,6 +208,9 @@ class ControlServer:
             case "stay" | "join" | "mount" if self.engine.end_requested.is_set():
                 raise _HangUpError
             case "stay":
+                if session.stays:
+                    raise ValueError("it stays already")
+                session.stays = True
                 session.prepares = True
                 await self.engine.begin_at_head()
                 others = self.engine.users
@@ -198,14 +241,14 @@ class ControlServer:
         with engine.lend(
             pid=session.pid,
             command=proc.read(session.pid, "comm").rstrip("\n"),
-            target=str(message["target"]),
+            target=_target(message["target"]),
             turn=None if turn is None else _turn(turn, blocks),
             preferred_start=None if start is None else _block(start, blocks),
             verify=verify,
         ) as lender:
             await session.send(
                 "welcome",
-                fds=(engine.ring.memory.fd, lender.grant_table.fd, lender.filled_fd, lender.freed_fd),
+                fds=(engine.ring.memory.fd, lender.grant_table.fd, *lender.handed),
                 id=lender.id,
                 **self._image(),
                 slots=engine.ring.rules.slots,
@@ -213,17 +256,26 @@ class ControlServer:
                 start=lender.turn.start,
                 epoch=lender.grant_table.epoch,
             )
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(lender.run)
-                    await self._serve_consumer(session, lender)
-                    nursery.cancel_scope.cancel()
-            except* ClosingError as closing:
-                raise _HangUpError from closing
-            except* FanoutError as group:
-                error = _first(group)
-                log.warning("the copy to %s ends: %s", lender.target, error)
-                await session.send("failed", error=str(error))
+            lender.hand_over()
+            failure = await self._serve_lender(session, lender)
+        if failure is not None:
+            # What it held is released by now: it may read this late.
+            log.warning("the copy to %s ends: %s", lender.target, failure)
+            await session.send("failed", error=str(failure))
+
+    async def _serve_lender(self, session: ControlSession, lender: Lender) -> Exception | None:
+        """Serve a consumer until it leaves; return the error that has ended its lease before, or None."""
+        failure: Exception | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lender.run)
+                await self._serve_consumer(session, lender)
+                nursery.cancel_scope.cancel()
+        except* ClosingError as closing:
+            raise _HangUpError from closing
+        except* FanoutError as group:
+            failure = _first(group)
+        return failure
 
     def _image(self) -> dict[str, Any]:
         """Return what a client has to know of the image: ``borrower.Image``."""
@@ -238,7 +290,7 @@ class ControlServer:
 
     async def _serve_consumer(self, session: ControlSession, lender: Lender) -> None:
         """Answer a consumer's messages until it closes the connection."""
-        while (message := await session.receive()) is not None:
+        while (message := await self._next(session)) is not None:
             match message["type"]:
                 case "ping":
                     await session.send("pong")
@@ -252,18 +304,19 @@ class ControlServer:
 
     async def _mount(self, session: ControlSession, message: Message) -> None:
         """Mount for the command that requests it; its connection lasts as long as the mount."""
+        point = _point(message["point"])
         settings = MountSettings(allow_other=bool(message["allow_other"]), options=tuple(message["options"]))
 
         async def ready() -> None:
             await session.send("mounted")
             reply = await session.receive() or {"answers": "its command has ended"}
             if problem := reply["answers"]:
-                raise UnusableError(f"{message['point']} does not answer: {problem}")
-            log.info("%s is mounted on %s", self.engine.source.path, message["point"])
+                raise UnusableError(f"{point} does not answer: {problem}")
+            log.info("%s is mounted on %s", self.engine.source.path, point)
 
         session.prepares = True
         try:
-            await self.engine.mount(Path(message["point"]), settings, ready)
+            await self.engine.mount(point, settings, ready)
         except (UnusableError, UsageError) as error:
             log.info("a mount was refused: %s", error)
             await session.send("refused", error=str(error))
@@ -275,6 +328,18 @@ def _block(value: object, end: int) -> int:
     if not isinstance(value, int) or not 0 <= value < end:
         raise ValueError(f"{value!r} is not a block")
     return value
+
+
+def _target(value: object) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_TARGET:
+        raise ValueError("its target is no path")
+    return value
+
+
+def _point(value: object) -> Path:
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        raise ValueError("its mount point is no absolute path")
+    return Path(value)
 
 
 def _turn(value: Any, blocks: int) -> Turn:

@@ -15,6 +15,7 @@ from fanoutfs.control.client import ANSWER_SECONDS, ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.ring.memory import ReadOnlyMemory
 from fanoutfs.shm.grant_table import Grant, GrantTable
+from fanoutfs.shm.tally import mark_of, post, take
 from fanoutfs.shm.turn import Turn
 
 PING_SECONDS = 5.0
@@ -129,20 +130,16 @@ class Borrower:
         if not ready:
             self._connection.request("ping", PONG_SECONDS)
             return 0
-        if any(fd == self._connection.socket.fileno() for fd, _ in ready):
+        spoken = any(fd == self._connection.socket.fileno() for fd, _ in ready)
+        marks = None if spoken else take(self._filled, most)
+        if marks is None:
+            # It has ended, or it ends this consumer; what it has said last is the reason.
             message = self._connection.receive(ANSWER_SECONDS)
             raise HungUpError(f"the producer sent an unexpected message: {message['type']!r}")
-        count = 0
-        while count < most:
-            try:
-                os.eventfd_read(self._filled)
-            except BlockingIOError:
-                break
-            count += 1
         if self._grant_table.epoch != self._epoch:
             self._resume()
             return 0
-        return count
+        return marks.count(mark_of(self._epoch))
 
     def grants(self, count: int) -> list[Grant]:
         """Return the grants of the next ``count`` blocks, which ``wait`` has returned."""
@@ -163,16 +160,12 @@ class Borrower:
             self._resume()
             return False
         self.turn = self.turn.advanced(count)
-        os.eventfd_write(self._freed, count)
+        # It fits: a producer that takes nothing grants nothing. ``wait`` notices one that has ended.
+        post(self._freed, bytes(count))
         return True
 
     def _resume(self) -> None:
         """Begin a new epoch at the next block to copy."""
-        while True:
-            try:
-                os.eventfd_read(self._filled)
-            except BlockingIOError:
-                break
         self._epoch = self._connection.request("resume", block=self.turn.next)["epoch"]
         self._epoch_began = self.turn.next
 

@@ -2,8 +2,8 @@
 
 The producer *grants* blocks to a consumer in the order in which the consumer copies them. A *grant* is the
 slot that holds the block and, if the consumer verifies, the block's digest. The n-th grant of an *epoch* is
-for the n-th block after the epoch's first, and is written at index n modulo the table's capacity. The eventfd
-*filled*, a counting semaphore, counts the granted blocks; *freed* counts those that the consumer has copied.
+for the n-th block after the epoch's first, and is written at index n modulo the table's capacity. *Filled*
+counts the granted blocks, *freed* those that the consumer has copied (``tally.py``).
 The producer overwrites a grant only after its block was freed.
 
 An epoch ends when the producer revokes what it had granted, because the consumer copied nothing for too long

@@ -5,7 +5,7 @@ or freed; it writes the grants and posts *filled* once per block. Three tasks do
 
 - ``_request`` waits for the next block when the consumer holds none and that block is not in the ring. It is
   a request like any reader's, so the ring's rules see it. It also waits for digests.
-- ``_take`` waits for *freed*, and advances the consumer.
+- ``_take`` waits for *freed*, and advances the consumer; ``tally.py`` explains the two.
 - ``_watch`` checks whether the consumer is dormant.
 
 (If a task did the granting, waking it each time would take more than half of the engine's processor time
@@ -35,9 +35,13 @@ from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring
 from fanoutfs.shm.grant_table import GrantTable
+from fanoutfs.shm.tally import WAKE, mark_of, open_tally, post, take
 from fanoutfs.shm.turn import Turn
 
 _NO_DIGEST = bytes(DIGEST_SIZE)
+
+MOST_FRUITLESS = 10
+"""Epochs. A consumer that was stopped begins one when it continues; a copy then takes its blocks at once."""
 
 _LEAST_WAIT = 0.01
 """Seconds until the next check of a consumer that a rounding error kept from being dormant."""
@@ -79,10 +83,12 @@ class Lender(Observer):
     digests: DigestSource | None = None
     """The source of the digests, if the consumer verifies."""
     grant_table: GrantTable = attrs.field(init=False)
-    filled_fd: int = attrs.field(init=False)
-    """The eventfd that this end posts once per granted block."""
-    freed_fd: int = attrs.field(init=False)
-    """The eventfd that the consumer posts once per copied block."""
+    handed: tuple[int, ...] = attrs.field(init=False)
+    """The consumer's ends of *filled* and *freed*, until ``hand_over``."""
+    _filled: int = attrs.field(init=False)
+    """The end at which this side posts each granted block."""
+    _freed_by: int = attrs.field(init=False)
+    """The end at which this side takes each block that the consumer has copied."""
     cursor: Cursor = attrs.field(init=False)
     delivered: int = attrs.field(default=0, init=False)
     """Bytes copied, including those copied again."""
@@ -91,18 +97,27 @@ class Lender(Observer):
     _epoch_began: int = attrs.field(init=False)
     _granted: int = attrs.field(init=False)
     _freed: int = attrs.field(init=False)
+    _late: int = attrs.field(default=0, init=False)
+    """How many blocks of the epoch that has ended the consumer may still report as copied."""
+    _handed_out: bool = attrs.field(default=False, init=False)
+    """A block was handed out in this epoch."""
+    _fruitless: int = attrs.field(default=0, init=False)
+    """How many epochs in a row have ended without a copied block."""
+    _broken: str | None = attrs.field(default=None, init=False)
+    """What the consumer did that ends ``run``."""
     _stirred: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set when ``_request`` may have something to do."""
 
     def __attrs_post_init__(self) -> None:
-        flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
         with contextlib.ExitStack() as undo:
             self.grant_table = GrantTable.create(self.capacity)
             undo.callback(self.grant_table.close)
-            self.filled_fd = os.eventfd(0, flags)
-            undo.callback(os.close, self.filled_fd)
-            self.freed_fd = os.eventfd(0, flags)
+            filled, self._filled = open_tally()
+            undo.callback(os.close, filled)
+            undo.callback(os.close, self._filled)
+            self._freed_by, freed = open_tally()
             undo.pop_all()
+        self.handed = filled, freed
         self.cursor = self.ring.open(self.id, self.turn.start * self.ring.block)
         self._begin_epoch(self.turn.next)
 
@@ -149,17 +164,22 @@ class Lender(Observer):
         """Begin a new epoch at an unrolled block; the consumer holds none, and waits for the reply."""
         if self._state is not Lease.REVOKED or not self.turn.start <= block <= self.cursor.end:
             raise ValueError(f"it can't resume at block {block}")
-        _drain(self.freed_fd, self.capacity)
-        _drain(self.filled_fd, self.capacity)
+        self._take_late()
         self._begin_epoch(block)
+
+    def hand_over(self) -> None:
+        """Close the consumer's ends here, once it has been sent them: it may see this side close its own."""
+        for end in self.handed:
+            os.close(end)
+        self.handed = ()
 
     def close(self) -> None:
         """Revoke what the consumer holds, and leave the ring."""
         self.ring.revoke(range(self._freed, self._granted))
         self.ring.close(self.cursor)
         self.grant_table.close()
-        os.close(self.filled_fd)
-        os.close(self.freed_fd)
+        for end in (self._filled, self._freed_by, *self.handed):
+            os.close(end)
 
     def _enter(self, state: Lease) -> None:
         assert state in TRANSITIONS[self._state], f"{self._state.name} to {state.name}"
@@ -168,6 +188,7 @@ class Lender(Observer):
     def _begin_epoch(self, block: int) -> None:
         self._enter(Lease.GRANTING)
         self._epoch_began = self._granted = self._freed = block
+        self._handed_out = False
         self.ring.place_at(self.cursor, block)
         self._stirred.set()
 
@@ -175,10 +196,11 @@ class Lender(Observer):
         """Revoke the blocks that the consumer holds; the epoch changes first."""
         self.grant_table.next_epoch()
         self.ring.revoke(range(self._freed, self._granted))
+        self._late = self._granted - self._freed
         self._granted = self._freed
         self._enter(Lease.REVOKED)
         # The consumer may have freed its last block at this very moment, and wait: wake it.
-        os.eventfd_write(self.filled_fd, 1)
+        self._post(WAKE)
 
     def _room(self) -> int:
         """Return how many blocks may be granted now."""
@@ -199,7 +221,7 @@ class Lender(Observer):
 
     async def _request(self) -> None:
         """Wait for the blocks that can't be granted at once."""
-        while True:
+        while self._broken is None:
             self._stirred = trio.Event()
             slots: list[int] = []
             if (room := self._room()) > 0:
@@ -213,6 +235,7 @@ class Lender(Observer):
                 self._hand_out(slots, [_NO_DIGEST] * len(slots))
             else:
                 await self._hand_out_verified(slots, self.digests)
+        raise ValueError(self._broken)
 
     async def _request_next(self, room: int) -> list[int]:
         self._enter(Lease.REQUESTING)
@@ -240,30 +263,60 @@ class Lender(Observer):
         for slot, digest in zip(slots, digests, strict=True):
             self.grant_table.write(number, slot, digest)
             number += 1
-        os.eventfd_write(self.filled_fd, len(slots))
+        self._handed_out = True
+        self._post(mark_of(self.grant_table.epoch) * len(slots))
+
+    def _post(self, marks: bytes) -> None:
+        """Post to the consumer. Never raise: the producer's task grants, too, and serves all others."""
+        if not post(self._filled, marks):
+            self._broken = "it has filled the count of its granted blocks"
+            self._stirred.set()
 
     async def _take(self) -> None:
-        """Release the blocks that the consumer has freed."""
+        """Release the blocks that the consumer has freed; return when it has closed its end."""
         while True:
-            await trio.lowlevel.wait_readable(self.freed_fd)
-            count = _drain(self.freed_fd, self.capacity)
+            await trio.lowlevel.wait_readable(self._freed_by)
             if self._state is Lease.REVOKED:
                 # Blocks freed after the epoch has ended do not count.
+                if not self._take_late():
+                    return
                 continue
+            marks = take(self._freed_by, self.capacity + 1)
+            if marks is None:
+                # It may have left; as long as it stays, it is a consumer that copies nothing.
+                return
+            count = len(marks)
             if count > self._granted - self._freed:
                 raise ValueError("it has freed more blocks than it held")
+            self._fruitless = 0
             blocks = range(self._freed, self._freed + count)
             self._freed += count
             self.delivered += self._bytes(blocks)
             self.ring.release(self.cursor, blocks)
             self._grant_nowait()
 
+    def _take_late(self) -> bool:
+        """Drop what was freed after the epoch's end; return False when the consumer has closed its end."""
+        marks = take(self._freed_by, self._late + 1)
+        if marks is None:
+            return False
+        self._late -= len(marks)
+        if self._late < 0:
+            raise ValueError("it has freed more blocks than it held")
+        return True
+
     async def _watch(self) -> None:
-        """End the epoch when the consumer has become dormant while it holds blocks."""
+        """End the epoch when the consumer has become dormant while it holds blocks.
+
+        Raise ValueError for one that does nothing but hold blocks: it would hold up the others each time.
+        """
         while True:
             await trio.sleep(self._patience())
             if self._granted > self._freed and self.ring.rules.dormant(self.cursor, self.ring.clock()):
                 self._end_epoch()
+                self._fruitless += self._handed_out
+                if self._fruitless >= MOST_FRUITLESS:
+                    raise ValueError(f"it has copied nothing in {MOST_FRUITLESS} epochs in a row")
 
     def _patience(self) -> float:
         """Return the seconds after which the consumer may have become dormant."""
@@ -278,17 +331,3 @@ class Lender(Observer):
         count = len(blocks) * ring.block
         last = blocks.start + (ring.rules.blocks - 1 - blocks.start) % ring.rules.blocks
         return count - (ring.rules.blocks * ring.block - ring.size if last in blocks else 0)
-
-
-def _drain(semaphore: int, capacity: int) -> int:
-    """Read a semaphore, which counts down by one each time, to zero; return the count.
-
-    Raises ValueError when it counted more than the consumer could ever hold: the consumer is broken.
-    """
-    # One more may have been posted, to wake the consumer at the end of its epoch.
-    for count in range(capacity + 2):
-        try:
-            os.eventfd_read(semaphore)
-        except BlockingIOError:
-            return count
-    raise ValueError("it has posted more blocks than it held")

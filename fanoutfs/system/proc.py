@@ -16,6 +16,15 @@ def state(pid: int) -> str:
     return read(pid, "stat").rpartition(")")[2].strip()[:1]
 
 
+def started(pid: int) -> str:
+    """Return when a process started, in the kernel's clock ticks (proc(5)); empty if it has ended.
+
+    Together with the number it identifies a process: numbers are used again.
+    """
+    fields = read(pid, "stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""  # noqa: PLR2004 (field 22)
+
+
 def why_silent(pid: int) -> str:
     """Return what a process that does not answer is doing, and what to do about it."""
     match state(pid):

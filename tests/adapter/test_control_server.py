@@ -18,6 +18,7 @@ from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError, packed
 from fanoutfs.engine import control_server
 from fanoutfs.engine import engine as engine_module
+from fanoutfs.engine.conduct import MOST_OFFENCES
 from fanoutfs.engine.control_server import LONGEST, ControlServer, ControlSession, listen
 from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
@@ -218,6 +219,8 @@ NONSENSE = {
     "a word that is a list": message(["status"]),  # type: ignore[arg-type]
     "a megabyte without an end": b"x" * MIB,
     "join without a target": message("join"),
+    "join for no target": join(target=["/dev/x"]),
+    "join for an endless target": join(target="x" * 5000),
     "join at no block": join(preferred_start=BLOCKS),
     "join at a block before the first": join(preferred_start=-1),
     "join at half a block": join(preferred_start=1.5),
@@ -227,6 +230,9 @@ NONSENSE = {
     "go on with one number": join(turn=[3]),
     "go on with a number": join(turn=3),
     "a mount of nothing": message("mount"),
+    "a mount on no path": message("mount", point="mnt", allow_other=False, options=[]),
+    "a mount on half a path": message("mount", point="/mnt\0/x", allow_other=False, options=[]),
+    "one that stays twice": message("stay") + message("stay"),
     "a consumer that joins again": join() + join(),
     "a consumer with an unknown word": join() + message("status"),
     "a new epoch that nobody has ended": join() + message("resume", block=1),
@@ -262,10 +268,43 @@ async def test_nonsense_costs_who_talks_it_the_connection(
     assert "bug" not in record.message
 
 
+async def test_a_process_that_talks_nonsense_again_and_again_is_barred() -> None:
+    """It is told why, whatever it asks; its connections that were in order are still served."""
+    async with producer() as served:
+        with connected(served) as before:
+            await ask(before, "stay")
+            for _ in range(MOST_OFFENCES):
+                with connected(served) as connection, pytest.raises(HungUpError):
+                    await ask(connection, "fly")
+            with (
+                connected(served) as connection,
+                pytest.raises(FanoutError, match=f"was cut off {MOST_OFFENCES} times"),
+            ):
+                await ask(connection, "status")
+            answer = await ask(before, "status")
+
+    assert answer["type"] == "status"
+
+
+async def test_a_client_that_reads_no_reply_is_let_go_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once the socket's buffer is full, and its time is over."""
+    monkeypatch.setattr(control_server, "TAKE_SECONDS", 0.05)
+    async with producer() as served:
+        with connected(served) as connection:
+            connection.socket.setblocking(False)  # noqa: FBT003 (of socket)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    connection.socket.send(message("status"))
+            await served.becomes(lambda: "does not read its replies" in caplog.text)
+        await served.becomes(served.is_idle)
+
+
 def free_too_many(connection: ControlConnection) -> None:
-    """Report more freed blocks than there can be; a semaphore would be taken one by one."""
+    """Report more freed blocks than there can be."""
     fds = connection.take_descriptors()
-    os.eventfd_write(fds[-1], 2**62)
+    os.write(fds[-1], bytes(BLOCKS))
     for fd in fds:
         os.close(fd)
 

@@ -59,7 +59,7 @@ class Wire(ControlConnection):
             lender.resume(message["block"])
             return {"type": "resumed", "epoch": lender.grant_table.epoch}
         ring = lender.ring
-        fds = (ring.memory.fd, lender.grant_table.fd, lender.filled_fd, lender.freed_fd)
+        fds = (ring.memory.fd, lender.grant_table.fd, *lender.handed)
         self._fds = [os.dup(fd) for fd in fds]
         return {
             "type": "welcome",

@@ -1,9 +1,10 @@
 """Blocks granted to consumers that copy them out of the ring themselves, on trio's own clock."""
 
+import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -141,7 +142,7 @@ async def test_all_is_freed_at_the_very_moment_the_epoch_ends(
 
     def free_late() -> None:
         borrower.turn = borrower.turn.advanced(count)
-        os.eventfd_write(borrower._freed, count)
+        os.write(borrower._freed, bytes(count))
 
     def end_epoch(table: GrantTable) -> None:
         moments.append(borrower.turn.next)
@@ -244,24 +245,53 @@ async def test_a_bad_block_fails_the_consumers_that_reach_it(autojump_clock: Moc
     assert again.content == rig.content
 
 
+async def free_too_many(made: Copy) -> None:
+    os.write(made.borrower._freed, bytes(5))
+
+
+async def resume_unasked(made: Copy) -> None:
+    made.borrower._connection.request("resume", block=0)
+
+
+async def fill_the_count_of_its_blocks(made: Copy) -> None:
+    """Write to the end to read, opened anew by its name in /proc; so the next grant can't be posted."""
+    end = os.open(f"/proc/self/fd/{made.borrower._filled}", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(end, bytes(PAGE))
+    os.close(end)
+    os.write(made.borrower._freed, bytes(1))
+
+
+async def free_too_many_late(made: Copy) -> None:
+    """Report more than it held, piece by piece, after the end of its epoch."""
+    await trio.sleep(20)
+    for _ in range(3):
+        os.write(made.borrower._freed, bytes(1))
+        await trio.sleep(1)
+
+
+async def only_hold(made: Copy) -> None:
+    """Ask for a new epoch each time that one ends, and copy nothing."""
+    while True:
+        await trio.lowlevel.wait_readable(made.borrower._filled)
+        made.borrower.wait(2, 0)
+
+
 @pytest.mark.parametrize(
     "misbehave",
-    [
-        lambda made: os.eventfd_write(made.borrower._freed, 5),
-        lambda made: made.borrower._connection.request("resume", block=0),
-    ],
-    ids=["frees too many blocks", "resumes unasked"],
+    [free_too_many, resume_unasked, fill_the_count_of_its_blocks, free_too_many_late, only_hold],
 )
 async def test_a_consumer_that_breaks_the_rules_is_refused(
-    misbehave: Callable[[Copy], object], autojump_clock: MockClock
+    misbehave: Callable[[Copy], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     """It gets an error of its own; no other consumer's blocks are touched."""
-    rig = make_rig()
+    rig = make_rig(patience=10.0)
 
     async def consume() -> None:
         async with copying(lend(rig, window=2)) as made:
             await trio.sleep(5)
-            misbehave(made)
+            await misbehave(made)
             await trio.sleep_forever()
 
     async with background(rig.produce):
@@ -273,6 +303,30 @@ async def test_a_consumer_that_breaks_the_rules_is_refused(
     assert isinstance(only(caught.value), ValueError)
     assert left
     assert other.content == rig.content
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_consumer_does_what_it_likes_to_its_ends(*, closes: bool, autojump_clock: MockClock) -> None:
+    """It closes them or makes them blocking: nothing blocks here, and what it holds is revoked in time."""
+    rig = make_rig(slots=4, patience=10.0)
+
+    async with background(rig.produce), copying(lend(rig)) as made:
+        await trio.sleep(5)
+        for end in (made.borrower._filled, made.borrower._freed):
+            os.set_blocking(end, True)
+        if closes:
+            empty, _ = ends = os.pipe()
+            for end in (made.borrower._filled, made.borrower._freed):
+                os.dup2(empty, end)
+            for end in ends:
+                os.close(end)
+        other = await copy(lend(rig), most=2)
+        await trio.sleep(20)
+        held = rig.ring.rules.granted.total()
+
+    assert other.content == rig.content
+    assert held == 0
+    assert is_empty(rig)
 
 
 @pytest.mark.parametrize("start", [0, 30])
