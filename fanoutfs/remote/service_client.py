@@ -140,6 +140,11 @@ class ServiceClient:
     def to_error(self, error: httpx.HTTPError) -> UnusableError:
         """Return the error for an error of httpx."""
         text = self.address.text
+        if isinstance(error, httpx.ReadTimeout):
+            return NoAnswerError(
+                f"{text} accepts the connection, but does not answer; "
+                "see on that computer whether its daemon is stopped or hangs (fanoutfs status)"
+            )
         if isinstance(error, httpx.TimeoutException):
             return NoAnswerError(
                 f"{text} does not answer; check the address, and whether a firewall is between"

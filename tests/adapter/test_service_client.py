@@ -149,7 +149,7 @@ def test_one_that_speaks_no_http(said: bytes, says: Callable[[bytes | None], int
 def test_one_that_says_nothing(says: Callable[[bytes | None], int], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for some seconds."""
     monkeypatch.setattr(service_module, "TIMEOUT", httpx.Timeout(0.1))
-    with pytest.raises(NoAnswerError, match=r"does not answer; .*firewall"):
+    with pytest.raises(NoAnswerError, match=r"accepts the connection, but does not answer; .*stopped"):
         ServiceClient.of(at(says(None))).status()
 
 
