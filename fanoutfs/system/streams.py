@@ -10,49 +10,44 @@ import errno
 import io
 import locale
 import os
+import stat
 import sys
-from typing import TextIO, cast
-
-import attrs
+from typing import TextIO
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.system.ready import writable
 
 STANDARD = (0, 1, 2)
 
 
-@attrs.define(eq=False, weakref_slot=False)
-class Output(io.RawIOBase):
-    """A standard output that drops what it can't write, and remembers why."""
+class Output(io.TextIOWrapper):
+    """A standard output that remembers its first error; what comes after it goes to /dev/null.
 
-    descriptor: int
-    lost: OSError | None = attrs.field(default=None, init=False)
-    """The first error; everything after it is dropped."""
+    All that it writes is written in C: a signal's handler that raises would otherwise come between a write
+    and the record of how much was written, which is then written again.
+    """
 
-    def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override]  # mypy has no Buffer in Python 3.11
-        """Write all of ``data``; if the descriptor does not block, wait until it takes more."""
-        left = memoryview(data).cast("B")
-        size = len(left)
-        while left and self.lost is None:
-            try:
-                left = left[os.write(self.descriptor, left) :]
-            except BlockingIOError:
-                writable(self.descriptor)
-            except OSError as error:
-                self.lost = error
-        return size
+    lost: OSError | None = None
+    """The first error."""
 
-    def writable(self) -> bool:
-        """Return True."""
-        return True
+    def write(self, text: str, /) -> int:
+        """Write a text, as far as it is taken."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
 
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self.descriptor
+    def flush(self) -> None:
+        """Write what is buffered, as far as it is taken."""
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
 
-    def isatty(self) -> bool:
-        """Return whether it is a terminal."""
-        return os.isatty(self.descriptor)
+    def _lose(self, error: OSError) -> None:
+        self.lost = self.lost or error
+        redirect_to_null(self.fileno())
+        super().flush()
 
 
 _stdout: Output | None = None
@@ -74,9 +69,8 @@ def settle_streams() -> None:
         os.close(null)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 (for the life of the process)
-    _stdout = Output(1)
-    sys.stdout = _text(_stdout, sys.stdout, line_buffering=os.isatty(1))
-    sys.stderr = _text(Output(2), sys.stderr, line_buffering=True)
+    sys.stdout = _stdout = _output(1, sys.stdout, line_buffering=os.isatty(1))
+    sys.stderr = _output(2, sys.stderr, line_buffering=True)
 
 
 def redirect_to_null(*descriptors: int) -> None:
@@ -128,12 +122,29 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def _text(output: Output, before: TextIO | None, *, line_buffering: bool) -> TextIO:
+def _output(descriptor: int, before: TextIO | None, *, line_buffering: bool) -> Output:
     """Return a text stream in the encoding of the one before; what that lacks is written as an escape."""
-    encoding = locale.getencoding() if before is None else before.encoding
-    return io.TextIOWrapper(
-        io.BufferedWriter(cast("io.RawIOBase", output)),
-        encoding,
+    _let_it_block(descriptor)
+    return Output(
+        open(descriptor, "wb", closefd=False),
+        locale.getencoding() if before is None else before.encoding,
         errors="backslashreplace",
         line_buffering=line_buffering,
     )
+
+
+def _let_it_block(descriptor: int) -> None:
+    """Open a pipe or terminal again that does not block: writes to it would fail while its reader is busy.
+
+    The flag can't be cleared: it is the parent's, too.
+    """
+    status = os.fstat(descriptor)
+    if os.get_blocking(descriptor) or not (stat.S_ISFIFO(status.st_mode) or os.isatty(descriptor)):
+        return
+    try:
+        again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NOCTTY)
+    except OSError:
+        # Another user's: it stays as it is.
+        return
+    os.dup2(again, descriptor)
+    os.close(again)

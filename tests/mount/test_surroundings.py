@@ -1,6 +1,8 @@
 """Each command in each kind of surroundings: it does what it does elsewhere, or says in one line why not."""
 
+import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig import mountinfo, mounts
-from tests.rig.commands import FANOUTFS, Done, fanoutfs, processes, wait_until
+from tests.rig.commands import FANOUTFS, Done, fanoutfs, finish, processes, wait_until
+from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.surroundings import Surroundings
+from tests.rig.terminal import terminal
 
 SIZE = 2 * MIB
 COMMANDS = ("copy", "mount", "status", "top", "umount", "simulate")
@@ -139,7 +143,7 @@ def test_a_command(
 
 
 @pytest.mark.parametrize(
-    "name", ["line\nbreak", "escape \x1b[2J\x9b", "caf\udce9", "\u202egnp.exe"], ids=ascii
+    "name", ["line\nbreak", "escape \x1b[2J\x9b", "caf\udce9", "\u2028\u202e"], ids=ascii
 )
 @pytest.mark.parametrize("around", ["nothing odd", "an ASCII locale"])
 def test_a_name_that_is_no_plain_text(name: str, around: str, source: Path, tmp_path: Path) -> None:
@@ -172,3 +176,74 @@ def test_a_name_that_is_no_plain_text(name: str, around: str, source: Path, tmp_
     for text in printed.decode(errors="replace").splitlines():
         assert text.isprintable()
     assert all(len(one.stderr.splitlines()) <= 1 for one in done)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["mount", "copy", "status", "top"])
+def test_a_signal_to_a_command_that_waits(
+    command: str, by: signal.Signals, odd_point: Path, tmp_path: Path
+) -> None:
+    """It ends at once, with 128 plus the signal; nothing is made or mounted."""
+    target = tmp_path / "target"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = {"mount": (url, odd_point), "copy": (url, target), "status": (url,), "top": (url,)}[command]
+        process = CASES["all signals are blocked"].around.start(FANOUTFS, command, *words)
+        connection, _ = silent.accept()
+        process.send_signal(by)
+        done = finish(process, code=128 + by)
+        connection.close()
+
+    assert f"fanoutfs: ended by {by.name}\n" == done.stderr.decode()
+    assert not target.exists()
+    assert [] == mountinfo.at(odd_point)
+
+
+@pytest.mark.parametrize("around", ["nothing odd", "PID 1", "nohup in a script"])
+def test_sigterm_to_a_copy(around: str, copies: Copies, source: Path, tmp_path: Path) -> None:
+    """It says how far the target is, and how it is finished, also as the first process of a container."""
+    target = tmp_path / "target"
+    words = copies.command(source, target, "--read-rate", "64K", "--block", BLOCK)
+    process = copies.keep(CASES[around].around.start(*words))
+    # It can't be held: in its PID namespace the number of its process is a different one.
+    copies.worker(source, target, BLOCK)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]) if CASES[around].around.prefix else process.pid, signal.SIGTERM)
+    done = copies.finish(process, code=128 + signal.SIGTERM)
+
+    assert f"{target}: NOT FINISHED: stopped at " in done.stderr.decode()
+    assert "--resume" in done.stderr.decode()
+
+
+def test_nohup_is_heeded(copies: Copies, source: Path, tmp_path: Path) -> None:
+    """With SIGHUP and SIGINT ignored, neither ends a copy."""
+    target = tmp_path / "target"
+    around = CASES["nohup in a script"].around
+    process = copies.keep(around.start(*copies.command(source, target, *SLOWLY)))
+    worker = copies.hold(source, target, BLOCK)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        process.send_signal(number)
+    os.kill(worker, signal.SIGCONT)
+    copies.finish(process)
+    assert_same(source, target)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_top(by: signal.Signals, served: Path) -> None:
+    """The terminal gets its screen and its cursor back."""
+    with terminal(FANOUTFS, "top", served) as shown:
+        shown.wait_for("q quits")
+        os.kill(shown.command_pid(), by)
+        shown.read_to_end(code=128 + by)
+
+    assert shown.text.rfind("\x1b[?25l") < shown.text.rfind("\x1b[?25h")
+    assert shown.text.rfind("\x1b[?1049h") < shown.text.rfind("\x1b[?1049l")
+
+
+def test_sigterm_to_a_simulation() -> None:
+    """It ends in a line."""
+    process = Surroundings().start(FANOUTFS, "simulate", "--size", "16T", "--ring", "1G", "--readers", "20")
+    assert process.stderr is not None
+    assert b"simulating; this takes about" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    assert b"fanoutfs: ended by SIGTERM\n" == finish(process, code=128 + signal.SIGTERM).stderr

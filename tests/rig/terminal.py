@@ -47,12 +47,16 @@ class Terminal:
         """Return the process of the command itself, which leads the terminal's foreground."""
         return os.tcgetpgrp(self._master)
 
-    def finish(self, *, code: int) -> list[str]:
-        """Read to the end; check the exit code, and return the lines of the screen."""
+    def read_to_end(self, *, code: int) -> None:
+        """Read to the end of the command, which has this exit code."""
         until = time.monotonic() + TIMEOUT
         while self._read(until - time.monotonic()):
             pass
         assert code == self.process.wait(TIMEOUT), self.text
+
+    def finish(self, *, code: int) -> list[str]:
+        """Read to the end; return the lines on the screen then."""
+        self.read_to_end(code=code)
         return screen(self.text)
 
     def _read(self, seconds: float) -> bool:
