@@ -67,7 +67,7 @@ producer_options = _together(
                  help="How long a reader waits for the sequential pass before its block is fetched "
                  "out of order."),
     click.option("--source-timeout", callback=seconds, default="60s", show_default=True, metavar="TIME",
-                 help="How long a read of the source may take before readers get an I/O error."),
+                 help="How long the source may be silent before readers get an I/O error."),
     click.option("--pace", type=click.Choice(["strict", "free"]), default="strict", show_default=True,
                  help="strict: readers near one another stay together; free: no reader waits for another."),
     click.option("--read-rate", callback=size, metavar="SIZE",

@@ -12,10 +12,15 @@ from fanoutfs.ring.decision import Read
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import BadRanges, read_or_salvage
 
 log = logging.getLogger(__name__)
+
+
+LONG_SECONDS = 2.0
+"""A read that has taken this long ends with the next block: readers wait for the blocks that it has."""
 
 
 @attrs.define(eq=False)
@@ -26,6 +31,8 @@ class Producer:
     ring: Ring
     statistics: Counters
     rate: RateLimit = attrs.field(factory=RateLimit)
+    long_seconds: float = LONG_SECONDS
+    _pieces: Pieces = attrs.field(factory=Pieces, init=False)
 
     async def run(self) -> None:
         """Read what the rules decide, until cancelled.
@@ -41,10 +48,10 @@ class Producer:
             read = await self.ring.next_read()
             began = clock()
             self.rate.began(began, len(read.slots) * self.ring.block)
-            bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
+            count, bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.statistics.seconds += pause + clock() - began
             self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_expensive)
-            self.ring.filled(read, bad, self.statistics.trouble)
+            self.ring.filled(read, bad, self.statistics.trouble, count)
             for begin, length in joined(self._places(bad)):
                 log.warning(
                     "the source can't be read from byte %d to before %d: %s",
@@ -56,16 +63,20 @@ class Producer:
             for begin, end in ranges:
                 yield block * self.ring.block + begin, end - begin
 
-    def _fill(self, read: Read) -> BadRanges:
-        """Read the blocks into their slots (in a worker thread)."""
-        ring = self.ring
-        offset = read.first * ring.block
-        length = min(len(read.slots) * ring.block, ring.size - offset)
+    def _fill(self, read: Read) -> tuple[int, BadRanges]:
+        """Read the blocks into their slots (in a worker thread); return how many were read."""
+        ring, block = self.ring, self.ring.block
         statistics, began = self.statistics, time.perf_counter()
         statistics.made += sum(ring.memory.make_ready(slot) for slot in read.slots)
         made = time.perf_counter()
         slots = [ring.memory.slot(slot) for slot in read.slots]
-        bad = read_or_salvage(self.source, offset, length, slots, statistics)
+        done, bad = 0, BadRanges()
+        while done < len(slots) and (done == 0 or time.perf_counter() - made < self.long_seconds):
+            part = slots[done : done + max(1, self._pieces.size // block)]
+            offset = (read.first + done) * block
+            length = min(len(part) * block, ring.size - offset)
+            bad |= read_or_salvage(self.source, offset, length, part, statistics, self._pieces)
+            done += len(part)
         statistics.making += made - began
         statistics.reading += time.perf_counter() - made
-        return bad
+        return done, bad

@@ -330,7 +330,7 @@ class Engine:
         """Fail reads that have waited too long for a source that hangs."""
         while True:
             await trio.sleep(WATCH_SECONDS)
-            self.ring.source_hangs(self.settings.source_timeout)
+            self.ring.source_hangs(self.settings.source_timeout, self.statistics.bytes_read)
 
     async def _end_on_signal(self) -> None:
         # nohup ignores SIGHUP, and a shell SIGINT of what a script runs in the background.

@@ -8,9 +8,12 @@ The source must be the same after that: its size, its description (a fanoutfs ex
 source there), the bytes of a page that was read, and, if the other side has a service, its identity.
 Otherwise it is a different source, and stays one.
 
-A connection without a byte for HANG_SECONDS is regarded as dead (the other computer may have lost its power).
-As it may only be slow, the read continues in small pieces: each that arrives shows that the connection is
-alive.
+A connection without a reply for HANG_SECONDS is regarded as dead (the other computer may have lost its
+power). As it may only be slow, a long read fails with SlowError then, and is tried again in small pieces:
+each that arrives shows that the connection is alive.
+
+A server may limit the size of requests, at both ends, and answers EINVAL to others. Then the bytes are read
+in smaller and smaller requests, and a page with the 64 KiB around it, which every server accepts.
 """
 
 import errno
@@ -31,11 +34,12 @@ from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
 from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
-from fanoutfs.source.contract import LostError
+from fanoutfs.source.contract import LostError, SlowError
 from fanoutfs.source.local import PositionedSource, cut
+from fanoutfs.source.pieces import LEAST
 from fanoutfs.system.backoff import BackOff
 from fanoutfs.system.supervisor import Supervisor
-from fanoutfs.units import KIB, PAGE, format_seconds
+from fanoutfs.units import MIB, PAGE, format_seconds
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +48,15 @@ LOST_SECONDS = 30.0
 
 HANG_SECONDS = 20.0
 
-PIECE = 256 * KIB
-"""Bytes: on any link that can copy disks such a piece takes less than HANG_SECONDS."""
+LARGEST_REQUEST = MIB
+"""Bytes: the kernel reads from nbdfuse in requests of at most this size."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 """Between two attempts, seconds; each is twice as long as the one before."""
 
 SERVER_ERRNOS = (errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP)
 """Errors in the replies of NBD servers. Two of the protocol's are missing, which libnbd also returns for a
-broken connection: EINVAL (for requests beyond the end, which are not made) and ESHUTDOWN."""
+broken connection: EINVAL (for requests of a wrong size) and ESHUTDOWN."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -75,6 +79,8 @@ class ExportedSource:
     _file: PositionedSource | None
     _seen: tuple[int, bytes] | None = attrs.field(default=None, init=False)
     """The offset in bytes and the content of a page that was read."""
+    _most: int = attrs.field(default=LARGEST_REQUEST, init=False)
+    """Bytes: the server has refused larger requests, if this is less than LARGEST_REQUEST."""
     _good: int = attrs.field(default=0, init=False)
     """An offset that could be read; the remote ring may still hold its block."""
     _reader: int | None = attrs.field(default=None, init=False)
@@ -132,24 +138,28 @@ class ExportedSource:
         if self._reader != os.getpid():
             self._reader = os.getpid()
             self._supervisor.pipe.send(reader=self._reader)
-        back_off, piece = BackOff(FIRST_PAUSE, LONGEST_PAUSE), length
+        back_off, most = BackOff(FIRST_PAUSE, LONGEST_PAUSE), self._most
         while True:
             began = time.monotonic()
             try:
-                self._read(offset, length, slots, piece)
+                self._read(offset, length, slots, most)
             except (OSError, UnusableError) as error:
-                if isinstance(error, OSError) and error.errno in SERVER_ERRNOS and self._answers(slots[0]):
+                if isinstance(error, OSError) and self._is_reply(error):
                     self._enter(LinkOutcome.ANSWERED)
-                    raise
+                    if error.errno != errno.EINVAL or min(most, length) <= PAGE:
+                        raise
+                    most = smaller(min(most, length))
+                    continue
                 self._close_file()
-                if time.monotonic() - began > self.hang_seconds:
-                    piece = PIECE
                 self._fail(error)
+                if length > LEAST and time.monotonic() - began > self.hang_seconds:
+                    raise SlowError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from error
             except SourceChangedError as error:
                 self._difference = str(error)
                 self._enter(LinkOutcome.DIFFERS)
                 raise LostError(errno.EIO, self._difference) from error
             else:
+                self._most = most
                 self._remember_page(offset, length, slots[0])
                 self._enter(LinkOutcome.ANSWERED)
                 return
@@ -186,12 +196,14 @@ class ExportedSource:
             case _, LinkState.REPLACED:
                 log.error("%s", self._difference)
 
-    def _read(self, offset: int, length: int, slots: list[memoryview], piece: int) -> None:
+    def _read(self, offset: int, length: int, slots: list[memoryview], most: int) -> None:
         if self._file is None:
             self._file = self._connect_again()
-        for begin in range(0, length, piece):
-            end = min(begin + piece, length)
-            room = slots if piece >= length else cut(slots, begin, begin + piece)
+        # The kernel makes several requests of one read, which are under way together.
+        part = length if most >= LARGEST_REQUEST else most
+        for begin in range(0, length, part):
+            end = min(begin + part, length)
+            room = slots if part >= length else cut(slots, begin, begin + part)
             self._read_in_time(self._file, offset + begin, end - begin, room)
 
     def _read_in_time(
@@ -207,15 +219,31 @@ class ExportedSource:
         finally:
             hangs.cancel()
 
-    def _answers(self, room: memoryview) -> bool:
-        """Return whether the other side answers, even with an error."""
-        if self._file is None:
+    def _is_reply(self, error: OSError) -> bool:
+        """Return whether an error is the server's, and not that of a broken connection."""
+        if self._file is None or error.errno not in (*SERVER_ERRNOS, errno.EINVAL):
             return False
         try:
-            self._read_in_time(self._file, self._good, min(PAGE, self.size - self._good), [room])
-        except OSError as error:
-            return error.errno in SERVER_ERRNOS
+            self._page(self._file, self._good)
+        except OSError as second:
+            return second.errno in SERVER_ERRNOS
         return True
+
+    def _page(self, file: PositionedSource, offset: int) -> bytes:
+        """Read a page; with those around it, if the server refuses so small a request."""
+        try:
+            return self._part(file, offset, PAGE)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        begin = offset - offset % LEAST
+        return self._part(file, begin, LEAST)[offset - begin :][:PAGE]
+
+    def _part(self, file: PositionedSource, offset: int, length: int) -> bytes:
+        length = min(length, self.size - offset)
+        room = memoryview(mmap.mmap(-1, LEAST))
+        self._read_in_time(file, offset, length, [room])
+        return bytes(room[:length])
 
     def _connect_again(self) -> PositionedSource:
         file, description = _connect(self._supervisor, self.path)
@@ -238,9 +266,7 @@ class ExportedSource:
             raise SourceChangedError(f"{other}: {description!r}, not {self.description!r}")
         if self._seen is not None:
             offset, page = self._seen
-            room = memoryview(mmap.mmap(-1, PAGE))
-            self._read_in_time(file, offset, len(page), [room])
-            if room[: len(page)] != page:
+            if self._page(file, offset)[: len(page)] != page:
                 raise SourceChangedError(f"{other}: at byte {offset} it is not what it was")
 
     def _close_file(self) -> None:
@@ -258,10 +284,16 @@ class ExportedSource:
         self._supervisor.close()
 
 
+def smaller(size: int) -> int:
+    """Return the largest power of two below ``size``, which is more than PAGE."""
+    return int(1 << ((size - 1).bit_length() - 1))
+
+
 def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
     """Let the supervisor connect; return the file and the export's description. Raises UnusableError."""
     supervisor.pipe.send(connect=True)
-    answer = supervisor.pipe.receive(CONNECT_SECONDS + 10)
+    # To connect, and to ask for the description.
+    answer = supervisor.pipe.receive(2 * CONNECT_SECONDS + 5)
     if "path" not in answer:
         raise UnusableError(
             f"the source {path} can't be reached: {answer.get('error', 'its supervisor has ended')}"

@@ -1,6 +1,7 @@
 """The decisions of the rules, and the candidates they choose from. No I/O, no clock."""
 
 import math
+from typing import Self
 
 import attrs
 
@@ -19,6 +20,10 @@ class Read:
     def blocks(self) -> range:
         """The numbers of the blocks to read."""
         return range(self.first, self.first + len(self.slots))
+
+    def shortened(self, count: int) -> Self:
+        """Return the read of the first ``count`` of these blocks."""
+        return attrs.evolve(self, slots=self.slots[:count])
 
 
 @attrs.frozen

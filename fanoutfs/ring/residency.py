@@ -10,7 +10,7 @@ every slot is either free, held by a resident block, or on loan to a read under 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -54,6 +54,10 @@ class Residency:
             slot, _ = self._free.popitem()
         self.used = max(self.used, slot + 1)
         return slot
+
+    def take_back(self, slots: Iterable[int]) -> None:
+        """Take back lent slots that were not filled."""
+        self._free.update(dict.fromkeys(slots))
 
     def add(self, block: int, slot: int) -> None:
         """Record ``block``, absent until now, as resident in the lent ``slot``."""

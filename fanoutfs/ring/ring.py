@@ -8,6 +8,7 @@ In terms of counting semaphores, a free slot is a permit of the producer, a resi
 consumer that needs it. ``Residency`` has the counts; the waiting is here.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ class Ring:
     clock: Callable[[], float] = time.monotonic
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None while no read is under way."""
+    _arrived: int = attrs.field(default=0, init=False)
+    _arrived_at: float = attrs.field(default=-math.inf, init=False)
+    """When bytes of the source were last noticed to have come, by ``clock``."""
     _read_error: str = attrs.field(default="", init=False)
     """The reason of the last read error of the source."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
@@ -324,12 +328,21 @@ class Ring:
         with trio.move_on_after(max(0.0, rest.until - self.clock())):
             await self._work.wait()
 
-    def filled(self, read: Read, bad: Mapping[int, Sequence[tuple[int, int]]], error: str = "") -> None:
-        """Take back the filled slots of a finished read.
+    def filled(
+        self,
+        read: Read,
+        bad: Mapping[int, Sequence[tuple[int, int]]],
+        error: str = "",
+        count: int | None = None,
+    ) -> None:
+        """Take back the slots of a finished read, of which the first ``count`` were filled (None: all).
 
         ``bad`` has per block the byte ranges in it that can't be read; ``error`` is the reason, if known.
         """
         assert self.reading_since is not None
+        if count is not None:
+            self.rules.residency.take_back(read.slots[count:])
+            read = read.shortened(count)
         self.rules.filled(read, self.clock() - self.reading_since)
         self.reading_since = None
         self._read_error = error or self._read_error
@@ -369,10 +382,16 @@ class Ring:
         """Fail the request of a reader that has a fatal signal pending."""
         self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
 
-    def source_hangs(self, limit: float) -> None:
-        """Fail the requests parked for ``limit`` seconds, if the read under way is at least that old."""
+    def source_hangs(self, limit: float, arrived: int) -> None:
+        """Fail the requests parked for ``limit`` seconds, if nothing has come from the source for as long.
+
+        ``arrived``: how many bytes have come from the source so far. To be called often: a change is noticed
+        here.
+        """
         now = self.clock()
-        if self.reading_since is None or now - self.reading_since < limit:
+        if arrived != self._arrived:
+            self._arrived, self._arrived_at = arrived, now
+        if self.reading_since is None or now - max(self.reading_since, self._arrived_at) < limit:
             return
         for waiting in self.waiting():
             if now - waiting.request.since >= limit:

@@ -7,6 +7,10 @@ class LostError(OSError):
     """No byte of the source can be read now, so that a search for the bad place is of no use."""
 
 
+class SlowError(OSError):
+    """The bytes did not arrive in time; fewer may."""
+
+
 class Source(Protocol):
     """Something whose bytes can be read at any offset, more than once."""
 
@@ -31,7 +35,8 @@ class Source(Protocol):
 
         ``offset`` is a multiple of PAGE and each slot a page-aligned piece of memory whose size is one too;
         ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when not
-        all of the bytes can be read; LostError when no others can be read, either.
+        all of the bytes can be read; LostError when no others can be read, either; SlowError, of more than
+        ``pieces.LEAST`` bytes only, when a smaller request may be answered in time.
         """
 
     def descriptors(self) -> tuple[int, ...]:

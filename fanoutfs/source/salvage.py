@@ -6,10 +6,13 @@ search ends after SEARCH_SECONDS, and what was not proven good by then counts as
 """
 
 import time
+from collections.abc import Iterator
 
 from fanoutfs.errors import reason
-from fanoutfs.source.contract import LostError, Source
+from fanoutfs.source.contract import LostError, SlowError, Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.local import cut
+from fanoutfs.source.pieces import Pieces
 from fanoutfs.units import PAGE
 
 SEARCH_SECONDS = 10.0
@@ -19,40 +22,73 @@ BadRanges = dict[int, list[tuple[int, int]]]
 
 
 def read_or_salvage(
-    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters
+    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters, pieces: Pieces
 ) -> BadRanges:
     """Fill the slots from ``offset`` on; return what could not be read. Never raises OSError.
 
-    The reason is in ``statistics.trouble``.
+    The reason is in ``statistics.trouble``. ``statistics.bytes_read`` grows with each piece that arrives.
     """
+    done = 0
     try:
-        statistics.reads += 1
-        source.read_into(offset, length, slots)
+        for count in _read(source, offset, length, slots, statistics, pieces):
+            statistics.bytes_read += count
+            done += count
     except LostError as error:
         statistics.trouble = reason(error)
         statistics.errors += 1
-        return _all_of(offset, length, len(slots[0]))
+        return _all_of(offset, done, length, len(slots[0]))
     except OSError as error:
         statistics.trouble = reason(error)
-        return _salvage(source, offset, length, slots, statistics)
-    statistics.bytes_read += length
+        return _salvage(source, offset, done, length, slots, statistics, pieces)
     return {}
 
 
-def _all_of(offset: int, length: int, block: int) -> BadRanges:
-    starts = range(offset, offset + length, block)
-    return {begin // block: [(0, min(block, offset + length - begin))] for begin in starts}
+def _read(
+    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters, pieces: Pieces
+) -> Iterator[int]:
+    """Fill the slots in pieces; yield the bytes of each. Raises OSError."""
+    done = 0
+    while done < length:
+        count = min(pieces.size, length - done)
+        # Up to the end of a whole page, where the source ends within one.
+        room = slots if count == length else cut(slots, done, done + pieces.size)
+        began = time.monotonic()
+        statistics.reads += 1
+        try:
+            source.read_into(offset + done, count, room)
+        except SlowError:
+            pieces.unanswered()
+            continue
+        pieces.answered(count, time.monotonic() - began)
+        done += count
+        yield count
+
+
+def _all_of(offset: int, done: int, length: int, block: int) -> BadRanges:
+    """Return all from ``done`` on as bad."""
+    bad: BadRanges = {}
+    for at in range(done - done % block, length, block):
+        bad[(offset + at) // block] = [(max(done - at, 0), min(block, length - at))]
+    return bad
 
 
 def _salvage(
-    source: Source, offset: int, length: int, slots: list[memoryview], statistics: Counters
+    source: Source,
+    offset: int,
+    done: int,
+    length: int,
+    slots: list[memoryview],
+    statistics: Counters,
+    pieces: Pieces,
 ) -> BadRanges:
+    """Search all from ``done`` on, block by block."""
     block = len(slots[0])
     give_up_at = time.monotonic() + SEARCH_SECONDS
     bad: BadRanges = {}
-    for i, slot in enumerate(slots):
-        begin = offset + i * block
-        ranges = _search(source, begin, min(block, offset + length - begin), slot, give_up_at, statistics)
+    for i in range(done // block, len(slots)):
+        begin, skip = offset + i * block, max(done - i * block, 0)
+        size = min(block, length - i * block)
+        ranges = _search(source, begin + skip, size - skip, slots[i][skip:], give_up_at, statistics, pieces)
         if ranges:
             bad[begin // block] = [(b - begin, e - begin) for b, e in ranges]
             statistics.errors += len(ranges)
@@ -60,14 +96,20 @@ def _salvage(
 
 
 def _search(
-    source: Source, offset: int, length: int, slot: memoryview, give_up_at: float, statistics: Counters
+    source: Source,
+    offset: int,
+    length: int,
+    slot: memoryview,
+    give_up_at: float,
+    statistics: Counters,
+    pieces: Pieces,
 ) -> list[tuple[int, int]]:
     """Return the bad (begin, end) ranges of the source within [offset, offset + length), joined."""
     if time.monotonic() >= give_up_at:
         return [(offset, offset + length)]
     try:
-        statistics.reads += 1
-        source.read_into(offset, length, [slot])
+        for _ in _read(source, offset, length, [slot], statistics, pieces):
+            pass
     except OSError:
         if length <= PAGE:
             return [(offset, offset + length)]
@@ -75,8 +117,10 @@ def _search(
         statistics.bytes_read += length
         return []
     half = -(-length // 2 // PAGE) * PAGE
-    ranges = _search(source, offset, half, slot[:half], give_up_at, statistics)
-    for begin, end in _search(source, offset + half, length - half, slot[half:], give_up_at, statistics):
+    ranges = _search(source, offset, half, slot[:half], give_up_at, statistics, pieces)
+    for begin, end in _search(
+        source, offset + half, length - half, slot[half:], give_up_at, statistics, pieces
+    ):
         if ranges and ranges[-1][1] == begin:
             ranges[-1] = (ranges[-1][0], end)
         else:

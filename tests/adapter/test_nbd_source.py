@@ -13,14 +13,17 @@ import pytest
 
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote import nbd_source
-from fanoutfs.remote.nbd_source import PIECE, ExportedSource
-from fanoutfs.source.contract import LostError
+from fanoutfs.remote.nbd_source import LARGEST_REQUEST, ExportedSource
+from fanoutfs.source.contract import LostError, SlowError
 from fanoutfs.source.local import PositionedSource
+from fanoutfs.source.pieces import LEAST
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.supervisor import Supervisor
 from fanoutfs.units import KIB, PAGE
 from tests.limits import HANG_SECONDS
 from tests.noise import noise
+
+PIECE = 256 * KIB
 
 SIZE = 4 * PIECE + 1234
 
@@ -33,6 +36,7 @@ class Connection:
     errors: list[int]
     reads: list[tuple[int, int]]
     hangs: Callable[[], None] = lambda: None
+    refuses: Callable[[int, int], bool] = lambda _offset, _length: False
 
     @property
     def size(self) -> int:
@@ -44,6 +48,8 @@ class Connection:
         if self.errors:
             number = self.errors.pop(0)
             raise OSError(number, os.strerror(number))
+        if self.refuses(offset, length):
+            raise OSError(errno.EINVAL, "refused")
         self.file.read_into(offset, length, slots)
 
     def descriptors(self) -> tuple[int, ...]:
@@ -65,13 +71,14 @@ class Far:
     reads: list[tuple[int, int]] = attrs.field(factory=list)
     description: str = "fanoutfs disk-8:16"
     connected: int = 0
+    hangs: Callable[[], None] = lambda: None
 
     def connect(self, _supervisor: Supervisor, path: str) -> tuple[Connection, str]:
         if self.refusals:
             raise UnusableError(f"the source {path} can't be reached: {self.refusals.pop(0)}")
         self.connected += 1
         file = PositionedSource.open(str(self.path))
-        return Connection(file, self.errors, self.reads), self.description
+        return Connection(file, self.errors, self.reads, self.hangs), self.description
 
 
 @pytest.fixture
@@ -129,13 +136,16 @@ def read(source: ExportedSource, offset: int = 0, length: int = SIZE) -> bytes:
     return b"".join(room)[:length]
 
 
-@pytest.mark.parametrize("broken", [errno.ESHUTDOWN, errno.ENOTCONN, errno.ECONNABORTED, errno.EINVAL])
+@pytest.mark.parametrize(
+    "broken",
+    [[errno.ESHUTDOWN], [errno.ENOTCONN], [errno.ECONNABORTED], [errno.EINVAL, errno.EINVAL, errno.ENOTCONN]],
+)
 def test_a_broken_connection_is_taken_up_again(
-    open_source: Opener, broken: int, caplog: pytest.LogCaptureFixture
+    open_source: Opener, broken: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A read goes on over a new connection, however many attempts that takes, and gives the right bytes."""
     caplog.set_level(logging.INFO)
-    source, far = open_source(broken)
+    source, far = open_source(*broken)
     far.refusals += ["connection refused"] * 3
     assert read(source) == far.path.read_bytes()
     assert far.connected == 2
@@ -250,21 +260,47 @@ def test_a_service_that_is_not_up_yet_is_asked_again(open_source: Opener) -> Non
 def test_a_connection_that_is_dead_without_a_word_is_cut(
     open_source: Opener, supervisor_pipes: tuple[MessagePipe, MessagePipe]
 ) -> None:
-    """The supervisor is told to end it; the read goes on in small pieces, each of them a sign of life."""
-    source, far = open_source(errno.ENOTCONN, hang_seconds=0.02)
-    first = cast("Connection", source._file)
+    """The supervisor is told to end it; a long read is to be tried in smaller pieces, a short one goes on."""
+    source, far = open_source(errno.ENOTCONN, errno.ENOTCONN, hang_seconds=0.02)
 
     def hang() -> None:
-        assert [supervisor_pipes[1].receive(HANG_SECONDS) for _ in range(2)] == [
-            {"reader": os.getpid()},
-            {"cut": True},
-        ]
+        if far.errors:
+            while "cut" not in supervisor_pipes[1].receive(HANG_SECONDS):
+                pass
 
-    first.hangs = hang
+    far.hangs = cast("Connection", source._file).hangs = hang
+    with pytest.raises(SlowError):
+        read(source)
+    assert read(source, 0, LEAST) == far.path.read_bytes()[:LEAST]
+    assert far.reads == [(0, SIZE), (0, LEAST), (0, LEAST)]
+
+
+@pytest.mark.parametrize(("least", "most"), [(1, 64 * KIB), (64 * KIB, 64 * KIB), (PAGE, 512 * KIB)])
+def test_a_server_that_limits_requests(open_source: Opener, least: int, most: int) -> None:
+    """Its limit is found by halving, once, over the connection that there is."""
+
+    def refuses(offset: int, length: int) -> bool:
+        # The kernel cuts long reads.
+        request = min(length, LARGEST_REQUEST)
+        return request > most or bool(offset % least or (length % least and offset + length < SIZE))
+
+    source, far = open_source()
+    cast("Connection", source._file).refuses = refuses
     assert read(source) == far.path.read_bytes()
-    whole = [(0, SIZE)]
-    pieces = [(begin, min(PIECE, SIZE - begin)) for begin in range(0, SIZE, PIECE)]
-    assert whole + pieces == far.reads
+    assert read(source) == far.path.read_bytes()
+    assert far.connected == 1
+    whole = [(begin, min(most, SIZE - begin)) for begin in range(0, SIZE, most)]
+    assert far.reads[-2 * len(whole) :] == whole * 2
+
+
+def test_a_place_that_a_server_refuses_is_bad(open_source: Opener) -> None:
+    """The end of an export that is no multiple of its smallest request: not an error of the link."""
+    source, far = open_source()
+    cast("Connection", source._file).refuses = lambda _, length: length % PAGE > 0
+    with pytest.raises(OSError, match="refused") as failure:
+        read(source, 4 * PIECE, 1234)
+    assert not isinstance(failure.value, LostError)
+    assert far.connected == 1
 
 
 def test_an_empty_export_is_named_by_its_address(tmp_path: Path) -> None:
@@ -272,9 +308,3 @@ def test_an_empty_export_is_named_by_its_address(tmp_path: Path) -> None:
     (tmp_path / "image").touch()
     with pytest.raises(UnusableError, match=r"the export nbd://far/image is empty; check its name"):
         nbd_source.open_link(str(tmp_path / "image"), "nbd://far/image")
-
-
-def test_pieces_are_whole_pages() -> None:
-    """O_DIRECT takes nothing else."""
-    assert PIECE % PAGE == 0
-    assert PIECE == 256 * KIB

@@ -7,16 +7,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.source import salvage
+from fanoutfs.source.contract import SlowError
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.local import PositionedSource
+from fanoutfs.source.pieces import LEAST, Pieces
 from fanoutfs.source.salvage import read_or_salvage
-from fanoutfs.units import PAGE
+from fanoutfs.units import MIB, PAGE
 from tests.noise import noise
 from tests.page_cache import cached_pages
 from tests.scratched import Scratched
@@ -130,7 +133,7 @@ def test_around_bad_pages_everything_else_is_had(bad: frozenset[int], size: int)
     slots = slots_for(size)
     statistics = Counters()
 
-    ranges = read_or_salvage(source, 0, size, slots, statistics)
+    ranges = read_or_salvage(source, 0, size, slots, statistics, Pieces())
 
     named = {
         (block * BLOCK + at) // PAGE
@@ -148,12 +151,39 @@ def test_around_bad_pages_everything_else_is_had(bad: frozenset[int], size: int)
     assert (statistics.errors > 0) == bool(pages)
 
 
+@attrs.define(eq=False)
+class Slow(Scratched):
+    """A source that answers no request of more than 64 KiB in time."""
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        if length > LEAST:
+            raise SlowError
+        Scratched.read_into(self, offset, length, slots)
+
+
+@pytest.mark.parametrize("bad", [frozenset[int](), frozenset([40])])
+def test_a_source_that_has_become_slow_is_read_in_pieces(bad: frozenset[int]) -> None:
+    """What was not answered in time is requested again in pieces, and counted as it arrives."""
+    size = 60 * PAGE + 17
+    source = Slow(noise(size), bad)
+    slots = slots_for(size)
+    statistics = Counters()
+
+    ranges = read_or_salvage(source, 0, size, slots, statistics, Pieces(MIB))
+
+    got = joined(slots, size)
+    for page in {*range(61)} - bad:
+        assert got[page * PAGE : (page + 1) * PAGE] == source.content[page * PAGE : (page + 1) * PAGE]
+    assert sum(end - begin for found in ranges.values() for begin, end in found) == len(bad) * PAGE
+    assert statistics.bytes_read == size - len(bad) * PAGE
+
+
 def test_the_search_for_bad_pages_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails slowly delays readers for a limited time: the rest of the run counts as bad."""
     monkeypatch.setattr(salvage, "SEARCH_SECONDS", 0.0)
     source = Scratched(bytes(2 * BLOCK), frozenset([7]))
 
-    ranges = read_or_salvage(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Counters())
+    ranges = read_or_salvage(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Counters(), Pieces())
 
     assert ranges == {0: [(0, BLOCK)], 1: [(0, BLOCK)]}
     assert source.reads == 1

@@ -1,15 +1,19 @@
 """The producer with a real source, on trio's clock: what it reads, and how fast."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.producer import Producer
+from fanoutfs.ring.decision import Read
+from fanoutfs.ring.observer import Observer
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.pieces import LEAST
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.units import PAGE
 from tests.scratched import Scratched
@@ -92,7 +96,7 @@ async def test_waiting_for_the_rate_is_no_hanging_source(autojump_clock: MockClo
         # No thread reads during these seconds: this clock does not wait for threads.
         await trio.sleep(50.0)
         assert len(rig.ring.waiting()) == 1
-        rig.ring.source_hangs(30.0)
+        rig.ring.source_hangs(30.0, 0)
 
     assert got == [rig.content[PAGE : 2 * PAGE]]
 
@@ -108,6 +112,33 @@ async def test_the_decision_is_made_when_the_source_may_be_read(autojump_clock: 
         _, took = await timed(read(late, 20 * PAGE, PAGE))
 
     assert took == pytest.approx(5.0)
+
+
+@attrs.define(eq=False)
+class Seen(Observer):
+    """An observer that records how long reads are."""
+
+    lengths: list[int] = attrs.field(factory=list)
+
+    def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (an observer gets it)
+        self.lengths.append(len(read.slots))
+
+
+async def test_a_long_read_ends_early(autojump_clock: MockClock) -> None:
+    """What it has is given to readers; the rest is read next, and no slot is lost."""
+    blocks, first = 200, LEAST // PAGE
+    rig = make_rig(blocks * PAGE, slots=blocks, run=40)
+    statistics = Counters()
+    seen = Seen()
+    rig.ring.add_observer(seen)
+    producer = Producer(Scratched(rig.content), rig.ring, statistics, long_seconds=0.0)
+    async with background(producer.run):
+        got = await read_all(rig.open(), PAGE)
+
+    assert got == rig.content
+    assert seen.lengths[0] == first
+    assert sum(seen.lengths) == blocks
+    assert rig.ring.rules.residency.free == 0
 
 
 async def test_a_bad_page_is_logged(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Waiting in the ring, on trio's own clock, which takes no real time."""
 
+import itertools
 import random
 
 import pytest
@@ -172,7 +173,7 @@ async def test_a_hanging_source_fails_the_reads_that_wait_too_long(autojump_cloc
     async def watch() -> None:
         while True:
             await trio.sleep(1)
-            rig.ring.source_hangs(30.0)
+            rig.ring.source_hangs(30.0, 0)
 
     async with background(rig.produce, watch):
         _, took = await timed(fails(SourceHungError, consumer, 0))
@@ -181,6 +182,22 @@ async def test_a_hanging_source_fails_the_reads_that_wait_too_long(autojump_cloc
         assert bytes(await read(consumer, 0, PAGE)) == rig.content[:PAGE]
 
     assert 30.0 <= took <= 31.0
+
+
+async def test_a_source_from_which_bytes_come_does_not_hang(autojump_clock: MockClock) -> None:
+    """However long a read takes: the limit is for a source that gives nothing."""
+    rig = make_rig(seconds=100.0)
+
+    async def watch() -> None:
+        for second in itertools.count():
+            await trio.sleep(1)
+            rig.ring.source_hangs(30.0, PAGE * (second // 29))
+
+    async with background(rig.produce, watch):
+        got, took = await timed(read(rig.open(), 0, PAGE))
+        assert bytes(got) == rig.content[:PAGE]
+
+    assert took >= 100.0
 
 
 async def test_a_reader_told_to_die_gets_its_read_back_alone(autojump_clock: MockClock) -> None:
