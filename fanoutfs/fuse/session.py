@@ -7,7 +7,6 @@ the session ended without a request, which is an error. ``pyfuse3.close`` is cal
 """
 
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -20,10 +19,12 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.fuse import kernel
 from fanoutfs.fuse.drop_behind import DropBehind
 from fanoutfs.fuse.mount_options import mount_options
+from fanoutfs.fuse.obstacle import obstacle
 from fanoutfs.fuse.operations import Filesystem
 from fanoutfs.fuse.reaper import Reaper
 from fanoutfs.ring.ring import Ring
 from fanoutfs.settings import MountSettings
+from fanoutfs.system.fuse_access import fuse_access
 from fanoutfs.system.mountinfo import detach, mount_at
 
 log = logging.getLogger(__name__)
@@ -81,11 +82,15 @@ class Session:
         mounted then, nor after a cancellation.
         """
         options = mount_options(self.settings, self.source)
+        if missing := obstacle(fuse_access(), options):
+            raise UnusableError(missing)
         failed: UnusableError | None = None
         try:
             pyfuse3.init(self.filesystem, str(self.point), options)
         except RuntimeError as error:
-            raise UnusableError(_why_not(self.point, options)) from error
+            raise UnusableError(
+                f"{self.point} can't be mounted; libfuse's reason stands above or in the log"
+            ) from error
         self._enter(SessionState.SERVING)
         try:
             descriptor = kernel.session_descriptor()
@@ -156,12 +161,3 @@ class Session:
     async def _main(self, nursery: trio.Nursery) -> None:
         await pyfuse3.main(min_tasks=MIN_TASKS, max_tasks=MAX_TASKS)
         nursery.cancel_scope.cancel()
-
-
-def _why_not(point: Path, options: set[str]) -> str:
-    """Return the likely reason that libfuse could not mount: libfuse reports it only on stderr."""
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "/dev/fuse can't be opened; load the module with: modprobe fuse"
-    if "allow_other" in options and os.getuid() != 0:
-        return f"{point} can't be mounted; --allow-other needs the line user_allow_other in /etc/fuse.conf"
-    return f"{point} can't be mounted; libfuse's reason stands above or in the log"

@@ -23,6 +23,15 @@ ACTS, REPORTS = frozenset({"copy", "mount", "umount"}), frozenset({"status", "to
 PRODUCES = frozenset({"copy", "mount"})
 """The commands that start a producer here."""
 
+ELSEWHERE = tuple(name for name in COMMANDS if name != "umount")
+"""The commands that need no right to mount; umount can't detach what another namespace has mounted."""
+
+
+def without(*paths: str) -> tuple[str, ...]:
+    """Return a command that starts another where /dev/null is mounted on these paths."""
+    script = "".join(f"mount --bind /dev/null {path} && " for path in paths) + 'exec "$@"'
+    return "unshare", "--mount", "sh", "-c", script, "sh"
+
 
 @attrs.frozen
 class Case:
@@ -60,6 +69,12 @@ CASES = {
         Surroundings(variables={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
     ),
     "an unknown locale": Case(Surroundings(variables={"LC_ALL": "tlh_XX.KOI8-R", "LANG": ""})),
+    "no right to mount": Case(
+        Surroundings(prefix=("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")),
+        refused=frozenset({"mount"}),
+        commands=ELSEWHERE,
+    ),
+    "no /dev/fuse": Case(Surroundings(prefix=without("/dev/fuse")), frozenset({"mount"}), ELSEWHERE),
     "PID 1": Case(
         Surroundings(prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")),
         # A mount would end with its PID namespace; umount can't detach what another namespace mounted.
