@@ -9,7 +9,7 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -48,10 +48,9 @@ class UnreadableError(TargetError):
     """The target can't be read back at this place; other places may be right."""
 
 
-def failed(path: str, what: str, error: OSError, no_room: str = NO_ROOM) -> str:
-    """Return the message: what can't be done with a target, why, and the remedy."""
-    remedy = ADVICE.get(error.errno or 0, FAILING)
-    return f"the target {path} can't be {what}: {reason(error)}; {no_room if remedy is NO_ROOM else remedy}"
+def failed(path: str, what: str, error: OSError, advice: Mapping[int, str] = ADVICE) -> str:
+    """Return the message: what can't be done with a target, why, and the remedy by the error's number."""
+    return f"the target {path} can't be {what}: {reason(error)}; {advice.get(error.errno or 0, FAILING)}"
 
 
 @attrs.define(eq=False)

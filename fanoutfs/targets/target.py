@@ -19,12 +19,16 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.errors import TargetError
-from fanoutfs.targets.descriptor import Descriptor, UnreadableError, failed
+from fanoutfs.targets.descriptor import ADVICE, Descriptor, UnreadableError, failed
 from fanoutfs.targets.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.zeros import equal, is_zero, zeros
 from fanoutfs.units import PAGE
 
 NO_ROOM = "make room there, choose a different target, or add --sparse, which leaves out blocks of zeros"
+WITHOUT_ROOM = {**ADVICE, errno.ENOSPC: NO_ROOM, errno.EDQUOT: NO_ROOM}
+
+FIXED = "a file of this kind keeps its length; choose a different target, or one that has this length"
+OF_FIXED_LENGTH = ADVICE | dict.fromkeys((errno.EPERM, errno.EACCES, *UNSUPPORTED), FIXED)
 
 
 class NotBegunError(TargetError):
@@ -83,7 +87,8 @@ class Target:
             if os.fstat(self.fd).st_size != self.size:
                 os.ftruncate(self.fd, self.size)
         except OSError as error:
-            raise NotBegunError(failed(self.path, f"made {self.size} bytes long", error)) from error
+            message = failed(self.path, f"made {self.size} bytes long", error, OF_FIXED_LENGTH)
+            raise NotBegunError(message) from error
 
     def _preallocate(self, before: int) -> None:
         """Give the file all of its room; without so much, what lies after its size ``before`` is freed."""
@@ -96,7 +101,9 @@ class Target:
             if before < self.size:
                 # It was given all the space that was left.
                 os.ftruncate(self.fd, before)
-            raise NotBegunError(failed(self.path, f"given its {self.size} bytes", error, NO_ROOM)) from error
+            raise NotBegunError(
+                failed(self.path, f"given its {self.size} bytes", error, WITHOUT_ROOM)
+            ) from error
 
     def wipe_first(self) -> None:
         """Make block 0 durably zeros, if it is not: called before the first other write of --resume."""

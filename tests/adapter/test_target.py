@@ -398,6 +398,29 @@ def test_a_disk_that_is_too_full_gets_its_room_back(path: Path, monkeypatch: pyt
     assert 0 == path.stat().st_blocks
 
 
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (errno.ENOSYS, "function not implemented; a file of this kind keeps its length"),
+        (errno.EPERM, "operation not permitted; a file of this kind keeps its length"),
+        (errno.EFBIG, "file too large; its file system or ulimit -f"),
+        (errno.EIO, "input/output error; it may be failing"),
+    ],
+)
+def test_a_file_that_cant_have_the_length_of_the_image(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
+    """Nothing is written then, and the remedy is that of the cause: some files in FUSE keep their length."""
+    path.write_bytes(b"old")
+    made = open_target(path, SIZE)
+    monkeypatch.setattr(os, "ftruncate", failing(number))
+    with pytest.raises(NotBegunError, match=f"can't be made {SIZE} bytes long: {what}"):
+        made.prepare(keep=False)
+    made.close()
+
+    assert b"old" == path.read_bytes()
+
+
 def test_a_file_is_preallocated_unless_sparse(tmp_path: Path) -> None:
     """So that a full disk is known before the first byte is copied."""
     sizes = []
