@@ -69,6 +69,7 @@ class ControlSession:
     """A reply is being prepared that may take long: the client is told that, until the next ``send``."""
     stays: bool = attrs.field(default=False, init=False)
     """It keeps the producer alive."""
+    _left: bool = attrs.field(default=False, init=False)
     _buffer: bytes = attrs.field(default=b"", init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -82,6 +83,9 @@ class ControlSession:
 
     async def receive(self) -> Message | None:
         """Wait for a message; None when the client has closed. Raises ValueError for an invalid message."""
+        if self._left:
+            # Nobody would see the answers to what is still in the buffer.
+            return None
         while b"\n" not in self._buffer:
             try:
                 piece = await self.socket.recv(LONGEST)
@@ -113,6 +117,7 @@ class ControlSession:
             raise ValueError("it does not read its replies") from error
         except (BrokenPipeError, ConnectionResetError):
             log.debug("a client has left before it got its reply")
+            self._left = True
 
     async def reassure(self) -> None:
         """Tell the client repeatedly that its reply is being prepared, while it is; until cancelled."""
