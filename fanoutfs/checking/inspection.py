@@ -76,7 +76,7 @@ def read(
     ``outputs`` are the paths of the files for messages, and what each is.
     """
     reader = _Reader(system or System())
-    reader.read([*targets, *([] if source is None else [source])])
+    reader.read([*targets, *([] if source is None else [source]), *(outputs or ())])
     examined = None if source is None else reader.examine(source)
     found = {reader.examine(path).identity: name for path, name in (outputs or {}).items()}
     return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine(), found)
@@ -106,7 +106,7 @@ class _Reader:
         )
 
     def read(self, named: Sequence[str]) -> None:
-        """Read everything but the source and the targets, whose paths are ``named``."""
+        """Read everything but the source, the targets and the outputs, whose paths are ``named``."""
         mountinfo = self.system.proc / "self" / "mountinfo"
         try:
             self._mounts = parse(mountinfo.read_bytes())
@@ -131,7 +131,7 @@ class _Reader:
         self._swaps = list(self._swap_areas())
 
     def _locate(self, named: str) -> None:
-        """Record the file system of a source or target. Raise NoAnswerError if it does not answer."""
+        """Record the file system of a named path. Raise NoAnswerError if it does not answer."""
         try:
             path, mount = find(named, self._visible)
         except OSError:

@@ -24,7 +24,7 @@ from fanoutfs.mounting import readiness
 from fanoutfs.mounting.place import prepare
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
-from fanoutfs.remote.resolve import resolve
+from fanoutfs.remote.resolve import ResolvedSource, resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import bounded, mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
@@ -68,13 +68,11 @@ def mount(
     require_descriptors(0, descriptor_limit())
     point = mountpoint.normalise(mountpoint_path)
     prepare(point)
-    if log_path is not None and log_path.absolute().is_relative_to(point):
-        raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
     source = resolve(source_path, keys)
     if source.warning is not None:
         print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
-    if log_path is not None and log_path.exists() and identity_of(log_path.stat()) == source.identity:
-        raise UnusableError(f"--log {log_path} is the source; name a different file")
+    if log_path is not None:
+        _require_apart(log_path, point, source)
     if Path(source.path).is_relative_to(point):
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     hang_ups = HangUps(source_path)
@@ -104,6 +102,15 @@ def mount(
             )
         open_to_all = None if network.export is None else network.export.open_to_all
         return Started(log=readiness.wait_until_ready(pipe, point, pid), open_to_all=open_to_all, url=url)
+
+
+def _require_apart(log_path: Path, point: Path, source: ResolvedSource) -> None:
+    """Raise UnusableError for a log that is the source, or lies in the mount or where nothing answers."""
+    if log_path.absolute().is_relative_to(point):
+        raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
+    mountpoint.require_answer(log_path)
+    if log_path.exists() and identity_of(log_path.stat()) == source.identity:
+        raise UnusableError(f"--log {log_path} is the source; name a different file")
 
 
 @contextlib.contextmanager
