@@ -154,7 +154,9 @@ def _be_daemon(
         if not pipe.send(error=str(error), exit_code=error.exit_code):
             log.error("%s", error)  # noqa: TRY400 (the message is enough)
     except BaseException as error:
-        log.exception("the daemon ended")
+        if logging.getLogger().handlers:
+            # Without a log the traceback would go to the terminal.
+            log.exception("the daemon ended")
         pipe.send(error=f"the daemon ended: {error!r}; see its log", exit_code=1)
         raise
     finally:
