@@ -136,7 +136,7 @@ class ControlConnection:
 
 
 def _find_process(address: Path | str) -> str:
-    """Return the command that finds who listens there."""
+    """Return the command that finds the process behind an address."""
     if isinstance(address, Path):
         return f"fuser -v {address.with_suffix('.lock')}"
     return f"ss -lxp | grep {address.removeprefix(_ABSTRACT)}"

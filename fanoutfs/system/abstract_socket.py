@@ -1,6 +1,6 @@
 """Unix sockets with abstract names: they need no folder, and end with their processes (unix(7)).
 
-Anybody may take any name, so whoever relies on one asks the kernel which user listens there. A network
+Any process may take any name. One that relies on a name asks the kernel which user listens there. A network
 namespace has its own names.
 """
 
