@@ -19,6 +19,7 @@ from fanoutfs.status.rates import Rates
 from fanoutfs.status.text import printable
 from fanoutfs.status.wording import by_id, state
 from fanoutfs.system.interrupts import ENDS
+from fanoutfs.system.proc import is_stopped
 
 if TYPE_CHECKING:
     from fanoutfs.copying.bars import Display
@@ -31,6 +32,9 @@ END_SECONDS = 5.0
 
 DYING_SECONDS = 0.2
 """How long the command, which has others to follow, waits for one killed worker."""
+
+PAUSED_SECONDS = 10.0
+"""If more time passes between two looks at the workers, this process was stopped."""
 
 ASK_SECONDS = 1.0
 """How often the producer is asked for its status while the display is drawn."""
@@ -48,8 +52,11 @@ class Watch:
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _asked: float = attrs.field(default=0.0, init=False)
 
+    _looked: float = attrs.field(init=False)
+    """When the workers were last looked after."""
+
     def __attrs_post_init__(self) -> None:
-        now = time.monotonic()
+        self._looked = now = time.monotonic()
         self._silences = {worker: Silence(now) for worker in self.progress}
 
     def run(self, *, drawn: bool) -> None:
@@ -79,8 +86,12 @@ class Watch:
     def _look_after(self, live: list[WorkerHandle], display: "Display | None") -> None:
         """Mention the targets that take nothing, and give up those that have taken nothing for very long."""
         now = time.monotonic()
+        paused, self._looked = now - self._looked > PAUSED_SECONDS, now
         for worker in list(live):
             progress = self.progress[worker]
+            if paused or is_stopped(worker.pid):
+                # Ctrl-Z stops the command and its workers: they have had no time.
+                self._silences[worker].end(now)
             match self._silences[worker].judge(progress.phase, now):
                 case Verdict.TELL:
                     line = f"fanoutfs: {printable(progress.target)} {TELL}"

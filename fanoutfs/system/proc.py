@@ -25,11 +25,16 @@ def started(pid: int) -> str:
     return fields[19] if len(fields) > 19 else ""  # noqa: PLR2004 (field 22)
 
 
+def is_stopped(pid: int) -> bool:
+    """Return whether a process was stopped by a signal or a debugger."""
+    return state(pid) in ("T", "t")
+
+
 def why_silent(pid: int) -> str:
     """Return what a process that does not answer is doing, and what to do about it."""
+    if is_stopped(pid):
+        return f"process {pid} is stopped; continue it with: kill -CONT {pid}"
     match state(pid):
-        case "T" | "t":
-            return f"process {pid} is stopped; continue it with: kill -CONT {pid}"
         case "D":
             return f"process {pid} waits for a disk or file system that does not answer; see dmesg"
         case "" | "Z" | "X":

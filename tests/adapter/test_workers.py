@@ -1,6 +1,7 @@
 """The workers of a command as real processes: what they have said counts, whenever it is interrupted."""
 
 import contextlib
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying import silent_target
+from fanoutfs.copying import watch as watch_module
 from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.copying.watch import Watch
 from fanoutfs.copying.workers import WorkerHandle
@@ -119,6 +121,7 @@ def test_a_target_takes_nothing(
     """It is mentioned, then its copy is given up and its process killed; the others are not affected."""
     monkeypatch.setattr(silent_target, "TELL_SECONDS", 0.1)
     monkeypatch.setattr(silent_target, "GIVE_UP_SECONDS", 0.5)
+    monkeypatch.setattr(watch_module, "is_stopped", lambda _pid: False)
     hands = [
         worker("hangs", {"phase": "copying", "done": 300}),
         worker("good", {"phase": "done", "done": SIZE}, {"ended": True}),
@@ -132,3 +135,19 @@ def test_a_target_takes_nothing(
     assert capsys.readouterr().err == f"fanoutfs: hangs {silent_target.TELL}\n"
     with pytest.raises(ChildProcessError):
         os.waitpid(hands[0].pid, os.WNOHANG)
+
+
+@pytest.mark.parametrize("how", ["the worker is stopped", "the command was stopped", "neither"])
+def test_ctrl_z(how: str, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silence in which the worker or the command was stopped is none: the copy goes on afterwards."""
+    monkeypatch.setattr(silent_target, "GIVE_UP_SECONDS", 0.0)
+    monkeypatch.setattr(watch_module, "PAUSED_SECONDS", 0.0 if how == "the command was stopped" else math.inf)
+    monkeypatch.setattr(watch_module, "is_stopped", lambda _pid: how == "the worker is stopped")
+    hand = worker("target", {"phase": "copying", "done": 300})
+    watching = watch([hand])
+    for report in hand.unread_reports():
+        watching._record(hand, report)
+    live = [hand]
+    watching._look_after(live, None)
+
+    assert live == ([] if how == "neither" else [hand])
