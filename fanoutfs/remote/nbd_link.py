@@ -148,7 +148,7 @@ class _Link:
         began = time.monotonic()
         while not file.exists():
             if program.ended is not None:
-                return {"error": failure_reason(program.last_lines)}
+                return {"error": with_advice(failure_reason(program.last_lines))}
             if time.monotonic() > began + CONNECT_SECONDS:
                 self.cut()
                 return {
@@ -234,6 +234,21 @@ def failure_reason(lines: Sequence[str]) -> str:
     """Return why a program could not connect: its message, without its name and libnbd's."""
     causes = [found[1] for line in lines if (found := re.search(r"nbd_connect_\w+: (.*)", line))]
     return next(iter([*causes, *reversed(lines)]), "nbdfuse has ended without a message")
+
+
+ADVICE = {
+    "no export named": "list the server's exports with nbdinfo --list",
+    "requires TLS": "write nbds://, with --tls-psk FILE if the server has keys",
+    "refused TLS": "the server does not encrypt; write nbd://",
+    "Connection refused": "check the address, and whether the server runs",
+    "server disconnected": "the server may serve one client at a time and be in use",
+}
+"""What to do, for a part of a program's message."""
+
+
+def with_advice(why: str) -> str:
+    """Return a reason with what to do about it, if that is known."""
+    return next((f"{why}; {advice}" for part, advice in ADVICE.items() if part in why), why)
 
 
 def unmount_link(point: Path) -> None:

@@ -18,6 +18,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from starlette.types import ASGIApp
 
+from fanoutfs.units import KIB
 from fanoutfs.web.bind_service import BoundService
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,10 @@ MOST_CONNECTIONS = 150
 """Further clients wait until one has left. Each has a descriptor, which copies need, too."""
 
 SEND_SECONDS = 5.0
-"""A client that has not received what was sent within this time is disconnected."""
+"""A client that has not received a piece within this time is disconnected."""
+
+PIECE = 32 * KIB
+"""Bytes that are sent at a time: a client on a slow link receives one in time."""
 
 IDLE_SECONDS = 15
 """How long a connection is kept for the first or the next request."""
@@ -54,11 +58,16 @@ class Client(trio.abc.HalfCloseableStream):
         return self.stream.socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send; abort the connection if that takes longer than ``seconds``."""
+        """Send; abort the connection if a piece takes longer than ``seconds``."""
+        view = memoryview(data)
+        async with self._sending:
+            for begin in range(0, len(view), PIECE):
+                await self._send(view[begin : begin + PIECE])
+
+    async def _send(self, piece: memoryview) -> None:
         with trio.move_on_after(self.seconds) as waiting:
             try:
-                async with self._sending:
-                    await self.stream.send_all(data)
+                await self.stream.send_all(piece)
             except trio.BrokenResourceError:
                 self.abort()
                 raise

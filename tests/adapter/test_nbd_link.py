@@ -9,7 +9,7 @@ import pytest
 
 from fanoutfs.remote import nbd_link
 from fanoutfs.remote.address import ExportAddress
-from fanoutfs.remote.nbd_link import LinkSupervisor
+from fanoutfs.remote.nbd_link import LinkSupervisor, failure_reason, with_advice
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system.pipe import message_pipes
 from tests.limits import HANG_SECONDS
@@ -51,6 +51,35 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return found
 
     return replies
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "nbdfuse: nbd_connect_uri: connect: far:9: could not connect to remote host: Connection refused",
+            "remote host: Connection refused; check the address, and whether the server runs",
+        ),
+        (
+            "nbdfuse: nbd_connect_uri: handshake: server has no export named 'x': No such file or directory",
+            "'x': No such file or directory; list the server's exports with nbdinfo --list",
+        ),
+        (
+            "nbdfuse: nbd_connect_uri: handshake: server requires TLS encryption first",
+            "encryption first; write nbds://, with --tls-psk FILE if the server has keys",
+        ),
+        (
+            "nbdfuse: nbd_connect_uri: recv: server disconnected unexpectedly",
+            "recv: server disconnected unexpectedly; the server may serve one client at a time and be in use",
+        ),
+        ("nbdfuse: nbd_connect_uri: something new", "something new"),
+    ],
+)
+def test_a_failure_is_told_with_a_remedy(said: str, told: str) -> None:
+    """Without the names of the program and its functions."""
+    found = with_advice(failure_reason([said]))
+    assert found.endswith(told)
+    assert "nbdfuse" not in found
 
 
 def test_an_export_is_described_at_each_connection(connect: Any) -> None:

@@ -6,8 +6,9 @@ import select
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -15,9 +16,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from fanoutfs.errors import UnusableError
 from fanoutfs.settings import ServiceSettings
 from fanoutfs.system.credentials import read_token
+from fanoutfs.units import KIB, MIB
 from fanoutfs.web.bind_service import open_service
 from fanoutfs.web.events import MOST_CLIENTS
-from fanoutfs.web.http_server import MOST_CONNECTIONS
+from fanoutfs.web.http_server import MOST_CONNECTIONS, SEND_SECONDS, Client
 from fanoutfs.web.web_task import serve
 from tests.adapter.conftest import Certificate
 from tests.adapter.service import TOKEN, at_once, opened, receive_until, secret_file, serving, until
@@ -27,6 +29,38 @@ from tests.ports import free_port
 from tests.tasks.rig import make_rig
 
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@attrs.define(eq=False)
+class SlowStream:
+    """A connection over a slow link."""
+
+    rate: float
+    """Bytes per second."""
+    socket: Any = attrs.field(factory=lambda: SimpleNamespace(close=int))
+    sent: int = 0
+
+    async def send_all(self, data: memoryview) -> None:
+        await trio.sleep(len(data) / self.rate)
+        self.sent += len(data)
+
+
+async def test_a_client_on_a_slow_link_receives_all(autojump_clock: MockClock) -> None:
+    """The limit is on its silence, not on the time of a whole answer."""
+    stream = SlowStream(100 * KIB)
+    await Client(cast("trio.SocketStream", stream)).send_all(bytes(2 * MIB + 1))
+    assert stream.sent == 2 * MIB + 1
+
+
+async def test_a_client_that_does_not_read_is_disconnected(autojump_clock: MockClock) -> None:
+    """Within seconds, however much is left to send."""
+    stream = SlowStream(1.0)
+    client = Client(cast("trio.SocketStream", stream))
+    begun = trio.current_time()
+    with pytest.raises(trio.BrokenResourceError, match="does not read"):
+        await client.send_all(bytes(MIB))
+    assert client.whole.cancel_called
+    assert trio.current_time() - begun == SEND_SECONDS
 
 
 # Before the mount

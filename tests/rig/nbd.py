@@ -1,9 +1,11 @@
 """The NBD export of a mount, read as its users read it."""
 
+import contextlib
 import json
 import secrets
 import socket
 import struct
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import attrs
 
 from tests.ports import free_port
 from tests.rig.certificates import make_certificate
-from tests.rig.commands import Argument, Done, processes, run
+from tests.rig.commands import Argument, Done, end, processes, run, start, wait_until
 from tests.rig.images import MIB
 
 OPTION_GO, OPTION = 7, b"IHAVEOPT"
@@ -67,6 +69,22 @@ class Export:
         for number in range(requests):
             client.sendall(REQUEST.pack(MAGIC, 0, READ, number, number * MIB, MIB))
         return client
+
+
+@contextlib.contextmanager
+def serve(folder: Path, command: Sequence[Argument]) -> Iterator[int]:
+    """Run nbdkit or qemu-nbd on a port of the loopback; return the port once it listens."""
+    port, ready = free_port(), folder / "nbd.pid"
+    if command[0] == "nbdkit":
+        place: Sequence[Argument] = ("-f", "-P", ready, "-i", "127.0.0.1", "-p", port)
+    else:
+        place = (f"--pid-file={ready}", "-b", "127.0.0.1", "-p", port)
+    server = start(command[0], *place, *command[1:])
+    try:
+        wait_until(ready.exists, f"{command[0]} listens")
+        yield port
+    finally:
+        end(server)
 
 
 def servers_of(point: Path) -> list[int]:
