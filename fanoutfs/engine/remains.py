@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fanoutfs.system.mountinfo import Mount, mounts, visible
-from fanoutfs.system.namespaces import MountElsewhere, elsewhere
+from fanoutfs.system.namespaces import elsewhere
 
 
 def remains(matches: Callable[[Mount], bool], daemon: int) -> str:
@@ -11,14 +11,22 @@ def remains(matches: Callable[[Mount], bool], daemon: int) -> str:
 
     ``daemon`` is the process that serves it. Mount namespaces of others are looked at only if it is not here.
     """
-    here = [mount.point for mount in visible(mounts()) if matches(mount)]
-    if here:
-        return f"it is still mounted on {', '.join(here)}; to unmount it there: fanoutfs umount {here[0]}"
+    return remains_here(matches) or remains_elsewhere(matches, daemon)
+
+
+def remains_here(matches: Callable[[Mount], bool]) -> str:
+    """As ``remains``, for the mount namespace of this process."""
+    points = [mount.point for mount in visible(mounts()) if matches(mount)]
+    if not points:
+        return ""
+    return f"it is still mounted on {', '.join(points)}; to unmount it there: fanoutfs umount {points[0]}"
+
+
+def remains_elsewhere(matches: Callable[[Mount], bool], daemon: int) -> str:
+    """As ``remains``, for the mount namespaces of other processes."""
     others = elsewhere(matches)
-    return _held(others, daemon) if others else ""
-
-
-def _held(others: list[MountElsewhere], daemon: int) -> str:
+    if not others:
+        return ""
     names = ", ".join(f"{other.command} (process {other.pid})" for other in others)
     first, has = others[0], "has" if len(others) == 1 else "have"
     return (

@@ -1,22 +1,24 @@
 """The command ``umount``: unmount, and wait until the daemon has ended."""
 
-import os
 import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from fanoutfs.engine.query import ask_status, read_status
-from fanoutfs.engine.remains import remains
+from fanoutfs.engine.remains import remains, remains_elsewhere, remains_here
 from fanoutfs.engine.silence import is_alive
 from fanoutfs.errors import NoAnswerError, UnusableError
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.system import mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
-from fanoutfs.system.ready import readable
+from fanoutfs.system.process_end import ProcessEnd
 
 END_SECONDS = 15.0
 """How long the daemon may take to end after its mount is gone."""
+
+NAMESPACE_SECONDS = 3.0
+"""After which time it is looked for in other mount namespaces: some last for a moment only."""
 
 POLL_SECONDS = 0.05
 
@@ -34,7 +36,7 @@ def umount(path: Path) -> str:
         return ""
     status = read_status(point)
     try:
-        daemon = os.pidfd_open(status.pid)
+        daemon = ProcessEnd.of(status.pid)
     except ProcessLookupError:
         # The daemon is in a different PID namespace, so this process can't wait for its end.
         mountinfo.detach(point, lazy=False)
@@ -47,11 +49,9 @@ def umount(path: Path) -> str:
             if not readers:
                 raise
             raise UnusableError(f"{point} is in use by {readers}; let them finish or kill them") from error
-        if left := remains(lambda one: one.device == mount.device, status.pid):
-            return left
-        return _wait_for_end(daemon, status, point)
+        return _wait_for_end(daemon, status, point, mount.device)
     finally:
-        os.close(daemon)
+        daemon.close()
 
 
 def _mount_point(path: Path) -> Path:
@@ -103,10 +103,16 @@ def _name(reader: ReaderEntry, status: StatusDocument) -> str:
     return f"{reader.command} ({reader.pid})"
 
 
-def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> str:
-    """Wait until the daemon has ended, or only copies use it; return then that it goes on for them."""
-    until = time.monotonic() + END_SECONDS
-    while not readable([daemon], POLL_SECONDS):
+def _wait_for_end(daemon: ProcessEnd, before: StatusDocument, point: Path, device: tuple[int, int]) -> str:
+    """Wait until the daemon has ended, or goes on for others: only copies use it, or it is also elsewhere."""
+
+    def is_it(mount: mountinfo.Mount) -> bool:
+        return mount.device == device
+
+    if left := remains_here(is_it):
+        return left
+    began = time.monotonic()
+    while not daemon.within(POLL_SECONDS):
         try:
             status = ask_status(before.source.identity)
         except NoAnswerError as error:
@@ -115,6 +121,9 @@ def _wait_for_end(daemon: int, before: StatusDocument, point: Path) -> str:
             copies = len(status.readers)
             if copies:
                 return f"its producer goes on for {copies} {'copy' if copies == 1 else 'copies'}"
-        if time.monotonic() > until:
+        waited = time.monotonic() - began
+        if waited > NAMESPACE_SECONDS and (left := remains_elsewhere(is_it, before.pid)):
+            return left
+        if waited > END_SECONDS:
             raise UnusableError(f"{point} is unmounted, but daemon {before.pid} has not ended; see its log")
     return ""

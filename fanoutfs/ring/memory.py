@@ -11,6 +11,7 @@ Memory is allocated CHUNK by CHUNK when slots are first lent, and is not locked.
 """
 
 import ctypes
+import errno
 import fcntl
 import logging
 import mmap
@@ -40,6 +41,19 @@ _libc.mmap.argtypes = (
 
 F_SEAL_FUTURE_WRITE = 0x10
 """linux/fcntl.h, Linux 5.1: the existing writable mapping stays, and no other can be made."""
+
+
+def make_memfd(name: str) -> int:
+    """Return new shared memory that can be sealed. Raise UnusableError where that is not permitted."""
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+            raise
+        raise UnusableError(
+            f"no memory can be shared here: memfd_create(2): {reason(error)}; permit it in the system call "
+            "filter of this container or service"
+        ) from error
 
 
 def seal(fd: int) -> None:
@@ -86,7 +100,7 @@ class Memory:
 
     def __attrs_post_init__(self) -> None:
         self._size = _rounded(self.slots * self.block)
-        self.fd = os.memfd_create("fanoutfs-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.fd = make_memfd("fanoutfs-ring")
         try:
             os.ftruncate(self.fd, self._size)
             self._room, self._begin = _map_aligned(self.fd, self._size, mmap.PROT_READ | mmap.PROT_WRITE)

@@ -21,7 +21,7 @@ import struct
 import attrs
 
 from fanoutfs.digests.digest import DIGEST_SIZE
-from fanoutfs.ring.memory import seal
+from fanoutfs.ring.memory import make_memfd, seal
 from fanoutfs.units import PAGE
 
 _EPOCH = struct.Struct("@Q")
@@ -51,7 +51,7 @@ class GrantTable:
     def create(cls, capacity: int) -> "GrantTable":
         """Create a table, in its first epoch, that only this process can write."""
         size = _FIRST + capacity * _GRANT.size
-        fd = os.memfd_create("fanoutfs-grants", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = make_memfd("fanoutfs-grants")
         try:
             os.ftruncate(fd, size)
             table = cls(fd, capacity, mmap.mmap(fd, size))

@@ -40,7 +40,15 @@ class Child:
     _pidfd: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._pidfd = os.pidfd_open(self.process.pid)
+        try:
+            self._pidfd = os.pidfd_open(self.process.pid)
+        except OSError as error:
+            self.process.kill()
+            self.process.communicate()
+            raise UnusableError(
+                f"no program can be supervised here: pidfd_open(2): {reason(error)}; permit it in the system "
+                "call filter of this container or service"
+            ) from error
         os.set_blocking(self._stderr, False)
 
     @classmethod

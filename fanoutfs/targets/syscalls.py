@@ -15,8 +15,9 @@ KEEP_SIZE, PUNCH_HOLE = 0x01, 0x02
 WAIT_BEFORE, WRITE, WAIT_AFTER = 1, 2, 4
 """linux/fs.h, SYNC_FILE_RANGE_…"""
 
-UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
-"""The errors of ``fallocate`` where it is not supported; EINVAL: a disk's sectors are larger than a page."""
+UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM})
+"""The errors of ``fallocate`` where it is not supported; EINVAL: a disk's sectors are larger than a page;
+EPERM: a system call filter forbids it."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)

@@ -28,7 +28,7 @@ NO_ROOM = "make room there, choose a different target, or add --sparse, which le
 WITHOUT_ROOM = {**ADVICE, errno.ENOSPC: NO_ROOM, errno.EDQUOT: NO_ROOM}
 
 FIXED = "a file of this kind keeps its length; choose a different target, or one that has this length"
-OF_FIXED_LENGTH = ADVICE | dict.fromkeys((errno.EPERM, errno.EACCES, *UNSUPPORTED), FIXED)
+OF_FIXED_LENGTH = ADVICE | dict.fromkeys((errno.EACCES, *UNSUPPORTED), FIXED)
 
 
 class NotBegunError(TargetError):

@@ -1,5 +1,6 @@
 """Programs as a supervisor runs them; here the test is the supervisor."""
 
+import errno
 import os
 import select
 import signal
@@ -174,3 +175,15 @@ def test_it_ends_with_its_keeper() -> None:
             assert [program] == select.select([program], [], [], HANG_SECONDS)[0]
         finally:
             os.close(program)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_filter_forbids_pidfds(monkeypatch: pytest.MonkeyPatch, start: Start, number: int) -> None:
+    """One line says which system call a container or service has to permit; nothing runs on."""
+
+    def forbidden(_: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pidfd_open", forbidden)
+    with pytest.raises(UnusableError, match=r"pidfd_open\(2\): .*; permit it"):
+        start("exec cat")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fanoutfs.errors import UnusableError
 from fanoutfs.ring.memory import Memory, ReadOnlyMemory
 from fanoutfs.shm.grant_table import GrantTable
 from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
@@ -114,3 +115,20 @@ def test_a_view_outlives_its_producer() -> None:
     seen.close()
 
     assert bytes(view) == b"v" * PAGE
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+@pytest.mark.parametrize(
+    "make", [lambda: Memory(2, PAGE), lambda: GrantTable.create(3)], ids=["slots", "table"]
+)
+def test_a_filter_forbids_shared_memory(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], object], number: int
+) -> None:
+    """One line says which system call a container or service has to permit."""
+
+    def forbidden(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "memfd_create", forbidden)
+    with pytest.raises(UnusableError, match=r"memfd_create\(2\): .*; permit it"):
+        make()

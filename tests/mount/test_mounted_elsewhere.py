@@ -27,7 +27,7 @@ def kept(mounted: Mount, spawn: Callable[..., Process]) -> Process:
 
 
 def test_another_namespace_has_it(mounted: Mount, kept: Process, source: Path, tmp_path: Path) -> None:
-    """It is unmounted here at once; who has it is named, to a new mount as well, until that has ended."""
+    """It is unmounted here; who has it is named, to a new mount as well, until that has ended."""
     other = tmp_path / "other"
     other.mkdir()
     who = f"sleep (process {kept.pid}) still has it"
