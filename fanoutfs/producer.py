@@ -31,8 +31,8 @@ class Producer:
     ring: Ring
     statistics: Counters
     rate: RateLimit = attrs.field(factory=RateLimit)
+    pieces: Pieces = attrs.field(factory=Pieces)
     long_seconds: float = LONG_SECONDS
-    _pieces: Pieces = attrs.field(factory=Pieces, init=False)
 
     async def run(self) -> None:
         """Read what the rules decide, until cancelled.
@@ -72,10 +72,10 @@ class Producer:
         slots = [ring.memory.slot(slot) for slot in read.slots]
         done, bad = 0, BadRanges()
         while done < len(slots) and (done == 0 or time.perf_counter() - made < self.long_seconds):
-            part = slots[done : done + max(1, self._pieces.size // block)]
+            part = slots[done : done + max(1, self.pieces.size // block)]
             offset = (read.first + done) * block
             length = min(len(part) * block, ring.size - offset)
-            bad |= read_or_salvage(self.source, offset, length, part, statistics, self._pieces)
+            bad |= read_or_salvage(self.source, offset, length, part, statistics, self.pieces)
             done += len(part)
         statistics.making += made - began
         statistics.reading += time.perf_counter() - made

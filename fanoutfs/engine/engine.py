@@ -33,6 +33,7 @@ from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS
@@ -123,7 +124,9 @@ class Engine:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._end_on_signal)
-                nursery.start_soon(Producer(self.source, self.ring, self.statistics, self._rate()).run)
+                pieces = Pieces.within(self.settings.source_timeout)
+                producer = Producer(self.source, self.ring, self.statistics, self._rate(), pieces)
+                nursery.start_soon(producer.run)
                 nursery.start_soon(self._watch_source)
                 if self._verification is not None:
                     nursery.start_soon(self._verification.run)

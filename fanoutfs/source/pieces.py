@@ -6,6 +6,8 @@ So requests begin small, and become larger while they are answered quickly: on a
 about eight, later ones in one.
 """
 
+from typing import Self
+
 import attrs
 
 from fanoutfs.units import KIB, MIB
@@ -17,9 +19,16 @@ server demands larger ones (its minimum block size is at most that)."""
 MOST = 64 * MIB
 """Bytes: no run is longer."""
 
-QUICK_SECONDS, SLOW_SECONDS = 1.0, 4.0
-"""A request that takes less than the first may be twice as large, one that takes more than the second should
-be half as large. The quarter between them keeps a steady rate from changing anything."""
+QUICK_SECONDS = 2.0
+"""After a request that took less, the next may be twice as large. Many sources take some tenths of a second
+for any request."""
+
+QUICK_SHARE = 8
+"""With a short time limit, a quick request takes at most one part in this many of it."""
+
+SLOW = 2.5
+"""After a request that took more than this multiple of a quick one, the next is half as large. More than two,
+so that a steady rate does not change the size."""
 
 
 @attrs.define(eq=False)
@@ -27,12 +36,18 @@ class Pieces:
     """The size of the next request, in bytes: a power of two."""
 
     size: int = LEAST
+    quick_seconds: float = QUICK_SECONDS
+
+    @classmethod
+    def within(cls, limit: float) -> Self:
+        """Return the pieces for a source that may be silent for ``limit`` seconds."""
+        return cls(quick_seconds=min(QUICK_SECONDS, limit / QUICK_SHARE))
 
     def answered(self, count: int, seconds: float) -> None:
         """Record that a request of ``count`` bytes took this time."""
-        if seconds > SLOW_SECONDS:
+        if seconds > SLOW * self.quick_seconds:
             self.size = max(LEAST, self.size // 2)
-        elif seconds < QUICK_SECONDS and count >= self.size:
+        elif seconds < self.quick_seconds and count >= self.size:
             self.size = min(MOST, 2 * self.size)
 
     def unanswered(self) -> None:
