@@ -56,6 +56,9 @@ class _Commands(click.Group):
             require_written()
             raise
         except Interrupted as interrupted:
+            if sys.stderr.isatty():
+                # A question may stand there.
+                click.echo(err=True)
             _say(str(interrupted))
             raise click.exceptions.Exit(exit_code(interrupted)) from interrupted
         except MemoryError as error:

@@ -32,6 +32,7 @@ from fanoutfs.shm.borrower import Image
 from fanoutfs.status.text import printable
 from fanoutfs.system.interrupts import ENDS, exit_code
 from fanoutfs.system.process_limits import descriptor_limit
+from fanoutfs.system.streams import require_written
 
 OUTPUTS = {"/proc/self/fd/1": "standard output", "/proc/self/fd/2": "standard error"}
 """What this command writes messages to."""
@@ -136,6 +137,7 @@ def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyO
     for candidate in candidates:
         print("\n".join(map(printable, plan(candidate, image_size, options))))
     print("fanoutfs: nothing was written, because of --dry-run")
+    require_written()
 
 
 def _print_outcome(copies: Sequence[Progress], seconds: float) -> None:

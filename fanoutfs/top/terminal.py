@@ -4,6 +4,7 @@ A key, a change of the size and Ctrl-Z end a wait immediately, so that the comma
 interval between two pictures.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum, auto
 from types import FrameType
+from typing import Any
 
 import attrs
 
@@ -55,12 +57,30 @@ class Terminal:
             came = os.read(self._woken, 512)
             return next((event for number, event in SIGNALS.items() if number in came), Event.TIME)
         if ready and self._typed is not None:
-            typed = os.read(self._typed, 512)
+            typed = _read(self._typed)
             if not typed:
                 self._typed = None
             elif b"q" in typed.lower():
                 return Event.QUIT
         return Event.TIME
+
+
+def _read(typed: int) -> bytes:
+    try:
+        return os.read(typed, 512)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # The terminal has been hung up.
+        return b""
+
+
+def _restore(typed: int, before: list[Any]) -> None:
+    try:
+        termios.tcsetattr(typed, termios.TCSADRAIN, before)
+    except termios.error as error:
+        if error.args[0] != errno.EIO:
+            raise
 
 
 @contextmanager
@@ -70,7 +90,7 @@ def terminal() -> Iterator[Wait]:
         typed = sys.stdin.fileno() if sys.stdin.isatty() else None
         if typed is not None:
             before = termios.tcgetattr(typed)
-            stack.callback(termios.tcsetattr, typed, termios.TCSADRAIN, before)
+            stack.callback(_restore, typed, before)
             tty.setcbreak(typed)
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         stack.callback(os.close, read)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.rig import mountinfo, mounts
-from tests.rig.commands import FANOUTFS, Done, fanoutfs, finish, processes, wait_until
+from tests.rig.commands import FANOUTFS, TIMEOUT, Done, fanoutfs, finish, processes, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.surroundings import Surroundings
@@ -19,7 +19,7 @@ from tests.rig.terminal import terminal
 
 SIZE = 2 * MIB
 COMMANDS = ("copy", "mount", "status", "top", "umount", "simulate")
-ACTS, REPORTS = frozenset({"copy", "mount", "umount"}), frozenset({"status", "top", "simulate"})
+REPORTS = frozenset({"status", "top", "simulate", "copy --dry-run"})
 PRODUCES = frozenset({"copy", "mount"})
 """The commands that start a producer here."""
 
@@ -49,7 +49,9 @@ CASES = {
     "no stdout": Case(Surroundings(closed=(1,))),
     "no stderr": Case(Surroundings(closed=(2,))),
     "no standard streams": Case(Surroundings(closed=(0, 1, 2))),
-    "stdout is full": Case(Surroundings(streams={1: "/dev/full"}), refused=REPORTS),
+    "stdout is full": Case(
+        Surroundings(streams={1: "/dev/full"}), refused=REPORTS, commands=(*COMMANDS, "copy --dry-run")
+    ),
     "stdout and stderr are full": Case(
         Surroundings(streams={1: "/dev/full", 2: "/dev/full"}), refused=REPORTS
     ),
@@ -136,6 +138,7 @@ def test_a_command(
         "status": ("status", served),
         "top": ("top", "-n", 1, "--interval", "0.1s", served),
         "umount": ("umount", odd_point),
+        "copy --dry-run": ("copy", "--dry-run", source, target),
         "simulate": ("simulate", "--size", "8M", "--ring", "4M"),
     }
     if command == "umount":
@@ -253,6 +256,18 @@ def test_a_signal_to_top(by: signal.Signals, served: Path) -> None:
 
     assert shown.text.rfind("\x1b[?25l") < shown.text.rfind("\x1b[?25h")
     assert shown.text.rfind("\x1b[?1049h") < shown.text.rfind("\x1b[?1049l")
+
+
+@pytest.mark.parametrize("command", ["copy", "top"])
+def test_the_terminal_hangs_up(
+    command: str, served: Path, copies: Copies, source: Path, tmp_path: Path
+) -> None:
+    """It ends as by SIGHUP, although it can neither print nor restore the terminal."""
+    words = copies.command(source, tmp_path / "target", "--read-rate", "64K", "--block", BLOCK)
+    with terminal(*(words if command == "copy" else [FANOUTFS, "top", served])) as shown:
+        shown.wait_for("copying" if command == "copy" else "q quits")
+        shown.hang_up()
+        assert 128 + signal.SIGHUP == shown.process.wait(TIMEOUT)
 
 
 def test_sigterm_to_a_simulation() -> None:

@@ -47,6 +47,12 @@ class Terminal:
         """Return the process of the command itself, which leads the terminal's foreground."""
         return os.tcgetpgrp(self._master)
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a connection does that breaks."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self._master, inheritable=False)
+        os.close(null)
+
     def read_to_end(self, *, code: int) -> None:
         """Read to the end of the command, which has this exit code."""
         until = time.monotonic() + TIMEOUT
