@@ -86,7 +86,7 @@ def test_a_target_slower_than_the_patience(
     slow = loop(backing)
     mounted = mount(source, "--block", "512K", "--ring", "1536K", "--patience", 0.1)
     reader = hold(spawn, mounted.image, work / "beside", 2 * MIB, direct=True)
-    words = [str(word) for word in copies.command(mounted.point, slow, fast)]
+    words = [str(word) for word in copies.command(mounted.point, "--yes", slow, fast)]
     copy = copies.keep(start(*within([limited(slow)], words)))
     both = copies.wait_for_targets(source, slow, fast)
     for _ in range(3):
