@@ -36,7 +36,7 @@ from fanoutfs.system.runtime_dir import runtime_folder
 CONNECT_SECONDS = 10.0
 """How long a connection may take."""
 
-DESCRIBE_SECONDS = 3.0
+DESCRIBE_SECONDS = 5.0
 """How long the first reading of a description may take, if the connection took no longer: a server of one
 client at a time lets the second one wait."""
 
