@@ -22,6 +22,7 @@ from fanoutfs.copying.dry_run import plan
 from fanoutfs.copying.progress import Phase, Progress, outcome, total
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
+from fanoutfs.copying.write_size import longest_write
 from fanoutfs.engine.descriptors import require_descriptors
 from fanoutfs.engine.find import HangUps
 from fanoutfs.errors import SourceChangedError, UnusableError
@@ -31,6 +32,7 @@ from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Image
 from fanoutfs.status.text import printable
 from fanoutfs.system.interrupts import ENDS, exit_code
+from fanoutfs.system.memory_room import memory_room
 from fanoutfs.system.process_limits import descriptor_limit
 from fanoutfs.system.streams import require_written
 
@@ -68,11 +70,12 @@ def copy(
     connector = attrs.evolve(connector, settings=settings.with_block(image.block))
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     claimed = claim_all(candidates, direct=True, show=_show)
+    longest = longest_write(memory_room().size, len(claimed))
     copies = {
         worker: Progress(
             target=worker.path, size=image.size, began=began, resume=options.resume, verify=options.verify
         )
-        for worker in workers.start(CopyJob(image, connector, head, options), claimed)
+        for worker in workers.start(CopyJob(image, connector, head, options, longest), claimed)
     }
     code = 0
     try:

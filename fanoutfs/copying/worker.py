@@ -54,6 +54,8 @@ class Worker:
     """The block where the head was when the command connected: all of its targets begin there if they can."""
     resume: bool
     verify: bool
+    longest_write: int = LONGEST_WRITE
+    """The most bytes of one write, unless a block is larger; buffers have this size, too."""
     _write_size: WriteSize = attrs.field(init=False)
     _digests: bytearray = attrs.field(init=False)
     _first: bytes = attrs.field(default=b"", init=False)
@@ -67,7 +69,7 @@ class Worker:
     """As far as the last producer took it; None before the first."""
 
     def __attrs_post_init__(self) -> None:
-        self._write_size = WriteSize(self.image.block)
+        self._write_size = WriteSize(self.image.block, self.longest_write)
         self._digests = bytearray(self.image.blocks * DIGEST_SIZE if self.verify else 0)
 
     def run(self) -> str | None:
@@ -153,7 +155,7 @@ class Worker:
                 self._keep_digests(blocks, grants)
                 self._report_copied(borrower)
             elif self._buffer is None:
-                self._buffer = mmap.mmap(-1, max(LONGEST_WRITE, self.image.block))
+                self._buffer = mmap.mmap(-1, max(self.longest_write, self.image.block))
 
     def _buffered(self, views: list[memoryview]) -> list[memoryview]:
         """Copy blocks out of the ring."""
@@ -230,7 +232,9 @@ class Worker:
                 self._report(Phase.VERIFYING, done=done)
 
         self._report(Phase.VERIFYING, done=0)
-        found = verify(self.target, self._digests, self.image.block, self.image.size, progress)
+        found = verify(
+            self.target, self._digests, self.image.block, self.image.size, progress, self.longest_write
+        )
         if found.differences:
             raise TargetError(difference_message(self.target.path, found.differences))
         return found.sha256

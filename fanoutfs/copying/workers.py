@@ -50,6 +50,8 @@ class CopyJob:
     preferred_start: int
     """The block where the head was when the command connected."""
     options: CopyOptions
+    longest_write: int
+    """The most bytes of one write."""
 
 
 @attrs.define(eq=False)
@@ -90,7 +92,8 @@ class WorkerHandle:
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
-            return f"its process was killed ({name})"
+            why = ", by a user or for lack of memory: see dmesg" if number == signal.SIGKILL else ""
+            return f"its process was killed ({name}{why})"
         if os.WEXITSTATUS(status):
             return f"its process ended with code {os.WEXITSTATUS(status)}"
         return None
@@ -203,6 +206,7 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
             preferred_start=job.preferred_start,
             resume=job.options.resume,
             verify=job.options.verify,
+            longest_write=job.longest_write,
         )
         sha256 = worker.run()
         stale = partitions.read_again(claimed.fd, candidate.path) if target.is_disk else None

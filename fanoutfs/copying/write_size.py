@@ -15,12 +15,25 @@ LONGEST = 0.5
 LONGEST_WRITE = 8 * MIB
 """Bytes: longer writes gain nothing."""
 
+SHARE = 4
+"""All workers together take at most this part of the memory that is left for buffers: a quarter."""
+
+BUFFERS = 2
+"""What each worker may have of the size of a write: to copy to, to compare with, to verify."""
+
+
+def longest_write(room: int, targets: int) -> int:
+    """Return the most bytes of one write, where ``room`` bytes of memory are left for that many targets."""
+    return min(LONGEST_WRITE, max(MIB, room // (SHARE * BUFFERS * targets)))
+
 
 @attrs.define(eq=False)
 class WriteSize:
     """The number of blocks, of ``block`` bytes each, that the next write should have."""
 
     block: int
+    longest: int = LONGEST_WRITE
+    """The most bytes of a write; it has at least one block."""
     blocks: int = attrs.field(default=1, init=False)
 
     def record(self, blocks: int, seconds: float) -> None:
@@ -28,4 +41,4 @@ class WriteSize:
         if seconds > LONGEST:
             self.blocks = min(self.blocks, max(1, int(blocks * LONGEST / seconds)))
         elif blocks >= self.blocks and seconds <= LONGEST / 2:
-            self.blocks = min(2 * self.blocks, max(1, LONGEST_WRITE // self.block))
+            self.blocks = min(2 * self.blocks, max(1, self.longest // self.block))

@@ -44,7 +44,8 @@ class Child:
             self._pidfd = os.pidfd_open(self.process.pid)
         except OSError as error:
             self.process.kill()
-            self.process.communicate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.communicate(timeout=DYING_SECONDS)
             raise UnusableError(
                 f"no program can be supervised here: pidfd_open(2): {reason(error)}; permit it in the system "
                 "call filter of this container or service"

@@ -13,7 +13,7 @@ from fanoutfs.targets.target import Target
 from fanoutfs.units import MIB
 
 CHUNK = 8 * MIB
-"""Bytes read at a time, unless a block is larger: a disk's full rate, and a short wait at either end."""
+"""Bytes read at a time where memory allows: a disk's full rate, and a short wait at either end."""
 
 NAMED = 3
 """How many places a message names; it counts the rest."""
@@ -32,17 +32,23 @@ class Verified:
 
 
 def verify(
-    target: Target, digests: Digests, block: int, size: int, progress: Callable[[int], None]
+    target: Target,
+    digests: Digests,
+    block: int,
+    size: int,
+    progress: Callable[[int], None],
+    longest_read: int | None = None,
 ) -> Verified:
     """Read all ``size`` bytes of the target back, past the page cache, and compare them block by block.
 
     ``digests`` has DIGEST_SIZE bytes for each block of the image (``digests.digest``). ``progress`` is
-    called with the number of bytes done. Raise TargetError if a place can't be read.
+    called with the number of bytes done. ``longest_read`` are the most bytes read at a time, if not CHUNK.
+    Raise TargetError if a place can't be read.
 
     One thread reads a chunk ahead, one computes the SHA-256, this one the digests of the blocks: reading and
     hashing release the GIL.
     """
-    chunk = max(1, CHUNK // block) * block
+    chunk = max(1, (longest_read or CHUNK) // block) * block
     buffers = [memoryview(mmap.mmap(-1, min(chunk, size))) for _ in range(2)]
     whole = hashlib.sha256()
     differing: list[Range] = []

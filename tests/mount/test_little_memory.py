@@ -11,6 +11,8 @@ from tests.rig.commands import FANOUTFS, Argument, fanoutfs, run
 from tests.rig.images import MIB
 from tests.rig.limited import MEMORY, memory_group, within
 
+cgroup = pytest.mark.skipif(not MEMORY.is_dir(), reason="no memory cgroup of version 1")
+
 SIZE = 256 * MIB
 LIMIT = 128 * MIB
 
@@ -24,7 +26,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(not MEMORY.is_dir(), reason="no memory cgroup of version 1")
+@cgroup
 def test_the_ring_fits_the_cgroup(image: Path, point: Path) -> None:
     """A mount in a cgroup with less memory than the image is read to its end."""
     with memory_group("little", LIMIT) as group:
@@ -34,6 +36,17 @@ def test_the_ring_fits_the_cgroup(image: Path, point: Path) -> None:
         finally:
             mounts.clear(point)
             fanoutfs("umount", image, code=None)
+
+
+@cgroup
+def test_the_buffers_of_many_targets_fit_the_cgroup(image: Path, work: Path) -> None:
+    """Eight targets are verified in less memory than their largest buffers would take."""
+    os.truncate(image, 32 * MIB)
+    targets = [work / f"target{number}" for number in range(8)]
+    with memory_group("buffers", 96 * MIB) as group:
+        done = run(*within([group], [FANOUTFS, "copy", "--verify", "--sparse", image, *targets]))
+
+    assert b"8 of 8 copies are good" in done.stdout
 
 
 def ulimit(option: str, size: int) -> list[Argument]:

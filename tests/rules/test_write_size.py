@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanoutfs.copying.write_size import LONGEST, LONGEST_WRITE, WriteSize
+from fanoutfs.copying.write_size import LONGEST, LONGEST_WRITE, WriteSize, longest_write
 from fanoutfs.settings import LARGEST_BLOCK
 from fanoutfs.units import MIB, PAGE
 
@@ -72,3 +72,22 @@ def test_writes_are_as_long_as_they_may_be(rate: float) -> None:
     last = written(size, rate, 30)[-1]
 
     assert size.blocks == LONGEST_WRITE // PAGE or last > LONGEST / 2 * 0.999
+
+
+@pytest.mark.parametrize(
+    ("room", "targets", "longest"),
+    [
+        (1024 * MIB, 1, LONGEST_WRITE),
+        (1024 * MIB, 16, LONGEST_WRITE),
+        (96 * MIB, 1, LONGEST_WRITE),
+        (96 * MIB, 3, 4 * MIB),
+        (96 * MIB, 100, MIB),
+        (0, 1, MIB),
+    ],
+)
+def test_many_targets_share_little_memory(room: int, targets: int, longest: int) -> None:
+    """Their buffers take a quarter of it, as long as each has a MiB."""
+    size = WriteSize(MIB, longest_write(room, targets))
+    written(size, 1e9, 5)
+
+    assert longest == size.blocks * MIB
