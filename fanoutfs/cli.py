@@ -112,7 +112,7 @@ def commands() -> None:
     "-f", "--foreground", is_flag=True, help="Do not daemonize; log to the terminal. Ctrl-C unmounts."
 )
 @producer_options
-@click.option("--allow-other", is_flag=True, help="Let other users access the mount.")
+@click.option("--allow-other", is_flag=True, help="Let all users read the mount, the image included.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
 @click.option("--listen", metavar="HOST:PORT", help="Serve the monitoring page and Prometheus metrics.")
 @click.option("--export", metavar="HOST:PORT", help="Export the image over NBD (needs nbdkit).")

@@ -138,8 +138,8 @@ class ControlConnection:
 def _find_process(address: Path | str) -> str:
     """Return the command that finds the process behind an address."""
     if isinstance(address, Path):
-        return f"fuser -v {address.with_suffix('.lock')}"
-    return f"ss -lxp | grep {address.removeprefix(_ABSTRACT)}"
+        return f"cat {address.with_suffix('.lock')}"
+    return f"as root: ss -lxp | grep {address.removeprefix(_ABSTRACT)}"
 
 
 def _timeval(seconds: float) -> bytes:

@@ -156,6 +156,7 @@ class Worker:
                 self._report_copied(borrower)
             elif self._buffer is None:
                 self._buffer = mmap.mmap(-1, max(self.longest_write, self.image.block))
+                self._buffer.madvise(mmap.MADV_DONTDUMP)
 
     def _buffered(self, views: list[memoryview]) -> list[memoryview]:
         """Copy blocks out of the ring."""

@@ -24,6 +24,7 @@ from fanoutfs.copying.worker import Worker
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.shm.borrower import Image
 from fanoutfs.system import partitions
+from fanoutfs.system.confinement import confine
 from fanoutfs.system.fork import close_all_but, die_with_parent
 from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -184,6 +185,7 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
         close_all_but(pipe.fileno(), claimed.fd)
         die_with_parent(command, signal.SIGKILL)
+        confine()
         if not pipe.receive():
             os._exit(0)
         candidate, image = claimed.candidate, job.image

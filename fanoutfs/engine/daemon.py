@@ -19,6 +19,7 @@ from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.abstract_socket import listen_abstract
+from fanoutfs.system.confinement import confine
 from fanoutfs.system.fork import close_all_but
 from fanoutfs.system.interrupts import ENDS, default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -108,6 +109,8 @@ def serve(
     services: Sequence[BackgroundTask] = (),
 ) -> None:
     """Be the source's producer, in this process, until it has no more users."""
+    confine()
+    claim.sign()
     sys.setswitchinterval(SWITCH_SECONDS)
     # Until the engine listens to them: one that came before must not be lost, nor end it half made.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)

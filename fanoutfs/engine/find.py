@@ -71,6 +71,6 @@ def claim_or_find(identity: str, source: str) -> ProducerLock | ControlConnectio
         if time.monotonic() > until:
             lock = socket_path(identity).with_suffix(".lock")
             raise UnusableError(
-                f"the source {source} has a producer that does not answer; its process: fuser -v {lock}"
+                f"the source {source} has a producer that does not answer; its process is in {lock}"
             )
         time.sleep(AGAIN_SECONDS)

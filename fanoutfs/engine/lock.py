@@ -12,6 +12,7 @@ abstract socket, too, and so is the control socket: these need no folder. The fo
 different network namespace, and for names that another user has taken.
 """
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -73,7 +74,16 @@ class ProducerLock:
         if listening is None and is_ours(name):
             os.close(fd)
             return None
-        return cls(identity, fd, listening)
+        claim = cls(identity, fd, listening)
+        claim.sign()
+        return claim
+
+    def sign(self) -> None:
+        """Write this process's number into the file, for people: nothing of it depends on that."""
+        # There may be no room for it.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors that hold the lock."""

@@ -25,11 +25,11 @@ class VirtualFile:
     mode: int
 
 
-ROOT = VirtualFile(b"/", pyfuse3.ROOT_INODE, stat.S_IFDIR | 0o755)
-FOLDER = VirtualFile(b".fanoutfs", 2, stat.S_IFDIR | 0o755)
+ROOT = VirtualFile(b"/", pyfuse3.ROOT_INODE, stat.S_IFDIR | 0o500)
+FOLDER = VirtualFile(b".fanoutfs", 2, stat.S_IFDIR | 0o500)
 IMAGE = VirtualFile(b"image", 3, stat.S_IFREG | 0o400)
-STATUS = VirtualFile(b"status", 4, stat.S_IFREG | 0o444)
-HEAD = VirtualFile(b"head", 5, stat.S_IFREG | 0o444)
+STATUS = VirtualFile(b"status", 4, stat.S_IFREG | 0o400)
+HEAD = VirtualFile(b"head", 5, stat.S_IFREG | 0o400)
 CAROUSEL = VirtualFile(b"carousel", 6, stat.S_IFREG | 0o400)
 DIRECT = VirtualFile(b"direct", 7, stat.S_IFREG | 0o400)
 """The image without the page cache, for a program that can't use O_DIRECT: an export's clients verify against
@@ -153,18 +153,25 @@ class Node:
 
 @attrs.frozen
 class Owner:
-    """The owner and the timestamps of the files, as stat shows them."""
+    """Whose the files are, since when, and who else may read them, as stat shows it."""
 
     uid: int
     gid: int
     time_ns: int
+    shared: bool = False
+    """All users may read them (--allow-other): the source may be a whole disk, so nothing else opens it."""
+
+    def mode(self, file: VirtualFile) -> pyfuse3.ModeT:
+        """Return st_mode: what the owner may do, others may if the files are shared."""
+        rights = stat.S_IMODE(file.mode)
+        return pyfuse3.ModeT(file.mode | (rights >> 3 | rights >> 6 if self.shared else 0))
 
 
 def attributes(file: VirtualFile, size: int, owner: Owner) -> pyfuse3.EntryAttributes:
     """Return the reply to GETATTR: with the constant inode number, and cacheable for minutes."""
     entry = pyfuse3.EntryAttributes()
     entry.st_ino = pyfuse3.InodeT(file.number)
-    entry.st_mode = pyfuse3.ModeT(file.mode)
+    entry.st_mode = owner.mode(file)
     entry.st_nlink = 2 if stat.S_ISDIR(file.mode) else 1
     entry.st_uid, entry.st_gid = owner.uid, owner.gid
     entry.st_size = size

@@ -47,9 +47,9 @@ class Filesystem(pyfuse3.Operations):
     """The numbers of the ring's consumers."""
     cached_limit: int = MOST_HANDLES
     """How many handles may use the page cache; fewer where max_background could not be raised."""
-    owner: files.Owner = attrs.field(
-        factory=lambda: files.Owner(os.getuid(), os.getgid(), time.time_ns()), init=False
-    )
+    shared: bool = False
+    """All users may read the files."""
+    owner: files.Owner = attrs.field(init=False)
     initialised: trio.Event = attrs.field(factory=trio.Event, init=False)
     closing: bool = attrs.field(default=False, init=False)
     handler_bugs: int = attrs.field(default=0, init=False)
@@ -62,6 +62,7 @@ class Filesystem(pyfuse3.Operations):
 
     def __attrs_post_init__(self) -> None:
         super().__init__()
+        self.owner = files.Owner(os.getuid(), os.getgid(), time.time_ns(), self.shared)
 
     @property
     def readers(self) -> list[ReaderHandle]:

@@ -72,7 +72,11 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         self.filesystem = Filesystem(
-            ring=self.ring, drop_behind=self.drop_behind, status=self.status, numbers=self.numbers
+            ring=self.ring,
+            drop_behind=self.drop_behind,
+            status=self.status,
+            numbers=self.numbers,
+            shared="allow_other" in mount_options(self.settings, self.source),
         )
 
     async def serve(self, ready: Callable[[], Awaitable[None]]) -> None:

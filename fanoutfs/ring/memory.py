@@ -75,6 +75,8 @@ def _map_aligned(fd: int, size: int, protection: int) -> tuple[mmap.mmap, int]:
     if _libc.mmap(address + begin, size, protection, fixed, fd, 0) != address + begin:
         error = ctypes.get_errno()
         raise OSError(error, f"the ring can't be mapped: {os.strerror(error)}")
+    # Bytes of the source stand in no core dump.
+    room.madvise(mmap.MADV_DONTDUMP)
     return room, begin
 
 

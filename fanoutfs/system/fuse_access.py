@@ -46,21 +46,29 @@ class FuseAccess:
 def fuse_access() -> FuseAccess:
     """Return what there is here."""
     error, is_device = _open(FUSE)
-    status = dict(
-        line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line
-    )
+    status = _status()
     helper = shutil.which("fusermount3")
     return FuseAccess(
         error=error,
         is_device=is_device,
         kernel="\tfuse\n" in Path("/proc/filesystems").read_text(),
         root=os.geteuid() == 0,
-        may_mount=bool(int(status["CapEff"], 16) & CAP_SYS_ADMIN),
+        may_mount=may_mount(),
         may_gain=bool(int(status["CapBnd"], 16) & CAP_SYS_ADMIN) and int(status.get("NoNewPrivs", 0)) == 0,
         helper=helper,
         helper_is_privileged=helper is not None and _is_privileged(helper),
         all_may_share=_all_may_share(),
     )
+
+
+def may_mount() -> bool:
+    """Return whether this process has CAP_SYS_ADMIN."""
+    return bool(int(_status()["CapEff"], 16) & CAP_SYS_ADMIN)
+
+
+def _status() -> dict[str, str]:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _open(path: Path) -> tuple[int | None, bool]:

@@ -120,6 +120,6 @@ def test_a_producer_with_a_full_queue(tmp_path: Path, monkeypatch: pytest.Monkey
         listening.bind(str(path))
         listening.listen(0)
         first = ControlConnection.to(path)
-        with pytest.raises(NoAnswerError, match=r"accepted no connection .* fuser -v .*source\.lock"):
+        with pytest.raises(NoAnswerError, match=r"accepted no connection .* cat .*source\.lock"):
             ControlConnection.to(path)
         first.close()

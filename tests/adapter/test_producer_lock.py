@@ -153,7 +153,7 @@ def test_a_producer_that_is_mute(
 ) -> None:
     """It has the claim and does not listen: it is waited for, but not for ever, and named."""
     monkeypatch.setattr(find, "PATIENCE_SECONDS", 0.05)
-    with pytest.raises(UnusableError, match=r"the source /dev/x has a producer .* fuser -v .*source\.lock"):
+    with pytest.raises(UnusableError, match=r"/dev/x has a producer .* its process is in .*source\.lock"):
         claim_or_find("source", "/dev/x")
 
 
