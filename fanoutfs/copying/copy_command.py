@@ -19,7 +19,7 @@ from fanoutfs.copying import prompt, workers
 from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_source
 from fanoutfs.copying.copy_options import CopyOptions
 from fanoutfs.copying.dry_run import plan
-from fanoutfs.copying.progress import Phase, Progress, outcome, total
+from fanoutfs.copying.progress import STOPPED, Phase, Progress, outcome, total
 from fanoutfs.copying.watch import Watch, all_good
 from fanoutfs.copying.workers import CopyJob
 from fanoutfs.copying.write_size import longest_write
@@ -31,7 +31,7 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Image
 from fanoutfs.status.text import printable
-from fanoutfs.system.interrupts import ENDS, exit_code
+from fanoutfs.system.interrupts import ENDS, Interrupted, exit_code
 from fanoutfs.system.memory_room import memory_room
 from fanoutfs.system.process_limits import descriptor_limit
 from fanoutfs.system.streams import require_written
@@ -52,6 +52,23 @@ def copy(
 
     Raise FanoutError for what stops the command before a byte was written.
     """
+    try:
+        return _copy(source_argument, keys, target_paths, settings, options, log_path)
+    except Interrupted:
+        # From the start of the workers on, a signal does not get here.
+        for path in target_paths:
+            print(f"{printable(path)}: NOT FINISHED: {STOPPED[Phase.JOINING]}", file=sys.stderr)
+        raise
+
+
+def _copy(
+    source_argument: str,
+    keys: RemoteKeys,
+    target_paths: Sequence[str],
+    settings: Settings,
+    options: CopyOptions,
+    log_path: Path | None,
+) -> int:
     source, opened = find_source(source_argument, keys)
     outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
     candidates = check(source.local_path, source.size, target_paths, outputs)
