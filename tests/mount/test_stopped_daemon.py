@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fanoutfs.units import PAGE
 from tests.mount.conftest import MountFactory
 from tests.rig.commands import FANOUTFS, Argument, Process, end, finish, is_stopped, start, wait_until
+from tests.rig.copies import Copies
 from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
 
@@ -64,3 +66,22 @@ def test_what_needs_no_daemon(stopped: Mount) -> None:
     """A file in the mount is none of the sources, which the mount table tells at once."""
     done = finish(start(FANOUTFS, "status", stopped.image), code=1)
     assert f"fanoutfs status {stopped.point}" in done.stderr.decode()
+
+
+@pytest.mark.soak
+def test_the_producer_of_a_copy_is_stopped(copies: Copies, source: Path, work: Path) -> None:
+    """The copy fails, with a line that names the process; with --resume it is right once that goes on."""
+    target = work / "target"
+    copy = copies.start(source, target, "--block", PAGE, "--ring", 8 * PAGE, "--read-rate", SIZE // 30)
+    pid = copies.wait_for_targets(source, target)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        failed = copies.finish(copy, code=1)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    copies.run(source, target, "--resume")
+
+    said = failed.stderr.decode().splitlines()
+    assert f"the producer has not answered for 20 seconds: process {pid} is stopped; " in said[0]
+    assert said[0].endswith(f"kill -CONT {pid}")
+    assert_same(source, target)
