@@ -240,6 +240,9 @@ ADVICE = {
     "no export named": "list the server's exports with nbdinfo --list",
     "requires TLS": "write nbds://, with --tls-psk FILE if the server has keys",
     "refused TLS": "the server does not encrypt; write nbd://",
+    "certificate verification": "use a name that is in its certificate, and name its CA's with --tls-ca FILE",
+    "gnutls_handshake": "the server may want a key (--tls-psk FILE), a different key, or a certificate",
+    "getaddrinfo": "check the host's name",
     "Connection refused": "check the address, and whether the server runs",
     "server disconnected": "the server may serve one client at a time and be in use",
 }

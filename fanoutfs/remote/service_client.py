@@ -28,8 +28,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 """The longest wait for the first piece of an answer, and for each further one."""
 
-WHOLE_SECONDS = 20.0
-"""The longest time for a whole answer that is not a stream."""
+WHOLE_SECONDS = 120.0
+"""The longest time for a whole answer that is not a stream; a document of megabytes may cross a slow link."""
 
 LONGEST = 64 * 1024 * 1024
 """Bytes of a status document; with 4,096 readers it has one or two MiB."""
@@ -38,6 +38,13 @@ TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
 
 _NAME_ERRORS = (62, 64)
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+_BUSY = (
+    httpx.codes.TOO_MANY_REQUESTS,
+    httpx.codes.BAD_GATEWAY,
+    httpx.codes.SERVICE_UNAVAILABLE,
+    httpx.codes.GATEWAY_TIMEOUT,
+)
 
 
 @attrs.define(eq=False)
@@ -128,8 +135,11 @@ class ServiceClient:
             raise UnusableError(
                 f"{text} has an image of too many blocks for digests; mount it there with a larger --block"
             )
-        if code in (httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT):
+        if code in _BUSY:
             raise NoAnswerError(f"{text} is not available at the moment (HTTP {code}); try again")
+        if response.has_redirect_location:
+            place = response.headers["location"]
+            raise UnusableError(f"{text} redirects to {place!r}; if you trust that, use its address")
         raise self.not_fanoutfs_error(f"answers with HTTP {code}")
 
     def not_fanoutfs_error(self, what: str) -> UnusableError:

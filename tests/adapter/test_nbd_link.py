@@ -72,6 +72,18 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "nbdfuse: nbd_connect_uri: recv: server disconnected unexpectedly",
             "recv: server disconnected unexpectedly; the server may serve one client at a time and be in use",
         ),
+        (
+            "nbdkit: nbd[1]: error: nbd_connect_tcp: gnutls_handshake: certificate verification. (15/1)",
+            "name its CA's with --tls-ca FILE",
+        ),
+        (
+            "nbdkit: nbd[1]: error: nbd_connect_tcp: gnutls_handshake: non-properly terminated. (2/1)",
+            "the server may want a key (--tls-psk FILE), a different key, or a certificate",
+        ),
+        (
+            'nbdfuse: nbd_connect_uri: getaddrinfo: hostname "far": Name or service not known',
+            "Name or service not known; check the host's name",
+        ),
         ("nbdfuse: nbd_connect_uri: something new", "something new"),
     ],
 )
