@@ -91,7 +91,11 @@ def mount(
                     # The producer was about to end when this process connected.
                     hang_ups.record(found)
                     continue
-        opened = source.open()
+        try:
+            opened = source.open()
+        except BaseException:
+            found.release()
+            raise
         with _services(network) as (services, kept, url):
             if foreground:
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
