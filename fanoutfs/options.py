@@ -11,7 +11,7 @@ from fanoutfs.units import parse_seconds, parse_size
 
 
 def NAME(text: str) -> str:  # noqa: N802 (click shows a type in capitals)
-    """Return the name of a source or target as it is; raise UsageError if it is none."""
+    """Return the name of a source or target unchanged; raise UsageError for an empty name and for "-"."""
     if not text:
         raise UsageError("an argument is empty; name a file, a disk or a folder")
     if text == "-":

@@ -91,7 +91,7 @@ class Target:
             raise NotBegunError(message) from error
 
     def _preallocate(self, before: int) -> None:
-        """Give the file all of its room; without so much, what lies after its size ``before`` is freed."""
+        """Allocate the file's space; if there is too little, truncate it to its old size, ``before``."""
         try:
             if os.fstat(self.fd).st_blocks * 512 < self.size:
                 fallocate(self.fd, 0, 0, self.size)
