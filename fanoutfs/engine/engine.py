@@ -221,9 +221,11 @@ class Engine:
         point, device = session.point, session.device
         there = await trio.to_thread.run_sync(mount_at, point)
         if device is not None and (there is None or there.device != device):
-            left = await trio.to_thread.run_sync(remains, lambda mount: mount.device == device, os.getpid())
-            if left:
-                return f"the source {self.source.path} is served as the mount that was on {point}: {left}"
+            readers = [f"{one.consumer.command} ({one.consumer.pid})" for one in session.filesystem.readers]
+            left = await trio.to_thread.run_sync(
+                remains, lambda mount: mount.device == device, os.getpid(), readers
+            )
+            return f"the source {self.source.path} is served as the mount that was on {point}: {left}"
         return (
             f"the source {self.source.path} is served on {point} already; read it there, "
             f"or unmount it with: fanoutfs umount {point}"

@@ -1,17 +1,29 @@
 """Where a mount still is once it has left its mount point: its daemon serves it until the last has gone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fanoutfs.system.mountinfo import Mount, mounts, visible
 from fanoutfs.system.namespaces import elsewhere
 
 
-def remains(matches: Callable[[Mount], bool], daemon: int) -> str:
-    """Return where the mount that matches still is, and what to do about it; empty if it can't be seen.
+def remains(matches: Callable[[Mount], bool], daemon: int, readers: Iterable[str]) -> str:
+    """Return where the mount that matches still is, and what to do about it.
 
-    ``daemon`` is the process that serves it. Mount namespaces of others are looked at only if it is not here.
+    ``daemon`` is the process that serves it. ``readers`` name the programs that have files open in it: after
+    a lazy unmount, these alone have it.
     """
-    return remains_here(matches) or remains_elsewhere(matches, daemon)
+    return (
+        remains_here(matches)
+        or _covered(matches)
+        or remains_elsewhere(matches, daemon)
+        or f"it is unmounted, but still in use by {', '.join(sorted(set(readers))) or 'a program'}; "
+        f"let that end, or end the daemon: kill {daemon}"
+    )
+
+
+def _covered(matches: Callable[[Mount], bool]) -> str:
+    points = [mount.point for mount in mounts() if matches(mount)]
+    return f"a different mount covers it on {points[0]}; unmount that first" if points else ""
 
 
 def remains_here(matches: Callable[[Mount], bool]) -> str:

@@ -75,9 +75,12 @@ def _mount_point(path: Path) -> Path:
             f"mounts are listed by: findmnt -t {mountinfo.FANOUTFS}"
         )
     served = Path(document.mountpoint)
-    if mountinfo.mount_at(served) is None and (left := remains(_is_of(document), document.pid)):
+    there = mountinfo.mount_at(served)
+    if there is None or there.kind != mountinfo.FANOUTFS:
+        readers = [_name(reader, document) for reader in _mount_readers(document)]
+        left = remains(_is_of(document), document.pid, readers)
         raise UnusableError(f"{path} is not mounted on {served} here: {left}")
-    device = mountpoint.require_fanoutfs_mount(served).device
+    device = there.device
     points = [mount.point for mount in mountinfo.visible(mountinfo.mounts()) if mount.device == device]
     if len(points) > 1:
         raise UnusableError(f"{path} is mounted on {', '.join(points)}; name the mount point to unmount")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mount.conftest import opened
 from tests.rig import mountinfo
 from tests.rig.commands import Argument, Process, fanoutfs, has_ended, run, wait_until
 from tests.rig.images import MIB, assert_same
@@ -84,3 +85,24 @@ def test_a_second_folder_has_it(mounted: Mount, second: Path, source: Path) -> N
     fanoutfs("umount", second)
 
     assert has_ended(mounted.pid)
+
+
+def test_it_was_unmounted_while_it_was_read(mounted: Mount, source: Path) -> None:
+    """After a lazy unmount the reader is named; the daemon ends with it."""
+    with opened(mounted.image):
+        mounted.detach()
+        wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
+        commands: list[list[Argument]] = [["mount", source, mounted.point], ["umount", source]]
+        for command in commands:
+            assert_refused(fanoutfs(*command, code=None), f"({os.getpid()})", f"kill {mounted.pid}")
+    wait_until(lambda: has_ended(mounted.pid), "the daemon has ended")
+
+
+def test_a_different_mount_covers_it(mounted: Mount, source: Path) -> None:
+    """It is there again when that is unmounted."""
+    run("mount", "-t", "tmpfs", "tmpfs", mounted.point)
+    said = [fanoutfs(*command, code=1).stderr for command in (("umount", source), ("mount", source, "/mnt"))]
+    run("umount", mounted.point)
+
+    assert all(f"covers it on {mounted.point}".encode() in line for line in said)
+    assert_same(source, mounted.image)
