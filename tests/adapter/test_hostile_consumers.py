@@ -11,7 +11,7 @@ from tests.adapter.producers import CONTENT, Served, in_thread, producer
 from tests.rig.hostile import HostileSession, sessions
 
 SESSIONS = 150
-SEEDS = (1, 2)
+SEEDS = (1, 2, pytest.param(int(os.environ.get("FANOUTFS_SEED", "3")), marks=pytest.mark.soak))
 
 
 async def copy_until(served: Served, over: trio.Event) -> list[bool]:

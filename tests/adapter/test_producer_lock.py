@@ -83,6 +83,15 @@ def test_one_has_it_until_it_lets_go() -> None:
         taken.release()
 
 
+def test_the_file_names_the_process(folder: Path) -> None:
+    """Messages refer to it, because nobody but root sees a producer's descriptors."""
+    lock = ProducerLock.take_nowait("source")
+    assert lock is not None
+    lock.release()
+
+    assert f"{os.getpid()}\n" == (folder / "source.lock").read_text()
+
+
 def test_whoever_had_it_was_killed(folder: Path) -> None:
     """The next one has it at once: nothing has to be cleared, and no age be guessed."""
     with holder(folder, "alone") as process:
