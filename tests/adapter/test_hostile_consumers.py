@@ -47,7 +47,8 @@ async def test_hostile_sessions_harm_nobody(
             made += await in_thread(lambda: list(sessions(served.path, seed, SESSIONS)))
             over.set()
         await served.becomes(served.is_idle)
-        await served.becomes(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
+        # The first copy's connection may have counted: it is closed after what it held.
+        await served.becomes(lambda: len(os.listdir("/proc/self/fd")) <= before)  # noqa: PTH208
         gauges = served.engine.status().gauges
 
     assert all(right)
