@@ -78,7 +78,9 @@ def read(
     reader = _Reader(system or System())
     reader.read([*targets, *([] if source is None else [source]), *(outputs or ())])
     examined = None if source is None else reader.examine(source)
+    # A terminal or a pipe has no identity.
     found = {reader.examine(path).identity: name for path, name in (outputs or {}).items()}
+    found.pop("", None)
     return Findings(examined, tuple(reader.examine(target) for target in targets), reader.machine(), found)
 
 

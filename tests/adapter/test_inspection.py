@@ -545,6 +545,13 @@ def fake_proc_file(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     os.close(fd)
 
 
+def test_a_pipe_for_messages_is_no_target(tmp_path: Path) -> None:
+    """What is neither a disk nor a file has no identity, and is not taken for the next of its kind."""
+    (tmp_path / "source").write_bytes(bytes(10))
+    with pytest.raises(RefusedError, match="is neither a disk nor a file"):
+        check(str(tmp_path / "source"), 10, ["/dev/null"], {"/dev/zero": "standard output"})
+
+
 @pytest.mark.parametrize("source", ["/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"])
 def test_a_source_that_the_kernel_makes_up(source: str, tmp_path: Path) -> None:
     """Its size, if it has one, is not that of its content."""

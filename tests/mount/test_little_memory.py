@@ -43,7 +43,7 @@ def test_the_buffers_of_many_targets_fit_the_cgroup(image: Path, work: Path) -> 
     """Eight targets are verified in less memory than their largest buffers would take."""
     os.truncate(image, 32 * MIB)
     targets = [work / f"target{number}" for number in range(8)]
-    with memory_group("buffers", 96 * MIB) as group:
+    with memory_group("buffers", LIMIT) as group:
         done = run(*within([group], [FANOUTFS, "copy", "--verify", "--sparse", image, *targets]))
 
     assert b"8 of 8 copies are good" in done.stdout
