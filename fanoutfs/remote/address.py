@@ -78,7 +78,7 @@ class ServiceAddress:
             raise UsageError(f"{url!r} names a user, but a service takes a token: use --token-file FILE")
         path = path.rstrip("/")
         if not _PATH.fullmatch(path):
-            raise UsageError(f"{url!r} has characters in its path that must be escaped, such such as %20")
+            raise UsageError(f"{url!r} has characters in its path that must be escaped, such as %20")
         return cls(scheme, host, port, path)
 
 

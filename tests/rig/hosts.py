@@ -31,13 +31,13 @@ ENDS = 30.0  # seconds to wait for a host's end
 HOLD = """
 set -e
 hostname "$1"
-# A mount within a mount goes with it.
-while read -r what point kind _; do
-    case "$kind $what" in
+# Other tests' mounts, the last first: it may cover one before it. A mount within a mount goes with it.
+tac /proc/self/mounts | while read -r what point kind _; do
+    case "$kind $what $point" in
     fusectl*) ;;
-    fuse* | *" /dev/loop"*) umount --lazy "$(printf %b "$point")" || : ;;
+    fuse* | *" /dev/loop"* | tmpfs*/pytest-*) umount --lazy "$(printf %b "$point")" || : ;;
     esac
-done < /proc/self/mounts
+done
 mount -t tmpfs -o mode=755 tmpfs /run
 printf "$2" > /run/hosts
 mount --bind /run/hosts /etc/hosts
