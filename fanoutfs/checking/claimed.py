@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import signal
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
-from fanoutfs.system.interrupts import ENDS
+from fanoutfs.system.interrupts import unblocked
 
 BLKGETDISKSEQ = 0x80081280
 """_IOR(0x12, 128, __u64) of linux/fs.h: counts the media that a device number has referred to."""
@@ -136,18 +135,11 @@ def _lock(claimed: Claimed, until: float, show: Callable[[str], None]) -> None:
         if not told:
             show(f"waiting up to {left:.0f} s for the target {claimed.candidate.path}, {_holders(claimed)}")
             told = True
-        _pause(AGAIN_SECONDS)
+        # Ctrl-C ends the wait, also where the command has blocked it.
+        with unblocked():
+            time.sleep(AGAIN_SECONDS)
     if not _is_what_was_checked(claimed):
         raise UnusableError(_changed(claimed.candidate))
-
-
-def _pause(seconds: float) -> None:
-    """Sleep; Ctrl-C and SIGTERM end it, also where they are blocked otherwise."""
-    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
-    try:
-        time.sleep(seconds)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _holders(claimed: Claimed) -> str:

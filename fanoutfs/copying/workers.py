@@ -26,7 +26,7 @@ from fanoutfs.shm.borrower import Image
 from fanoutfs.system import partitions
 from fanoutfs.system.confinement import confine
 from fanoutfs.system.fork import close_all_but, die_with_parent
-from fanoutfs.system.interrupts import ENDS
+from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.ready import readable
 from fanoutfs.targets.target import NotBegunError, Target
@@ -168,11 +168,8 @@ def receive(workers: list[WorkerHandle], seconds: float) -> Iterator[tuple[Worke
 
 def _wait(workers: list[WorkerHandle], seconds: float) -> list[int]:
     """Return the descriptors of the message pipes that can be read; ``ENDS`` are unblocked here alone."""
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+    with unblocked():
         return readable([worker.pipe.fileno() for worker in workers], seconds)
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
 def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int) -> NoReturn:

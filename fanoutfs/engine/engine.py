@@ -36,7 +36,7 @@ from fanoutfs.source.counters import Counters
 from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
-from fanoutfs.system.interrupts import ENDS
+from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.memory_room import memory_room
 from fanoutfs.system.mountinfo import mount_at
 from fanoutfs.units import MIB
@@ -340,13 +340,9 @@ class Engine:
     async def _end_on_signal(self) -> None:
         # nohup ignores SIGHUP, and a shell SIGINT of what a script runs in the background.
         heard = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]
-        with trio.open_signal_receiver(*heard) as signals:
-            before = signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
-            try:
-                async for number in signals:
-                    self._end_for(number)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with trio.open_signal_receiver(*heard) as signals, unblocked():
+            async for number in signals:
+                self._end_for(number)
 
     def _end_for(self, number: int) -> None:
         if self.end_requested.is_set():

@@ -5,7 +5,9 @@ and nohup ignores SIGHUP: that is meant, and stays. The rest is an accident: wit
 does not report how a child has ended, and PID 1 of a container has no default action for SIGTERM.
 """
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -32,6 +34,20 @@ def settle_signals() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+
+
+@contextlib.contextmanager
+def unblocked() -> Iterator[None]:
+    """Unblock the signals that end a command; the mask at the end is the one before.
+
+    One that was blocked until now raises KeyboardInterrupt at once, with the mask restored.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def default_signals() -> None:
