@@ -10,8 +10,9 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.control.messages import MOST_FDS, UCRED, HungUpError, Message, descriptors, packed
+from fanoutfs.control.messages import MOST_FDS, HungUpError, Message, descriptors, packed
 from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
+from fanoutfs.system.peer import peer_process
 from fanoutfs.system.proc import why_silent
 
 ANSWER_SECONDS = 10.0
@@ -109,9 +110,8 @@ class ControlConnection:
 
     @property
     def peer(self) -> int:
-        """The producer's process, as the kernel reports it (SO_PEERCRED, unix(7))."""
-        pid, _, _ = UCRED.unpack(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
-        return int(pid)
+        """The producer's process, as the kernel reports it."""
+        return peer_process(self.socket)
 
     def request(self, kind: str, timeout: float | None = None, **message: Any) -> Message:
         """Send a message and wait for the reply, ANSWER_SECONDS by default; errors as for ``receive``."""

@@ -27,16 +27,12 @@ Closing the connection means leaving.
 import array
 import json
 import socket
-import struct
 from typing import Any
 
 from fanoutfs.errors import FanoutError
 
 MOST_FDS = 4
 """The most descriptors that one message carries."""
-
-UCRED = struct.Struct("=iII")
-"""What SO_PEERCRED returns: the process, user and group at the other end (unix(7))."""
 
 Message = dict[str, Any]
 

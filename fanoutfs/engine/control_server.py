@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import trio
 
-from fanoutfs.control.messages import UCRED, Message, packed, with_descriptors
+from fanoutfs.control.messages import Message, packed, with_descriptors
 from fanoutfs.engine.conduct import Conduct
 from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
@@ -28,6 +28,7 @@ from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
 from fanoutfs.status.document import as_plain
 from fanoutfs.system import proc
+from fanoutfs.system.peer import peer_process, peer_user
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,7 @@ class ControlSession:
     @classmethod
     def of(cls, connected: trio.socket.SocketType) -> "ControlSession":
         """Ask the kernel for the client's process and user."""
-        pid, uid, _ = UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
-        return cls(connected, pid, uid)
+        return cls(connected, peer_process(connected), peer_user(connected))
 
     async def receive(self) -> Message | None:
         """Wait for a message; None when the client has closed. Raises ValueError for an invalid message."""

@@ -13,7 +13,7 @@ import attrs
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.engine.lock import ProducerLock, socket_name, socket_path
 from fanoutfs.errors import UnusableError
-from fanoutfs.system.abstract_socket import peer_user
+from fanoutfs.system.peer import peer_user
 
 AGAIN_SECONDS = 0.02
 

@@ -126,7 +126,9 @@ class _Link:
         while self._program is not None and self._program.ended is None:
             if self._program.wait(pipe.fileno(), seconds=LOOK_AT_READER_SECONDS):
                 break
-            if self.reader is not None and is_dying(self.reader):
+            # One that was killed stays for a read that only the end of the link can end. Until then it holds
+            # its end of the pipe, and the producer lock.
+            if self.reader is not None and proc.has_ended(self.reader):
                 return {}
         return pipe.receive()
 
@@ -219,15 +221,6 @@ def _trusted_files() -> Iterator[str]:
     yield "/etc/ssl/certs/ca-certificates.crt"  # Debian, Arch, Alpine
     yield "/etc/pki/tls/certs/ca-bundle.crt"  # Fedora
     yield "/etc/ssl/ca-bundle.pem"  # SUSE
-
-
-def is_dying(pid: int) -> bool:
-    """Return whether a process was killed, but stays alive for a read that only the link's end can end.
-
-    It holds its end of the pipe, and the producer lock, until then.
-    """
-    stat = proc.read(pid, "stat")
-    return not stat or stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def failure_reason(lines: Sequence[str]) -> str:

@@ -7,10 +7,9 @@ namespace has its own names.
 import errno
 import os
 import socket
-import struct
 from pathlib import Path
 
-_UCRED = struct.Struct("=iII")
+from fanoutfs.system.peer import peer_user
 
 TABLE = Path("/proc/net/unix")
 
@@ -40,12 +39,6 @@ def is_ours(name: str) -> bool:
         except BlockingIOError:
             return True
         return peer_user(probe) == os.getuid()
-
-
-def peer_user(connected: socket.socket) -> int:
-    """Return the user at the other end of a connected socket."""
-    _, user, _ = _UCRED.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return int(user)
 
 
 def abstract_names(begin: str, end: str) -> list[str]:

@@ -16,6 +16,11 @@ def state(pid: int) -> str:
     return read(pid, "stat").rpartition(")")[2].strip()[:1]
 
 
+def has_ended(pid: int) -> bool:
+    """Return whether a process has ended; one that was not reaped yet has."""
+    return state(pid) in ("", "Z", "X")
+
+
 def started(pid: int) -> str:
     """Return when a process started, in the kernel's clock ticks (proc(5)); empty if it has ended.
 
@@ -34,9 +39,8 @@ def why_silent(pid: int) -> str:
     """Return what a process that does not answer is doing, and what to do about it."""
     if is_stopped(pid):
         return f"process {pid} is stopped; continue it with: kill -CONT {pid}"
-    match state(pid):
-        case "D":
-            return f"process {pid} waits for a disk or file system that does not answer; see dmesg"
-        case "" | "Z" | "X":
-            return f"process {pid} has ended"
+    if has_ended(pid):
+        return f"process {pid} has ended"
+    if state(pid) == "D":
+        return f"process {pid} waits for a disk or file system that does not answer; see dmesg"
     return f"process {pid} hangs; look in its log, or end it with: kill {pid}"

@@ -39,7 +39,7 @@ class ProcessEnd:
         if self._fd is not None:
             return bool(readable([self._fd], seconds))
         until = time.monotonic() + seconds
-        while proc.state(self.pid) not in ("", "Z", "X"):
+        while not proc.has_ended(self.pid):
             if time.monotonic() > until:
                 return False
             time.sleep(LOOK_SECONDS)
