@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fanoutfs.checking import inspection, lsblk
-from fanoutfs.checking.contents import is_blank
+from fanoutfs.checking import inspection
 from fanoutfs.checking.safety import (
     REDIRECT,
     Candidate,
@@ -44,18 +43,12 @@ def check(
         raise UsageError(twice)
     if lines := refusals(source, image_size, found.targets, found.machine, found.outputs):
         raise RefusedError(lines)
-    disks = {found.machine.disk_of(target.identity) for target in found.targets if target.kind == "disk"}
-    listed = lsblk.ask(sorted(f"/dev/{found.machine.devices[disk].name}" for disk in disks))
-    return [
-        _candidate(target, found.machine, listed.get(target.identity, lsblk.Listed()))
-        for target in found.targets
-    ]
+    return [_candidate(target, found.machine) for target in found.targets]
 
 
-def _candidate(target: RequestedTarget, found: StorageGraph, listed: lsblk.Listed) -> Candidate:
+def _candidate(target: RequestedTarget, found: StorageGraph) -> Candidate:
     device = found.devices.get(target.identity)
     return Candidate(
-        blank=device is not None and not listed.contents and is_blank(target.path),
         path=target.path,
         kind="disk" if device else "file",
         exists=target.exists,
@@ -63,7 +56,5 @@ def _candidate(target: RequestedTarget, found: StorageGraph, listed: lsblk.Liste
         identity=target.identity,
         unlinked=target.unlinked,
         generation=device.generation if device else 0,
-        model=listed.model,
-        serial=listed.serial,
-        contents=listed.contents,
+        disk=f"/dev/{found.devices[found.disk_of(target.identity)].name}" if device else "",
     )

@@ -1,4 +1,4 @@
-"""What is on a disk: what blkid (util-linux) recognises by its content, and whether the disk is blank.
+"""What is on a disk: what blkid (util-linux) recognises by its content, and whether it begins with zeros.
 
 lsblk reports what udev has recorded. Where there is no udev, as in a container, or before udev has looked at
 a disk that was just plugged in, only the content itself tells.
@@ -31,14 +31,10 @@ def probe(path: str) -> dict[str, str]:
     return {key: "".join(shlex.split(value)) for key, _, value in pairs}
 
 
-def is_blank(path: str) -> bool:
-    """Return whether a disk begins with zeros alone, and blkid finds nothing on it.
-
-    A disk that can't be read is not blank.
-    """
+def begins_with_zeros(path: str) -> bool:
+    """Return whether the beginning of a disk has zeros alone; if it can't be read, it has not."""
     try:
         with open(path, "rb", buffering=0) as disk:  # noqa: PTH123 (its path is text everywhere)
-            beginning = disk.read(BEGINNING)
+            return not any(disk.read(BEGINNING))
     except OSError:
         return False
-    return not any(beginning) and not probe(path).keys() & {"TYPE", "PTTYPE"}

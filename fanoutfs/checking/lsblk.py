@@ -6,7 +6,8 @@ from typing import Any
 
 import attrs
 
-from fanoutfs.checking.contents import probe
+from fanoutfs.checking.contents import begins_with_zeros, probe
+from fanoutfs.checking.safety import Candidate
 from fanoutfs.system.bounded import run_within
 from fanoutfs.system.identity import disk_identity
 from fanoutfs.units import format_size
@@ -25,6 +26,29 @@ class Listed:
     serial: str = ""
     contents: tuple[str, ...] = ()
     """A line for the whole device, and one for each partition or volume on it."""
+
+
+def described(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates with what is known of the disks among them, and whether they are blank.
+
+    It takes some tenths of a second, and reads the disks: for a user who is to see it.
+    """
+    found = ask(sorted({candidate.disk for candidate in candidates if candidate.disk}))
+    return [_described(candidate, found) if candidate.disk else candidate for candidate in candidates]
+
+
+def _described(candidate: Candidate, found: Mapping[str, Listed]) -> Candidate:
+    listed = found.get(candidate.identity)
+    if listed is None:
+        line = _line(_probed({"path": candidate.path}), whole=True)
+        listed = Listed(contents=(line,) if line else ())
+    return attrs.evolve(
+        candidate,
+        model=listed.model,
+        serial=listed.serial,
+        contents=listed.contents,
+        blank=not listed.contents and begins_with_zeros(candidate.path),
+    )
 
 
 def ask(disks: Sequence[str]) -> dict[str, Listed]:

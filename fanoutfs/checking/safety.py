@@ -81,10 +81,12 @@ class Candidate:
     """As in ``RequestedTarget``."""
     generation: int = 0
     """As in ``Device``: shows when a stick was replaced by a different one."""
+    disk: str = ""
+    """The path of the whole disk, where the target is a disk or a part of one."""
     model: str = ""
     serial: str = ""
     contents: tuple[str, ...] = ()
-    """As in ``Listed``."""
+    """As in ``Listed``; like model and serial unknown until ``lsblk.described``."""
     blank: bool = False
     """Of a disk: nothing was recognised on it, and its beginning is zeros."""
 

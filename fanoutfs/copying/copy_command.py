@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -12,6 +12,7 @@ import attrs
 from fanoutfs.checking.check import check
 from fanoutfs.checking.claimed import claim_all
 from fanoutfs.checking.confirm import confirm, overwritten, unconfirmed
+from fanoutfs.checking.lsblk import described
 from fanoutfs.checking.safety import Candidate, RefusedError
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
@@ -52,62 +53,60 @@ def copy(
 
     Raise FanoutError for what stops the command before a byte was written.
     """
+    with _unfinished_if_interrupted(target_paths):
+        source, opened = find_source(source_argument, keys)
+        outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
+        candidates = check(source.local_path, source.size, target_paths, outputs)
+        if options.dry_run:
+            if opened is not None:
+                opened.source.close()
+            _print_plan(described(candidates), source.size, options)
+            return 0
+        require_descriptors(len(candidates), descriptor_limit())
+        if not options.yes:
+            _get_consent(source, candidates)
+        began = time.monotonic()
+        connector = ProducerConnector(source, keys.absolute(), settings, log_path)
+        producer, image, head = hold_producer(connector, source, opened)
+        # A producer that replaces this one must divide the image into the same blocks.
+        connector = attrs.evolve(connector, settings=settings.with_block(image.block))
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        claimed = claim_all(candidates, direct=True, show=_show)
+        longest = longest_write(memory_room().size, len(claimed))
+        copies = {
+            worker: Progress(
+                target=worker.path, size=image.size, began=began, resume=options.resume, verify=options.verify
+            )
+            for worker in workers.start(CopyJob(image, connector, head, options, longest), claimed)
+        }
+        code = 0
+        try:
+            Watch(producer, copies).run(drawn=options.progress)
+        except KeyboardInterrupt as interrupted:
+            code = exit_code(interrupted)
+        finally:
+            producer.close()
+        _print_outcome(list(copies.values()), time.monotonic() - began)
+        return code or (0 if all_good(list(copies.values())) else 1)
+
+
+@contextlib.contextmanager
+def _unfinished_if_interrupted(target_paths: Sequence[str]) -> Iterator[None]:
+    """Print a line for each target when a signal ends the command before its workers have started.
+
+    Later a signal ends only the wait for their reports, and each target has a line of its outcome.
+    """
     try:
-        return _copy(source_argument, keys, target_paths, settings, options, log_path)
+        yield
     except Interrupted:
-        # From the start of the workers on, a signal does not get here.
         for path in target_paths:
             print(f"{printable(path)}: NOT FINISHED: {STOPPED[Phase.JOINING]}", file=sys.stderr)
         raise
 
 
-def _copy(
-    source_argument: str,
-    keys: RemoteKeys,
-    target_paths: Sequence[str],
-    settings: Settings,
-    options: CopyOptions,
-    log_path: Path | None,
-) -> int:
-    source, opened = find_source(source_argument, keys)
-    outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
-    candidates = check(source.local_path, source.size, target_paths, outputs)
-    if options.dry_run:
-        if opened is not None:
-            opened.source.close()
-        _print_plan(candidates, source.size, options)
-        return 0
-    require_descriptors(len(candidates), descriptor_limit())
-    if not options.yes:
-        _get_consent(source, candidates)
-    began = time.monotonic()
-    connector = ProducerConnector(source, keys.absolute(), settings, log_path)
-    producer, image, head = hold_producer(connector, source, opened)
-    # A producer that replaces this one must divide the image into the same blocks.
-    connector = attrs.evolve(connector, settings=settings.with_block(image.block))
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    claimed = claim_all(candidates, direct=True, show=_show)
-    longest = longest_write(memory_room().size, len(claimed))
-    copies = {
-        worker: Progress(
-            target=worker.path, size=image.size, began=began, resume=options.resume, verify=options.verify
-        )
-        for worker in workers.start(CopyJob(image, connector, head, options, longest), claimed)
-    }
-    code = 0
-    try:
-        Watch(producer, copies).run(drawn=options.progress)
-    except KeyboardInterrupt as interrupted:
-        code = exit_code(interrupted)
-    finally:
-        producer.close()
-    _print_outcome(list(copies.values()), time.monotonic() - began)
-    return code or (0 if all_good(list(copies.values())) else 1)
-
-
 def _get_consent(source: NamedSource, candidates: Sequence[Candidate]) -> None:
     """Ask the user to confirm what will be lost; raise UnusableError without a yes."""
-    disks = overwritten(candidates)
+    disks = overwritten(described(candidates))
     if not disks:
         return
     if not prompt.can_ask():

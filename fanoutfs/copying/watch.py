@@ -20,6 +20,7 @@ from fanoutfs.status.text import printable
 from fanoutfs.status.wording import by_id, state
 from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.proc import is_stopped
+from fanoutfs.system.process_end import is_reaped
 
 if TYPE_CHECKING:
     from fanoutfs.copying.bars import Display
@@ -101,7 +102,7 @@ class Watch:
                         display.console.print(line, markup=False, highlight=False, soft_wrap=True)
                 case Verdict.GIVE_UP:
                     worker.kill()
-                    worker.ends_before(now + DYING_SECONDS)
+                    is_reaped(worker.pid, now + DYING_SECONDS)
                     live.remove(worker)
                     progress.fail(GIVEN_UP, now)
                 case Verdict.NOTHING:
@@ -113,7 +114,7 @@ class Watch:
             worker.kill()
         until = time.monotonic() + END_SECONDS
         for worker in live:
-            has_ended = worker.ends_before(until)
+            has_ended = is_reaped(worker.pid, until)
             for report in worker.unread_reports():
                 self._record(worker, report)
             if not has_ended and self.progress[worker].phase is not Phase.DONE:

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -37,9 +36,6 @@ log = logging.getLogger(__name__)
 TOGETHER_SECONDS = 2.0
 """How long a target waits for the others to join, so that all of them begin at the same block. One that joins
 later (its disk is slow, or its file is being preallocated) begins where the head is by then."""
-
-
-POLL_SECONDS = 0.01
 
 
 @attrs.frozen
@@ -72,14 +68,6 @@ class WorkerHandle:
         with contextlib.suppress(ProcessLookupError):
             # Not SIGTERM, which a stopped process does not act on.
             os.kill(self.pid, signal.SIGKILL)
-
-    def ends_before(self, until: float) -> bool:
-        """Wait for its end and reap it; return False if it still runs at that time of the monotonic clock."""
-        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
-            if time.monotonic() > until:
-                return False
-            time.sleep(POLL_SECONDS)
-        return True
 
     def unread_reports(self) -> Iterator[dict[str, Any]]:
         """Return the reports that are still in the pipe; does not wait for more."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.process_end import is_reaped
 from fanoutfs.system.ready import readable
 
 ANSWER_SECONDS = 10.0
@@ -99,6 +100,4 @@ def _end(pid: int) -> None:
     """Kill a child, and reap it if it ends."""
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(pid, signal.SIGKILL)
-        until = time.monotonic() + DYING_SECONDS
-        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < until:
-            time.sleep(DYING_SECONDS / 100)
+        is_reaped(pid, time.monotonic() + DYING_SECONDS)

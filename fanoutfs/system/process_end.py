@@ -1,4 +1,4 @@
-"""Wait for the end of a process that is not a child of this one."""
+"""Wait for the end of a process, for a limited time."""
 
 import os
 import time
@@ -10,6 +10,20 @@ from fanoutfs.system import proc
 from fanoutfs.system.ready import readable
 
 LOOK_SECONDS = 0.05
+
+POLL_SECONDS = 0.002
+
+
+def is_reaped(child: int, until: float) -> bool:
+    """Wait for the end of a child process and reap it; return False if it still runs at ``until``.
+
+    That is a time of the monotonic clock. Raise ChildProcessError if it was reaped before.
+    """
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > until:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
 
 
 @attrs.define(eq=False)

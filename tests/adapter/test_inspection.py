@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from fanoutfs.checking import inspection, lsblk, sysfs
@@ -363,6 +364,35 @@ def test_lsblk_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then nothing is known of models and labels, and nothing fails."""
     monkeypatch.setenv("PATH", "/nowhere")
     assert {} == lsblk.ask(["/dev/sda"])
+
+
+def test_each_disk_is_read_once_to_describe_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where lsblk knows nothing, or is missing, its content tells; a disk with contents is not blank."""
+    probed: list[str] = []
+    rows = [
+        {"path": "/dev/sda", "maj:min": "8:0", "kname": "sda"},
+        {"path": "/dev/sdb", "maj:min": "8:16", "kname": "sdb", "fstype": "ext4"},
+    ]
+
+    def probe(path: str) -> dict[str, str]:
+        probed.append(path)
+        return {"PTTYPE": "gpt"} if path == "/dev/sdc" else {}
+
+    monkeypatch.setattr(lsblk, "probe", probe)
+    monkeypatch.setattr(lsblk, "begins_with_zeros", lambda path: path == "/dev/sda")
+    monkeypatch.setattr(lsblk, "ask", lambda _: lsblk.listed([lsblk._probed(row) for row in rows]))
+    disks = [
+        Candidate(path=path, kind="disk", exists=True, size=MIB, identity=f"disk-{number}", disk=path)
+        for path, number in (("/dev/sda", "8:0"), ("/dev/sdb", "8:16"), ("/dev/sdc", "8:32"))
+    ]
+    file = attrs.evolve(disks[0], path="/srv/image", kind="file", disk="")
+
+    blank, listed, unlisted, same = lsblk.described([*disks, file])
+
+    assert [(), ("ext4",), ("gpt table",)] == [disk.contents for disk in (blank, listed, unlisted)]
+    assert [True, False, False] == [disk.blank for disk in (blank, listed, unlisted)]
+    assert same == file
+    assert ["/dev/sda", "/dev/sdc"] == probed
 
 
 def test_lsblk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
