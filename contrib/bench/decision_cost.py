@@ -62,7 +62,7 @@ class Load:
                 residency.add(block % self.rules.blocks, residency.lend_slot(after=-1))
 
     def step(self, cursor: Cursor) -> None:
-        """Let a reader read the resident part of a run, or request its next block."""
+        """Read the resident part of a run for one reader, or request its next block."""
         slots = self.rules.residency.slot_of
         self.steps += 1
         if cursor.block % BLOCKS not in slots:
@@ -141,7 +141,7 @@ def make_load(
 
 
 def work(load: Load, decisions: int) -> None:
-    """Let readers chosen at random read, until this many decisions were made."""
+    """Read for readers chosen at random, until this many decisions were made."""
     dice = random.Random(decisions)
     cursors = list(load.rules.open_cursors.values())
     while len(load.milliseconds) < decisions:

@@ -1,6 +1,6 @@
 """Fifty `fanoutfs copy` of one source, started at once without a producer: one producer, one pass.
 
-Each process looks for a producer, and becomes it if there is none. Fifty Pythons take some 25 seconds of
+Each process looks for a producer, and becomes it if it finds none. Fifty Pythons take some 25 seconds of
 processor time to start, 13 seconds on two processors: a pass must last longer, or the first copies would be
 done, and the producer gone, before the last has joined. So the source gives 2.5 MiB/s (--read-rate), 64 MiB
 in 26 seconds; fifty targets of that size are 3.2 GiB of memory. The ring holds the image, so the late copies

@@ -107,6 +107,7 @@ def open_exclusive(
     try:
         return attrs.evolve(claimed, direct=direct and _enable_direct(fd))
     except BaseException:
+        # Also after a signal: it is locked, so a file that this made is nobody else's.
         claimed.undo()
         raise
 

@@ -42,19 +42,19 @@ class Verdict(Enum):
 class Silence:
     """The silence of one worker; times are seconds of one clock that never goes back."""
 
-    _heard: float
-    _told: bool = attrs.field(default=False, init=False)
+    _last_report: float
+    _mentioned: bool = attrs.field(default=False, init=False)
 
-    def end(self, now: float) -> None:
+    def reported(self, now: float) -> None:
         """Record that the worker has reported something."""
-        self._heard, self._told = now, False
+        self._last_report, self._mentioned = now, False
 
-    def judge(self, phase: Phase, now: float) -> Verdict:
+    def verdict(self, phase: Phase, now: float) -> Verdict:
         """Return what is to be done; TELL once for each silence."""
-        silent = now - self._heard
+        silent = now - self._last_report
         if silent > GIVE_UP_SECONDS and phase in _LIMITED:
             return Verdict.GIVE_UP
-        if silent > TELL_SECONDS and not self._told:
-            self._told = True
+        if silent > TELL_SECONDS and not self._mentioned:
+            self._mentioned = True
             return Verdict.TELL
         return Verdict.NOTHING

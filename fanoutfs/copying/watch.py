@@ -92,8 +92,8 @@ class Watch:
             progress = self.progress[worker]
             if paused or is_stopped(worker.pid):
                 # Ctrl-Z stops the command and its workers: they have had no time.
-                self._silences[worker].end(now)
-            match self._silences[worker].judge(progress.phase, now):
+                self._silences[worker].reported(now)
+            match self._silences[worker].verdict(progress.phase, now):
                 case Verdict.TELL:
                     line = f"fanoutfs: {printable(progress.target)} {TELL}"
                     if display is None:
@@ -135,7 +135,7 @@ class Watch:
 
     def _record(self, worker: WorkerHandle, report: dict[str, Any]) -> None:
         progress, now = self.progress[worker], time.monotonic()
-        self._silences[worker].end(now)
+        self._silences[worker].reported(now)
         if progress.phase is Phase.FAILED:
             return
         if report.get("error"):

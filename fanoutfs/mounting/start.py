@@ -94,6 +94,7 @@ def mount(
         try:
             opened = source.open()
         except BaseException:
+            # Also after a signal: the source must not stay locked.
             found.release()
             raise
         with _services(network) as (services, kept, url):

@@ -290,7 +290,7 @@ def smaller(size: int) -> int:
 
 
 def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
-    """Let the supervisor connect; return the file and the export's description. Raises UnusableError."""
+    """Connect through the supervisor; return the file and the export's description. Raises UnusableError."""
     supervisor.pipe.send(connect=True)
     # To connect, and to ask for the description.
     answer = supervisor.pipe.receive(2 * CONNECT_SECONDS + 5)

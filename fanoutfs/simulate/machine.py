@@ -191,7 +191,7 @@ class SimulatedMachine:
                 return
 
     def _wait(self, cohort: Cohort) -> None:
-        """Let a cohort wait for its block, as a companion of one that waits already and needs as much."""
+        """Park a cohort until its block comes, with one that waits already and needs as much, if any."""
         block = cohort.cursor.block
         # Of a coarse block only a small part would be read at once.
         fresh = cohort.taken == 0 and not self.grain.coarse

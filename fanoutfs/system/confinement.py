@@ -19,7 +19,7 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 def confine() -> None:
-    """Let the kernel neither dump this process nor give it further rights. Raise OSError.
+    """Forbid the kernel to dump this process, and to give it further rights. Raise OSError.
 
     Others of the same user can't trace it then or see its descriptors; its /proc/PID belongs to root. A
     process that can't mount by itself keeps the way to gain rights: fusermount3 unmounts for it.

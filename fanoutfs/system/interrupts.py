@@ -28,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def settle_signals() -> None:
-    """Let the signals that end a command raise KeyboardInterrupt, and children report how they ended."""
+    """Make the signals that end a command raise KeyboardInterrupt; restore the default action of SIGCHLD."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -51,7 +51,7 @@ def unblocked() -> Iterator[None]:
 
 
 def default_signals() -> None:
-    """Let these signals kill this process, which has nothing to put in order."""
+    """Restore the default action: these signals kill this process, which has nothing to clean up."""
     for number in ENDS:
         signal.signal(number, signal.SIG_DFL)
 

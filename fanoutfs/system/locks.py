@@ -16,6 +16,8 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.system.proc import command_name
+
 _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """What network file systems, overlays and some FUSE file systems answer."""
 
@@ -55,11 +57,8 @@ def has_record_lock(fd: int) -> bool:
 def holders(fd: int, proc: Path = Path("/proc")) -> str:
     """Return the programs that have locked the file, as "qemu (process 12)"; empty if none can be seen."""
     status = os.fstat(fd)
-    names = {}
-    for pid in sorted({pid for path in _tables(proc) for pid in _pids(path, status)} - {os.getpid()}):
-        name = _text(proc / str(pid) / "comm").strip()
-        names[pid] = f"{name if name.isprintable() and name else 'process'} (process {pid})"
-    return ", ".join(names.values())
+    pids = {pid for path in _tables(proc) for pid in _pids(path, status)} - {os.getpid()}
+    return ", ".join(f"{command_name(proc / str(pid)) or 'process'} (process {pid})" for pid in sorted(pids))
 
 
 def _flock(fd: int, kind: int) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.system.mountinfo import Mount, parse
+from fanoutfs.system.proc import command_name
 
 MOST = 3
 """Namespaces that are named; there may be thousands."""
@@ -32,7 +33,8 @@ def elsewhere(matches: Callable[[Mount], bool], processes: Path = Path("/proc"))
     for pid in _one_of_each_namespace(processes):
         mount = next(filter(matches, _mounts(processes / str(pid))), None)
         if mount is not None:
-            found.append(MountElsewhere(pid, _command(processes / str(pid)), mount.point))
+            command = command_name(processes / str(pid)) or "a program"
+            found.append(MountElsewhere(pid, command, mount.point))
             if len(found) == MOST:
                 break
     return found
@@ -53,15 +55,6 @@ def _namespace(process: Path) -> str | None:
         return os.readlink(process / "ns" / "mnt")  # noqa: PTH115 (not a path)
     except OSError:
         return None
-
-
-def _command(process: Path) -> str:
-    """Return the name of a program, which may be any bytes."""
-    try:
-        name = os.fsdecode((process / "comm").read_bytes()).rstrip("\n")
-    except OSError:
-        name = ""
-    return name if name.isprintable() and name else "a program"
 
 
 def _mounts(process: Path) -> list[Mount]:

@@ -44,7 +44,7 @@ class _Change(ctypes.Structure):
 
 
 def read_again(disk: int, name: str) -> str | None:
-    """Let the kernel read the partitions of an open disk again; do nothing for a partition.
+    """Make the kernel read the partitions of an open disk again; do nothing for a partition.
 
     Return None, or the line for the user when the kernel's list is not the one on the disk ``name``.
     """

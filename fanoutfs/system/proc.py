@@ -1,5 +1,6 @@
 """Information on a process from /proc."""
 
+import os
 from pathlib import Path
 
 
@@ -9,6 +10,18 @@ def read(pid: int, name: str) -> str:
         return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
     except OSError:
         return ""
+
+
+def command_name(process: Path) -> str:
+    """Return the name of a program, by its process's folder in /proc; empty if unknown or not printable.
+
+    It may be any bytes.
+    """
+    try:
+        name = os.fsdecode((process / "comm").read_bytes()).rstrip("\n")
+    except OSError:
+        return ""
+    return name if name.isprintable() else ""
 
 
 def state(pid: int) -> str:

@@ -79,7 +79,7 @@ def see_end(opened: BoundExport) -> None:
 
 
 def begun(opened: BoundExport) -> MessagePipe:
-    """Let the supervisor begin; return its pipe."""
+    """Start the supervisor; return its pipe."""
     opened.supervisor.pipe.send(begin="/mnt/image", description="fanoutfs disk-8:16")
     return opened.supervisor.pipe
 

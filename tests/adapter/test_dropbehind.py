@@ -35,7 +35,7 @@ async def dropping(descriptor: int) -> AsyncIterator[DropBehind]:
 
 
 async def sent(handle: ReaderHandle, reads: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Let a reader read; return the (offset, length) pairs that the kernel is told to drop."""
+    """Read as a reader; return the (offset, length) pairs that the kernel is told to drop."""
     told, descriptor = os.pipe()
     for offset, size in reads:
         handle.consumer.stream.begin(offset, size)
