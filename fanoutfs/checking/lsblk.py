@@ -31,7 +31,7 @@ class Listed:
 def described(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates with what is known of the disks among them, and whether they are blank.
 
-    It takes some tenths of a second, and reads the disks: for a user who is to see it.
+    This takes some tenths of a second, and reads the disks; only what is shown to the user needs it.
     """
     found = ask(sorted({candidate.disk for candidate in candidates if candidate.disk}))
     return [_described(candidate, found) if candidate.disk else candidate for candidate in candidates]

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connected Unix socket, as the kernel reports it (SO_PEERCRED, unix(7))."""
+"""The process and user at the other end of a connected Unix socket, from the kernel (SO_PEERCRED, unix(7))."""
 
 import socket
 import struct
