@@ -1,4 +1,4 @@
-"""The process and user at the other end of a connected Unix socket, from the kernel (SO_PEERCRED, unix(7))."""
+"""The process and user at the other end of a connected Unix socket: SO_PEERCRED of unix(7)."""
 
 import socket
 import struct
