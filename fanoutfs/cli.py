@@ -10,7 +10,16 @@ from typing import Any, NoReturn
 import click
 
 from fanoutfs.errors import FanoutError, UnusableError, UsageError, reason
-from fanoutfs.options import FILE, NAME, examples, producer_options, remote_options, status_options
+from fanoutfs.options import (
+    FILE,
+    NAME,
+    SOURCE,
+    examples,
+    producer_options,
+    remote_options,
+    source_options,
+    status_options,
+)
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
@@ -106,11 +115,12 @@ def commands() -> None:
         "fanoutfs mount --upstream-token-file token https://node1:8400 /mnt/fan",
     ),
 )
-@click.argument("source", type=NAME)
+@click.argument("source", type=SOURCE)
 @click.argument("mountpoint", type=FILE)
 @click.option(
     "-f", "--foreground", is_flag=True, help="Do not daemonize; log to the terminal. Ctrl-C unmounts."
 )
+@source_options
 @producer_options
 @click.option("--allow-other", is_flag=True, help="Let all users read the mount, the image included.")
 @click.option("-o", "options", multiple=True, metavar="OPT,...", help="Mount options, as for mount(8).")
@@ -154,7 +164,7 @@ def mount_command(
     started = mount(
         source,
         mountpoint,
-        Settings(**settings),
+        Settings.of(**settings),
         MountSettings(allow_other=allow_other, options=split),
         NetworkSettings.of(
             listen=listen,
@@ -187,7 +197,7 @@ def mount_command(
         "fanoutfs copy http://node1:8400 /dev/sdb",
     ),
 )
-@click.argument("source", metavar="SOURCE|MOUNTPOINT|URL", type=NAME)
+@click.argument("source", metavar="SOURCE|MOUNTPOINT|URL", type=SOURCE)
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=NAME)
 @click.option("--yes", is_flag=True, help="Overwrite disks without asking.")
 @click.option("--verify", is_flag=True, help="Read each target back and compare it with what was copied.")
@@ -195,6 +205,7 @@ def mount_command(
 @click.option("--sparse", is_flag=True, help="Leave holes where the image is zero.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bars.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; write nothing.")
+@source_options
 @remote_options()
 @producer_options
 def copy_command(
@@ -226,7 +237,7 @@ def copy_command(
         yes=yes, verify=verify, resume=resume, sparse=sparse, progress=not no_progress, dry_run=dry_run
     )
     keys = RemoteKeys(token_file=keys_token_file, tls_ca=keys_tls_ca, tls_psk=keys_tls_psk)
-    return copy(source, keys, targets, Settings(**settings), options, log_path)
+    return copy(source, keys, targets, Settings.of(**settings), options, log_path)
 
 
 @commands.command(

@@ -19,6 +19,11 @@ def NAME(text: str) -> str:  # noqa: N802 (click shows a type in capitals)
     return text
 
 
+def SOURCE(text: str) -> str:  # noqa: N802 (as above)
+    """Return the name of a source unchanged, "-" for standard input included."""
+    return text if text == "-" else NAME(text)
+
+
 def FILE(text: str) -> Path:  # noqa: N802 (as above)
     """Return a path. Not by click.Path, which calls stat(2): that never ends on a mount that hangs."""
     return Path(NAME(text))
@@ -75,6 +80,28 @@ producer_options = _together(
     click.option("--log", "log_path", type=FILE, metavar="FILE", help="Log to this file instead of syslog."),
 )  # fmt: skip
 """Settings of the process that becomes the producer."""
+
+
+source_options = _together(
+    click.option("--size", callback=size, metavar="SIZE",
+                 help="Size of a source that is a pipe."),
+    click.option("--spool", type=FILE, metavar="DIR",
+                 help="Keep what was read in a temporary file in DIR, so that nothing is read twice."),
+    click.option("--on-read-error", type=click.Choice(["fail", "zero"]), default="fail", show_default=True,
+                 help="What readers get where the source can't be read: an error or zeros."),
+    click.option("--mapfile", type=FILE, metavar="FILE",
+                 help="Map of bad places, as of GNU ddrescue; FILE is read and kept up to date."),
+    click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+                 help="How many times a bad sector is read again."),
+    click.option("--only", metavar="MAP|used",
+                 help="Read only what MAP, a ddrescue map or a .bmap file, lists; used: what the file "
+                 "systems use."),
+    click.option("--only-zero-rest", is_flag=True,
+                 help="With --only: fill the rest of a target with zeros, instead of leaving it as it is."),
+    click.option("--strict-source", is_flag=True,
+                 help="Refuse a source that may change while it is read."),
+)  # fmt: skip
+"""How the source is read."""
 
 
 def remote_options(prefix: str = "") -> Decorator:

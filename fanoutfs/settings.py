@@ -3,7 +3,7 @@
 import ipaddress
 import math
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import attrs
 
@@ -12,6 +12,8 @@ from fanoutfs.host_port import format_host_port, parse_host_port
 from fanoutfs.units import MIB, PAGE, format_size
 
 Pace = Literal["strict", "free"]
+
+OnReadError = Literal["fail", "zero"]
 
 RUN = 8 * MIB
 """Most bytes of one read of the source: enough for any disk's full rate, and short enough that a reader that
@@ -32,6 +34,33 @@ def _positive(_: object, attribute: "attrs.Attribute[float]", value: float) -> N
 
 
 @attrs.frozen(kw_only=True)
+class SourceSettings:
+    """How a source is read, in bytes."""
+
+    size: int | None = None
+    """The size of a pipe, which has none that can be asked for."""
+    spool: Path | None = None
+    """A folder in which what was read is kept, so that nothing is read twice."""
+    on_read_error: OnReadError = "fail"
+    """What readers get of a place that can't be read: an error, or zeros."""
+    mapfile: Path | None = None
+    """A map of bad places, as of GNU ddrescue: read at the start if it is there, and kept up to date."""
+    retries: int = 0
+    """How many times a bad sector is read again."""
+    only: str | None = None
+    """A map of the places that are copied, or "used": those that file systems use."""
+    only_zero_rest: bool = False
+    """Whether the other places become zeros on a target, instead of staying as they are."""
+    strict_source: bool = False
+    """Whether a source that may change while it is read is refused."""
+
+    def __attrs_post_init__(self) -> None:
+        """Raise UsageError for options that contradict one another."""
+        if self.only_zero_rest and self.only is None:
+            raise UsageError("--only-zero-rest needs --only")
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """The settings of a producer, in bytes and seconds."""
 
@@ -44,6 +73,14 @@ class Settings:
     pace: Pace = "strict"
     read_rate: int | None = None
     """Most bytes of the source to read per second; None: unlimited."""
+    source: SourceSettings = attrs.field(factory=SourceSettings)
+
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """Return the settings for the options of ``copy`` and ``mount``. Raises UsageError."""
+        names = [field.name for field in attrs.fields(SourceSettings)]
+        source = {name: options.pop(name) for name in names if name in options}
+        return cls(source=SourceSettings(**source), **options)
 
     def __attrs_post_init__(self) -> None:
         """Raise UsageError for invalid sizes, before anything is opened."""

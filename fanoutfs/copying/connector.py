@@ -14,7 +14,7 @@ from fanoutfs.remote.address import is_url
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
-from fanoutfs.settings import Settings
+from fanoutfs.settings import Settings, SourceSettings
 from fanoutfs.system import mountpoint
 
 IMAGE_NAMES = ("image", "carousel")
@@ -41,7 +41,9 @@ class NamedSource:
         return None if is_url(self.path) else self.path
 
 
-def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSource | None]:
+def find_source(
+    argument: str, keys: RemoteKeys, how: SourceSettings
+) -> tuple[NamedSource, OpenSource | None]:
     """Return the source that an argument names; raise UsageError or UnusableError when it can't be one.
 
     The size of an NBD export is known to its producer, or once the export is open: it is opened only when it
@@ -51,7 +53,7 @@ def find_source(argument: str, keys: RemoteKeys) -> tuple[NamedSource, OpenSourc
     if point is not None:
         found = read_status(point).source
         return NamedSource(found.path, found.identity, None, found.size, mounted=point), None
-    resolved = resolve(argument, keys)
+    resolved = resolve(argument, keys, how)
     if resolved.warning is not None:
         print(f"fanoutfs: warning: {resolved.warning}", file=sys.stderr)
     if resolved.size is not None:
@@ -114,7 +116,7 @@ class ProducerConnector:
 
         try:
             # Resolved anew: while the user was asked, a service may have got a different source.
-            opened = opened or resolve(self.source.path, self.keys).open()
+            opened = opened or resolve(self.source.path, self.keys, self.settings.source).open()
         except BaseException:
             # Also after a signal: the source must not stay locked.
             claim.release()

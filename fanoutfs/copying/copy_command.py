@@ -54,7 +54,7 @@ def copy(
     Raise FanoutError for what stops the command before a byte was written.
     """
     with _unfinished_if_interrupted(target_paths):
-        source, opened = find_source(source_argument, keys)
+        source, opened = find_source(source_argument, keys, settings.source)
         outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
         candidates = check(source.local_path, source.size, target_paths, outputs)
         if options.dry_run:

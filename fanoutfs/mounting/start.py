@@ -68,7 +68,7 @@ def mount(
     require_descriptors(0, descriptor_limit())
     point = mountpoint.normalise(mountpoint_path)
     prepare(point)
-    source = resolve(source_path, keys)
+    source = resolve(source_path, keys, settings.source)
     if source.warning is not None:
         print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
     if log_path is not None:

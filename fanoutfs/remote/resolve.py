@@ -16,6 +16,7 @@ from fanoutfs.errors import SourceChangedError
 from fanoutfs.remote.address import ExportAddress, is_url, parse
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.settings import SourceSettings
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.system import mountpoint
 
@@ -47,11 +48,13 @@ class ResolvedSource:
         return opened
 
 
-def resolve(argument: str, keys: RemoteKeys) -> ResolvedSource:
+def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) -> ResolvedSource:
     """Find the source that an argument names: a path, or the address of an export or of a service.
 
-    A service is asked where its export is. Raises UsageError or UnusableError.
+    ``how`` it is read; by default as it lies. A service is asked where its export is. Raises UsageError or
+    UnusableError.
     """
+    how = how or SourceSettings()
     if not is_url(argument):
         mountpoint.require_answer(Path(argument))
         with contextlib.closing(PositionedSource.open(argument)) as source:

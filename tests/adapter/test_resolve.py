@@ -17,7 +17,7 @@ from fanoutfs.mounting import start
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
-from fanoutfs.settings import MountSettings, NetworkSettings, Settings
+from fanoutfs.settings import MountSettings, NetworkSettings, Settings, SourceSettings
 from fanoutfs.status.document import as_plain
 from tests.documents import document
 from tests.limits import HANG_SECONDS
@@ -74,7 +74,7 @@ def mount(point: Path) -> None:
 @pytest.mark.usefixtures("producer")
 def test_a_copy_that_joins_does_not_open_the_export() -> None:
     """The size and the origin come from the producer's status."""
-    source, opened = find_source(EXPORT, RemoteKeys())
+    source, opened = find_source(EXPORT, RemoteKeys(), SourceSettings())
     assert (source.size, source.origin) == (SIZE, "disk-8:16")
     assert opened is None
 
@@ -89,7 +89,7 @@ def test_a_mount_that_joins_does_not_open_the_export(tmp_path: Path) -> None:
 def test_the_first_copy_and_the_first_mount_open_the_export(tmp_path: Path) -> None:
     """There is no producer to ask."""
     with pytest.raises(UnusableError, match="opened"):
-        find_source(EXPORT, RemoteKeys())
+        find_source(EXPORT, RemoteKeys(), SourceSettings())
     with pytest.raises(UnusableError, match="opened"):
         mount(tmp_path / "mount")
 

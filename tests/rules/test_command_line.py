@@ -101,7 +101,7 @@ def test_an_empty_name_is_none(arguments: str, refused: Callable[..., str]) -> N
     assert "fanoutfs: an argument is empty; name a file, a disk or a folder" == refused(*words)
 
 
-@pytest.mark.parametrize("arguments", ["copy - b", "copy a -", "mount - b", "status -"])
+@pytest.mark.parametrize("arguments", ["copy a -", "status -"])
 def test_standard_input_is_no_file(arguments: str, refused: Callable[..., str]) -> None:
     """A file called "-" would be made."""
     assert refused(*arguments.split()).endswith("for a file of that name: ./-")
