@@ -1,9 +1,11 @@
 """A source in memory that takes no time, for tests of any tier."""
 
 import errno
+from collections.abc import Sequence
 
 import attrs
 
+from fanoutfs.ranges import Range
 from fanoutfs.units import PAGE
 
 
@@ -17,6 +19,8 @@ class Scratched:
     identity: str = "scratched"
     origin: str | None = None
     reads: int = 0
+    filled: Sequence[Range] | None = None
+    """See ``Source.data``."""
 
     @property
     def size(self) -> int:
@@ -30,6 +34,9 @@ class Scratched:
             piece = self.content[offset : offset + min(len(slot), length)]
             slot[: len(piece)] = piece
             offset, length = offset + len(piece), length - len(piece)
+
+    def data(self) -> Sequence[Range] | None:
+        return self.filled
 
     def descriptors(self) -> tuple[int, ...]:
         return ()

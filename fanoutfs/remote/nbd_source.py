@@ -22,13 +22,14 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError, reason
+from fanoutfs.ranges import Range
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
@@ -164,6 +165,10 @@ class ExportedSource:
                 self._enter(LinkOutcome.ANSWERED)
                 return
             time.sleep(back_off.after())
+
+    def data(self) -> Sequence[Range] | None:
+        """See ``Source.data``."""
+        return None
 
     def _remember_page(self, offset: int, length: int, slot: memoryview) -> None:
         """Keep a page that was read, unless it is all zeros."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import attrs
 
 from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.layout import Only
 from fanoutfs.source.contract import Source
 
 
@@ -34,3 +35,5 @@ class OpenSource:
 
     source: Source
     remote: RemoteInfo | None = None
+    only: Only | None = None
+    """What of it is copied; None: all."""

@@ -1,6 +1,9 @@
 """The contract of every kind of source, so that the producer need not know kinds."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from fanoutfs.ranges import Range
 
 
 class LostError(OSError):
@@ -37,6 +40,13 @@ class Source(Protocol):
         ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when not
         all of the bytes can be read; LostError when no others can be read, either; SlowError, of more than
         ``pieces.LEAST`` bytes only, when a smaller request may be answered in time.
+        """
+
+    def data(self) -> Sequence[Range] | None:
+        """Return the bytes that may not be zeros: ascending, disjoint ranges; None if that is not known.
+
+        Called once, in the process that reads the source, before it reads. All other bytes are zeros, and
+        are not read.
         """
 
     def descriptors(self) -> tuple[int, ...]:

@@ -4,12 +4,15 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
+from fanoutfs.ranges import Range
+from fanoutfs.source.holes import data_ranges
 from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
 from fanoutfs.system.paths import find
@@ -31,6 +34,7 @@ class PositionedSource:
     _fd: int
     _direct: bool
     _or_buffered: bool
+    _is_file: bool
 
     @classmethod
     def open(cls, path: str, *, or_buffered: bool = True) -> Self:
@@ -61,7 +65,7 @@ class PositionedSource:
         if size == 0:
             os.close(fd)
             raise UnusableError(f"the source {path} is empty, or has no size; there is nothing to show")
-        return cls(found, identity_of(status), size, fd, direct, or_buffered)
+        return cls(found, identity_of(status), size, fd, direct, or_buffered, stat.S_ISREG(mode))
 
     @property
     def origin(self) -> str:
@@ -93,6 +97,10 @@ class PositionedSource:
                     raise OSError(errno.EIO, f"the source ends within byte {offset + done + PAGE}")
         if not self._direct:
             os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def data(self) -> Sequence[Range] | None:
+        """See ``Source.data``: what a sparse file's file system says; None for a disk."""
+        return data_ranges(self._fd, self.size) if self._is_file else None
 
     def _go_buffered(self) -> None:
         flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
