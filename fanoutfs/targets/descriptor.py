@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from fanoutfs.errors import TargetError, reason
-from fanoutfs.targets.syscalls import (
+from fanoutfs.system.syscalls import (
     KEEP_SIZE,
     PUNCH_HOLE,
     UNSUPPORTED,
@@ -24,7 +24,7 @@ from fanoutfs.targets.syscalls import (
     fallocate,
     sync_file_range,
 )
-from fanoutfs.targets.write_behind import WriteBehind
+from fanoutfs.system.write_behind import WriteBehind
 from fanoutfs.units import PAGE
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")

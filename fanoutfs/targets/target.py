@@ -19,8 +19,8 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.errors import TargetError
+from fanoutfs.system.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.descriptor import ADVICE, Descriptor, UnreadableError, failed
-from fanoutfs.targets.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.zeros import equal, is_zero, zeros
 from fanoutfs.units import PAGE
 

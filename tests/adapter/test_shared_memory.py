@@ -13,7 +13,7 @@ import pytest
 from fanoutfs.errors import UnusableError
 from fanoutfs.ring.memory import Memory, ReadOnlyMemory
 from fanoutfs.shm.grant_table import GrantTable
-from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
+from fanoutfs.system.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
 from fanoutfs.units import PAGE
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.targets import syscalls
-from fanoutfs.targets.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate, sync_file_range
+from fanoutfs.system import syscalls
+from fanoutfs.system.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate, sync_file_range
 from fanoutfs.units import PAGE
 
 

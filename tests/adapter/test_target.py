@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import TargetError
-from fanoutfs.targets import descriptor, target, write_behind
-from fanoutfs.targets.syscalls import WAIT_AFTER, fallocate, sync_file_range
+from fanoutfs.system import write_behind
+from fanoutfs.system.syscalls import WAIT_AFTER, fallocate, sync_file_range
+from fanoutfs.targets import descriptor, target
 from fanoutfs.targets.target import NotBegunError
 from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copied, copy, in_ring, open_target

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.ranges import Range, joined
-from fanoutfs.targets.write_behind import LIMIT, START, WriteBehind
+from fanoutfs.system.write_behind import LIMIT, START, WriteBehind
 from fanoutfs.units import MIB
 
 writes = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 64 * MIB)), max_size=200)
