@@ -6,7 +6,7 @@ import os
 from threading import Thread
 
 from fanoutfs.source.contract import Source
-from fanoutfs.source.pipe import ANY_SIZE, PipeSource
+from fanoutfs.source.pipe_source import ANY_SIZE, PipeSource
 from fanoutfs.units import PAGE
 
 

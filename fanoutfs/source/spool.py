@@ -25,7 +25,7 @@ from fanoutfs.errors import UnusableError, reason
 from fanoutfs.ranges import Range
 from fanoutfs.source.contract import LostError, Source
 from fanoutfs.source.local import cut
-from fanoutfs.source.pipe import PipeSource
+from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.system.syscalls import WAIT_AFTER, WAIT_BEFORE, WRITE, sync_file_range
 from fanoutfs.system.write_behind import WriteBehind
 from fanoutfs.units import MIB, PAGE

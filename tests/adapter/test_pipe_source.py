@@ -9,7 +9,7 @@ import pytest
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.source.contract import LostError
-from fanoutfs.source.pipe import ANY_SIZE, PipeSource
+from fanoutfs.source.pipe_source import ANY_SIZE, PipeSource
 from fanoutfs.units import MIB, PAGE
 from tests.noise import noise
 from tests.pipes import open_pipe, read, written
