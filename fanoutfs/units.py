@@ -7,6 +7,9 @@ from fanoutfs.errors import UsageError
 KIB = 1024
 MIB = 1024 * KIB
 
+SECTOR = 512
+"""The least that can be read or written of nearly all disks; of the others a page."""
+
 PAGE = 4096
 """Block sizes are multiples of this: O_DIRECT needs memory and lengths aligned so on every disk in use."""
 

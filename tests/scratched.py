@@ -26,6 +26,10 @@ class Scratched:
     def size(self) -> int:
         return len(self.content)
 
+    @property
+    def sector(self) -> int:
+        return PAGE
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         self.reads += 1
         if any(page in self.bad for page in range(offset // PAGE, -(-(offset + length) // PAGE))):

@@ -10,10 +10,10 @@ from fanoutfs.engine.find import claim_or_find, connect
 from fanoutfs.engine.lock import ProducerLock
 from fanoutfs.engine.query import ask_status, read_status
 from fanoutfs.errors import UnusableError
-from fanoutfs.remote.address import is_url
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
+from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import Settings, SourceSettings
 from fanoutfs.system import mountpoint
 
@@ -37,8 +37,8 @@ class NamedSource:
 
     @property
     def local_path(self) -> str | None:
-        """Return its path if it is on this computer."""
-        return None if is_url(self.path) else self.path
+        """Return the path of its disk or file if it has one on this computer."""
+        return local_path(self.path)
 
 
 def find_source(
@@ -49,7 +49,7 @@ def find_source(
     The size of an NBD export is known to its producer, or once the export is open: it is opened only when it
     has no producer here, and returned open for the producer to start.
     """
-    point = None if is_url(argument) else _mount_of(Path(argument))
+    point = _mount_of(Path(argument)) if local_path(argument) == argument else None
     if point is not None:
         found = read_status(point).source
         return NamedSource(found.path, found.identity, None, found.size, mounted=point), None

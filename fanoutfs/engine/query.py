@@ -17,6 +17,9 @@ from fanoutfs.engine.silence import silent
 from fanoutfs.errors import FanoutError, NotRunningError, UnusableError, UsageError, reason
 from fanoutfs.remote.address import ExportAddress, is_url
 from fanoutfs.remote.address import parse as parse_address
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.resolve import resolve
+from fanoutfs.remote.source_argument import is_made
 from fanoutfs.status.document import StatusDocument
 from fanoutfs.system import bounded, mountpoint
 from fanoutfs.system.identity import identity_of
@@ -33,7 +36,7 @@ def status_request(source: str, token_file: Path | None, tls_ca: Path | None) ->
     """
     if not is_url(source):
         _refuse_keys(token_file, tls_ca)
-        return lambda: status_of(Path(source))
+        return lambda: _status_of_made(source) if is_made(source) else status_of(Path(source))
     address = parse_address(source)
     if isinstance(address, ExportAddress):
         _refuse_keys(token_file, tls_ca)
@@ -100,6 +103,14 @@ def _status_of_export(address: ExportAddress) -> StatusDocument:
             f"no producer here is reading {address.text}; for the status of the computer that exports it, "
             "name its service, such as http://node1:8400"
         )
+    return document
+
+
+def _status_of_made(source: str) -> StatusDocument:
+    """Request the status from the producer of a source for tests."""
+    document = ask_status(resolve(source, RemoteKeys()).identity)
+    if document is None:
+        raise NotRunningError(f"no producer is reading {source}")
     return document
 
 

@@ -7,6 +7,9 @@ from fanoutfs.engine.find import connect
 from fanoutfs.errors import FanoutError, NoAnswerError
 from fanoutfs.remote.address import ExportAddress, is_url
 from fanoutfs.remote.address import parse as parse_address
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.resolve import resolve
+from fanoutfs.remote.source_argument import is_made
 from fanoutfs.system import bounded, mountpoint
 from fanoutfs.system.identity import identity_of
 from fanoutfs.system.mountinfo import Mount, mount_at
@@ -47,6 +50,8 @@ def _daemon(mount: Mount) -> int | None:
 
 def _identity(source: str) -> str:
     """Return the identity of a source by its path or address; raise OSError or FanoutError."""
+    if is_made(source):
+        return resolve(source, RemoteKeys()).identity
     if not is_url(source):
         return identity_of(bounded.call_within(bounded.ANSWER_SECONDS, partial(Path.stat, Path(source))))
     address = parse_address(source)

@@ -25,6 +25,7 @@ from fanoutfs.mounting.place import prepare
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import ResolvedSource, resolve
+from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import bounded, mountinfo, mountpoint
 from fanoutfs.system.identity import identity_of
@@ -73,7 +74,8 @@ def mount(
         print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
     if log_path is not None:
         _require_apart(log_path, point, source)
-    if Path(source.path).is_relative_to(point):
+    path = local_path(source.path)
+    if path is not None and Path(path).is_relative_to(point):
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
     hang_ups = HangUps(source_path)
     while True:

@@ -40,7 +40,7 @@ from fanoutfs.source.local import PositionedSource, cut
 from fanoutfs.source.pieces import LEAST
 from fanoutfs.system.backoff import BackOff
 from fanoutfs.system.supervisor import Supervisor
-from fanoutfs.units import MIB, PAGE, format_seconds
+from fanoutfs.units import MIB, PAGE, SECTOR, format_seconds
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +131,17 @@ class ExportedSource:
             supervisor=supervisor,
             file=file,
         )
+
+    @property
+    def sector(self) -> int:
+        """See ``Source.sector``: what the server allows."""
+        if self._file is None:
+            return PAGE
+        try:
+            self._part(self._file, SECTOR, SECTOR)
+        except OSError as error:
+            return SECTOR if error.errno in SERVER_ERRNOS else PAGE
+        return SECTOR
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""

@@ -16,8 +16,13 @@ from fanoutfs.errors import SourceChangedError
 from fanoutfs.remote.address import ExportAddress, is_url, parse
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.source_argument import is_made
 from fanoutfs.settings import SourceSettings
+from fanoutfs.source import pattern
+from fanoutfs.source.faulty import FaultySource, faulty_identity
 from fanoutfs.source.local import PositionedSource
+from fanoutfs.source.pattern import PatternSource
+from fanoutfs.source.recipe import parse_recipe, split_faulty
 from fanoutfs.system import mountpoint
 
 
@@ -55,6 +60,8 @@ def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) 
     UnusableError.
     """
     how = how or SourceSettings()
+    if is_made(argument):
+        return _resolve_made(argument, keys, how)
     if not is_url(argument):
         mountpoint.require_answer(Path(argument))
         with contextlib.closing(PositionedSource.open(argument)) as source:
@@ -82,6 +89,27 @@ def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) 
     found = ServiceSource.find(address, keys)
     info = found.info
     return ResolvedSource(address.text, info.address.identity, info.origin, info.size, found.open)
+
+
+def _resolve_made(argument: str, keys: RemoteKeys, how: SourceSettings) -> ResolvedSource:
+    """Find a source for tests. Raises UsageError, and what ``resolve`` raises for a source with faults."""
+    if argument.startswith(pattern.PREFIX):
+        made = PatternSource.open(argument)
+        return ResolvedSource(argument, made.identity, made.origin, made.size, lambda: OpenSource(made))
+    recipe, source = split_faulty(argument)
+    parse_recipe(recipe)
+    found = resolve(source, keys, how)
+
+    def open_faulty() -> OpenSource:
+        opened = found.open()
+        return attrs.evolve(opened, source=FaultySource(opened.source, recipe))
+
+    return attrs.evolve(
+        found,
+        path=argument.removesuffix(source) + found.path,
+        identity=faulty_identity(recipe, found.identity),
+        open=open_faulty,
+    )
 
 
 def _open_local(path: str) -> OpenSource:

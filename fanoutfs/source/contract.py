@@ -33,13 +33,21 @@ class Source(Protocol):
     def size(self) -> int:
         """Bytes."""
 
+    @property
+    def sector(self) -> int:
+        """The least that can be read by itself, in bytes: SECTOR, or what a disk or a file system demands.
+
+        Asked only after a read has failed, in a worker thread: finding it out may take another read.
+        """
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """Fill ``slots`` in order with the ``length`` bytes at ``offset``; called in a worker thread.
 
         ``offset`` is a multiple of PAGE and each slot a page-aligned piece of memory whose size is one too;
-        ``length`` may end within the last slot, whose rest may be overwritten. Raises OSError when not
-        all of the bytes can be read; LostError when no others can be read, either; SlowError, of more than
-        ``pieces.LEAST`` bytes only, when a smaller request may be answered in time.
+        ``length`` may end within the last slot, whose rest may be overwritten. Around a bad place offset,
+        memory and length are multiples of ``sector``, except for what ends where the source does. Raises
+        OSError when not all of the bytes can be read; LostError when no others can be read, either;
+        SlowError, of more than ``pieces.LEAST`` bytes only, when a smaller request may be answered in time.
         """
 
     def data(self) -> Sequence[Range] | None:

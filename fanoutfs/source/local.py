@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import mmap
 import os
 import stat
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -16,7 +18,10 @@ from fanoutfs.source.holes import data_ranges
 from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
 from fanoutfs.system.paths import find
-from fanoutfs.units import PAGE
+from fanoutfs.units import PAGE, SECTOR
+
+BLKSSZGET = 0x1268
+"""The ioctl that returns the size of a disk's logical block (linux/fs.h)."""
 
 
 @attrs.define(eq=False)
@@ -76,15 +81,37 @@ class PositionedSource:
         """Return the programs that have locked a part of it, as a virtual machine does; empty: none has."""
         return (locks.holders(self._fd) or "a different program") if locks.has_record_lock(self._fd) else ""
 
+    @property
+    def sector(self) -> int:
+        """See ``Source.sector``: the logical block of a disk; the page cache reads whole pages."""
+        if not self._direct:
+            return PAGE
+        if not self._is_file:
+            size: int = struct.unpack("@i", fcntl.ioctl(self._fd, BLKSSZGET, bytes(4)))[0]
+            return size
+        # What the file system demands of direct reads of a file, nothing tells on all kernels in use.
+        room = memoryview(mmap.mmap(-1, PAGE))[SECTOR : 2 * SECTOR]
+        try:
+            os.preadv(self._fd, [room], SECTOR)
+        except OSError as error:
+            return PAGE if error.errno == errno.EINVAL else SECTOR
+        return SECTOR
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
         done = 0
+        # Where the source ends, whole pages are requested, which is right for any disk.
+        want = -(-length // PAGE) * PAGE if self._direct and offset + length == self.size else length
         while done < length:
-            want = -(-length // PAGE) * PAGE if self._direct else length
             try:
                 count = os.preadv(self._fd, cut(slots, done, want), offset + done)
             except OSError as error:
-                if self._direct and self._or_buffered and error.errno == errno.EINVAL:
+                if (
+                    self._direct
+                    and self._or_buffered
+                    and error.errno == errno.EINVAL
+                    and not (offset % PAGE or want % PAGE)
+                ):
                     self._go_buffered()
                     continue
                 raise

@@ -28,7 +28,7 @@ class Status(enum.Enum):
     FINISHED = "+"
 
 
-class Phase(enum.Enum):
+class MapPhase(enum.Enum):
     """What ddrescue did last, by its letter."""
 
     COPYING = "?"
@@ -73,7 +73,7 @@ class Mapfile:
     regions: tuple[Region, ...]
     """In order, without gaps."""
     position: int = 0
-    phase: Phase = Phase.COPYING
+    phase: MapPhase = MapPhase.COPYING
     current_pass: int = 1
 
     @classmethod
@@ -92,7 +92,7 @@ class Mapfile:
             regions.append(region)
         if len(regions) > 1 and regions[0].size == 0:
             raise MapfileError("a region of no bytes")
-        return cls(tuple(regions), _number(found[1]), Phase(found[2]), int(found[3] or 1))
+        return cls(tuple(regions), _number(found[1]), MapPhase(found[2]), int(found[3] or 1))
 
     @property
     def end(self) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanoutfs.source.mapfile import Mapfile, MapfileError, Phase, Region, Status
+from fanoutfs.source.mapfile import Mapfile, MapfileError, MapPhase, Region, Status
 
 MAP = """\
 # Mapfile. Created by GNU ddrescue version 1.27
@@ -32,7 +32,7 @@ READ = Mapfile(
         Region(0x10600, 0xFA00, Status.UNTRIED),
     ),
     0x10200,
-    Phase.RETRYING,
+    MapPhase.RETRYING,
     3,
 )
 
@@ -90,7 +90,7 @@ def _maps(draw: st.DrawFn) -> Mapfile:
     for size in draw(st.lists(st.integers(1, 2**40), min_size=1)):
         regions.append(Region(begin, size, draw(st.sampled_from(Status))))
         begin += size
-    phase, number = draw(st.sampled_from(Phase)), draw(st.integers(1, 9))
+    phase, number = draw(st.sampled_from(MapPhase)), draw(st.integers(1, 9))
     return Mapfile(tuple(regions), draw(st.integers(0, 2**40)), phase, number)
 
 

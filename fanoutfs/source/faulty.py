@@ -1,0 +1,92 @@
+"""``faulty:RECIPE:SOURCE``: a source that fails, where and when ``recipe.py`` says."""
+
+import errno
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+
+import attrs
+
+from fanoutfs.ranges import Range
+from fanoutfs.source.contract import Source
+from fanoutfs.source.local import cut
+from fanoutfs.source.recipe import PREFIX, Action, Fault, parse_recipe
+
+
+def faulty_identity(recipe: str, identity: str) -> str:
+    """Return the identity of a source of this identity with these faults; usable as a file name."""
+    return f"faulty-{hashlib.sha256(f'{recipe}:{identity}'.encode()).hexdigest()[:16]}"
+
+
+@attrs.define(eq=False)
+class FaultySource:
+    """Another source, with faults."""
+
+    _source: Source
+    _recipe: str
+    _faults: list[Fault] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._faults = parse_recipe(self._recipe)
+
+    @property
+    def path(self) -> str:
+        """As the user named it, with the path of the source made absolute."""
+        return f"{PREFIX}{self._recipe}:{self._source.path}"
+
+    @property
+    def identity(self) -> str:
+        """It differs from that of the source."""
+        return faulty_identity(self._recipe, self._source.identity)
+
+    @property
+    def origin(self) -> str | None:
+        """That of the source: its bytes are the same."""
+        return self._source.origin
+
+    @property
+    def size(self) -> int:
+        """That of the source."""
+        return self._source.size
+
+    @property
+    def sector(self) -> int:
+        """That of the source."""
+        return self._source.sector
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        """See ``Source.read_into``: a read that touches a bad byte fails as a whole, as a disk's does."""
+        least = int(
+            min((fault.value for fault in self._faults if fault.action is Action.SHORT), default=length)
+        )
+        for at in range(0, length, least):
+            count = min(least, length - at)
+            room = slots if count == length else cut(slots, at, at + least)
+            self._fail(offset + at, offset + at + count)
+            self._source.read_into(offset + at, count, room)
+
+    def _fail(self, begin: int, end: int) -> None:
+        for fault in self._faults:
+            if fault.action is not Action.SHORT and fault.meets(begin, end):
+                match fault.action:
+                    case Action.DELAY:
+                        time.sleep(fault.value)
+                    case Action.HANG:
+                        threading.Event().wait()
+                    case Action.END:
+                        raise OSError(errno.EIO, f"the source ends at byte {fault.begin}")
+                    case Action.EIO:
+                        raise OSError(errno.EIO, "a fault of the recipe")
+
+    def data(self) -> Sequence[Range] | None:
+        """See ``Source.data``."""
+        return self._source.data()
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Return those of the source."""
+        return self._source.descriptors()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
