@@ -223,6 +223,11 @@ class PipeSource:
         self._begin -= count
         self.consumed -= count
 
+    @property
+    def sector(self) -> int:
+        """See ``Source.sector``; a pipe has no bad places."""
+        return PAGE
+
     def data(self) -> None:
         """Return None: where its zeros are is not known before they come."""
 

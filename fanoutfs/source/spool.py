@@ -116,6 +116,11 @@ class Spool:
         """The size of the source in bytes."""
         return self.source.size
 
+    @property
+    def sector(self) -> int:
+        """The sector of the source."""
+        return self.source.sector
+
     def data(self) -> Sequence[Range] | None:
         """Return what the source knows of its zeros."""
         return self.source.data()
