@@ -60,8 +60,9 @@ class Producer:
     def _places(self, bad: BadRanges) -> Iterator[Range]:
         """Yield bad ranges in bytes of the image."""
         for block, ranges in bad.items():
+            offset = self.ring.layout.image_block(block) * self.ring.block
             for begin, end in ranges:
-                yield block * self.ring.block + begin, end - begin
+                yield offset + begin, end - begin
 
     def _fill(self, read: Read) -> tuple[int, BadRanges]:
         """Read the blocks into their slots (in a worker thread); return how many were read."""
@@ -72,10 +73,13 @@ class Producer:
         slots = [ring.memory.slot(slot) for slot in read.slots]
         done, bad = 0, BadRanges()
         while done < len(slots) and (done == 0 or time.perf_counter() - made < self.long_seconds):
-            part = slots[done : done + max(1, self.pieces.size // block)]
-            offset = (read.first + done) * block
-            length = min(len(part) * block, ring.size - offset)
-            bad |= read_or_salvage(self.source, offset, length, part, statistics, self.pieces)
+            first = read.first + done
+            # What adjoins in the ring may have a gap between in the image.
+            at, count = next(ring.layout.adjoining(first, len(slots) - done))
+            part = slots[done : done + min(count, max(1, self.pieces.size // block))]
+            length = min(len(part) * block, ring.layout.size - at * block)
+            found = read_or_salvage(self.source, at * block, length, part, statistics, self.pieces)
+            bad |= {number - at + first: ranges for number, ranges in found.items()}
             done += len(part)
         statistics.making += made - began
         statistics.reading += time.perf_counter() - made

@@ -6,13 +6,13 @@ A message may carry file descriptors. This module has what both ends need; ``cli
 =======  =========================================  ====================================================
 type     sender, with which fields                  reply
 =======  =========================================  ====================================================
-join     a copy: target, digests,                   welcome: size, block, slots, grants, start, epoch,
-         preferred_start, turn                      identity, origin, id; with the descriptors of
-                                                    memory, grant table, filled, freed
+join     a copy: target, digests,                   welcome: size, block, layout, slots, grants, start,
+         preferred_start, turn                      epoch, identity, origin, id; with the descriptors
+                                                    of memory, grant table, filled, freed
 resume   a copy whose epoch has ended: block        resumed: epoch
 failed   the producer, to a copy: error             none; the producer closes the connection
-stay     a command, to keep the producer alive      staying: size, block, identity, origin, head, others
-         until its copies have joined
+stay     a command, to keep the producer alive      staying: size, block, layout, identity, origin, head,
+         until its copies have joined               others
 status   any client                                 status: the status document
 mount    a command: point, allow_other, options     mounted; the command sends ``answers``; unmounted
                                                     once the mount has ended
@@ -21,7 +21,8 @@ busy     the producer, while it prepares a reply    none: the reply follows
 refused  the producer, to any of these: error       none
 =======  =========================================  ====================================================
 
-Closing the connection means leaving.
+Blocks in messages are dense (``layout.py``): ``layout`` says where they are in the image, null for a source
+without holes. Closing the connection means leaving.
 """
 
 import array

@@ -28,7 +28,7 @@ from fanoutfs.shm.grant_table import Grant
 from fanoutfs.shm.turn import Turn
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
-from fanoutfs.targets.zeros import is_zero
+from fanoutfs.zeros import is_zero
 
 log = logging.getLogger(__name__)
 

@@ -289,8 +289,9 @@ class ControlServer:
         return {
             "identity": source.identity,
             "origin": source.origin,
-            "size": ring.size,
+            "size": ring.layout.size,
             "block": ring.block,
+            "layout": ring.layout.as_plain(),
         }
 
     async def _serve_consumer(self, session: ControlSession, lender: Lender) -> None:

@@ -76,7 +76,7 @@ async def wait_for_users(engine: Engine, pipe: MessagePipe, log_path: str | None
     ring = engine.ring
     log.info(
         "%s has a producer: %d bytes, ring of %d blocks of %d bytes",
-        engine.source.path, ring.size, ring.rules.slots, ring.block)  # fmt: skip
+        engine.source.path, ring.layout.size, ring.rules.slots, ring.block)  # fmt: skip
     pipe.send(ready=True, log=log_path)
     detach_stderr()
     await engine.first_user()

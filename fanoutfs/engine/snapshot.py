@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -94,6 +94,7 @@ def snapshot(
             identity=source.identity,
             origin=source.origin or source.identity,
             size=source.size,
+            data=ring.layout.read_size,
             bytes_read=statistics.bytes_read,
             reads=statistics.reads,
             read_rate=read_rate,
@@ -105,13 +106,21 @@ def snapshot(
             block_size=ring.block,
             slots=rules.slots,
             resident=len(rules.residency.slot_of),
-            arcs=[(a * ring.block, min(b * ring.block, ring.size)) for a, b in rules.residency.arcs()],
+            arcs=list(_arcs(ring)),
         ),
         head=ring.head,
         delivered=delivered_before + sum(consumer.delivered for consumer in consumers),
         readers=[_reader(ring, consumer, waits, statistics.rate) for consumer in consumers],
         gauges=gauges,
     )
+
+
+def _arcs(ring: Ring) -> Iterator[tuple[int, int]]:
+    """Yield the resident parts of the image in bytes, [begin, end)."""
+    layout = ring.layout
+    for begin, end in ring.rules.residency.arcs():
+        for first, count in layout.adjoining(begin, end - begin):
+            yield first * ring.block, min((first + count) * ring.block, layout.size)
 
 
 def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: float) -> ReaderEntry:

@@ -50,14 +50,14 @@ class DropBehind:
         """Record that a cached reader has advanced; drop the pages behind it if they amount to CHUNK."""
         if self._nursery is None:
             return
-        stream = handle.consumer.stream
-        if not stream.sequential or len(handle.sharing) > 1:
+        reader = handle.consumer
+        if not reader.sequential or len(handle.sharing) > 1:
             # Another reader may still use the pages behind this one.
             handle.dropped = None
             return
-        if handle.dropped is None or handle.dropped > stream.position:
-            handle.dropped = max(0, stream.position - MARGIN) // MIB * MIB
-        length = (stream.position - MARGIN - handle.dropped) // MIB * MIB
+        if handle.dropped is None or handle.dropped > reader.offset:
+            handle.dropped = max(0, reader.offset - MARGIN) // MIB * MIB
+        length = (reader.offset - MARGIN - handle.dropped) // MIB * MIB
         if length >= CHUNK and not handle.dropping:
             handle.dropping = True
             self._nursery.start_soon(self._drop, handle, handle.dropped, length)

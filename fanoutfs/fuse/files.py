@@ -8,7 +8,7 @@ from typing import Protocol
 import attrs
 import pyfuse3
 
-from fanoutfs.fuse.reader import Reader
+from fanoutfs.fuse.gapped_reader import AnyReader
 from fanoutfs.ring.ring import Buffer
 from fanoutfs.units import MIB
 
@@ -93,7 +93,7 @@ class ReaderHandle:
     other readers would wait for it; one of them might hold the very page that it waits for in the kernel.
     """
 
-    consumer: Reader
+    consumer: AnyReader
     inode: pyfuse3.InodeT
     cached: bool
     size: int = attrs.field(init=False)
@@ -105,16 +105,16 @@ class ReaderHandle:
     read_nowait: Callable[[int, int], Buffer | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.size = self.consumer.ring.size
+        self.size = self.consumer.size
         self.read_nowait = self.consumer.read_nowait
 
     async def read(self, offset: int, size: int) -> Buffer:
         """See ``Reader.read``."""
-        first = not self.consumer.stream.begun
+        first = not self.consumer.begun
         found = await self.consumer.read(offset, size)
         if first:
             for other in self._others():
-                self.consumer.joins(other.consumer)
+                self.consumer.joins(other.consumer.stream)
         return found
 
     def passed(self, offset: int, size: int) -> None:

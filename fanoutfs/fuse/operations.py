@@ -21,9 +21,9 @@ from fanoutfs.errors import ClosingError, TooManyReadersError
 from fanoutfs.fuse import files
 from fanoutfs.fuse.drop_behind import DropBehind
 from fanoutfs.fuse.files import Handle, Node, ReaderHandle, TextHandle
+from fanoutfs.fuse.gapped_reader import open_reader
 from fanoutfs.fuse.guard import guarded
 from fanoutfs.fuse.inodes import Inodes
-from fanoutfs.fuse.reader import Reader
 from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.system import proc
 
@@ -99,7 +99,7 @@ class Filesystem(pyfuse3.Operations):
         """Return the statistics of a full file system of the image's size, for df."""
         data = pyfuse3.StatvfsData()
         data.f_bsize = data.f_frsize = 512
-        data.f_blocks = -(-self.ring.size // 512)
+        data.f_blocks = -(-self.ring.layout.size // 512)
         data.f_bfree = data.f_bavail = data.f_ffree = data.f_favail = 0
         data.f_files = sum(len(entries) for entries in files.TREE.values()) + 1
         data.f_namemax = 255
@@ -158,7 +158,7 @@ class Filesystem(pyfuse3.Operations):
             if node.file is files.CAROUSEL and node.turn_from is None:
                 node.turn_from = self.ring.head
             command = proc.read(ctx.pid, "comm").rstrip("\n")
-            consumer = Reader(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
+            consumer = open_reader(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
             handle = self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)
             if handle.cached:
                 handle.sharing = node.cached
@@ -220,7 +220,7 @@ class Filesystem(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.ESTALE) from None
 
     def _size(self, node: Node) -> int:
-        return self.ring.size if node.file in files.VIEWS else len(node.text)
+        return self.ring.layout.size if node.file in files.VIEWS else len(node.text)
 
     def _entry(self, file: files.VirtualFile) -> pyfuse3.EntryAttributes:
         """Return the reply to LOOKUP, with a new inode for a file."""

@@ -3,6 +3,8 @@
 Its *offset* is a byte of the file that it reads, its *place* a byte of its way round the image: they are the
 same for a reader of ``image``; for one of ``carousel`` the place is the offset plus where the turn began,
 counting on past the image's end.
+
+The image is the ring's, which has no gaps; ``gapped_reader.py`` is for one that has.
 """
 
 import attrs
@@ -40,9 +42,29 @@ class Reader:
         self.cursor = self.ring.open(self.id, self.turn_from)
 
     @property
+    def size(self) -> int:
+        """Bytes of its file."""
+        return self.ring.size
+
+    @property
+    def offset(self) -> int:
+        """The byte of its file that it needs next."""
+        return self.stream.position
+
+    @property
     def kind(self) -> str:
         """The name of the file that it reads."""
         return "image" if self.turn_from is None else "carousel"
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has read anything."""
+        return self.stream.begun
+
+    @property
+    def straight(self) -> bool:
+        """See ``Stream.straight``."""
+        return self.stream.straight
 
     @property
     def sequential(self) -> bool:
@@ -82,7 +104,7 @@ class Reader:
         ``Ring.read`` raises. Cancelled: the stream stays where it was.
         """
         stream = self.stream
-        if stream.begin(offset, size, head=self.ring.head if self.turn_from is None else 0):
+        if stream.begin(offset, size, head=self._head()):
             self.cursor.fresh = True
         if self.start is None:
             self.start = offset
@@ -98,6 +120,9 @@ class Reader:
         stream.acknowledge(offset, size)
         self._move()
         return found
+
+    def _head(self) -> int:
+        return self.ring.rules.head * self.ring.block if self.turn_from is None else 0
 
     async def _read(self, place: int, size: int) -> Buffer:
         """Read at a place; what goes over the image's end is read in two and copied together."""
@@ -123,10 +148,20 @@ class Reader:
             self.stream.acknowledge(offset, size)
             self._move()
 
-    def joins(self, other: "Reader") -> None:
-        """Record what lies in the page cache already, which another reader has filled."""
-        if self.stream.begun and other.stream.begun:
-            self.stream.share(other.stream)
+    def passed_by(self, offset: int) -> None:
+        """Record that it has read up to this byte of its file, without a byte from the ring."""
+        self.stream.begin(offset, 0)
+        self._move()
+
+    def jump_into_gap(self, offset: int, *, straight: bool) -> None:
+        """Record that it jumps into a gap before this byte; ``straight``: to the first byte of its file."""
+        self.stream.jump(offset, straight=straight)
+        self.cursor.fresh = True
+
+    def joins(self, other: Stream) -> None:
+        """Record what lies in the page cache already, which the reader with this stream has filled."""
+        if self.stream.begun and other.begun:
+            self.stream.share(other)
             self._move()
 
     def close(self) -> None:

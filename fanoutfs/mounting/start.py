@@ -237,6 +237,6 @@ class _Work:
             ring = engine.ring
             log.info(
                 "%s is mounted on %s: %d bytes, ring of %d blocks of %d bytes",
-                engine.source.path, self.point, ring.size, ring.rules.slots, ring.block)  # fmt: skip
+                engine.source.path, self.point, ring.layout.size, ring.rules.slots, ring.block)  # fmt: skip
 
         await engine.mount(self.point, self.settings, ready)

@@ -4,6 +4,8 @@ Every waiting method has the same shape: a ``_nowait`` step tries; if it fails, 
 that it waits for wakes it. One trio thread runs all tasks, so the code between two checkpoints is atomic, and
 there are no locks. ``docs/concurrency.md`` lists tasks, invariants and checkpoints.
 
+The image as the ring knows it has no gaps: blocks and bytes are dense (``layout.py``).
+
 In terms of counting semaphores, a free slot is a permit of the producer, a resident block a permit of each
 consumer that needs it. ``Residency`` has the counts; the waiting is here.
 """
@@ -17,6 +19,7 @@ import attrs
 import trio
 
 from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.layout import Layout
 from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.memory import Memory
@@ -40,10 +43,14 @@ class Ring:
     """The slots, the rules, and the tasks that wait for blocks."""
 
     size: int
-    """Bytes of the image."""
+    """Bytes of the circle: dense ones, see ``layout.py``."""
     block: int
     rules: Rules
     memory: Memory
+    layout: Layout = attrs.field(
+        default=attrs.Factory(lambda self: Layout.whole(self.size, self.block), takes_self=True)
+    )
+    """Where these bytes are in the image; nothing in this package uses it but ``head``."""
     clock: Callable[[], float] = time.monotonic
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None while no read is under way."""
@@ -62,8 +69,8 @@ class Ring:
 
     @property
     def head(self) -> int:
-        """Where the sweep reads next, in bytes."""
-        return self.rules.head * self.block
+        """Where the sweep reads next, in bytes of the image."""
+        return self.layout.image_block(self.rules.head) * self.block
 
     # Consumers
 

@@ -58,13 +58,18 @@ class Stream:
                 self.straight = self.sequential and not self._pieces
             self._asked = max(self._asked, offset + size)
             return False
-        self.begun = True
-        self.position = self.since = offset
-        self._pieces.clear()
+        self.jump(offset, straight=offset in (0, head))
         self._adjoining = 1
         self._asked = offset + size
-        self.sequential = self.straight = offset in (0, head)
         return True
+
+    def jump(self, offset: int, *, straight: bool) -> None:
+        """Begin anew at ``offset``, before a request there; ``straight``: it is known to read straight on."""
+        self.begun = True
+        self.position = self.since = self._asked = offset
+        self._pieces.clear()
+        self._adjoining = 0
+        self.sequential = self.straight = straight
 
     def share(self, other: "Stream") -> None:
         """Record the answers to a stream through the same page cache: this one need not request them."""

@@ -33,6 +33,12 @@ class SourceEntry:
         metadata=key("the identity on the computer where the data comes from; `identity` for a local source"),
     )
     size: int = attrs.field(metadata=key("size of the image", "bytes"))
+    data: int | None = attrs.field(
+        default=None,
+        metadata=key(
+            "what of it is read, in whole blocks; the rest is holes, or left out by `--only`", "bytes"
+        ),
+    )
     bytes_read: int = attrs.field(metadata=key("read from the source since the producer started", "bytes"))
     reads: int = attrs.field(default=0, metadata=key("reads of the source, each of one or more blocks"))
     read_rate: int | None = attrs.field(

@@ -21,8 +21,8 @@ import attrs
 from fanoutfs.errors import TargetError
 from fanoutfs.system.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.descriptor import ADVICE, Descriptor, UnreadableError, failed
-from fanoutfs.targets.zeros import equal, is_zero, zeros
 from fanoutfs.units import PAGE
+from fanoutfs.zeros import equal, is_zero, zeros
 
 NO_ROOM = "make room there, choose a different target, or add --sparse, which leaves out blocks of zeros"
 WITHOUT_ROOM = {**ADVICE, errno.ENOSPC: NO_ROOM, errno.EDQUOT: NO_ROOM}

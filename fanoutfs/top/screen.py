@@ -26,7 +26,7 @@ FEW = 20
 
 
 @attrs.frozen
-class Layout:
+class ScreenLayout:
     """What a page has room for, in lines."""
 
     rows: int
@@ -38,7 +38,7 @@ class Layout:
     """Empty lines, above and below the picture."""
 
     @classmethod
-    def of(cls, readers: int, height: int | None) -> "Layout":
+    def of(cls, readers: int, height: int | None) -> "ScreenLayout":
         """Lay out a page: rows take precedence over lanes, lanes over the scale, the scale over gaps."""
         if height is None:
             return cls(rows=readers, lanes=readers <= FEW, scale=True, gaps=2)
@@ -71,7 +71,7 @@ class Screen:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, glyphs = options.max_width, ASCII if options.ascii_only else LINES
         readers = self.document.readers
-        layout = Layout.of(len(readers), options.size.height if self.fills else None)
+        layout = ScreenLayout.of(len(readers), options.size.height if self.fills else None)
         shown, rest = choose(readers, layout.rows)
         yield from self._header(width)
         if layout.gaps:
@@ -119,7 +119,7 @@ class Screen:
             text += f"; {last} in about {format_seconds(round(max(known)))}"
         return text
 
-    def _picture(self, width: int, glyphs: Glyphs, layout: Layout) -> Iterator[Text]:
+    def _picture(self, width: int, glyphs: Glyphs, layout: ScreenLayout) -> Iterator[Text]:
         document = self.document
         yield image_bar.head_line(document.head, self.size, width, glyphs)
         yield image_bar.ring_line(document.ring.arcs, self.size, width, glyphs)

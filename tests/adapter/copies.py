@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fanoutfs.targets.target import Target
-from fanoutfs.targets.zeros import is_zero
 from fanoutfs.units import PAGE
+from fanoutfs.zeros import is_zero
 
 BLOCK = 2 * PAGE
 

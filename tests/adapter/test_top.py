@@ -19,7 +19,7 @@ from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.rates import Speeds
 from fanoutfs.top import loop
 from fanoutfs.top.loop import watch
-from fanoutfs.top.screen import Layout, Screen
+from fanoutfs.top.screen import Screen, ScreenLayout
 from fanoutfs.top.terminal import Event, Terminal, Wait, suspend, terminal
 from fanoutfs.units import MIB
 from tests.documents import SIZE, document, reader
@@ -143,12 +143,12 @@ def test_a_page_fits_its_terminal(count: int, width: int, height: int) -> None:
 
 def test_few_readers_have_lanes_and_many_have_rows() -> None:
     """Rows go before lanes, lanes before the scale, empty lines come last."""
-    assert Layout(rows=14, lanes=True, scale=True, gaps=2) == Layout.of(4, 24)
-    assert Layout(rows=14, lanes=True, scale=False, gaps=0) == Layout.of(7, 24)
-    assert Layout(rows=14, lanes=False, scale=True, gaps=2) == Layout.of(8, 24)
-    assert Layout(rows=14, lanes=False, scale=False, gaps=0) == Layout.of(200, 24)
-    assert Layout(rows=50, lanes=True, scale=True, gaps=2) == Layout.of(20, 60)
-    assert Layout(rows=200, lanes=False, scale=True, gaps=2) == Layout.of(200, None)
+    assert ScreenLayout(rows=14, lanes=True, scale=True, gaps=2) == ScreenLayout.of(4, 24)
+    assert ScreenLayout(rows=14, lanes=True, scale=False, gaps=0) == ScreenLayout.of(7, 24)
+    assert ScreenLayout(rows=14, lanes=False, scale=True, gaps=2) == ScreenLayout.of(8, 24)
+    assert ScreenLayout(rows=14, lanes=False, scale=False, gaps=0) == ScreenLayout.of(200, 24)
+    assert ScreenLayout(rows=50, lanes=True, scale=True, gaps=2) == ScreenLayout.of(20, 60)
+    assert ScreenLayout(rows=200, lanes=False, scale=True, gaps=2) == ScreenLayout.of(200, None)
 
 
 def test_readers_that_do_not_fit_are_summarised() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fanoutfs.digests.digest import DIGEST_SIZE, digest
 from fanoutfs.ranges import Range, joined
-from fanoutfs.targets.zeros import equal, is_zero, zeros
 from fanoutfs.units import MIB
+from fanoutfs.zeros import equal, is_zero, zeros
 
 LENGTHS = [0, 1, 4095, MIB - 1, MIB, MIB + 1, 3 * MIB + 5]
 

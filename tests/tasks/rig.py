@@ -1,5 +1,7 @@
 """A ring on trio's clock, a producer that takes its time from that clock, and readers."""
 
+import sys
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -9,7 +11,8 @@ import pytest
 import trio
 
 from fanoutfs.digests.slot_cache import SlotDigests
-from fanoutfs.fuse.reader import Reader
+from fanoutfs.fuse.gapped_reader import AnyReader, open_reader
+from fanoutfs.layout import Layout
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Buffer, Ring
 from fanoutfs.ring.rules import Rules
@@ -24,7 +27,10 @@ T = TypeVar("T")
 
 def pattern(size: int) -> bytes:
     """Return bytes of which every 8 are their own offset: a misplaced byte shows where it came from."""
-    return b"".join(i.to_bytes(8, "big") for i in range(0, size + 8, 8))[:size]
+    offsets = array("Q", range(0, size + 8, 8))
+    if sys.byteorder == "little":
+        offsets.byteswap()
+    return offsets.tobytes()[:size]
 
 
 @attrs.define(eq=False)
@@ -39,10 +45,10 @@ class Rig:
     blocks_read: list[int] = attrs.field(factory=list)
     opened: int = 0
 
-    def open(self, turn_from: int | None = None) -> Reader:
+    def open(self, turn_from: int | None = None) -> AnyReader:
         """Open the image, or a carousel that begins at byte ``turn_from``."""
         self.opened += 1
-        return Reader(self.ring, self.opened, 0, "test", turn_from)
+        return open_reader(self.ring, self.opened, 0, "test", turn_from)
 
     def turned(self, start: int) -> bytes:
         """Return the content as a carousel that begins at byte ``start`` has it."""
@@ -54,7 +60,8 @@ class Rig:
             read = await ring.next_read()
             await trio.sleep(self.seconds)
             for block, slot in zip(read.blocks, read.slots, strict=True):
-                piece = self.content[block * ring.block : (block + 1) * ring.block]
+                at = ring.layout.image_block(block) * ring.block
+                piece = self.content[at : at + ring.block]
                 ring.memory.slot(slot)[: len(piece)] = piece
             self.blocks_read += read.blocks
             ring.filled(read, {block: self.bad[block] for block in read.blocks if block in self.bad})
@@ -77,7 +84,7 @@ async def timed(waiting: Awaitable[T]) -> tuple[T, float]:
     return result, trio.current_time() - begun
 
 
-async def read_all(consumer: Reader, piece: int) -> bytes:
+async def read_all(consumer: AnyReader, piece: int) -> bytes:
     """Read a file to its end in pieces of ``piece`` bytes, and close it."""
     got = bytearray()
     while found := await read(consumer, len(got), piece):
@@ -87,31 +94,51 @@ async def read_all(consumer: Reader, piece: int) -> bytes:
     return bytes(got)
 
 
-async def read(consumer: Reader, offset: int, size: int) -> Buffer:
+async def read(consumer: AnyReader, offset: int, size: int) -> Buffer:
     """Read as the file system does: cut off at the end, without waiting if possible."""
-    size = min(size, consumer.ring.size - offset)
+    size = min(size, consumer.size - offset)
     if size <= 0:
         return b""
     found = consumer.read_nowait(offset, size)
     return await consumer.read(offset, size) if found is None else found
 
 
-async def fails(error: type[Exception], consumer: Reader, offset: int, size: int = PAGE) -> None:
+async def fails(error: type[Exception], consumer: AnyReader, offset: int, size: int = PAGE) -> None:
     """Read, which must raise an error."""
     with pytest.raises(error):
         await read(consumer, offset, size)
 
 
-def make_rig(size: int = 40 * PAGE, slots: int = 8, *, run: int = 2, **changes: float) -> Rig:
-    """Return a rig with blocks of one page."""
+def make_rig(
+    size: int = 40 * PAGE,
+    slots: int = 8,
+    *,
+    run: int = 2,
+    data: Sequence[range] | None = None,
+    **changes: float,
+) -> Rig:
+    """Return a rig with blocks of one page; ``data``: the blocks that are no holes, None: all."""
+    content = bytearray(pattern(size))
+    layout = Layout.of(
+        size, PAGE, None if data is None else [(part.start * PAGE, len(part) * PAGE) for part in data]
+    )
+    for offset, length in layout.zeros():
+        content[offset : offset + length] = bytes(length)
     rules = Rules(
-        blocks=-(-size // PAGE),
+        blocks=layout.blocks,
         slots=slots,
         run=run,
         patience=changes.get("patience", 10.0),
         turn=changes.get("turn", 2.0),
     )
-    ring = Ring(size=size, block=PAGE, rules=rules, memory=Memory(slots, PAGE), clock=trio.current_time)
+    ring = Ring(
+        size=layout.read_size,
+        block=PAGE,
+        rules=rules,
+        memory=Memory(slots, PAGE),
+        layout=layout,
+        clock=trio.current_time,
+    )
     digests = SlotDigests(ring.memory)
     ring.add_observer(digests)
-    return Rig(ring, pattern(size), digests, changes.get("seconds", 1.0))
+    return Rig(ring, bytes(content), digests, changes.get("seconds", 1.0))

@@ -32,3 +32,8 @@ def equal(mine: mmap.mmap, at: int, view: memoryview) -> bool:
 def zeros(length: int) -> list[memoryview]:
     """Return ``length`` zeros in page-aligned pieces of at most a MiB."""
     return [_ALIGNED[: min(_STEP, length - at)] for at in range(0, length, _STEP)]
+
+
+def read_only_zeros(length: int) -> memoryview:
+    """Return ``length`` zeros in one piece, which takes no memory up to a MiB."""
+    return _ALIGNED[:length] if length <= _STEP else memoryview(bytes(length))
