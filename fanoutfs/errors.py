@@ -48,6 +48,10 @@ class NoAnswerError(UnusableError):
     """Another computer can't be reached, or does not answer; it may answer later."""
 
 
+class NotAServiceError(UnusableError):
+    """The server at an address is no fanoutfs service; it may have a file there."""
+
+
 class SourceBrokeError(FanoutError):
     """The source could not be read at this offset; the rest of it may be readable."""
 

@@ -1,6 +1,7 @@
 """What is copied: a mount's image, or a source named by its own path or address; and its producer."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -15,6 +16,8 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import Settings, SourceSettings
+from fanoutfs.source.formats import split_prefix
+from fanoutfs.status.text import printable
 from fanoutfs.system import mountpoint
 
 IMAGE_NAMES = ("image", "carousel")
@@ -32,6 +35,8 @@ class NamedSource:
     """What identifies its bytes where they come from; None: not known."""
     size: int
     """Bytes."""
+    argument: str = attrs.field(kw_only=True, default=attrs.Factory(lambda self: self.path, takes_self=True))
+    """The argument that names it for every process here."""
     mounted: Path | None = None
     """The mount that was named; its producer is running, and none can replace it."""
 
@@ -49,22 +54,26 @@ def find_source(
     The size of an NBD export is known to its producer, or once the export is open: it is opened only when it
     has no producer here, and returned open for the producer to start.
     """
-    point = _mount_of(Path(argument)) if local_path(argument) == argument else None
+    _, name = split_prefix(argument)
+    point = _mount_of(Path(name)) if local_path(name) == name else None
     if point is not None:
         found = read_status(point).source
         return NamedSource(found.path, found.identity, None, found.size, mounted=point), None
     resolved = resolve(argument, keys, how)
     if resolved.warning is not None:
         print(f"fanoutfs: warning: {resolved.warning}", file=sys.stderr)
+    named = partial(NamedSource, resolved.path, resolved.identity, argument=resolved.argument)
     if resolved.size is not None:
-        return NamedSource(resolved.path, resolved.identity, resolved.origin, resolved.size), None
+        return named(resolved.origin, resolved.size), None
     document = ask_status(resolved.identity)
     if document is not None:
         found = document.source
-        return NamedSource(resolved.path, resolved.identity, found.origin or found.identity, found.size), None
+        return named(found.origin or found.identity, found.size), None
     opened = resolved.open()
     source = opened.source
-    return NamedSource(source.path, source.identity, source.origin, source.size), opened
+    if (line := opened.taken_for(argument)) is not None:
+        print(f"fanoutfs: {printable(line)}", file=sys.stderr)
+    return named(source.origin, source.size), opened
 
 
 def _mount_of(path: Path) -> Path | None:
@@ -116,7 +125,7 @@ class ProducerConnector:
 
         try:
             # Resolved anew: while the user was asked, a service may have got a different source.
-            opened = opened or resolve(self.source.path, self.keys, self.settings.source).open()
+            opened = opened or resolve(self.source.argument, self.keys, self.settings.source).open()
         except BaseException:
             # Also after a signal: the source must not stay locked.
             claim.release()

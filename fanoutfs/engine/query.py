@@ -6,7 +6,7 @@ control socket of its producer, that of a producer on another computer from its 
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fanoutfs.control.client import ANSWER_SECONDS
@@ -15,14 +15,16 @@ from fanoutfs.engine.find import connect
 from fanoutfs.engine.lock import identities
 from fanoutfs.engine.silence import silent
 from fanoutfs.errors import FanoutError, NotRunningError, UnusableError, UsageError, reason
-from fanoutfs.remote.address import ExportAddress, is_url
-from fanoutfs.remote.address import parse as parse_address
+from fanoutfs.remote.address import ServiceAddress, is_url
+from fanoutfs.remote.file_address import identities as identities_of
+from fanoutfs.remote.file_address import parse as parse_address
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.remote.source_argument import is_made
+from fanoutfs.source.formats import split_prefix
 from fanoutfs.status.document import StatusDocument
 from fanoutfs.system import bounded, mountpoint
-from fanoutfs.system.identity import identity_of
+from fanoutfs.system.identity import source_identities
 
 LIST_SECONDS = 5.0
 """How long to wait for each producer when all are listed."""
@@ -34,13 +36,17 @@ def status_request(source: str, token_file: Path | None, tls_ca: Path | None) ->
     The function blocks, and raises UnusableError; NoAnswerError if another computer does not answer. Raises
     UsageError, and UnusableError for files that can't be used.
     """
+    _, source = split_prefix(source)
     if not is_url(source):
         _refuse_keys(token_file, tls_ca)
         return lambda: _status_of_made(source) if is_made(source) else status_of(Path(source))
     address = parse_address(source)
-    if isinstance(address, ExportAddress):
+    known = identities_of(address)
+    if not isinstance(address, ServiceAddress):
         _refuse_keys(token_file, tls_ca)
-        return lambda: _status_of_export(address)
+        return lambda: _status_of_place(address.text, known)
+    if any(map(_has_producer, known)):
+        return lambda: _status_of_place(address.text, known)
     if tls_ca is not None and not address.tls:
         raise UsageError(f"--tls-ca is for https, and {source} is not; write https://, or omit it")
     # Only a request to another computer needs an HTTP client.
@@ -84,6 +90,11 @@ def ask_status(identity: str, timeout: float = ANSWER_SECONDS) -> StatusDocument
     return parse_status(plain)
 
 
+def ask_first(identities: Iterable[str]) -> StatusDocument | None:
+    """Return the status document of the first of these sources that has a producer; None: none has."""
+    return next((found for one in identities if (found := ask_status(one)) is not None), None)
+
+
 def parse_status(plain: object) -> StatusDocument:
     """Return the document that a producer on this computer sent; raises UnusableError."""
     # Takes about a twentieth of a second to import, and most copies read no status.
@@ -95,12 +106,19 @@ def parse_status(plain: object) -> StatusDocument:
         raise UnusableError(f"the producer sent a status that can't be read: {error}") from error
 
 
-def _status_of_export(address: ExportAddress) -> StatusDocument:
-    """Request the status from the local producer of an export; the export itself has none."""
-    document = ask_status(address.identity)
+def _has_producer(identity: str) -> bool:
+    producer = connect(identity)
+    if producer is not None:
+        producer.close()
+    return producer is not None
+
+
+def _status_of_place(named: str, known: Iterable[str]) -> StatusDocument:
+    """Request the status from the local producer of an export or a file; that itself has none."""
+    document = ask_first(known)
     if document is None:
         raise NotRunningError(
-            f"no producer here is reading {address.text}; for the status of the computer that exports it, "
+            f"no producer here is reading {named}; for the status of the computer that exports it, "
             "name its service, such as http://node1:8400"
         )
     return document
@@ -132,7 +150,7 @@ def status_of(path: Path) -> StatusDocument:
         raise UnusableError(f"{path} can't be accessed: {reason(error)}; check its name") from error
     if stat.S_ISDIR(status.st_mode):
         mountpoint.require_fanoutfs_mount(place)
-    document = ask_status(identity_of(status))
+    document = ask_first(source_identities(status))
     if document is None:
         raise NotRunningError(
             f"no producer is reading {path}; name a mount, or a source that a mount or a copy is reading"

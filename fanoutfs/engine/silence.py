@@ -1,17 +1,19 @@
 """Whether the daemon of a mount lives, and what to do about one that does not answer."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from fanoutfs.engine.find import connect
 from fanoutfs.errors import FanoutError, NoAnswerError
-from fanoutfs.remote.address import ExportAddress, is_url
-from fanoutfs.remote.address import parse as parse_address
+from fanoutfs.remote.address import is_url
+from fanoutfs.remote.file_address import identities
+from fanoutfs.remote.file_address import parse as parse_address
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.remote.source_argument import is_made
 from fanoutfs.system import bounded, mountpoint
-from fanoutfs.system.identity import identity_of
+from fanoutfs.system.identity import source_identities
 from fanoutfs.system.mountinfo import Mount, mount_at
 from fanoutfs.system.proc import why_silent
 
@@ -38,7 +40,7 @@ def silent(point: Path) -> NoAnswerError:
 def _daemon(mount: Mount) -> int | None:
     """Return the process that listens for this mount's source; None if that is not known."""
     try:
-        producer = connect(_identity(mount.source))
+        producer = next((found for one in _identities(mount.source) if (found := connect(one))), None)
     except (OSError, FanoutError):
         return None
     if producer is None:
@@ -48,13 +50,11 @@ def _daemon(mount: Mount) -> int | None:
     return pid
 
 
-def _identity(source: str) -> str:
-    """Return the identity of a source by its path or address; raise OSError or FanoutError."""
+def _identities(source: str) -> Sequence[str]:
+    """Return the identities that a source can have, by its path or address; raise OSError or FanoutError."""
     if is_made(source):
-        return resolve(source, RemoteKeys()).identity
-    if not is_url(source):
-        return identity_of(bounded.call_within(bounded.ANSWER_SECONDS, partial(Path.stat, Path(source))))
-    address = parse_address(source)
-    if isinstance(address, ExportAddress):
-        return address.identity
-    raise NoAnswerError("only the service knows the source's identity")
+        return [resolve(source, RemoteKeys()).identity]
+    if is_url(source):
+        return identities(parse_address(source))
+    status = bounded.call_within(bounded.ANSWER_SECONDS, partial(Path.stat, Path(source)))
+    return source_identities(status)

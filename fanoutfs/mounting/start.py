@@ -22,13 +22,14 @@ from fanoutfs.errors import FanoutError, UnusableError
 from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
 from fanoutfs.mounting.place import prepare
+from fanoutfs.remote.address import is_url
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import ResolvedSource, resolve
 from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
+from fanoutfs.status.text import printable
 from fanoutfs.system import bounded, mountinfo, mountpoint
-from fanoutfs.system.identity import identity_of
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.process_limits import descriptor_limit
@@ -93,12 +94,7 @@ def mount(
                     # The producer was about to end when this process connected.
                     hang_ups.record(found)
                     continue
-        try:
-            opened = source.open()
-        except BaseException:
-            # Also after a signal: the source must not stay locked.
-            found.release()
-            raise
+        opened = _open(source, found, source_path)
         with _services(network) as (services, kept, url):
             if foreground:
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
@@ -111,12 +107,25 @@ def mount(
         return Started(log=readiness.wait_until_ready(pipe, point, pid), open_to_all=open_to_all, url=url)
 
 
+def _open(source: ResolvedSource, claim: ProducerLock, argument: str) -> OpenSource:
+    """Open the source, and print what it was taken for; release the lock if it can't be opened."""
+    try:
+        opened = source.open()
+    except BaseException:
+        # Also after a signal: the source must not stay locked.
+        claim.release()
+        raise
+    if (line := opened.taken_for(argument)) is not None:
+        print(f"fanoutfs: {printable(line)}", file=sys.stderr)
+    return opened
+
+
 def _require_apart(log_path: Path, point: Path, source: ResolvedSource) -> None:
     """Raise UnusableError for a log that is the source, or lies in the mount or where nothing answers."""
     if log_path.absolute().is_relative_to(point):
         raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
     mountpoint.require_answer(log_path)
-    if log_path.exists() and identity_of(log_path.stat()) == source.identity:
+    if log_path.exists() and not is_url(source.path) and log_path.samefile(source.path):
         raise UnusableError(f"--log {log_path} is the source; name a different file")
 
 

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fanoutfs.engine.query import ask_status, read_status
+from fanoutfs.engine.query import ask_first, ask_status, read_status
 from fanoutfs.engine.remains import remains, remains_elsewhere, remains_here
 from fanoutfs.engine.silence import is_alive
 from fanoutfs.errors import NoAnswerError, UnusableError
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.system import mountinfo, mountpoint
-from fanoutfs.system.identity import identity_of
+from fanoutfs.system.identity import source_identities
 from fanoutfs.system.process_end import ProcessEnd
 
 END_SECONDS = 15.0
@@ -68,7 +68,7 @@ def _mount_point(path: Path) -> Path:
             return point
         if stat.S_ISDIR(status.st_mode):
             return point
-        document = ask_status(identity_of(status))
+        document = ask_first(source_identities(status))
     if document is None or document.mountpoint is None:
         raise UnusableError(
             f"{path} is neither a mount point nor a mounted source; "

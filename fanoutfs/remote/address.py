@@ -6,13 +6,18 @@ RFC 3986: no port means 80 and 443; a path is for a proxy in front of the servic
 the NBD project's uri.md: no port means 10809; everything after the first slash is the export's name, which
 may be empty.
 
+``nbd+unix:///EXPORT?socket=PATH`` names one of a server on this computer that listens at a socket.
+``file_address.py`` has the addresses of files.
+
 Two addresses of the same thing have the same ``text``: host in lower case, no default port, IPv6 addresses in
 their shortest form, no slash at the end of a service, escapes in an export's name only where necessary.
 """
 
 import hashlib
 import ipaddress
+import posixpath
 import re
+from collections.abc import Sequence
 from typing import Self
 from urllib.parse import quote, unquote
 
@@ -26,13 +31,14 @@ NBD_PORT = 10809
 LONGEST_EXPORT = 4096
 """Bytes: the longest string that the protocol allows."""
 
-_PORTS = {"http": 80, "https": 443, "nbd": NBD_PORT, "nbds": NBD_PORT}
+PORTS = {"http": 80, "https": 443, "nbd": NBD_PORT, "nbds": NBD_PORT}
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _URL = re.compile(r"([A-Za-z]+)://(?:([^@/?#]*)@)?([^/?#]*)([^?#]*)([?#].*)?", re.DOTALL)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?", re.ASCII)
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_SOCKET_URL = re.compile(r"nbd\+unix://(?:/([^?#]*))?\?socket=([^&#]+)", re.IGNORECASE | re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _UNESCAPED = "/!$&'()*+,;=:@"
@@ -64,7 +70,7 @@ class ServiceAddress:
     @property
     def text(self) -> str:
         """The address as text, in its canonical form."""
-        return f"{self.scheme}://{_place(self.scheme, self.host, self.port)}{self.path}"
+        return f"{self.scheme}://{address_place(self.scheme, self.host, self.port)}{self.path}"
 
     def url(self, name: str) -> str:
         """Return the URL of one of the service's paths, named without a slash: ``status``."""
@@ -100,15 +106,14 @@ class ExportAddress:
         """The address as text, in its canonical form."""
         scheme = "nbds" if self.tls else "nbd"
         user = "" if self.user is None else quote(self.user, safe="!$&'()*+,;=") + "@"
-        return (
-            f"{scheme}://{user}{_place(scheme, self.host, self.port)}/{quote(self.export, safe=_UNESCAPED)}"
-        )
+        export = quote(self.export, safe=_UNESCAPED)
+        return f"{scheme}://{user}{address_place(scheme, self.host, self.port)}/{export}"
 
     @property
     def identity(self) -> str:
         """The identity of this source, usable as a file name; it does not depend on the user."""
         text = attrs.evolve(self, user=None).text
-        return "nbd-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_identity("nbd", text)
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -116,36 +121,76 @@ class ExportAddress:
         scheme, user, host, port, path = _parts(url, ("nbd", "nbds"))
         if user is not None and scheme == "nbd":
             raise UsageError(f"{url!r} names a user, which only works with TLS; write nbds://")
-        export = _unescaped(url, path.removeprefix("/"))
+        export = unescaped(url, path.removeprefix("/"))
         if len(export.encode()) > LONGEST_EXPORT:
             raise UsageError(f"the export's name in {url[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
-        name = None if user is None else _unescaped(url, user)
+        name = None if user is None else unescaped(url, user)
         if name == "":
             raise UsageError(f"{url!r} has no user name before the @")
         return cls(host, port, export, scheme == "nbds", name)
 
 
-def parse(url: str) -> ServiceAddress | ExportAddress:
-    """Parse an argument for which ``is_url`` is true; raises UsageError for other schemes than the four."""
-    scheme = url.partition("://")[0].lower()
-    return ExportAddress.parse(url) if scheme in ("nbd", "nbds") else ServiceAddress.parse(url)
+@attrs.frozen
+class SocketAddress:
+    """The address of an export of an NBD server that listens at a Unix socket here."""
+
+    socket: str
+    """Its absolute path."""
+    export: str
+    """Its name, which may be empty."""
+
+    @property
+    def text(self) -> str:
+        """The address as text, in its canonical form."""
+        export, path = quote(self.export, safe=_UNESCAPED), quote(self.socket, safe="/")
+        return f"nbd+unix:///{export}?socket={path}"
+
+    @property
+    def identity(self) -> str:
+        """The identity of this source, usable as a file name."""
+        return short_identity("nbd", self.text)
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Parse an address; raises UsageError."""
+        found = _SOCKET_URL.fullmatch(url)
+        path = "" if found is None else unescaped(url, found[2])
+        if found is None or not path.startswith("/"):
+            raise UsageError(f"{url!r} is not an address; write nbd+unix:///EXPORT?socket=/PATH")
+        export = unescaped(url, found[1] or "")
+        if len(export.encode()) > LONGEST_EXPORT:
+            raise UsageError(f"the export's name in {url[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
+        return cls("/" + posixpath.normpath(path).lstrip("/"), export)
 
 
-def _parts(url: str, schemes: tuple[str, str]) -> tuple[str, str | None, str, int, str]:
-    """Return scheme, user, host, port and path; raises UsageError."""
+def short_identity(kind: str, text: str) -> str:
+    """Return the identity of a source with this address: a short name that any file can have."""
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def url_parts(
+    url: str, schemes: Sequence[str], *, query: bool = False
+) -> tuple[str, str | None, str, int | None, str]:
+    """Return scheme, user, host, port and path, with the query if there may be one; raises UsageError."""
     found = _URL.fullmatch(url)
     if found is None or found[1].lower() not in schemes:
         raise UsageError(
-            f"{url!r} is not an address; write http://HOST:PORT, https://..., nbd://HOST/EXPORT or nbds://..."
+            f"{url!r} is not an address; write http://HOST:PORT, https://..., ssh://HOST/PATH, "
+            "nbd://HOST/EXPORT, nbds://... or nbd+unix:///EXPORT?socket=PATH"
         )
-    scheme, user, path = found[1].lower(), found[2], found[4]
-    if found[5] is not None:
-        raise UsageError(f"{url!r} has {found[5]!r} after the path; remove that")
+    scheme, user, path, rest = found[1].lower(), found[2], found[4], found[5]
+    if rest is not None and not (query and rest.startswith("?") and "#" not in rest):
+        raise UsageError(f"{url!r} has {rest!r} after the path; remove that")
     try:
         host, port = parse_host_port(found[3])
     except ValueError as error:
         raise UsageError(f"{url!r} {error}") from error
-    return scheme, user, _normalised(url, host, found[3]), port or _PORTS[scheme], path
+    return scheme, user, _normalised(url, host, found[3]), port, path + (rest or "")
+
+
+def _parts(url: str, schemes: tuple[str, str]) -> tuple[str, str | None, str, int, str]:
+    scheme, user, host, port, path = url_parts(url, schemes)
+    return scheme, user, host, port or PORTS[scheme], path
 
 
 def _normalised(url: str, host: str, text: str) -> str:
@@ -160,11 +205,12 @@ def _normalised(url: str, host: str, text: str) -> str:
     return name[1].lower()
 
 
-def _place(scheme: str, host: str, port: int) -> str:
-    return format_host_port(host, None if port == _PORTS[scheme] else port)
+def address_place(scheme: str, host: str, port: int) -> str:
+    """Return HOST[:PORT] as a part of an address."""
+    return format_host_port(host, None if port == PORTS[scheme] else port)
 
 
-def _unescaped(url: str, text: str) -> str:
+def unescaped(url: str, text: str) -> str:
     """Decode percent-escapes; raises UsageError if they are invalid, or not printable UTF-8."""
     try:
         plain = "" if _BAD_ESCAPE.search(text) else unquote(text, errors="strict")

@@ -1,9 +1,8 @@
-"""The link to an export on another computer: an nbdfuse mount, kept up by a supervisor process.
+"""The link to a source that a program serves over NBD: an nbdfuse mount, kept up by a supervisor process.
 
 libnbd's nbdfuse shows an NBD export as a file, which is then read like any other file. It does not connect
 again when its connection breaks: the reader then requests a new connection from the supervisor
-(``nbd_source.py``). nbdfuse can't use TLS with a pre-shared key or a private CA; then nbdkit's nbd plugin
-connects for it.
+(``nbd_source.py``). ``link_commands.py`` has the programs.
 
 Each connection is mounted in its own folder, within a folder of the supervisor: the file of an old connection
 may still be open when the next one is made.
@@ -11,20 +10,26 @@ may still be open when the next one is made.
 
 import json
 import os
-import re
 import shutil
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import attrs
 
 from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
-from fanoutfs.remote.address import ExportAddress
+from fanoutfs.remote.address import ExportAddress, SocketAddress
+from fanoutfs.remote.file_address import LinkAddress
+from fanoutfs.remote.link_commands import (
+    FILE,
+    failure_reason,
+    nbdfuse_command,
+    nbdinfo_command,
+    with_advice,
+)
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system import proc
 from fanoutfs.system.bounded import run_within
@@ -44,44 +49,12 @@ LOOK_SECONDS = 0.01
 
 LOOK_AT_READER_SECONDS = 1.0
 
-FILE = "image"
-
-
-def nbdfuse_command(address: ExportAddress, keys: RemoteKeys, point: Path, certificates: Path) -> list[str]:
-    """Return the command that mounts an export on ``point``. ``certificates``: a folder with ca-cert.pem.
-
-    Raises UnusableError for an invalid file of keys.
-    """
-    # A server may serve one client at a time, even one that announces several connections (multi-conn).
-    argv = ["nbdfuse", "--readonly", "--connections", "1", str(point / FILE)]
-    if not address.tls:
-        return [*argv, address.text]
-    place = [f"hostname={address.host}", f"port={address.port}", f"export={address.export}", "tls=require"]
-    if keys.tls_psk is not None:
-        proof = [f"tls-psk={keys.tls_psk}", f"tls-username={address.user or keys.psk_user()}"]
-    else:
-        # Without a folder libnbd 1.14 accepts any certificate.
-        proof = [f"tls-certificates={certificates}", "tls-verify=true"]
-        proof += [] if address.user is None else [f"tls-username={address.user}"]
-    return [*argv, "--command", "nbdkit", "-s", "--exit-with-parent", "nbd", *place, *proof]
-
-
-def nbdinfo_command(address: ExportAddress, keys: RemoteKeys, certificates: Path) -> list[str]:
-    """Return the command that reads the description of an export; arguments as for ``nbdfuse_command``."""
-    query = ""
-    if address.tls and keys.tls_psk is not None:
-        address = attrs.evolve(address, user=address.user or keys.psk_user())
-        query = f"?tls-psk-file={quote(str(keys.tls_psk))}"
-    elif address.tls:
-        query = f"?tls-certificates={quote(str(certificates))}"
-    return ["nbdinfo", "--json", "--no-content", address.text + query]
-
 
 @attrs.define(eq=False)
 class LinkSupervisor:
     """The work of a link's supervisor, for ``Supervisor.fork``."""
 
-    address: ExportAddress
+    address: LinkAddress
     keys: RemoteKeys
     described: bool
     """Whether to read the export's description: that takes a fifth of a second, and a service tells more."""
@@ -111,7 +84,7 @@ class LinkSupervisor:
 
 @attrs.define(eq=False)
 class _Link:
-    address: ExportAddress
+    address: LinkAddress
     keys: RemoteKeys
     folder: Path
     described: bool
@@ -181,6 +154,7 @@ class _Link:
 
         NoAnswerError if the server does not accept that connection.
         """
+        assert isinstance(self.address, ExportAddress | SocketAddress)
         argv = nbdinfo_command(self.address, self.keys, self._certificates())
         try:
             done = run_within(seconds, argv)
@@ -196,8 +170,9 @@ class _Link:
     def _certificates(self) -> Path:
         """Make the folder in which libnbd expects the trusted CA certificates; return its path."""
         folder = self.folder / "certificates"
+        uses_tls = isinstance(self.address, ExportAddress) and self.address.tls
         trusted = self.keys.tls_ca or next(filter(os.path.exists, _trusted_files()), None)
-        if self.address.tls and self.keys.tls_psk is None and not folder.exists():
+        if uses_tls and self.keys.tls_psk is None and not folder.exists():
             if trusted is None:
                 raise UnusableError("the system has no file of certificates; name one with --tls-ca FILE")
             folder.mkdir()
@@ -221,30 +196,6 @@ def _trusted_files() -> Iterator[str]:
     yield "/etc/ssl/certs/ca-certificates.crt"  # Debian, Arch, Alpine
     yield "/etc/pki/tls/certs/ca-bundle.crt"  # Fedora
     yield "/etc/ssl/ca-bundle.pem"  # SUSE
-
-
-def failure_reason(lines: Sequence[str]) -> str:
-    """Return why a program could not connect: its message, without its name and libnbd's."""
-    causes = [found[1] for line in lines if (found := re.search(r"nbd_connect_\w+: (.*)", line))]
-    return next(iter([*causes, *reversed(lines)]), "nbdfuse has ended without a message")
-
-
-ADVICE = {
-    "no export named": "list the server's exports with nbdinfo --list",
-    "requires TLS": "write nbds://, with --tls-psk FILE if the server has keys",
-    "refused TLS": "the server does not encrypt; write nbd://",
-    "certificate verification": "use a name that is in its certificate, and name its CA's with --tls-ca FILE",
-    "gnutls_handshake": "the server may want a key (--tls-psk FILE), a different key, or a certificate",
-    "getaddrinfo": "check the host's name",
-    "Connection refused": "check the address, and whether the server runs",
-    "server disconnected": "the server may serve one client at a time and be in use",
-}
-"""What to do, for a part of a program's message."""
-
-
-def with_advice(why: str) -> str:
-    """Return a reason with what to do about it, if that is known."""
-    return next((f"{why}; {advice}" for part, advice in ADVICE.items() if part in why), why)
 
 
 def unmount_link(point: Path) -> None:

@@ -1,4 +1,4 @@
-"""A source on another computer that exports it over NBD.
+"""A source that a program serves over NBD, most often on another computer.
 
 It is read as a file (``nbd_link.py``), with one difference: the connection may break, and come back. A read
 then continues where it was, over a new connection. The time for that is bounded; after it the read fails, and
@@ -30,8 +30,10 @@ import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError, reason
 from fanoutfs.ranges import Range
-from fanoutfs.remote.address import ExportAddress
+from fanoutfs.remote.address import ExportAddress, SocketAddress, is_url
 from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.remote.file_address import LinkAddress
+from fanoutfs.remote.link_commands import require_link_programs
 from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
 from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
@@ -95,7 +97,7 @@ class ExportedSource:
     @classmethod
     def open(
         cls,
-        address: ExportAddress,
+        address: LinkAddress,
         keys: RemoteKeys,
         *,
         path: str | None = None,
@@ -107,7 +109,9 @@ class ExportedSource:
 
         ``path``: what the user named, if not this address; ``size``: the size that is required.
         """
-        supervisor = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=ask is None))
+        require_link_programs(address)
+        described = ask is None and isinstance(address, ExportAddress | SocketAddress)
+        supervisor = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=described))
         try:
             file, description = _connect(supervisor, path or address.text)
         except BaseException:
@@ -285,6 +289,12 @@ class ExportedSource:
             if self._page(file, offset)[: len(page)] != page:
                 raise SourceChangedError(f"{other}: at byte {offset} it is not what it was")
 
+    @property
+    def shown_at(self) -> str:
+        """The path of the file that the link shows at this moment."""
+        assert self._file is not None
+        return self._file.path
+
     def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -311,8 +321,9 @@ def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
     # To connect, and to ask for the description.
     answer = supervisor.pipe.receive(2 * CONNECT_SECONDS + 5)
     if "path" not in answer:
+        verb = "reached" if is_url(path) else "read"
         raise UnusableError(
-            f"the source {path} can't be reached: {answer.get('error', 'its supervisor has ended')}"
+            f"the source {path} can't be {verb}: {answer.get('error', 'its supervisor has ended')}"
         )
     return open_link(answer["path"], path), answer["description"]
 
@@ -320,5 +331,5 @@ def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
 def open_link(file: str, path: str) -> PositionedSource:
     """Open the file of a link to the export ``path``; raises UnusableError."""
     if Path(file).stat().st_size == 0:
-        raise UnusableError(f"the export {path} is empty; check its name, and what its server exports")
+        raise UnusableError(f"the source {path} is empty; check its name, and what its server exports")
     return PositionedSource.open(file, or_buffered=False)

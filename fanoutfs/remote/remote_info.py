@@ -8,6 +8,7 @@ import attrs
 from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.layout import Only
 from fanoutfs.source.contract import Source
+from fanoutfs.source.formats import ImageFormat, split_prefix, taken_for
 
 
 class RemoteDigestStream(DigestSource, Protocol):
@@ -37,3 +38,10 @@ class OpenSource:
     remote: RemoteInfo | None = None
     only: Only | None = None
     """What of it is copied; None: all."""
+    kind: ImageFormat | None = None
+    """The format in which it is an image; None: it is read as it lies."""
+
+    def taken_for(self, argument: str) -> str | None:
+        """Return the line that tells the user what the source was taken for; None: for a disk as it lies."""
+        _, named = split_prefix(argument)
+        return None if self.kind is None else taken_for(named, self.kind, self.source.size)

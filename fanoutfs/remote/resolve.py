@@ -12,18 +12,22 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.errors import SourceChangedError
-from fanoutfs.remote.address import ExportAddress, is_url, parse
+from fanoutfs.errors import NotAServiceError, SourceChangedError, UnusableError
+from fanoutfs.remote.address import ServiceAddress, is_url
+from fanoutfs.remote.file_address import SshAddress, WebAddress, parse
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.source_argument import is_made
 from fanoutfs.settings import SourceSettings
 from fanoutfs.source import pattern
+from fanoutfs.source.ends import read_ends
 from fanoutfs.source.faulty import FaultySource, faulty_identity
+from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, refusal, split_prefix
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.recipe import parse_recipe, split_faulty
 from fanoutfs.system import mountpoint
+from fanoutfs.system.identity import image_identity
 
 
 @attrs.frozen
@@ -40,6 +44,13 @@ class ResolvedSource:
     _open: Callable[[], OpenSource]
     warning: str | None = None
     """What the user should know before the source is read."""
+    prefix: str = ""
+    """The format that the user asked for; empty: none."""
+
+    @property
+    def argument(self) -> str:
+        """The argument that names this source for every process on this computer."""
+        return f"{self.prefix}:{self.path}" if self.prefix else self.path
 
     def open(self) -> OpenSource:
         """Open it; a remote source only from a process with one thread.
@@ -54,7 +65,7 @@ class ResolvedSource:
 
 
 def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) -> ResolvedSource:
-    """Find the source that an argument names: a path, or the address of an export or of a service.
+    """Find the source that an argument names: a path, or the address of an export, a service or a file.
 
     ``how`` it is read; by default as it lies. A service is asked where its export is. Raises UsageError or
     UnusableError.
@@ -62,31 +73,36 @@ def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) 
     how = how or SourceSettings()
     if is_made(argument):
         return _resolve_made(argument, keys, how)
-    if not is_url(argument):
-        mountpoint.require_answer(Path(argument))
-        with contextlib.closing(PositionedSource.open(argument)) as source:
-            users = source.users()
-            return ResolvedSource(
-                source.path,
-                source.identity,
-                source.origin,
-                source.size,
-                partial(_open_local, source.path),
-                f"{source.path} may change while it is read: a part of it is locked by {users}"
-                if users
-                else None,
-            )
-    address = parse(argument)
+    prefix, name = split_prefix(argument)
+    if not is_url(name):
+        mountpoint.require_answer(Path(name))
+        with contextlib.closing(PositionedSource.open(name)) as source:
+            return _resolve_local(source, prefix, name)
+    address = parse(name)
     # The libraries for remote sources are loaded only where one is named.
-    if isinstance(address, ExportAddress):
-        from fanoutfs.remote.nbd_source import ExportedSource  # noqa: PLC0415
+    if isinstance(address, ServiceAddress):
+        if not prefix and (found := _resolve_service(address, keys)) is not None:
+            return found
+        # The service's address has lost a slash at its end.
+        address = WebAddress.parse(name)
+    if prefix == RAW and isinstance(address, SshAddress | WebAddress):
+        address = attrs.evolve(address, raw=True)
+    from fanoutfs.remote.addressed import open_place  # noqa: PLC0415
 
-        return ResolvedSource(
-            address.text, address.identity, None, None, lambda: OpenSource(ExportedSource.open(address, keys))
-        )
+    opening = partial(open_place, address, keys, prefix)
+    return ResolvedSource(address.text, address.identity, None, None, opening, prefix=prefix)
+
+
+def _resolve_service(address: ServiceAddress, keys: RemoteKeys) -> ResolvedSource | None:
+    """Ask the service at an address; return None if there may be a file instead."""
     from fanoutfs.remote.service_source import ServiceSource  # noqa: PLC0415
 
-    found = ServiceSource.find(address, keys)
+    try:
+        found = ServiceSource.find(address, keys)
+    except NotAServiceError:
+        if not address.path or keys.token_file is not None:
+            raise
+        return None
     info = found.info
     return ResolvedSource(address.text, info.address.identity, info.origin, info.size, found.open)
 
@@ -106,11 +122,59 @@ def _resolve_made(argument: str, keys: RemoteKeys, how: SourceSettings) -> Resol
 
     return attrs.evolve(
         found,
-        path=argument.removesuffix(source) + found.path,
+        path=argument.removesuffix(source) + found.argument,
+        prefix="",
         identity=faulty_identity(recipe, found.identity),
         open=open_faulty,
     )
 
 
+def _resolve_local(source: PositionedSource, prefix: str, named: str) -> ResolvedSource:
+    """Find out what a disk or file is, which is open."""
+    kind = _recognise_file(source, prefix, named)
+    users = source.users()
+    warning = (
+        f"{source.path} may change while it is read: a part of it is locked by {users}" if users else None
+    )
+    if kind is None:
+        opening = partial(_open_local, source.path)
+        return ResolvedSource(
+            source.path, source.identity, source.origin, source.size, opening, warning, prefix
+        )
+    identity = image_identity(source.identity)
+    # QEMU itself refuses an image that a virtual machine writes, and locks the one that it serves.
+    return ResolvedSource(
+        source.path, identity, identity, None, partial(_open_image, source.path, kind), prefix=prefix
+    )
+
+
+def _recognise_file(source: PositionedSource, prefix: str, named: str) -> ImageFormat | None:
+    """Return the format in which a file is an image; None: it is read as it lies. Raises UnusableError."""
+    if prefix == RAW or not (source.is_file or prefix):
+        return None
+    try:
+        head, tail = read_ends(f"/proc/self/fd/{source.descriptors()[0]}")
+    except OSError:
+        # A bad place at its beginning or end is met again when it is read.
+        head, tail = b"", b""
+    kind = recognise(head, tail)
+    if prefix and (kind is None or kind.name != prefix):
+        raise UnusableError(mismatch(named, prefix, kind))
+    if kind is not None and kind.way is Way.REFUSED:
+        raise UnusableError(refusal(named, kind))
+    if kind is not None and kind.way is Way.SERVED:
+        from fanoutfs.remote.image_source import require_served  # noqa: PLC0415
+
+        vouched = bool(prefix) or Path(named).suffix in kind.suffixes
+        require_served(kind, named, head, tail, vouched=vouched)
+    return kind
+
+
 def _open_local(path: str) -> OpenSource:
     return OpenSource(PositionedSource.open(path))
+
+
+def _open_image(path: str, kind: ImageFormat) -> OpenSource:
+    from fanoutfs.remote.image_source import ImageSource  # noqa: PLC0415 (most sources are disks)
+
+    return OpenSource(ImageSource.open(path, kind), kind=kind)

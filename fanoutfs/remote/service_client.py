@@ -18,7 +18,7 @@ from typing import Any, Self
 import attrs
 import httpx
 
-from fanoutfs.errors import NoAnswerError, UnusableError, UsageError, reason
+from fanoutfs.errors import NoAnswerError, NotAServiceError, UnusableError, UsageError, reason
 from fanoutfs.remote.address import ServiceAddress
 from fanoutfs.status.document import StatusDocument
 from fanoutfs.status.parse import parse_json
@@ -139,13 +139,13 @@ class ServiceClient:
             raise NoAnswerError(f"{text} is not available at the moment (HTTP {code}); try again")
         if response.has_redirect_location:
             place = response.headers["location"]
-            raise UnusableError(f"{text} redirects to {place!r}; if you trust that, use its address")
+            raise NotAServiceError(f"{text} redirects to {place!r}; if you trust that, use its address")
         raise self.not_fanoutfs_error(f"answers with HTTP {code}")
 
-    def not_fanoutfs_error(self, what: str) -> UnusableError:
+    def not_fanoutfs_error(self, what: str) -> NotAServiceError:
         """Return the error for a server that is not a fanoutfs service."""
         advice = "so it is not a fanoutfs service; use the address of a mount's --listen"
-        return UnusableError(f"{self.address.text} {what}, {advice}")
+        return NotAServiceError(f"{self.address.text} {what}, {advice}")
 
     def to_error(self, error: httpx.HTTPError) -> UnusableError:
         """Return the error for an error of httpx."""

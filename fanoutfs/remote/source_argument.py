@@ -2,6 +2,7 @@
 
 from fanoutfs.remote.address import is_url
 from fanoutfs.source import pattern, recipe
+from fanoutfs.source.formats import split_prefix
 
 
 def is_made(argument: str) -> bool:
@@ -13,4 +14,5 @@ def local_path(argument: str) -> str | None:
     """Return the path of the disk or file that an argument names; None if it names none on this computer."""
     while argument.startswith(recipe.PREFIX):
         _, argument = recipe.split_faulty(argument)
+    _, argument = split_prefix(argument)
     return None if is_url(argument) or is_made(argument) else argument

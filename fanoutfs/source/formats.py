@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 import attrs
 
+from fanoutfs.units import format_size
+
 HEAD = 64 * 1024
 """Bytes of the beginning of a file that are looked at: the descriptor in a VMDK image lies in them."""
 
@@ -64,10 +66,10 @@ class ImageFormat:
     """The ends of the names that such files have."""
 
     @property
-    def a_name(self) -> str:
-        """The name with its article."""
-        vowel = self.name[0] in "aeiouAEIOU" or self.name.startswith(("xz", "lz", "LZ", "RAR", "ntfs"))
-        return f"{'an' if vowel else 'a'} {self.name}"
+    def what(self) -> str:
+        """What such a file is, with its article: "an xz image"."""
+        vowel = self.name[0] in "aeiouAEIOU" or self.name.startswith(("xz", "lz", "LZ", "HTML", "ntfs"))
+        return f"{'an' if vowel else 'a'} {self.name}{'' if self.way is Way.REFUSED else ' image'}"
 
     @property
     def qemu_driver(self) -> str:
@@ -138,6 +140,7 @@ FORMATS = (
     _refused("ntfsclone image", _at(0, b"\0ntfsclone-image")),
     _refused("WIM image", _at(0, b"MSWIM\0\0\0")),
     _refused("dmg image", _ends(b"koly")),
+    _refused("HTML page", _matches(rb"\s*(?i:<!doctype html|<html)")),
     _refused("EnCase image", _at(0, b"EVF\t\r\n\xff\0")),
 )
 """Whichever comes first counts: a dynamic VHD image ends as one, too."""
@@ -178,3 +181,21 @@ def split_prefix(argument: str) -> tuple[str, str]:
 def by_name(name: str) -> ImageFormat:
     """Return the format of this name."""
     return next(one for one in FORMATS if one.name == name)
+
+
+def taken_for(named: str, kind: ImageFormat, size: int) -> str:
+    """Return the line that tells the user what a source was taken for; ``size`` in bytes."""
+    how = "; it is decompressed while it is read" if kind.way is Way.DECOMPRESSED else ""
+    return f"{named} is {kind.what} of {format_size(size)}{how}"
+
+
+def refusal(named: str, kind: ImageFormat) -> str:
+    """Return the line for a source in a format that can't be read."""
+    advice = f"convert it, or copy it as it lies: raw:{named}"
+    return f"the source {named} is {kind.what}, which can't be read here; {advice}"
+
+
+def mismatch(named: str, prefix: str, kind: ImageFormat | None) -> str:
+    """Return the line for a source that is not in the format that the user asked for."""
+    what = "a disk as it lies" if kind is None else kind.what
+    return f"the source {named} is not {prefix}, but {what}; name it without {prefix}:"

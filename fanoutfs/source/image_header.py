@@ -1,7 +1,7 @@
 """What the header of an image in a format says that decides whether it may be served. No I/O.
 
 A qcow2 image can name a different file from which its missing parts are read (a backing file), or that holds
-its data. Whoever can write the image, a guest whose disk it is for example, can name any file of this
+its data. A program that can write the image, such as a guest whose disk it is, can name any file of this
 computer there, /etc/shadow too, and would get it shown. So such an image is served only where its owner has
 said what it is: by the end of its name, or by a prefix.
 """

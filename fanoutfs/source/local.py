@@ -39,7 +39,8 @@ class PositionedSource:
     _fd: int
     _direct: bool
     _or_buffered: bool
-    _is_file: bool
+    is_file: bool
+    """Whether it is a regular file."""
 
     @classmethod
     def open(cls, path: str, *, or_buffered: bool = True) -> Self:
@@ -86,7 +87,7 @@ class PositionedSource:
         """See ``Source.sector``: the logical block of a disk; the page cache reads whole pages."""
         if not self._direct:
             return PAGE
-        if not self._is_file:
+        if not self.is_file:
             size: int = struct.unpack("@i", fcntl.ioctl(self._fd, BLKSSZGET, bytes(4)))[0]
             return size
         # What the file system demands of direct reads of a file, nothing tells on all kernels in use.
@@ -127,7 +128,7 @@ class PositionedSource:
 
     def data(self) -> Sequence[Range] | None:
         """See ``Source.data``: what a sparse file's file system says; None for a disk."""
-        return data_ranges(self._fd, self.size) if self._is_file else None
+        return data_ranges(self._fd, self.size) if self.is_file else None
 
     def _go_buffered(self) -> None:
         flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)

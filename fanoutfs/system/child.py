@@ -13,6 +13,7 @@ import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.fork import die_with_parent
+from fanoutfs.system.programs import missing
 from fanoutfs.system.ready import readable
 
 LAST_LINES = 5
@@ -74,9 +75,7 @@ class Child:
                 )
             )
         except FileNotFoundError as error:
-            raise UnusableError(
-                f"{argv[0]} is not installed; it comes with the packages nbdkit and libnbd-bin (Debian)"
-            ) from error
+            raise UnusableError(missing(argv[0])) from error
         except OSError as error:
             raise UnusableError(f"{argv[0]} can't be started: {reason(error)}") from error
 

@@ -30,6 +30,17 @@ def inode_identity(device: int, inode: int) -> str:
     return f"file-{_device(device)}-{inode}"
 
 
+def image_identity(file: str) -> str:
+    """Return the identity of the disk within an image file, which is not that of the file as it lies."""
+    return f"image-{file}"
+
+
+def source_identities(status: os.stat_result) -> tuple[str, ...]:
+    """Return the identities that a disk or file can have as a source."""
+    found = identity_of(status)
+    return found, image_identity(found)
+
+
 def new_file_identity(folder: os.stat_result, name: str) -> str:
     """Return the identity of a file that does not exist yet: its folder's, and its name there."""
     return f"new-{_device(folder.st_dev)}-{folder.st_ino}-{name}"

@@ -9,7 +9,8 @@ import pytest
 
 from fanoutfs.remote import nbd_link
 from fanoutfs.remote.address import ExportAddress
-from fanoutfs.remote.nbd_link import LinkSupervisor, failure_reason, with_advice
+from fanoutfs.remote.link_commands import FILE, failure_reason, with_advice
+from fanoutfs.remote.nbd_link import LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system.pipe import message_pipes
 from tests.limits import HANG_SECONDS
@@ -28,10 +29,10 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         left = list(scripts)
 
         def nbdfuse(_address: object, _keys: object, point: Path, _certificates: object) -> list[str]:
-            return ["sh", "-c", f"touch {shlex.quote(str(point / nbd_link.FILE))}; exec sleep 60"]
+            return ["sh", "-c", f"touch {shlex.quote(str(point / FILE))}; exec sleep 60"]
 
         def unmount(point: Path) -> None:
-            (point / nbd_link.FILE).unlink(missing_ok=True)
+            (point / FILE).unlink(missing_ok=True)
             point.rmdir()
 
         monkeypatch.setattr(nbd_link, "nbdfuse_command", nbdfuse)
@@ -83,6 +84,18 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (
             'nbdfuse: nbd_connect_uri: getaddrinfo: hostname "far": Name or service not known',
             "Name or service not known; check the host's name",
+        ),
+        (
+            "nbdkit: ssh[1]: error: all possible authentication methods failed",
+            "a key must be in its agent or in ~/.ssh, because no password is asked for here",
+        ),
+        (
+            "nbdkit: curl[1]: error: problem doing HEAD request to fetch size of URL [a]: error: 404",
+            "error: 404; check the address",
+        ),
+        (
+            'qemu-nbd: Failed to get shared "write" lock',
+            "a virtual machine uses it: stop that first, or copy a snapshot",
         ),
         ("nbdfuse: nbd_connect_uri: something new", "something new"),
     ],

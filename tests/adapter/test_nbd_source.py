@@ -306,5 +306,5 @@ def test_a_place_that_a_server_refuses_is_bad(open_source: Opener) -> None:
 def test_an_empty_export_is_named_by_its_address(tmp_path: Path) -> None:
     """Not by the file that nbdfuse shows it as."""
     (tmp_path / "image").touch()
-    with pytest.raises(UnusableError, match=r"the export nbd://far/image is empty; check its name"):
+    with pytest.raises(UnusableError, match=r"the source nbd://far/image is empty; check its name"):
         nbd_source.open_link(str(tmp_path / "image"), "nbd://far/image")

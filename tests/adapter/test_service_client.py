@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from fanoutfs.digests.digest import digest
-from fanoutfs.errors import NoAnswerError, UnusableError, UsageError
+from fanoutfs.errors import NoAnswerError, NotAServiceError, UnusableError, UsageError
 from fanoutfs.remote import service_client as service_module
 from fanoutfs.remote.address import ServiceAddress
 from fanoutfs.remote.remote_digests import RemoteDigests
@@ -222,15 +222,15 @@ def test_it_is_asked_below_its_path() -> None:
     [
         (
             301,
-            UnusableError,
+            NotAServiceError,
             "https://node1:8400/disk redirects to 'https://elsewhere/'; if you trust that, use its address",
         ),
         (401, UnusableError, "--token-file"),
-        (403, UnusableError, "HTTP 403"),
-        (404, UnusableError, "not a fanoutfs service; use the address of a mount's --listen"),
+        (403, NotAServiceError, "HTTP 403"),
+        (404, NotAServiceError, "not a fanoutfs service; use the address of a mount's --listen"),
         (421, UnusableError, "does not answer to the name node1; use .* --listen names"),
         (429, NoAnswerError, "not available at the moment"),
-        (500, UnusableError, "HTTP 500"),
+        (500, NotAServiceError, "HTTP 500"),
         (501, UnusableError, "larger --block"),
         (502, NoAnswerError, "not available at the moment"),
         (503, NoAnswerError, "not available at the moment"),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanoutfs.errors import UsageError
-from fanoutfs.remote.address import ExportAddress, ServiceAddress, is_url, parse
+from fanoutfs.remote.address import ExportAddress, ServiceAddress, SocketAddress, is_url
+from fanoutfs.remote.file_address import SshAddress, WebAddress, identities, parse
 from tests.letters import LETTERS
 
 NAMES = st.from_regex(
@@ -23,14 +24,28 @@ PATHS = st.from_regex(
 
 SERVICES = st.builds(ServiceAddress, st.sampled_from(["http", "https"]), HOSTS, PORTS, PATHS)
 PLAIN_EXPORTS = st.builds(ExportAddress, HOSTS, PORTS, TEXTS)
+SOCKETS = st.builds(SocketAddress, TEXTS.map(lambda text: "/" + text.replace("/", "").lstrip(".")), TEXTS)
+FILES = st.builds(
+    SshAddress, HOSTS, TEXTS.filter(lambda text: text.strip("/") != "" and not text.startswith("~")),
+    st.none() | NAMES, st.none() | PORTS
+)  # fmt: skip
+WEB_FILES = st.builds(
+    WebAddress,
+    st.sampled_from(["http", "https"]),
+    HOSTS,
+    PORTS,
+    st.sampled_from(["/os.img.xz?token=1/2", "/a/b?c"]),
+)
 TLS_EXPORTS = st.builds(
     ExportAddress, HOSTS, PORTS, TEXTS, tls=st.just(value=True), user=st.none() | TEXTS.filter(bool)
 )
 
 
-@given(SERVICES | PLAIN_EXPORTS | TLS_EXPORTS)
-def test_the_text_of_an_address_is_that_address(address: ServiceAddress | ExportAddress) -> None:
-    """For services and exports, with and without TLS."""
+@given(SERVICES | PLAIN_EXPORTS | TLS_EXPORTS | SOCKETS | FILES | WEB_FILES)
+def test_the_text_of_an_address_is_that_address(
+    address: ServiceAddress | ExportAddress | SocketAddress | SshAddress | WebAddress,
+) -> None:
+    """For services and exports, with and without TLS, and for files."""
     assert is_url(address.text)
     assert address == parse(address.text)
 
@@ -104,6 +119,31 @@ def test_exports(word: str, address: ExportAddress, text: str) -> None:
     assert (address, text) == (parse(word), parse(word).text)
 
 
+@pytest.mark.parametrize(
+    ("word", "address", "text"),
+    [
+        ("nbd+unix:///?socket=/run/x", SocketAddress("/run/x", ""), "nbd+unix:///?socket=/run/x"),
+        ("NBD+UNIX:///a?socket=//run/../x", SocketAddress("/x", "a"), "nbd+unix:///a?socket=/x"),
+        ("nbd+unix://?socket=/a%20b", SocketAddress("/a b", ""), "nbd+unix:///?socket=/a%20b"),
+        ("ssh://Node1/os.img", SshAddress("node1", "/os.img"), "ssh://node1/os.img"),
+        ("ssh://ann@node1:22/a%20b", SshAddress("node1", "/a b", "ann", 22), "ssh://ann@node1:22/a%20b"),
+        ("ssh://node1/~/os.img", SshAddress("node1", "os.img"), "ssh://node1/~/os.img"),
+        ("http://Node1:80/os.img?a=b", WebAddress("http", "node1", 80, "/os.img?a=b"), "http://node1/os.img?a=b"),
+    ],
+)  # fmt: skip
+def test_sockets_and_files(word: str, address: SocketAddress | SshAddress | WebAddress, text: str) -> None:
+    """A socket's path is a parameter; a file's is the path of its address."""
+    assert (address, text) == (parse(word), parse(word).text)
+
+
+def test_what_is_read_as_it_lies_is_a_different_source() -> None:
+    """A file may be an image in a format; a service's address may be a file's."""
+    assert len(set(identities(parse("ssh://node1/os.img")))) == 2
+    assert len(set(identities(parse("http://node1/os.img.xz")))) == 2
+    assert identities(parse("http://node1:8400")) == []
+    assert len(identities(parse("nbd://node1/x"))) == 1
+
+
 def test_the_user_does_not_change_an_export() -> None:
     """An export is the same source for every user, but not without TLS or under a different name."""
     ours = ExportAddress.parse("nbds://ann@node1:10809/x").identity
@@ -134,6 +174,18 @@ def test_the_user_does_not_change_an_export() -> None:
         ("http://node1/#here", "remove that"),
         ("http://node1/a b", "such as %20"),
         ("http://node1/a%2", "such as %20"),
+        ("nbd+unix:///x", "is not an address"),
+        ("nbd+unix:///x?socket=run/x", "is not an address"),
+        ("nbd+unix://node1/x?socket=/run/x", "is not an address"),
+        ("ssh://node1", "names no file"),
+        ("ssh://node1/", "names no file"),
+        ("ssh://ann:secret@node1/x", "can't be part of an address"),
+        ("ssh://-oProxyCommand=x@node1/x", "invalid user name"),
+        ("ssh://-node1/x", "has the invalid host name"),
+        ("ssh://node1/x?y", "remove that"),
+        ("http://ann@node1/x?y", "names a user"),
+        ("http://node1/x y?z", "such as %20"),
+        ("http://node1/x?y#z", "remove that"),
         ("nbd://ann@node1/x", "nbds://"),
         ("nbds://@node1/x", "no user name"),
         ("nbd://node1/x?socket=/run/x", "remove that"),

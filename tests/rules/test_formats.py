@@ -44,6 +44,7 @@ HEADS = {
     "ntfsclone image": b"\0ntfsclone-image",
     "WIM image": b"MSWIM\0\0\0",
     "dmg image": b"",
+    "HTML page": b"\n<!DOCTYPE html><html>",
     "EnCase image": b"EVF\t\r\n\xff\0\1",
 }
 """The first bytes of a file in each format."""

@@ -1,0 +1,108 @@
+"""An image in a format, such as qcow2: QEMU shows the disk within it.
+
+The file itself stays open and locked, as any other source does, so that no copy is written to it. What it
+names besides itself (a backing file) is locked by QEMU.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.remote.file_address import ImageAddress
+from fanoutfs.remote.nbd_source import ExportedSource
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.source.contract import Source
+from fanoutfs.source.formats import ImageFormat
+from fanoutfs.source.image_header import facts
+from fanoutfs.source.local import PositionedSource
+from fanoutfs.system.identity import identity_of, image_identity
+
+
+@attrs.define(eq=False)
+class ImageSource:
+    """The disk within an image; owns the file of the image, and the link to QEMU."""
+
+    path: str
+    """Of the image."""
+    identity: str
+    _file: Source
+    _disk: ExportedSource
+
+    @classmethod
+    def open(cls, path: str, kind: ImageFormat) -> Self:
+        """Open an image of this computer; raises UnusableError, or SourceChangedError."""
+        file = PositionedSource.open(path)
+        try:
+            disk = ExportedSource.open(ImageAddress(path, kind.qemu_driver), RemoteKeys())
+        except BaseException:
+            file.close()
+            raise
+        opened = cls(path, image_identity(file.identity), file, disk)
+        # QEMU opens it by its name.
+        if identity_of(Path(path).stat()) != file.identity:
+            opened.close()
+            raise SourceChangedError(f"the source {path} was replaced by a different one")
+        return opened
+
+    @classmethod
+    def over(cls, link: ExportedSource, kind: ImageFormat) -> Self:
+        """Open an image that a link shows; closes the link on failure. Raises UnusableError."""
+        try:
+            address = ImageAddress(link.shown_at, kind.qemu_driver, direct=True)
+            return cls(
+                link.path, link.identity, link, ExportedSource.open(address, RemoteKeys(), path=link.path)
+            )
+        except BaseException:
+            link.close()
+            raise
+
+    @property
+    def origin(self) -> str:
+        """Its identity: nobody else has these bytes."""
+        return self.identity
+
+    @property
+    def size(self) -> int:
+        """The size of the disk within it, in bytes."""
+        return self._disk.size
+
+    @property
+    def sector(self) -> int:
+        """Of the disk within it."""
+        return self._disk.sector
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        """See ``Source.read_into``."""
+        self._disk.read_into(offset, length, slots)
+
+    def data(self) -> None:
+        """Return None: where its zeros are is not known."""
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Return the descriptors of the link, and of the file."""
+        return (*self._disk.descriptors(), *self._file.descriptors())
+
+    def close(self) -> None:
+        """Close both in this process."""
+        self._disk.close()
+        self._file.close()
+
+
+def require_served(kind: ImageFormat, named: str, head: bytes, tail: bytes, *, vouched: bool) -> None:
+    """Raise UnusableError for an image that is encrypted, or that may name any file of this computer.
+
+    ``vouched``: its owner has said that it is of this format.
+    """
+    found = facts(kind, head, tail)
+    if found.obstacle:
+        raise UnusableError(
+            f"the source {named} is {kind.what}, and {found.obstacle}; "
+            f"convert it with qemu-img, or copy it as it lies: raw:{named}"
+        )
+    if found.others and not vouched:
+        raise UnusableError(
+            f"the source {named} is {kind.what} that names {found.others}, which may be any file of "
+            f"this computer; if you trust it: {kind.name}:{named}; to copy it as it lies: raw:{named}"
+        )
