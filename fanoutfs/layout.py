@@ -202,14 +202,31 @@ class Layout:
 
     # The blocks that are not read
 
+    def gaps(self) -> list[Run]:
+        """Return the blocks that are not read, ascending."""
+        return _between(self.runs, self.image_blocks)
+
     def zeros(self) -> Iterator[Range]:
         """Yield the bytes of the zero blocks, ascending."""
-        gaps = _between(self.runs, self.image_blocks)
-        return self._ranges(_both(gaps, _between(self.outside, self.image_blocks)))
+        return self._ranges(_both(self.gaps(), _between(self.outside, self.image_blocks)))
 
     def left_alone(self) -> Iterator[Range]:
         """Yield the bytes of the blocks outside, ascending."""
         return self._ranges(self.outside)
+
+    def copied(self) -> Iterator[Range]:
+        """Yield the bytes of the blocks that are not outside, ascending."""
+        return self._ranges(_between(self.outside, self.image_blocks))
+
+    @property
+    def copied_size(self) -> int:
+        """Bytes that a target gets, zeros included."""
+        return sum(length for _, length in self.copied())
+
+    @property
+    def has_first(self) -> bool:
+        """Whether a target gets block 0."""
+        return not (self.outside and self.outside[0][0] == 0)
 
     def _ranges(self, runs: Iterable[Run]) -> Iterator[Range]:
         for first, count in runs:

@@ -61,7 +61,7 @@ class Bars:
 
     def _heading(self) -> str:
         copies = self.copies
-        parts = [f"{format_size(copies[0].size)} to {len(copies)} target{'s' * (len(copies) > 1)}"]
+        parts = [f"{format_size(copies[0].data)} to {len(copies)} target{'s' * (len(copies) > 1)}"]
         if self.source_rate is not None and any(copy.phase is Phase.COPYING for copy in copies):
             parts.append(f"source read at {format_rate(self.source_rate)}")
         ended = Counter(copy.activity for copy in copies if copy.ended)
@@ -104,7 +104,7 @@ class Display(Live):
 def _figures(copy: Progress, *, wide: bool) -> str:
     if copy.phase is Phase.FAILED:
         return f" {copy.reason}"
-    size = f" {format_size(round(copy.share * copy.size)):>9}" if wide else ""
+    size = f" {format_size(round(copy.share * copy.phase_size)):>9}" if wide else ""
     rate = "" if copy.rate is None else format_rate(copy.rate)
     left = "" if copy.time_left is None else countdown(copy.time_left)
     return f"{size} {rate:>11} {left:>8} {_remark(copy)}".rstrip()

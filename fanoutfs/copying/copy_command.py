@@ -75,7 +75,13 @@ def copy(
         longest = longest_write(memory_room().size, len(claimed))
         copies = {
             worker: Progress(
-                target=worker.path, size=image.size, began=began, resume=options.resume, verify=options.verify
+                target=worker.path,
+                size=image.size,
+                began=began,
+                data=image.layout.read_size,
+                copied=image.layout.copied_size,
+                resume=options.resume,
+                verify=options.verify,
             )
             for worker in workers.start(CopyJob(image, connector, head, options, longest), claimed)
         }

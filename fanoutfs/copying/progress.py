@@ -18,6 +18,7 @@ class Phase(Enum):
 
     JOINING = "joining"
     COPYING = "copying"
+    ZEROING = "zeroing"
     FLUSHING = "flushing"
     VERIFYING = "verifying"
     DONE = "done"
@@ -27,10 +28,14 @@ class Phase(Enum):
 STOPPED = {
     Phase.JOINING: "stopped before the first byte",
     Phase.COPYING: "stopped at {done} of {size}",
+    Phase.ZEROING: "stopped while writing zeros, at {done} of {size}",
     Phase.FLUSHING: "stopped while flushing",
     Phase.VERIFYING: "stopped while verifying, at {done} of {size}",
 }
 """How a copy ended that was interrupted in this phase."""
+
+
+_SIZE: int = attrs.Factory(lambda self: self.size, takes_self=True)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -41,6 +46,10 @@ class Progress:
     size: int
     """Bytes of the image."""
     began: float
+    data: int = _SIZE
+    """Bytes of it that are read; the others are holes, or not copied."""
+    copied: int = _SIZE
+    """Bytes that the target gets, holes included."""
     resume: bool = False
     verify: bool = False
     start: int | None = None
@@ -94,7 +103,7 @@ class Progress:
     @property
     def moves(self) -> bool:
         """The phase passes over the image's bytes."""
-        return self.phase in (Phase.COPYING, Phase.VERIFYING)
+        return self.phase in (Phase.COPYING, Phase.ZEROING, Phase.VERIFYING)
 
     @property
     def ended(self) -> bool:
@@ -107,11 +116,17 @@ class Progress:
         return "resuming" if self.resume and self.phase is Phase.COPYING else self.phase.value
 
     @property
+    def phase_size(self) -> int:
+        """Bytes that the phase passes over."""
+        sizes = {Phase.COPYING: self.data, Phase.ZEROING: self.copied - self.data}
+        return sizes.get(self.phase, self.copied)
+
+    @property
     def share(self) -> float:
         """How much of the phase is finished, 0 to 1; always 1 once all is copied."""
         if self.phase in (Phase.FLUSHING, Phase.DONE):
             return 1.0
-        return min(1.0, self.done / self.size)
+        return min(1.0, self.done / self.phase_size)
 
     @property
     def rate(self) -> float | None:
@@ -123,8 +138,8 @@ class Progress:
         """Seconds until the copy is done, at this rate, at which it is assumed to be verified, too."""
         if not (rate := self.rate):
             return None
-        verified_later = self.size if self.verify and self.phase is Phase.COPYING else 0
-        return (max(0, self.size - self.done) + verified_later) / rate
+        verified_later = self.copied if self.verify and self.phase is Phase.COPYING else 0
+        return (max(0, self.phase_size - self.done) + verified_later) / rate
 
     @property
     def reason(self) -> str:
@@ -154,17 +169,21 @@ def outcome(copy: Progress) -> str:
 
 
 def _outcome(copy: Progress) -> str:
-    size = format_size(copy.size)
     if copy.phase is Phase.FAILED:
         return f"FAILED: {copy.reason}"
     if copy.phase is not Phase.DONE:
+        size = format_size(copy.phase_size)
         return f"NOT FINISHED: {STOPPED[copy.phase].format(done=format_size(copy.done), size=size)}"
-    seconds = copy.seconds(Phase.COPYING, Phase.FLUSHING)
+    seconds = copy.seconds(Phase.COPYING, Phase.ZEROING, Phase.FLUSHING)
+    size = format_size(copy.copied)
+    size += f" of {format_size(copy.size)}" if copy.copied < copy.size else ""
     parts = [f"{size} {'resumed' if copy.resume else 'copied'} in {format_seconds(seconds)}"]
+    if copy.data < copy.copied:
+        parts.append(f"{format_size(copy.data)} of it data")
     if copy.resume:
         parts.append(f"{format_size(copy.written)} of it written" if copy.written else "nothing was missing")
     if seconds > 0:
-        parts.append(format_rate(copy.size / seconds))
+        parts.append(format_rate(copy.data / seconds))
     if Phase.VERIFYING in copy.spent:
         parts.append(f"verified in {format_seconds(copy.spent[Phase.VERIFYING])}")
     if copy.sha256 is not None:

@@ -25,7 +25,7 @@ GIVEN_UP = (
     f"it has taken nothing for {format_seconds(GIVE_UP_SECONDS)}; see dmesg, and check its disk or its server"
 )
 
-_LIMITED = frozenset({Phase.COPYING, Phase.FLUSHING, Phase.VERIFYING})
+_LIMITED = frozenset({Phase.COPYING, Phase.ZEROING, Phase.FLUSHING, Phase.VERIFYING})
 """Phases without a long system call. Before them, preallocation may write the whole file."""
 
 

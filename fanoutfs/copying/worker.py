@@ -2,7 +2,8 @@
 
 The worker copies from where the producer's head was to the end of the image, then from the beginning round to
 there. It writes each block at its own offset, straight from the ring's memory. It keeps block 0 back and
-writes it last.
+writes it last. The blocks that the producer does not read (``layout.py``) do not come by: those of them that
+are zeros are made zeros on the target when all others have been copied.
 
 The worker knows what a block contained only once the producer has accepted the block's release
 (``Borrower.free``). If this target takes too long for a write, the producer takes the blocks back before
@@ -14,6 +15,7 @@ import logging
 import mmap
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import attrs
 
@@ -28,6 +30,7 @@ from fanoutfs.shm.grant_table import Grant
 from fanoutfs.shm.turn import Turn
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
+from fanoutfs.targets.zero_gaps import zero_gaps
 from fanoutfs.zeros import is_zero
 
 log = logging.getLogger(__name__)
@@ -58,8 +61,8 @@ class Worker:
     """The most bytes of one write, unless a block is larger; buffers have this size, too."""
     _write_size: WriteSize = attrs.field(init=False)
     _digests: bytearray = attrs.field(init=False)
-    _first: bytes = attrs.field(default=b"", init=False)
-    """Block 0, once it has been read."""
+    _first: bytes | None = attrs.field(default=None, init=False)
+    """Block 0, once it has been read; None: it is not copied."""
     _differs: bool = attrs.field(default=False, init=False)
     """The target was not a copy already: something had to be written."""
     _buffer: mmap.mmap | None = attrs.field(default=None, init=False)
@@ -71,6 +74,8 @@ class Worker:
     def __attrs_post_init__(self) -> None:
         self._write_size = WriteSize(self.image.block, self.longest_write)
         self._digests = bytearray(self.image.blocks * DIGEST_SIZE if self.verify else 0)
+        if self.image.layout.has_first and not self.image.layout.is_read(0):
+            self._first = bytes(min(self.image.block, self.image.size))
 
     def run(self) -> str | None:
         """Copy, and verify if asked to; return the SHA-256 of a verified target.
@@ -79,11 +84,32 @@ class Worker:
         """
         self.target.prepare(keep=self.resume)
         self._copy()
+        self._zero_gaps()
         self._report(Phase.FLUSHING)
-        first = memoryview(self._first)
-        unchanged = self.resume and not self._differs and not self.target.differing(0, [first])
-        self.target.finish(None if unchanged else first)
+        first = None if self._first is None else memoryview(self._first)
+        if first and self.resume and not self._differs and not self.target.differing(0, [first]):
+            first = None
+        self.target.finish(first)
         return self._verify() if self.verify else None
+
+    def _zero_gaps(self) -> None:
+        """Make the blocks zeros that the producer does not read."""
+        layout = self.image.layout
+        if not layout.is_whole:
+            self._report(Phase.ZEROING, done=0)
+            self._differs |= zero_gaps(
+                self.target,
+                layout,
+                partial(self._report_done, Phase.ZEROING),
+                resume=self.resume,
+                longest=self.longest_write,
+            )
+
+    def _report_done(self, phase: Phase, done: int) -> None:
+        now = time.monotonic()
+        if now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            self._report(phase, done=done)
 
     def _report(self, phase: Phase, **figures: object) -> None:
         self.send(phase=phase.value, **figures)
@@ -170,7 +196,7 @@ class Worker:
         return copies
 
     def _put(self, blocks: range, views: list[memoryview]) -> None:
-        """Put unrolled blocks on the target; block 0 is kept for the end."""
+        """Put unrolled, dense blocks on the target; block 0 is kept for the end."""
         for block, run in self._runs(blocks, views):
             if block == 0:
                 self._first = bytes(run[0])
@@ -180,16 +206,17 @@ class Worker:
                 self._write(block, run)
 
     def _runs(self, blocks: range, views: list[memoryview]) -> Iterator[tuple[int, list[memoryview]]]:
-        """Split at block 0, which is a run by itself: return each run's first real block, and its views."""
-        begin = 0
-        for number, block in enumerate(blocks):
-            if block % self.image.blocks == 0:
-                if begin < number:
-                    yield blocks[begin] % self.image.blocks, views[begin:number]
-                yield 0, [views[number]]
-                begin = number + 1
-        if begin < len(blocks):
-            yield blocks[begin] % self.image.blocks, views[begin:]
+        """Split at gaps, and at block 0, which is a run by itself.
+
+        Yield each run's first block in the image, and its views.
+        """
+        layout, done = self.image.layout, 0
+        while done < len(blocks):
+            dense = blocks[done] % layout.blocks
+            block, count = next(layout.adjoining(dense, min(len(blocks) - done, layout.blocks - dense)))
+            count = 1 if block == 0 else count
+            yield block, views[done : done + count]
+            done += count
 
     def _write_what_differs(self, block: int, run: list[memoryview]) -> None:
         for number in self.target.differing(block * self.image.block, run):
@@ -219,23 +246,17 @@ class Worker:
         now, turn = time.monotonic(), borrower.turn
         if now - self._reported >= REPORT_SECONDS or turn.next == borrower.end:
             self._reported = now
-            done = min((turn.next - turn.start) * self.image.block, self.image.size)
-            start, written = turn.start * self.image.block, self.target.written
+            layout = self.image.layout
+            done = min((turn.next - turn.start) * self.image.block, layout.read_size)
+            start, written = layout.image_block(turn.start) * self.image.block, self.target.written
             self._report(Phase.COPYING, done=done, start=start, id=borrower.id, written=written)
 
     # Verifying
 
-    def _verify(self) -> str:
-        def progress(done: int) -> None:
-            now = time.monotonic()
-            if now - self._reported >= REPORT_SECONDS:
-                self._reported = now
-                self._report(Phase.VERIFYING, done=done)
-
+    def _verify(self) -> str | None:
         self._report(Phase.VERIFYING, done=0)
-        found = verify(
-            self.target, self._digests, self.image.block, self.image.size, progress, self.longest_write
-        )
+        progress = partial(self._report_done, Phase.VERIFYING)
+        found = verify(self.target, self._digests, self.image.layout, progress, self.longest_write)
         if found.differences:
             raise TargetError(difference_message(self.target.path, found.differences))
         return found.sha256

@@ -183,6 +183,7 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
             direct=claimed.direct,
             sparse=job.options.sparse,
             fresh=candidate.kind == "file" and candidate.size == 0,
+            has_first=image.layout.has_first,
         )
         worker = Worker(
             target=target,

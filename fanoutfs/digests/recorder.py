@@ -47,13 +47,14 @@ class Recorder(Observer):
     digests: DigestSource
     """Of what is in the ring's slots."""
     changed: Callable[[int], None]
-    """Called with each block whose digest differs from the one recorded before: the source has changed."""
+    """Called with each block of the image whose digest differs from the one recorded before: the source has
+    changed."""
     batch: int = BATCH
     """Bytes."""
     linger: float = LINGER_SECONDS
     followers: int = attrs.field(default=0, init=False)
     table: DigestTable | None = attrs.field(default=None, init=False)
-    """Made for the first follower, then kept."""
+    """By the image's blocks. Made for the first follower, then kept."""
     _recording: bool = attrs.field(default=False, init=False)
     _followed_at: float = attrs.field(default=0.0, init=False)
     """When the last follower left, by the ring's clock."""
@@ -67,7 +68,7 @@ class Recorder(Observer):
     def follow(self) -> Iterator[DigestTable]:
         """Record all resident blocks, and all that are read while the ``with`` block runs."""
         if self.table is None:
-            self.table = DigestTable(self.ring.rules.blocks)
+            self.table = DigestTable(self.ring.layout.image_blocks)
         if not self._is_recording():
             self._begin()
         self.followers += 1
@@ -147,11 +148,12 @@ class Recorder(Observer):
 
     def _enter(self, block: int, digest: bytes | None) -> None:
         assert self.table is not None
-        entered = self.table.enter(block, digest)
+        number = self.ring.layout.image_block(block)
+        entered = self.table.enter(number, digest)
         if entered is Entered.NOTHING:
             return
         if entered is Entered.CHANGED:
-            self.changed(block)
+            self.changed(number)
         news, self._news = self._news, trio.Event()
         news.set()
 

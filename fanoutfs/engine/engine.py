@@ -22,6 +22,7 @@ from fanoutfs.engine.remains import remains
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
+from fanoutfs.layout import Layout, Only
 from fanoutfs.producer import Producer
 from fanoutfs.remote.remote_info import RemoteInfo
 from fanoutfs.remote.remote_verification import RemoteVerification
@@ -56,19 +57,20 @@ serves later readers; with copies alone it is not used if it costs more than rea
 WATCH_SECONDS = 0.25
 
 
-def build_ring(settings: Settings, size: int) -> Ring:
-    """Return the ring for an image of ``size`` bytes. Raise UnusableError if there is no memory for it."""
+def build_ring(settings: Settings, layout: Layout) -> Ring:
+    """Return the ring for an image. Raise UnusableError if there is no memory for it."""
     room = memory_room()
     rules = Rules(
-        blocks=-(-size // settings.block),
-        slots=settings.slots(size, room.size, room.limit),
+        blocks=layout.blocks,
+        slots=settings.slots(layout.read_size, room.size, room.limit),
         run=settings.run(),
         patience=settings.patience,
         turn=settings.turn,
         strict=settings.pace == "strict",
         cheap_slots=CHEAP_RING // settings.block,
     )
-    return Ring(size=size, block=settings.block, rules=rules, memory=Memory(rules.slots, settings.block))
+    memory = Memory(rules.slots, settings.block)
+    return Ring(size=layout.read_size, block=settings.block, rules=rules, memory=memory, layout=layout)
 
 
 @attrs.define(eq=False)
@@ -79,6 +81,8 @@ class Engine:
     source: Source
     remote: RemoteInfo | None = None
     """What the service of a remote source reports about it."""
+    only: Only | None = None
+    """What of the source is copied; None: all."""
     ring: Ring = attrs.field(init=False)
     slot_digests: SlotDigests = attrs.field(init=False)
     statistics: Counters = attrs.field(factory=Counters, init=False)
@@ -101,7 +105,8 @@ class Engine:
     def __attrs_post_init__(self) -> None:
         remote = self.remote
         settings = self.settings if remote is None else self.settings.with_block(remote.block)
-        self.ring = build_ring(settings, self.source.size)
+        layout = Layout.of(self.source.size, settings.block, self.source.data(), self.only)
+        self.ring = build_ring(settings, layout)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)
         self._verification = (
@@ -183,7 +188,8 @@ class Engine:
             log.info("the read position of %s is not known: %s", self.source.path, error)
             return
         if not self._has_begun():
-            self.ring.rules.begin_at(head // self.ring.block)
+            rules, layout = self.ring.rules, self.ring.layout
+            rules.begin_at(layout.dense_block(head // self.ring.block) % rules.blocks)
 
     def _has_begun(self) -> bool:
         return bool(self.statistics.reads or self.lenders) or self.ring.reading_since is not None
@@ -291,7 +297,7 @@ class Engine:
         return max(1, min(2 * rules.run, rules.slots // 8, room))
 
     def source_changed(self, block: int) -> None:
-        """Count a block whose content differed from its previous read."""
+        """Count a block of the image whose content differed from its previous read."""
         if not self.statistics.changed:
             log.warning(
                 "the source %s changes while it is read: byte %d has changed since an "

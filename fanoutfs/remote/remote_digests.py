@@ -7,17 +7,22 @@ block that was read without that may have no digest, and a copy that waits for i
 """
 
 import logging
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
 
 import attrs
 import httpx
 import trio
 
+from fanoutfs.digests.digest import digest
 from fanoutfs.digests.digest_table import MOST_BLOCKS, DigestTable, parse_line
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
 from fanoutfs.remote.service_client import CONNECT_SECONDS, ServiceClient
 from fanoutfs.system.backoff import BackOff
 from fanoutfs.units import format_seconds
+from fanoutfs.zeros import read_only_zeros
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,13 @@ MOST_SECONDS = 600.0
 """How long a copy waits for a digest in all."""
 
 LONGEST_LINE = 4096
+
+_ZERO = b"zero "
+
+
+@lru_cache(maxsize=2)
+def _digest_of_zeros(length: int) -> bytes:
+    return digest(read_only_zeros(length))
 
 
 @attrs.define(eq=False)
@@ -65,6 +77,8 @@ class RemoteDigests:
     wait: float = WAIT_SECONDS
     most: float = MOST_SECONDS
     _table: DigestTable = attrs.field(init=False)
+    _zeros: list[tuple[int, int]] = attrs.field(factory=list, init=False)
+    """The blocks that are zeros and not read there: the first one and their number, ascending."""
     _is_open: bool = attrs.field(default=False, init=False)
     """The first line of a stream has arrived."""
     _is_begun: bool = attrs.field(default=False, init=False)
@@ -87,7 +101,9 @@ class RemoteDigests:
         self._table = DigestTable(blocks)
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:  # noqa: ARG002 (the remote content counts)
-        """Return the digests of these blocks as the remote producer read them; wait for missing ones.
+        """Return the digests of these blocks of the image as the remote producer read them.
+
+        Wait for missing ones. Blocks that are zeros there are not read, and have the digest of zeros.
 
         A checkpoint when it has to wait. Cancelled: nothing is left. Raises UnusableError when a digest does
         not arrive, and SourceChangedError.
@@ -96,8 +112,8 @@ class RemoteDigests:
         while True:
             if self._changed is not None:
                 raise self._changed
-            found = [self._table.get(block) for block in blocks]
-            known = [digest for digest in found if digest is not None]
+            found = [self._known(block, length) for block, length in zip(blocks, lengths, strict=True)]
+            known = [one for one in found if one is not None]
             if len(known) == len(found):
                 return known
             until = min(began + self.most, max(began, self._news_at) + self.wait)
@@ -109,6 +125,12 @@ class RemoteDigests:
                     f"{self._why()}; copy again, or without --verify"
                 )
             await self._stirring(until)
+
+    def _known(self, block: int, length: int) -> bytes | None:
+        i = bisect_right(self._zeros, block, key=itemgetter(0)) - 1
+        if i >= 0 and block < sum(self._zeros[i]):
+            return _digest_of_zeros(length)
+        return self._table.get(block)
 
     async def ready(self) -> None:
         """Wait until the stream is open: whatever the remote producer reads from now on will have a digest.
@@ -203,12 +225,20 @@ class RemoteDigests:
         if self._lost is not None:
             log.info("the digests of %s are available again", self.service.address.text)
         self._is_open, self._lost = True, None
+        self._zeros = []
 
     def _enter(self, line: bytes) -> None:
-        block, digest = parse_line(line)
+        if line.startswith(_ZERO):
+            first, count = map(int, line.removeprefix(_ZERO).split(b" "))
+            before = sum(self._zeros[-1]) if self._zeros else 0
+            if not before <= first < first + count <= self._table.blocks:
+                raise ValueError(f"blocks {first} to {first + count} can't be zeros")
+            self._zeros.append((first, count))
+            return
+        block, found = parse_line(line)
         if block >= self._table.blocks:
             raise ValueError(f"there is no block {block}")
-        self._table.enter(block, digest)
+        self._table.enter(block, found)
         self._news_at = trio.current_time()
 
     # Waking the waits for a digest

@@ -12,7 +12,7 @@ from fanoutfs.source.formats import ImageFormat, split_prefix, taken_for
 
 
 class RemoteDigestStream(DigestSource, Protocol):
-    """The digests that a remote producer has made."""
+    """The digests that a remote producer has made; blocks are the image's, not dense ones."""
 
     async def run(self) -> None:
         """Keep the stream open until cancelled."""

@@ -61,6 +61,9 @@ class RemoteVerification:
         assert self._before is not None
         found: list[bytes] = []
         for block, slot, length in zip(blocks, slots, lengths, strict=True):
-            digests = self._slots if block in self._before else self._stream
-            found += await digests.of([block], [slot], [length])
+            if block in self._before:
+                found += await self._slots.of([block], [slot], [length])
+            else:
+                number = self._ring.layout.image_block(block)
+                found += await self._stream.of([number], [slot], [length])
         return found

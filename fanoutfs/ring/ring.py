@@ -217,7 +217,7 @@ class Ring:
         try:
             await self._resident(request)
             if bad := self._bad.get(block):
-                at = block * self.block
+                at = self.layout.image_block(block) * self.block
                 places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad)
                 raise self._broke(places)
             return self.grant_nowait(cursor, first, most)
@@ -290,7 +290,8 @@ class Ring:
     def _take(self, offset: int, size: int) -> Buffer | None:
         """Do as ``_read_nowait``, but raise SourceBrokeError if one of the bytes is bad."""
         if self._bad and (blocks := self._bad_in(offset, size)):
-            place = f"{offset} to before {offset + size}, in block {blocks[0]}"
+            begin, end = self.layout.offset(offset), self.layout.end(offset + size)
+            place = f"{begin} to before {end}, in block {self.layout.image_block(blocks[0])}"
             raise self._broke(place)
         return self._read_nowait(offset, size)
 

@@ -1,8 +1,9 @@
 """The consumer's end of a lease on the ring: joins a producer, waits for blocks, frees those it copied.
 
-Plain blocking code, for a process of its own. Blocks are unrolled: they count from the turn's ``start`` to
-``start`` plus the number of the image's blocks. ``grant_table.py`` defines an epoch, and explains why a copy
-is right if and only if the epoch is the same before and after it, which is what ``free`` returns.
+Plain blocking code, for a process of its own. Blocks are dense (``layout.py``) and unrolled: they count from
+the turn's ``start`` to ``start`` plus the number of blocks that are copied. ``grant_table.py`` defines an
+epoch, and explains why a copy is right if and only if the epoch is the same before and after it, which is
+what ``free`` returns.
 """
 
 import os
@@ -13,6 +14,7 @@ import attrs
 
 from fanoutfs.control.client import ANSWER_SECONDS, ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
+from fanoutfs.layout import Layout
 from fanoutfs.ring.memory import ReadOnlyMemory
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.tally import mark_of, post, take
@@ -35,16 +37,22 @@ class Image:
     identity: str
     origin: str | None
     """The identity of the data on the computer that it comes from; None: unknown."""
+    layout: Layout = attrs.field(
+        default=attrs.Factory(lambda self: Layout.whole(self.size, self.block), takes_self=True)
+    )
+    """Where the blocks of the ring are in the image."""
 
     @classmethod
     def from_message(cls, message: Message) -> "Image":
         """Read it from a "welcome" or "staying" message."""
-        return cls(message["size"], message["block"], message["identity"], message["origin"])
+        size, block = message["size"], message["block"]
+        layout = Layout.from_plain(size, block, message["layout"])
+        return cls(size, block, message["identity"], message["origin"], layout)
 
     @property
     def blocks(self) -> int:
-        """The number of blocks; the last may be shorter."""
-        return -(-self.size // self.block)
+        """The number of blocks that are copied; the last may be shorter."""
+        return self.layout.blocks
 
 
 @attrs.define(eq=False)
@@ -149,7 +157,7 @@ class Borrower:
     def block(self, grant: Grant, place: int) -> memoryview:
         """Return a granted block in shared memory, without copying it; read-only and page-aligned."""
         begin = place % self.image.blocks * self.image.block
-        return self._memory.slot(grant.slot)[: self.image.size - begin]
+        return self._memory.slot(grant.slot)[: self.image.layout.read_size - begin]
 
     def free(self, count: int) -> bool:
         """Free the next ``count`` blocks after copying them, and advance past them.

@@ -126,16 +126,20 @@ class Lender(Observer):
     @property
     def start(self) -> int:
         """The byte of the image at which its turn began."""
-        return self.turn.start * self.ring.block
+        return self._offset(self.turn.start)
 
     @property
     def position(self) -> int:
         """The byte of the image that it copies next."""
-        return self._freed % self.ring.rules.blocks * self.ring.block
+        return self._offset(self._freed)
+
+    def _offset(self, block: int) -> int:
+        ring = self.ring
+        return ring.layout.image_block(block % ring.rules.blocks) * ring.block
 
     @property
     def left(self) -> int:
-        """Bytes that it still has to copy."""
+        """Bytes that it still has to copy, without the holes."""
         return self._bytes(range(self._freed, self.cursor.end))
 
     @property
@@ -326,7 +330,7 @@ class Lender(Observer):
         return max(_LEAST_WAIT, self.cursor.taken_at + rules.patience - self.ring.clock())
 
     def _bytes(self, blocks: range) -> int:
-        """Return the image's bytes in unrolled blocks; the image's last block may be shorter."""
+        """Return the bytes in unrolled blocks; the last block of the circle may be shorter."""
         ring = self.ring
         count = len(blocks) * ring.block
         last = blocks.start + (ring.rules.blocks - 1 - blocks.start) % ring.rules.blocks

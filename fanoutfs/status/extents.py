@@ -15,9 +15,12 @@ def extents(reader: ReaderEntry, size: int) -> tuple[list[Arc], list[Arc]]:
     """
     start, position, left = reader.start, reader.position, reader.left
     if reader.kind != "image":
-        return _arcs(start or 0, size - left, size), _arcs(position, left, size)
-    had = [(start, position)] if start is not None and start < position and reader.sequential else []
-    return had, [(position, size)] if position < size else []
+        # From the positions: what is left of a copy does not count the holes.
+        begin = start or 0
+        had = size if left == 0 else (position - begin) % size
+        return _arcs(begin, had, size), _arcs(position, size - had, size)
+    received = [(start, position)] if start is not None and start < position and reader.sequential else []
+    return received, [(position, size)] if position < size else []
 
 
 def _arcs(begin: int, length: int, size: int) -> list[Arc]:

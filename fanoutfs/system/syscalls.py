@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Callable
 
-KEEP_SIZE, PUNCH_HOLE = 0x01, 0x02
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 0x01, 0x02, 0x10
 """linux/falloc.h"""
 
 WAIT_BEFORE, WRITE, WAIT_AFTER = 1, 2, 4

@@ -9,11 +9,12 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
 from fanoutfs.errors import TargetError, reason
+from fanoutfs.ranges import Range
 from fanoutfs.system.syscalls import (
     KEEP_SIZE,
     PUNCH_HOLE,
@@ -21,6 +22,7 @@ from fanoutfs.system.syscalls import (
     WAIT_AFTER,
     WAIT_BEFORE,
     WRITE,
+    ZERO_RANGE,
     fallocate,
     sync_file_range,
 )
@@ -64,7 +66,8 @@ class Descriptor:
     _flag: bool = attrs.field(init=False)
     """Whether the descriptor has O_DIRECT set now."""
     _reads_direct: bool = attrs.field(default=True, init=False)
-    _punches: bool = attrs.field(default=True, init=False)
+    _refused: set[int] = attrs.field(factory=set, init=False)
+    """The modes of fallocate(2) that are not supported."""
     _behind: WriteBehind = attrs.field(factory=WriteBehind, init=False)
     _page: memoryview = attrs.field(init=False)
     """Receives the rest of the last page of a read with O_DIRECT."""
@@ -122,21 +125,38 @@ class Descriptor:
             what = f"written, as was seen at bytes {offset} to {offset + length}"
             raise self._failed(what, error) from error
 
-    def punch(self, offset: int, length: int) -> bool:
+    def make_zeros(self, offset: int, length: int, *, hole: bool) -> bool:
         """Make ``length`` bytes zeros without writing them; return whether that is supported.
 
-        A file gets a hole. A disk writes the zeros itself, or discards the blocks if they read as zeros then
-        (fallocate(2), FALLOC_FL_PUNCH_HOLE); this requires whole sectors.
+        A file gets a ``hole``, or keeps its space. A disk writes the zeros itself; for a hole it may discard
+        the blocks, if they read as zeros then (fallocate(2)). This requires whole sectors.
         """
-        if not self._punches:
+        mode = PUNCH_HOLE if hole else ZERO_RANGE
+        if mode in self._refused:
             return False
         try:
-            fallocate(self.fd, PUNCH_HOLE | KEEP_SIZE, offset, length)
+            fallocate(self.fd, mode | KEEP_SIZE, offset, length)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise self._failed(f"cleared at byte {offset}", error) from error
-            self._punches = False
-        return self._punches
+            self._refused.add(mode)
+        return mode not in self._refused
+
+    def filled(self, offset: int, length: int) -> Iterator[Range]:
+        """Yield the parts of a range of a file, in whole pages, that may not be zeros: what is no hole."""
+        end, at = offset + length, offset
+        while at < end:
+            try:
+                begin = os.lseek(self.fd, at, os.SEEK_DATA)
+                at = os.lseek(self.fd, begin, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return
+                begin, at = at, end
+            begin -= begin % PAGE
+            at = min(end, -(-at // PAGE) * PAGE)
+            if begin < at:
+                yield begin, at - begin
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer``, page-aligned memory, from the disk at ``offset``, a multiple of a page.

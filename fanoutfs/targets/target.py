@@ -13,12 +13,13 @@ Documentation/block/writeback_cache_control.rst in the kernel's sources.
 import errno
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from fanoutfs.errors import TargetError
+from fanoutfs.ranges import Range
 from fanoutfs.system.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.descriptor import ADVICE, Descriptor, UnreadableError, failed
 from fanoutfs.units import PAGE
@@ -54,6 +55,8 @@ class Target:
     """Whether blocks of zeros become holes (``clear``)."""
     fresh: bool
     """A file that is new or empty: what is not written reads as zeros."""
+    has_first: bool = True
+    """Whether block 0 is copied; otherwise it stays as it is, and does not mark an unfinished copy."""
     written: int = attrs.field(default=0, init=False)
     """Bytes of the image that were written, without holes and what was on the target already."""
     _io: Descriptor = attrs.field(init=False)
@@ -63,6 +66,7 @@ class Target:
     """Page-aligned memory for the target's content."""
 
     def __attrs_post_init__(self) -> None:
+        self._wiped = not self.has_first
         self._io = Descriptor(self.path, self.fd, self.direct)
         self._old = mmap.mmap(-1, PAGE)
 
@@ -78,7 +82,7 @@ class Target:
             self._resize()
             if not self.sparse:
                 self._preallocate(before)
-        if not keep:
+        if not keep and self.has_first:
             self._wipe()
 
     def _resize(self) -> None:
@@ -123,7 +127,7 @@ class Target:
     def _wipe(self) -> None:
         length = min(self.block, self.size)
         if self.sparse:
-            self._zero(0, length)
+            self._zero(0, length, hole=True)
         elif not self.fresh:
             self._io.write(0, zeros(length))
         self._io.flush()
@@ -139,18 +143,33 @@ class Target:
 
     def clear(self, offset: int, length: int) -> None:
         """Make ``length`` bytes zeros, by a hole or a discard where possible: for --sparse."""
-        self.written += self._zero(offset, length)
+        self.written += self._zero(offset, length, hole=True)
 
-    def _zero(self, offset: int, length: int) -> int:
+    def zero(self, offset: int, length: int) -> None:
+        """Make ``length`` bytes zeros, of blocks that are not read; without --sparse, space is kept."""
+        if self.sparse:
+            self.clear(offset, length)
+        else:
+            self._zero(offset, length, hole=False)
+            self.written += 0 if self.fresh else length
+
+    def filled(self, offset: int, length: int) -> Iterator[Range]:
+        """Yield the parts of a range, in whole pages, that may not be zeros."""
+        if self.is_disk:
+            yield offset, length
+        elif not self.fresh:
+            yield from self._io.filled(offset, length)
+
+    def _zero(self, offset: int, length: int, *, hole: bool) -> int:
         """Make bytes zeros; return how many had to be written."""
         if self.fresh:
             return 0
         # A file ends where the image ends. A disk may be larger: only whole pages of it.
-        punched = length - length % PAGE if self.is_disk else length
-        if punched and not self._io.punch(offset, punched):
-            punched = 0
-        self._io.write(offset + punched, zeros(length - punched))
-        return length - punched
+        made = length - length % PAGE if self.is_disk else length
+        if made and not self._io.make_zeros(offset, made, hole=hole):
+            made = 0
+        self._io.write(offset + made, zeros(length - made))
+        return length - made
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill ``buffer``, page-aligned memory, from the disk at ``offset``, past the page cache.
@@ -201,7 +220,8 @@ class Target:
     def finish(self, first: memoryview | None) -> None:
         """Make everything written durable, then write block 0 and make that durable.
 
-        ``first`` is block 0; None if --resume found it right and nothing was written.
+        ``first`` is block 0; None if it stays, because --resume found it right and nothing was written, or
+        because it is not copied.
         """
         self._io.flush()
         if self.fresh:

@@ -4,13 +4,16 @@ import hashlib
 import mmap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import attrs
 
 from fanoutfs.digests.digest import DIGEST_SIZE, digest
+from fanoutfs.layout import Layout
 from fanoutfs.ranges import Range, joined
 from fanoutfs.targets.target import Target
 from fanoutfs.units import MIB
+from fanoutfs.zeros import is_zero
 
 CHUNK = 8 * MIB
 """Bytes read at a time where memory allows: a disk's full rate, and a short wait at either end."""
@@ -25,8 +28,8 @@ Digests = bytes | bytearray | memoryview
 class Verified:
     """The result of a verification."""
 
-    sha256: str
-    """Of the target's bytes up to the image's size, in hexadecimal."""
+    sha256: str | None
+    """Of the target's bytes up to the image's size, in hexadecimal; None: not all of them were copied."""
     differences: tuple[Range, ...]
     """The bytes that differ from what was copied, in whole blocks, because the digests are of blocks."""
 
@@ -34,45 +37,69 @@ class Verified:
 def verify(
     target: Target,
     digests: Digests,
-    block: int,
-    size: int,
+    layout: Layout,
     progress: Callable[[int], None],
     longest_read: int | None = None,
 ) -> Verified:
-    """Read all ``size`` bytes of the target back, past the page cache, and compare them block by block.
+    """Read a target back, past the page cache, and compare it block by block.
 
-    ``digests`` has DIGEST_SIZE bytes for each block of the image (``digests.digest``). ``progress`` is
-    called with the number of bytes done. ``longest_read`` are the most bytes read at a time, if not CHUNK.
-    Raise TargetError if a place can't be read.
+    ``digests`` has DIGEST_SIZE bytes for each block that came from the source (``digests.digest``), in dense
+    order; zero blocks are compared with zeros, and blocks outside are not read. ``progress`` is called with
+    the number of bytes done. ``longest_read`` are the most bytes read at a time, if not CHUNK. Raise
+    TargetError if a place can't be read.
 
     One thread reads a chunk ahead, one computes the SHA-256, this one the digests of the blocks: reading and
     hashing release the GIL.
     """
-    chunk = max(1, (longest_read or CHUNK) // block) * block
-    buffers = [memoryview(mmap.mmap(-1, min(chunk, size))) for _ in range(2)]
-    whole = hashlib.sha256()
+    chunk = max(1, (longest_read or CHUNK) // layout.block) * layout.block
+    buffers = [memoryview(mmap.mmap(-1, min(chunk, layout.size))) for _ in range(2)]
+    whole = None if layout.outside else hashlib.sha256()
     differing: list[Range] = []
+    done = 0
     with ThreadPoolExecutor(2) as pool:
-        reading = pool.submit(target.read_into, 0, buffers[0])
-        for number, offset in enumerate(range(0, size, chunk)):
-            reading.result()
-            view = buffers[number % 2][: size - offset]
-            end = offset + len(view)
-            if end < size:
-                room = buffers[(number + 1) % 2][: size - end]
-                reading = pool.submit(target.read_into, end, room)
-            hashing = pool.submit(whole.update, view)
-            differing += _differing(offset, view, block, digests)
-            hashing.result()
-            progress(end)
-    return Verified(whole.hexdigest(), tuple(joined(differing)))
+        chunks = _chunks(layout, chunk)
+        following = next(chunks, None)
+        reading = None if following is None else pool.submit(_read, target, following, buffers[0])
+        for number in count(1):
+            if following is None or reading is None:
+                break
+            (offset, length), view = following, reading.result()
+            following = next(chunks, None)
+            if following is not None:
+                reading = pool.submit(_read, target, following, buffers[number % 2])
+            hashing = None if whole is None else pool.submit(whole.update, view)
+            differing += _differing(offset, view, layout, digests)
+            if hashing is not None:
+                hashing.result()
+            done += length
+            progress(done)
+    return Verified(None if whole is None else whole.hexdigest(), tuple(joined(differing)))
 
 
-def _differing(offset: int, view: memoryview, block: int, digests: Digests) -> Iterator[Range]:
-    for begin in range(0, len(view), block):
-        piece = view[begin : begin + block]
-        entry = (offset + begin) // block * DIGEST_SIZE
-        if digest(piece) != digests[entry : entry + DIGEST_SIZE]:
+def _chunks(layout: Layout, longest: int) -> Iterator[Range]:
+    """Yield what is read back, in pieces."""
+    for offset, length in layout.copied():
+        for at in range(offset, offset + length, longest):
+            yield at, min(longest, offset + length - at)
+
+
+def _read(target: Target, chunk: Range, buffer: memoryview) -> memoryview:
+    offset, length = chunk
+    view = buffer[:length]
+    target.read_into(offset, view)
+    return view
+
+
+def _differing(offset: int, view: memoryview, layout: Layout, digests: Digests) -> Iterator[Range]:
+    for begin in range(0, len(view), layout.block):
+        piece = view[begin : begin + layout.block]
+        number = (offset + begin) // layout.block
+        entry = layout.dense_block(number) * DIGEST_SIZE
+        if layout.is_read(number):
+            good = digest(piece) == digests[entry : entry + DIGEST_SIZE]
+        else:
+            good = is_zero(piece)
+        if not good:
             yield offset + begin, len(piece)
 
 

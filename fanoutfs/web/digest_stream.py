@@ -2,8 +2,9 @@
 
 The first line is ``image SIZE BLOCK_SIZE IDENTITY``: what the digests are of. Each further line is ``BLOCK
 HEX``, the first DIGEST_SIZE bytes of the SHA-256 of that block's content (the last block may be short), or
-``BLOCK -`` for a block that could not be read; the last line for a block counts. An empty line shows that the
-connection is alive.
+``BLOCK -`` for a block that could not be read; the last line for a block counts. The lines ``zero BLOCK
+COUNT``, directly behind the first one, name blocks that are zeros, and have no other line: they are not read.
+An empty line shows that the connection is alive.
 
 A follower that has received the first line will get a line for every block that it reads from here
 afterwards, in whatever way it reads.
@@ -43,7 +44,7 @@ class DigestStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client disconnects; cancelled with its connection."""
-        if self.recorder.ring.rules.blocks > MOST_BLOCKS:
+        if self.recorder.ring.layout.image_blocks > MOST_BLOCKS:
             message = "the image has too many blocks for this; mount it with a larger --block\n"
             await PlainTextResponse(message, 501)(scope, receive, send)
         elif self.recorder.followers >= MOST_FOLLOWERS:
@@ -63,8 +64,9 @@ class DigestStream:
     async def _send(self, table: DigestTable, send: Send) -> None:
         headers = [(b"content-type", CONTENT_TYPE), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        ring, place = self.recorder.ring, BEGIN
-        text = b"image %d %d %s\n" % (ring.size, ring.block, self.identity.encode())
+        layout, place = self.recorder.ring.layout, BEGIN
+        text = b"image %d %d %s\n" % (layout.size, layout.block, self.identity.encode())
+        text += b"".join(b"zero %d %d\n" % gap for gap in layout.gaps())
         while True:
             await send({"type": "http.response.body", "body": text, "more_body": True})
             await trio.sleep(self.recorder.followers / SENDS_PER_SECOND)

@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from trio.testing import wait_all_tasks_blocked
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.engine.control_server import ControlServer, listen
 from fanoutfs.engine.engine import Engine
+from fanoutfs.layout import Only
+from fanoutfs.ranges import Range
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Borrower
 from fanoutfs.shm.turn import Turn
@@ -85,10 +87,17 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def producer(
-    *, slots: int = 8, kept: bool = True, bad: frozenset[int] = frozenset(), **settings: Any
+    *,
+    slots: int = 8,
+    kept: bool = True,
+    bad: frozenset[int] = frozenset(),
+    filled: Sequence[Range] | None = None,
+    only: Only | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     """Replicate CONTENT in blocks of a page; ``kept``: until the end, though all consumers leave."""
-    engine = Engine(Settings(block=PAGE, ring=slots * PAGE, **settings), Scratched(CONTENT, bad))
+    source = Scratched(CONTENT, bad, filled=filled)
+    engine = Engine(Settings(block=PAGE, ring=slots * PAGE, **settings), source, only=only)
     with tempfile.TemporaryDirectory(prefix="fanoutfs-test-") as folder:
         served = Served(engine, Path(folder, "control.sock"))
         with trio.fail_after(HANG_SECONDS), engine.in_use() if kept else contextlib.nullcontext():
@@ -114,7 +123,7 @@ def copy_rest(
         copied = [bytes(borrower.block(grant, place + i)) for i, grant in enumerate(grants)]
         if count and borrower.free(count):
             for number, block in enumerate(copied, place):
-                at = number % image.blocks * image.block
+                at = image.layout.image_block(number % image.blocks) * image.block
                 content[at : at + len(block)] = block
     return bytes(content)
 

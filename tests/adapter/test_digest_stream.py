@@ -34,6 +34,22 @@ async def follow(stream: trio.abc.Stream, end: bytes) -> list[bytes]:
     return dechunked(await receive_until(stream, end + b"\n\r\n"))
 
 
+async def test_holes_are_named_before_the_digests() -> None:
+    """No line comes for a block that is not read; the numbers are those of the image's blocks."""
+    rig = make_rig(SIZE, 4, seconds=0.0, data=[range(2), range(5, 6), range(9, 10)])
+    async with serving(rig=rig) as served, trio.open_nursery() as nursery:
+        nursery.start_soon(rig.produce)
+        reader = rig.open()
+        await read_all(reader, PAGE)
+        stream = await served.connect()
+        lines = await follow(stream, expected(rig, 9)[9].hex().encode())
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
+
+    assert [b"zero 2 3", b"zero 6 3"] == lines[1:3]
+    assert expected(rig, 0, 1, 5, 9) == dict(map(parse_line, filter(None, lines[3:])))
+
+
 async def test_first_comes_what_is_there_and_then_what_comes() -> None:
     """Behind a line that says what it is of; a line for each block."""
     rig = make_rig(SIZE, 4, seconds=0.0)

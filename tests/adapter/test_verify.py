@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
+from fanoutfs.layout import Layout, Only
 from fanoutfs.targets import verify as verifying
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import Verified, difference_message, verify
@@ -39,7 +40,7 @@ def verified(path: Path, content: bytes, block: int = PAGE) -> tuple[Verified, l
     told: list[int] = []
     made = open_target(path, len(content), block=block)
     try:
-        return verify(made, digests_of(content, block), block, len(content), told.append), told
+        return verify(made, digests_of(content, block), Layout.whole(len(content), block), told.append), told
     finally:
         made.close()
 
@@ -131,12 +132,32 @@ def test_reading_and_hashing_go_on_at_once(tmp_path: Path, monkeypatch: pytest.M
     made = open_target(tmp_path / "target", len(content), block=PAGE)
     begun: list[bool] = []
     verify(
-        made, digests_of(content, PAGE), PAGE, len(content), lambda _: begun.append(second.wait(HANG_SECONDS))
+        made,
+        digests_of(content, PAGE),
+        Layout.whole(len(content), PAGE),
+        lambda _: begun.append(second.wait(HANG_SECONDS)),
     )
     made.close()
 
     assert [True] * 3 == begun
     assert [0, 3 * PAGE, 6 * PAGE] == asked
+
+
+def test_blocks_that_were_not_read_are_compared_with_zeros(tmp_path: Path) -> None:
+    """A disk that acknowledges zeros, and keeps what it had, is found out; blocks outside are not read."""
+    content = noise(9 * PAGE + 5)
+    layout = Layout.of(
+        len(content), PAGE, [(0, 2 * PAGE), (8 * PAGE, PAGE)], Only([(0, 6 * PAGE), (8 * PAGE, 2 * PAGE)])
+    )
+    (tmp_path / "target").write_bytes(content)
+    made = open_target(tmp_path / "target", len(content), block=PAGE)
+    read = b"".join(digests_of(content[at : at + PAGE], PAGE) for at in (0, PAGE, 8 * PAGE))
+    told: list[int] = []
+    found = verify(made, read, layout, told.append)
+    made.close()
+
+    assert found == Verified(None, ((2 * PAGE, 4 * PAGE), (9 * PAGE, 5)))
+    assert told == [3 * PAGE, 6 * PAGE, 7 * PAGE + 5]
 
 
 def test_memory_does_not_grow_with_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

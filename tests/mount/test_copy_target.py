@@ -7,6 +7,7 @@ import pytest
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.errors import TargetError
+from fanoutfs.layout import Layout
 from fanoutfs.targets.verify import verify
 from fanoutfs.units import PAGE
 from tests.adapter.copies import BLOCK, blocks, copied, copy, in_ring, open_target
@@ -84,7 +85,7 @@ def test_read_back_is_what_the_disk_has(backing: Path, device: Path, direct: boo
     cached = device.read_bytes()[2 * BLOCK + 77]
     made._io._reads_direct = direct
 
-    found = verify(made, digests, BLOCK, len(image), lambda _: None)
+    found = verify(made, digests, Layout.whole(len(image), BLOCK), lambda _: None)
     different = made.differing(BLOCK, blocks(image, 1, 4))
     made.close()
 
@@ -101,7 +102,7 @@ def test_what_a_disk_cant_give_back_is_written_anew(backing: Path, device: Path)
     os.truncate(backing, 2 * BLOCK)  # the loop device keeps its size, and fails there
 
     with pytest.raises(TargetError, match=f"{device} can't be read back at byte {2 * BLOCK}: input/output"):
-        verify(made, bytes(4 * 16), BLOCK, len(image), lambda _: None)
+        verify(made, bytes(4 * 16), Layout.whole(len(image), BLOCK), lambda _: None)
     copy(made, image, runs=[3], resume=True)
     made.close()
 

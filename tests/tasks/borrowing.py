@@ -66,8 +66,9 @@ class Wire(ControlConnection):
             "id": lender.id,
             "identity": "pattern",
             "origin": None,
-            "size": ring.size,
+            "size": ring.layout.size,
             "block": ring.block,
+            "layout": ring.layout.as_plain(),
             "slots": ring.rules.slots,
             "grants": lender.capacity,
             "start": lender.turn.start,
@@ -122,7 +123,7 @@ class Copy:
         for place, grant, block in zip(range(begin, begin + count), grants, copied, strict=True):
             self.places.append(place)
             self.digests.append(grant.digest)
-            at = place % image.blocks * image.block
+            at = image.layout.image_block(place % image.blocks) * image.block
             self.content[at : at + len(block)] = block
         return True
 

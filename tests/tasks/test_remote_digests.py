@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from fanoutfs.digests.digest import digest as real_digest
 from fanoutfs.errors import NoAnswerError, SourceChangedError, UnusableError
 from fanoutfs.remote.address import ServiceAddress
 from fanoutfs.remote.remote_digests import SILENT_SECONDS, RemoteDigests
@@ -248,3 +249,26 @@ def test_an_image_of_too_many_blocks_is_refused() -> None:
     service = ServiceClient(ServiceAddress("http", "node1", 8400))
     with pytest.raises(UnusableError, match="--block"):
         RemoteDigests(service=service, identity="disk-8:16", size=1 << 50, block=4096)
+
+
+async def test_blocks_that_are_zeros_there_have_the_digest_of_zeros(
+    run: Run, autojump_clock: MockClock
+) -> None:
+    """They are not read there, and no digest comes; the last block of the image is short."""
+    digests = run(Stream([(0.0, IMAGE + b"zero 2 3\nzero 9 1\n" + good(0, 1)), (1000.0, b"")]))
+
+    found = await digests.of([1, 2, 4, 9], [0] * 4, [1000, 1000, 1000, 500])
+
+    assert found == [digest(1), *(real_digest(memoryview(bytes(length))) for length in (1000, 1000, 500))]
+
+
+@pytest.mark.parametrize("lines", [b"zero 3 8\n", b"zero 3 0\n", b"zero 3 2\nzero 4 1\n", b"zero a 1\n"])
+async def test_zeros_that_the_image_cant_have_end_the_stream(
+    lines: bytes, run: Run, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As any other invalid line does."""
+    digests = run(Stream([(0.0, IMAGE + lines), (1000.0, b"")]))
+
+    with pytest.raises(UnusableError, match="no digest of block 0"):
+        await ask(digests, 0)
+    assert "invalid digests" in caplog.text
