@@ -71,6 +71,27 @@ def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) 
     UnusableError.
     """
     how = how or SourceSettings()
+    found = _resolve(argument, keys, how)
+    if how.only is None:
+        return found
+    from fanoutfs.only.restriction import restrict  # noqa: PLC0415
+
+    def open_restricted() -> OpenSource:
+        opened = found.open()
+        try:
+            assert how.only is not None
+            source, only = restrict(opened.source, how.only, zero_rest=how.only_zero_rest)
+        except BaseException:
+            # Also after a signal: what serves it would stay.
+            opened.source.close()
+            raise
+        return attrs.evolve(opened, source=source, only=only)
+
+    return attrs.evolve(found, open=open_restricted)
+
+
+def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings) -> ResolvedSource:
+    """Find the source, all of it."""
     if is_made(argument):
         return _resolve_made(argument, keys, how)
     prefix, name = split_prefix(argument)
