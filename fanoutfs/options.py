@@ -64,8 +64,8 @@ def _together(*options: Decorator) -> Decorator:
 producer_options = _together(
     click.option("--ring", callback=size, metavar="SIZE",
                  help="Shared memory for the ring.  [default: an eighth of the available memory]"),
-    click.option("--block", callback=size, default="1M", show_default=True, metavar="SIZE",
-                 help="Unit of reading and caching."),
+    click.option("--block", callback=size, metavar="SIZE",
+                 help="Unit of reading and caching.  [default: 1M]"),
     click.option("--patience", callback=seconds, default="10s", show_default=True, metavar="TIME",
                  help="How long other readers wait for one that has stopped reading."),
     click.option("--turn", callback=seconds, default="2s", show_default=True, metavar="TIME",

@@ -67,6 +67,8 @@ class Settings:
     ring: int | None = None
     """Bytes of shared memory. None: an eighth of what is available. Never more than the image."""
     block: int = MIB
+    fits_block: bool = False
+    """Whether a smaller block is used where --only reads little of the source: the user has named none."""
     patience: float = attrs.field(default=10.0, validator=_positive)
     turn: float = attrs.field(default=2.0, validator=_positive)
     source_timeout: float = attrs.field(default=60.0, validator=_positive)
@@ -80,6 +82,9 @@ class Settings:
         """Return the settings for the options of ``copy`` and ``mount``. Raises UsageError."""
         names = [field.name for field in attrs.fields(SourceSettings)]
         source = {name: options.pop(name) for name in names if name in options}
+        if options.get("block") is None:
+            options.pop("block", None)
+            options["fits_block"] = True
         return cls(source=SourceSettings(**source), **options)
 
     def __attrs_post_init__(self) -> None:

@@ -23,6 +23,7 @@ from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
 from fanoutfs.layout import Layout, Only
+from fanoutfs.only.reading import fitting_block, read_through
 from fanoutfs.producer import Producer
 from fanoutfs.remote.remote_info import RemoteInfo
 from fanoutfs.remote.remote_verification import RemoteVerification
@@ -105,7 +106,12 @@ class Engine:
     def __attrs_post_init__(self) -> None:
         remote = self.remote
         settings = self.settings if remote is None else self.settings.with_block(remote.block)
-        layout = Layout.of(self.source.size, settings.block, self.source.data(), self.only)
+        only = self.only
+        if only is not None and remote is None:
+            if settings.fits_block:
+                settings = settings.with_block(fitting_block(only.ranges, settings.block))
+            only = attrs.evolve(only, ranges=read_through(only.ranges, settings.block))
+        layout = Layout.of(self.source.size, settings.block, self.source.data(), only)
         self.ring = build_ring(settings, layout)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)

@@ -13,18 +13,6 @@ import attrs
 
 from fanoutfs.ranges import Range
 
-PACKAGES = {
-    "sfdisk": ("fdisk", "util-linux"),
-    "blkid": ("util-linux", "util-linux"),
-    "dumpe2fs": ("e2fsprogs", "e2fsprogs"),
-    "xfs_logprint": ("xfsprogs", "xfsprogs"),
-    "btrfs": ("btrfs-progs", "btrfs-progs"),
-    "fsck.hfsplus": ("hfsprogs", "hfsplus-tools"),
-}
-"""The packages of each program in Debian and in Fedora."""
-
-PARTCLONE = ("partclone", "partclone")
-
 NOT_UNMOUNTED = "it was not unmounted, or is mounted, so that its list of free blocks may be old"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.only import partition_table, programs
+from fanoutfs.only import partition_table, tools
 from fanoutfs.only.file_systems import (
     CHUNKS,
     FILE_SYSTEMS,
@@ -25,6 +25,7 @@ from fanoutfs.only.used_ranges import overlapping, unpartitioned, unused, used, 
 from fanoutfs.ranges import Range
 from fanoutfs.source.mapfile import Mapfile, Status
 from fanoutfs.system.loop_device import read_only_loop
+from fanoutfs.system.programs import missing
 from fanoutfs.units import MIB, format_seconds, format_size
 
 MAP_SECONDS = 1800.0
@@ -88,7 +89,7 @@ def find_used(path: str, fd: int, size: int) -> list[Range]:
 
 def _partitions(path: str, size: int) -> tuple[Partition, ...]:
     """Return the partitions; of a disk that has none, the whole disk; nothing if that is contradictory."""
-    code, text = programs.run(["sfdisk", "--json", "--", path])
+    code, text = tools.run(["sfdisk", "--json", "--", path])
     partitions: tuple[Partition, ...] = ()
     if code == 0:
         with contextlib.suppress(ValueError):
@@ -109,9 +110,9 @@ def _recognised(path: str, partition: Partition) -> tuple[str, FileSystem | None
     if file_system is None:
         what = f"what is used of {kind} is not known" if kind else "it holds no file system that is known"
         _show(f"{partition.name} is copied whole: {what} ({format_size(length)})")
-    elif not programs.is_installed(file_system.partclone):
-        if not programs.is_installed("partclone.restore"):
-            raise programs.missing(file_system.partclone)
+    elif not tools.is_installed(file_system.partclone):
+        if not tools.is_installed("partclone.restore"):
+            raise UnusableError(missing("partclone"))
         _show(
             f"{partition.name} is copied whole: this partclone does not know {kind} ({format_size(length)})"
         )
@@ -121,7 +122,7 @@ def _recognised(path: str, partition: Partition) -> tuple[str, FileSystem | None
 
 def _probe(arguments: Sequence[str]) -> Mapping[str, str]:
     """Return what blkid finds; nothing where it finds nothing, or things that contradict one another."""
-    code, text = programs.run(["blkid", "--probe", "--output", "export", *arguments])
+    code, text = tools.run(["blkid", "--probe", "--output", "export", *arguments])
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {} if code else {key: "".join(shlex.split(value)) for key, _, value in pairs}
 
@@ -146,7 +147,7 @@ def _free(volumes: Sequence[_Volume]) -> Iterator[tuple[_Volume, list[Range]]]:
         for volume in volumes:
             question = volume.file_system.question
             if question is not None:
-                code, text = programs.run([*question.argv, volume.device])
+                code, text = tools.run([*question.argv, volume.device])
                 if (why := question.objection(code, text)) is not None:
                     _whole(volume, why)
                     continue
@@ -169,7 +170,7 @@ class _Search:
     """A partclone that runs."""
 
     volume: _Volume
-    program: programs.Running
+    program: tools.Running
     map_fd: int
 
     def result(self) -> list[Range]:
@@ -179,22 +180,22 @@ class _Search:
             raise ValueError(why)
         if os.fstat(self.map_fd).st_size > LARGEST_MAP:
             raise ValueError("what it uses is scattered too much")
-        found = Mapfile.parse(programs.read(self.map_fd).decode())
+        found = Mapfile.parse(tools.read(self.map_fd).decode())
         partition = self.volume.partition
         taken = found.ranges(Status.FINISHED)
         if not taken or found.regions[0].begin != partition.begin or found.end > partition.end:
             raise ValueError(f"the map that {name} has made is not one of it")
         if self.volume.file_system.mirrors:
-            _, text = programs.run([*CHUNKS, self.volume.device])
+            _, text = tools.run([*CHUNKS, self.volume.device])
             taken = mirrored(taken, mirrors(text), partition.begin)
-        # What lies behind the file system, in its partition, is none of its free blocks.
+        # The rest of the partition, behind the file system, does not belong to its free blocks.
         return list(within(used(found.end, taken), partition.begin, found.end))
 
 
 @contextlib.contextmanager
 def _search(volume: _Volume) -> Iterator[_Search]:
     """Start the search for the used blocks of a volume; end it on exit."""
-    with programs.memory_file() as map_fd:
+    with tools.memory_file() as map_fd:
         argv = [
             volume.file_system.partclone,
             *("--domain", "--source", volume.device, "--overwrite", f"/proc/self/fd/{map_fd}"),
@@ -202,7 +203,7 @@ def _search(volume: _Volume) -> Iterator[_Search]:
             # Without progress: with it a thread sleeps for two seconds. Its log is of no use.
             *("--logfile", "/dev/null", "--quiet", "--UI-fresh", "0"),
         ]
-        with programs.running(argv, kept=[map_fd]) as program:
+        with tools.running(argv, kept=[map_fd]) as program:
             yield _Search(volume, program, map_fd)
 
 

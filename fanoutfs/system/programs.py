@@ -16,6 +16,13 @@ PACKAGES = {
     "lz4": ("lz4", "lz4"),
     "unzip": ("unzip", "unzip"),
     "curl": ("curl", "curl"),
+    "sfdisk": ("fdisk", "util-linux"),
+    "blkid": ("util-linux", "util-linux"),
+    "partclone": ("partclone", "partclone"),
+    "dumpe2fs": ("e2fsprogs", "e2fsprogs"),
+    "xfs_logprint": ("xfsprogs", "xfsprogs"),
+    "btrfs": ("btrfs-progs", "btrfs-progs"),
+    "fsck.hfsplus": ("hfsprogs", "hfsplus-tools"),
     "ssh": ("openssh-client", "openssh-clients"),
 }
 """For each program its package in Debian and its package in Fedora."""

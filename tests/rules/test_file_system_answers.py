@@ -5,12 +5,12 @@ import pytest
 from fanoutfs.only.file_systems import (
     FILE_SYSTEMS,
     NOT_UNMOUNTED,
-    PACKAGES,
     complaint,
     mirrored,
     mirrors,
     objection,
 )
+from fanoutfs.system.programs import PACKAGES
 
 SUPER = "magic _BHRfS_M\nlog_root\t\t{}\nlog_root_level\t\t0\nnum_devices\t\t{}\n"
 

@@ -11,8 +11,8 @@ from functools import partial
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.only.file_systems import PACKAGES, PARTCLONE
 from fanoutfs.system.fork import die_with_parent
+from fanoutfs.system.programs import missing
 
 SECONDS = 120.0
 """How long a program may take that reads a table or a superblock. Some write to the disk what the system has
@@ -74,7 +74,7 @@ def running(argv: Sequence[str], *, kept: Sequence[int] = ()) -> Iterator[Runnin
                 preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL),  # noqa: PLW1509
             )
         except FileNotFoundError as error:
-            raise missing(argv[0]) from error
+            raise UnusableError(missing(argv[0])) from error
         except OSError as error:
             raise UnusableError(f"{argv[0]} can't be started: {reason(error)}") from error
         program = Running(argv[0], process, output)
@@ -94,15 +94,6 @@ def run(argv: Sequence[str], seconds: float = SECONDS) -> tuple[int, str]:
                 "copy it without --only used"
             )
         return program.code, program.output
-
-
-def missing(program: str) -> UnusableError:
-    """Return the error for a program that is not installed, with its packages."""
-    debian, fedora = PACKAGES.get(program, PARTCLONE)
-    return UnusableError(
-        f"--only used needs {program}, which is not installed; it comes with the package {debian} (Debian) "
-        f"or {fedora} (Fedora)"
-    )
 
 
 @contextlib.contextmanager
