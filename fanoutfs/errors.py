@@ -58,6 +58,12 @@ class SourceBrokeError(FanoutError):
     errno = errno.EIO
 
 
+class GoneError(FanoutError):
+    """The source gives its bytes once, in order, and has given these before; others may still come."""
+
+    errno = errno.ESPIPE
+
+
 class SourceChangedError(FanoutError):
     """The source is not the one with which the copy began."""
 

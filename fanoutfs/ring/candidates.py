@@ -16,6 +16,7 @@ import attrs
 from fanoutfs.ring.cursor import Position, Request, Requests
 from fanoutfs.ring.cursors import Cursors
 from fanoutfs.ring.decision import ReadCandidate
+from fanoutfs.ring.intake import Intake
 from fanoutfs.ring.look_ahead import LookAhead
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.residency import Residency
@@ -33,6 +34,7 @@ class Candidates:
     ahead: LookAhead
     requests: Requests
     pace: Pace
+    intake: Intake
 
     def in_turn(self, overdue: list[Request], *, detours_first: bool) -> Iterator[ReadCandidate]:
         """R1a: yield detours first, unless they have had more of the source's time than the sweep."""
@@ -93,7 +95,8 @@ class Candidates:
             if position is None or request.at < request.cursor.block:
                 continue
             if request.at > request.cursor.block or position.block in slot_of:
-                yield from self._candidates(position, request.at, request.last + 1, requested=True)
+                begin = request.at - self.intake.lacking_before(request.at % self.cursors.blocks)
+                yield from self._candidates(position, begin, request.last + 1, requested=True)
 
     def _candidates(
         self,

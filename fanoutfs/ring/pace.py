@@ -45,6 +45,8 @@ class Pace:
     look: int
     """Blocks of look-ahead of each consumer."""
     strict: bool
+    in_order: bool
+    """What is evicted can't be read again."""
     stops: dict[Position, Position | None] = attrs.field(factory=dict, init=False)
     """The results of ``stopped_by``."""
     _reaches: dict[Position, tuple[int, Position | None]] = attrs.field(factory=dict, init=False)
@@ -161,7 +163,9 @@ class Pace:
         needed_by = victim.needed_by
         if needed_by is None or not self.strict:
             return None
-        if on_behalf_of is None:
+        if self.in_order and needed_by is not on_behalf_of:
+            holds = victim.next_use <= self.slots
+        elif on_behalf_of is None:
             holds = self.reserve > 0 and victim.next_use <= self.slots
         else:
             blocks = self.cursors.blocks

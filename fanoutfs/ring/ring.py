@@ -18,7 +18,14 @@ from contextlib import contextmanager
 import attrs
 import trio
 
-from fanoutfs.errors import ClosingError, FanoutError, ReaderGoneError, SourceBrokeError, SourceHungError
+from fanoutfs.errors import (
+    ClosingError,
+    FanoutError,
+    GoneError,
+    ReaderGoneError,
+    SourceBrokeError,
+    SourceHungError,
+)
 from fanoutfs.layout import Layout
 from fanoutfs.ring.cursor import Cursor, Request
 from fanoutfs.ring.decision import Read, Rest
@@ -142,9 +149,7 @@ class Ring:
         if self._closing:
             raise ClosingError("the mount is being taken down")
         for block in self._bad_in(offset, size):
-            # Bytes that could not be read before this request are tried again for it.
-            self.rules.drop_bad(block)
-            del self._bad[block]
+            self._try_again(block)
         first, last = self._block_of(place), self._block_of(place + size - 1)
         request = self._request(cursor, first, last)
         try:
@@ -156,6 +161,12 @@ class Ring:
         finally:
             if request in cursor.requests and self.rules.answered(request, self.clock()):
                 self._work.set()
+
+    def _try_again(self, block: int) -> None:
+        """Drop a block with bytes that could not be read before this request, if they can be read again."""
+        if self.rules.can_be_read_again(block):
+            self.rules.drop_bad(block)
+            del self._bad[block]
 
     def _request(self, cursor: Cursor, first: int, last: int) -> Request:
         fresh, cursor.fresh = cursor.fresh, False
@@ -211,8 +222,7 @@ class Ring:
             raise ClosingError("the producer is being ended")
         block = first % self.rules.blocks
         if block in self._bad:
-            self.rules.drop_bad(block)
-            del self._bad[block]
+            self._try_again(block)
         request = self._request(cursor, first, first)
         try:
             await self._resident(request)
@@ -246,8 +256,13 @@ class Ring:
         self._work.set()
 
     async def _resident(self, request: Request) -> None:
-        """Wait until the block at ``request.at`` is resident; raise the error if it fails."""
-        while not self._is_resident(request):
+        """Wait until the block at ``request.at`` is resident; raise the error if it fails.
+
+        Return, too, when the image has turned out to end before that block.
+        """
+        while not self._is_resident(request) and request.at < request.cursor.end:
+            if self.rules.is_out_of_reach(request):
+                raise self._gone(request.at % self.rules.blocks)
             block, waiting = request.at % self.rules.blocks, Waiting(request, trio.Event())
             here = self._waiting.setdefault(block, [])
             here.append(waiting)
@@ -262,6 +277,21 @@ class Ring:
                     self._all_answered.set()
             if waiting.error is not None:
                 raise waiting.error
+
+    def _gone(self, block: int) -> GoneError:
+        what = "has gone by" if self.rules.intake.is_gone(block) else "is too far ahead"
+        return GoneError(
+            f"the source is a pipe, and byte {block * self.block} of it {what}; start readers together, or "
+            "let the mount keep what was read: --spool DIR"
+        )
+
+    def require_beginning(self) -> None:
+        """Raise GoneError if a consumer that begins now could not have the whole image."""
+        if self.rules.has_gone():
+            raise GoneError(
+                "the source is a pipe, and its beginning has gone by; start readers together, or let the mount "
+                "keep what was read: --spool DIR"
+            )
 
     def _is_resident(self, request: Request) -> bool:
         return request.at % self.rules.blocks in self.rules.residency.slot_of

@@ -74,6 +74,7 @@ from fanoutfs.ring.cursor import Cursor, Position, Request, Requests
 from fanoutfs.ring.cursors import Cursors
 from fanoutfs.ring.decision import Read, ReadCandidate, Rest
 from fanoutfs.ring.eviction import EvictionOrder
+from fanoutfs.ring.intake import Intake
 from fanoutfs.ring.look_ahead import RUNS, LookAhead
 from fanoutfs.ring.pace import Pace
 from fanoutfs.ring.residency import Residency
@@ -96,6 +97,7 @@ class Rules:
     patience: float
     turn: float
     strict: bool = True
+    intake: Intake = attrs.field(factory=Intake)
     look_ahead_runs: int = RUNS
     _cheap_slots: int = 0
     """Slots that may be used whatever memory costs."""
@@ -233,13 +235,48 @@ class Rules:
         else:
             self._detour_debt = max(0.0, self._detour_debt - seconds)
             self._head = read.blocks.stop % self.blocks
+        self.intake.passed(read.blocks)
 
     def drop_bad(self, block: int) -> None:
         """Remove a resident block that has bad bytes: it has to be read again."""
         self.residency.remove(block)
         self.cursors.look_again()
 
+    def shorten(self, blocks: int) -> None:
+        """Let the image end before block ``blocks``, at least 1, which no consumer has passed, nor a read.
+
+        All consumers are in-order; their requests for what lies beyond will not be answered.
+        """
+        self.blocks = self.residency.blocks = self.cursors.blocks = self._requests.blocks = blocks
+        self._head %= blocks
+        for cursor in self.open_cursors.values():
+            cursor.end = blocks
+            self.cursors.changed(cursor)
+
     # Questions
+
+    def is_out_of_reach(self, request: Request) -> bool:
+        """Return whether a source that gives its blocks in order won't give the request's first, absent one.
+
+        It is gone, or too far ahead: the source is not read on for a reader that jumps, nor farther than the
+        ring can hold what the reader lacks in between.
+        """
+        intake, cursor = self.intake, request.cursor
+        block = request.at % self.blocks
+        if not intake.in_order or block < intake.kept:
+            return False
+        too_far = request.at - cursor.block > self.slots // 2
+        return block < intake.next or not cursor.sequential or too_far
+
+    def can_be_read_again(self, block: int) -> bool:
+        """Return whether the source can give a real block more than once."""
+        return not self.intake.in_order or block < self.intake.kept
+
+    def has_gone(self) -> bool:
+        """Return whether a consumer that begins now could not have the whole image."""
+        intake = self.intake
+        begin = intake.kept
+        return intake.in_order and self.residency.first_absent(begin, max(begin, intake.next)) is not None
 
     def dormant(self, cursor: Cursor, now: float) -> bool:
         """R5: return whether a consumer has taken nothing for too long, with no request outstanding."""
@@ -303,6 +340,7 @@ class Rules:
             ahead=self.ahead,
             requests=self._requests,
             pace=self._pace,
+            intake=self.intake,
         )
         for candidate in wanted.in_turn(overdue, detours_first=self._detour_debt <= 0):
             if read := self._read(candidate):
@@ -341,6 +379,7 @@ class Rules:
             run=self.run,
             look=self.ahead.guarded,
             strict=self._paces,
+            in_order=self.intake.in_order,
         )
         self._allocator = SlotAllocator(
             cursors=self.cursors,
@@ -355,7 +394,9 @@ class Rules:
 
     def _read(self, candidate: ReadCandidate, *, forced: bool = False) -> Read | None:
         """Free slots for a run that begins with the candidate; return None if it has to wait."""
-        most = self.blocks
+        most = self.intake.most(candidate, self.blocks)
+        if not most:
+            return None
         if candidate.position is not None and not forced:
             reach, blocker = self._pace.reach(candidate.position)
             ahead = (candidate.block - candidate.position.block) % self.blocks
@@ -363,11 +404,13 @@ class Rules:
             if blocker is not None and ahead < candidate.position.need:
                 if ahead >= reach:
                     return self._wait(candidate, blocker, in_reach=True)
-                most = reach - ahead
+                most = min(most, reach - ahead)
         slots, blocker = self._allocator.take(candidate, most, forced=forced)
         self._no_free_slot = self._no_free_slot or self._allocator.no_free_slot
         if slots:
-            return Read(candidate.block, tuple(slots), candidate.detour)
+            is_next = self.intake.in_order and candidate.block == self.intake.next
+            detour = candidate.detour and not is_next
+            return Read(candidate.block, tuple(slots), detour)
         return None if blocker is None else self._wait(candidate, blocker)
 
     def _wait(self, candidate: ReadCandidate, blocker: Position, *, in_reach: bool = False) -> Read | None:
