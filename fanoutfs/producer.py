@@ -13,8 +13,10 @@ from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.pieces import Pieces
+from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import BadRanges, read_or_salvage
+from fanoutfs.source.spool import Spool, pipe_in
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,15 @@ class Producer:
     rate: RateLimit = attrs.field(factory=RateLimit)
     pieces: Pieces = attrs.field(factory=Pieces)
     long_seconds: float = LONG_SECONDS
+    _pipe: PipeSource | None = attrs.field(init=False)
+    """The pipe that the source is, or is a spool of."""
+    _spool: Spool | None = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pipe = pipe_in(self.source)
+        self._spool = self.source if isinstance(self.source, Spool) else None
+        if self._pipe is self.source:
+            self.ring.go_in_order(0, 0)
 
     async def run(self) -> None:
         """Read what the rules decide, until cancelled.
@@ -40,22 +51,66 @@ class Producer:
         An error of the source becomes state of the ring (bad ranges), never an exception here. Cancelled
         while a read is under way: its thread is abandoned with the slots that it was lent.
         """
+        async with trio.open_nursery() as nursery:
+            await self._run(nursery)
+
+    async def _run(self, nursery: trio.Nursery) -> None:
         clock = self.ring.clock
         while True:
             if (pause := self.rate.wait(clock())) > 0:
                 # Before the decision, which is to be made on what readers want when the source is read.
                 await trio.sleep(pause)
             read = await self.ring.next_read()
-            began = clock()
-            self.rate.began(began, len(read.slots) * self.ring.block)
+            began, taken = clock(), self._taken()
             count, bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
+            self.rate.began(began, self._taken() - taken if self._spool else count * self.ring.block)
             self.statistics.seconds += pause + clock() - began
             self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_expensive)
+            if self._pipe is not None:
+                self._adjust(self._pipe)
             self.ring.filled(read, bad, self.statistics.trouble, count)
+            if self._pipe is not None and not count and not self._pipe.ended:
+                come = self.ring.layout.dense_block(self._pipe.arrived // self.ring.block)
+                self.ring.hold(min(read.first, come))
+                nursery.start_soon(self._await_more, self._pipe)
             for begin, length in joined(self._places(bad)):
                 log.warning(
                     "the source can't be read from byte %d to before %d: %s",
                     begin, begin + length, self.statistics.trouble)  # fmt: skip
+
+    def _taken(self) -> int:
+        """Return how many bytes have been read from what is spooled."""
+        return self._spool.taken if self._spool else 0
+
+    # Pipes
+
+    def _adjust(self, pipe: PipeSource) -> None:
+        """Let the ring know of the pipe's end, and of a spool that is full: the pipe gives each byte once."""
+        ring = self.ring
+        if pipe.size_is_known and pipe.size != ring.layout.size:
+            ring.shorten(pipe.size)
+        spool = self._spool
+        if spool is not None and spool.trouble and not ring.rules.intake.in_order:
+            end, next_byte = spool.kept_from(0), pipe.consumed
+            following = next_byte // ring.block if end >= next_byte else -(-next_byte // ring.block)
+            ring.go_in_order(ring.layout.dense_block(end // ring.block), ring.layout.dense_block(following))
+
+    async def _await_more(self, pipe: PipeSource) -> None:
+        await trio.lowlevel.wait_readable(pipe.fileno())
+        self.ring.flow()
+
+    def _come(self, offset: int, length: int) -> int:
+        """Return how many of these bytes of the image can be read now: whole blocks, up to the end.
+
+        Of a pipe that is silent, what has come; all of other sources. In a worker thread.
+        """
+        source = self._spool or self._pipe
+        if source is None:
+            return length
+        come = source.prefetch(offset, length)
+        # The end may have been found just now.
+        length = min(length, source.size - offset)
+        return length if come >= length else come - come % self.ring.block
 
     def _places(self, bad: BadRanges) -> Iterator[Range]:
         """Yield bad ranges in bytes of the image."""
@@ -77,7 +132,10 @@ class Producer:
             # What adjoins in the ring may have a gap between in the image.
             at, count = next(ring.layout.adjoining(first, len(slots) - done))
             part = slots[done : done + min(count, max(1, self.pieces.size // block))]
-            length = min(len(part) * block, ring.layout.size - at * block)
+            length = self._come(at * block, min(len(part) * block, ring.layout.size - at * block))
+            if length <= 0:
+                break
+            part = part[: -(-length // block)]
             found = read_or_salvage(self.source, at * block, length, part, statistics, self.pieces)
             bad |= {number - at + first: ranges for number, ranges in found.items()}
             done += len(part)

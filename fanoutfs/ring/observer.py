@@ -13,6 +13,9 @@ class Observer:
     def filled(self, read: Read, bad: Container[int]) -> None:
         """React to a finished read; ``bad`` has the blocks in which bytes could not be read."""
 
+    def shortened(self) -> None:
+        """React to an image whose end was found to be nearer than was thought."""
+
     async def before_overwrite(self, slots: tuple[int, ...]) -> None:
         """Return once the source may be read into these slots, in which no block is resident any more.
 

@@ -163,7 +163,7 @@ class Pace:
         needed_by = victim.needed_by
         if needed_by is None or not self.strict:
             return None
-        if self.in_order and needed_by is not on_behalf_of:
+        if self.in_order:
             holds = victim.next_use <= self.slots
         elif on_behalf_of is None:
             holds = self.reserve > 0 and victim.next_use <= self.slots

@@ -64,6 +64,8 @@ class Ring:
     _arrived: int = attrs.field(default=0, init=False)
     _arrived_at: float = attrs.field(default=-math.inf, init=False)
     """When bytes of the source were last noticed to have come, by ``clock``."""
+    _dry_since: float = attrs.field(default=-math.inf, init=False)
+    """Since when blocks that have not come are held back."""
     _read_error: str = attrs.field(default="", init=False)
     """The reason of the last read error of the source."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
@@ -105,6 +107,8 @@ class Ring:
         """
         if self.rules.move(cursor, self._block_of(place), sequential=sequential, now=self.clock()):
             self._work.set()
+        if self.rules.intake.in_order and not sequential:
+            self._look_again(cursor)
 
     def _block_of(self, place: int) -> int:
         """Return the unrolled block in which a place lies."""
@@ -161,6 +165,8 @@ class Ring:
         finally:
             if request in cursor.requests and self.rules.answered(request, self.clock()):
                 self._work.set()
+            if self.rules.intake.in_order:
+                self._look_again(cursor)
 
     def _try_again(self, block: int) -> None:
         """Drop a block with bytes that could not be read before this request, if they can be read again."""
@@ -278,6 +284,12 @@ class Ring:
             if waiting.error is not None:
                 raise waiting.error
 
+    def _look_again(self, cursor: Cursor) -> None:
+        """Wake a consumer's parked requests: one may be out of reach by now."""
+        for waiting in self.waiting():
+            if waiting.request.cursor is cursor:
+                waiting.woken.set()
+
     def _gone(self, block: int) -> GoneError:
         what = "has gone by" if self.rules.intake.is_gone(block) else "is too far ahead"
         return GoneError(
@@ -289,8 +301,8 @@ class Ring:
         """Raise GoneError if a consumer that begins now could not have the whole image."""
         if self.rules.has_gone():
             raise GoneError(
-                "the source is a pipe, and its beginning has gone by; start readers together, or let the mount "
-                "keep what was read: --spool DIR"
+                "the source is a pipe, and its beginning has gone by; start readers together, or let the "
+                "mount keep what was read: --spool DIR"
             )
 
     def _is_resident(self, request: Request) -> bool:
@@ -391,6 +403,39 @@ class Ring:
         for observer in self._observers:
             observer.filled(read, bad)
 
+    # Pipes: what has not come yet, and an end that was not known
+
+    def hold(self, block: int) -> None:
+        """Read no block from this one on, because they have not come yet, until ``flow``."""
+        self.rules.intake.dry_from = block
+        self._dry_since = self.clock()
+
+    def flow(self) -> None:
+        """Record that more has come."""
+        self.rules.intake.dry_from = None
+        self._work.set()
+
+    def go_in_order(self, kept: int, following: int) -> None:
+        """Give each block once from now on, in order from ``following``, but those before ``kept`` always."""
+        self.rules.intake.go_in_order(kept, following)
+        for waiting in self.waiting():
+            waiting.woken.set()
+
+    def shorten(self, size: int) -> None:
+        """Let the image end at byte ``size``, more than 0; no consumer has got beyond that.
+
+        Before ``filled`` for the read that has found the end. All consumers are copies in order; their
+        requests for what lies beyond are answered with nothing.
+        """
+        self.size = size
+        self.layout = Layout.whole(size, self.block)
+        self.rules.shorten(self.layout.blocks)
+        for waiting in self.waiting():
+            if waiting.request.at >= self.rules.blocks:
+                waiting.woken.set()
+        for observer in self._observers:
+            observer.shortened()
+
     @contextmanager
     def observed_by(self, observer: Observer) -> Iterator[None]:
         """Let an observer follow the slots while the ``with`` block runs."""
@@ -429,10 +474,13 @@ class Ring:
         now = self.clock()
         if arrived != self._arrived:
             self._arrived, self._arrived_at = arrived, now
-        if self.reading_since is None or now - max(self.reading_since, self._arrived_at) < limit:
-            return
+        hangs = self.reading_since is not None and now - max(self.reading_since, self._arrived_at) >= limit
+        dry_from = self.rules.intake.dry_from
+        if dry_from is None or now - max(self._dry_since, self._arrived_at) < limit:
+            dry_from = self.rules.blocks
         for waiting in self.waiting():
-            if now - waiting.request.since >= limit:
+            request = waiting.request
+            if now - request.since >= limit and (hangs or request.at % self.rules.blocks >= dry_from):
                 self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:

@@ -259,14 +259,16 @@ class Rules:
         """Return whether a source that gives its blocks in order won't give the request's first, absent one.
 
         It is gone, or too far ahead: the source is not read on for a reader that jumps, nor farther than the
-        ring can hold what the reader lacks in between.
+        ring can hold what the reader lacks in between and does not request.
         """
         intake, cursor = self.intake, request.cursor
         block = request.at % self.blocks
         if not intake.in_order or block < intake.kept:
             return False
+        if block < intake.next or not cursor.sequential:
+            return True
         too_far = request.at - cursor.block > self.slots // 2
-        return block < intake.next or not cursor.sequential or too_far
+        return too_far and not any(other.at <= cursor.block for other in cursor.requests)
 
     def can_be_read_again(self, block: int) -> bool:
         """Return whether the source can give a real block more than once."""

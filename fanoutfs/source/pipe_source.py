@@ -12,11 +12,13 @@ finds that the program has succeeded.
 import contextlib
 import errno
 import fcntl
+import math
 import mmap
 import os
 import select
 import stat
 import termios
+import time
 from array import array
 from collections.abc import Callable
 from typing import Self
@@ -38,6 +40,9 @@ ANY_SIZE = 1 << 60
 QUIET_SECONDS = 0.05
 """How long a pipe may be silent before a read goes on with what has come: several times what a program that
 writes steadily needs for the next piece."""
+
+PREFETCH_SECONDS = 0.5
+"""How long bytes are collected before a read goes on with what has come: readers wait for that."""
 
 CAPACITY = MIB
 """Bytes that the kernel may keep in a pipe, where it permits that (pipe(7)): fewer, larger reads."""
@@ -109,6 +114,11 @@ class PipeSource:
         """Whether ``size`` is the size, given or found at the end."""
         return self.size != ANY_SIZE
 
+    @property
+    def ended(self) -> bool:
+        """Whether the end has come, or an error."""
+        return self._ended
+
     def surplus(self) -> bool:
         """Return whether more has come than the size that was given."""
         return (
@@ -121,13 +131,16 @@ class PipeSource:
     def prefetch(self, offset: int, length: int, seconds: float | None = QUIET_SECONDS) -> int:
         """Return how many of these bytes can be read without a wait; at most ``seconds`` pass in silence.
 
-        None: wait until all have come. ``length`` for what can't be read at all, so that a read says why;
-        after the end of a pipe whose size was not known, what there is. ``offset`` is that of the next read.
+        Of a slow pipe, what comes in PREFETCH_SECONDS. ``seconds`` None: wait until all have come.
+        ``length`` for what can't be read at all, so that a read says why; after the end of a pipe whose size
+        was not known, what there is. ``offset`` is that of the next read.
         """
         if offset != self.consumed:
             return length
+        until = math.inf if seconds is None else time.monotonic() + PREFETCH_SECONDS
         while not self._has(offset + length) and self._pull(offset + length, seconds):
-            pass
+            if time.monotonic() > until:
+                break
         if self.trouble is not None:
             return length
         unsure = not self._has(self.arrived)
@@ -167,6 +180,8 @@ class PipeSource:
         return True
 
     def _shortage(self) -> str | None:
+        if not self.arrived:
+            return "it is empty"
         if self._given is None or self.arrived >= self._given:
             return None
         return f"it ended at byte {self.arrived} of {self._given}"
