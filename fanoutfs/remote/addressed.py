@@ -10,37 +10,50 @@ from functools import partial
 from fanoutfs.errors import NoAnswerError, UnusableError, reason
 from fanoutfs.remote.address import ExportAddress, SocketAddress
 from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.remote.compressed import open_compressed_place, spooled
 from fanoutfs.remote.file_address import SshAddress, WebAddress
 from fanoutfs.remote.image_source import ImageSource, require_served
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.settings import SourceSettings
 from fanoutfs.source.ends import read_ends
-from fanoutfs.source.formats import RAW, Way, mismatch, recognise, refusal
+from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, refusal
 from fanoutfs.system import bounded
 from fanoutfs.units import PAGE
 
 Place = ExportAddress | SocketAddress | SshAddress | WebAddress
 
 
-def open_place(address: Place, keys: RemoteKeys, prefix: str) -> OpenSource:
+def open_place(address: Place, keys: RemoteKeys, prefix: str, how: SourceSettings) -> OpenSource:
     """Open what an address leads to; ``prefix`` is the format that the user asked for, or empty.
 
     Raises UnusableError.
     """
     link = ExportedSource.open(address, keys)
     try:
-        return _recognised(link, prefix, is_export=isinstance(address, ExportAddress | SocketAddress))
+        is_export = isinstance(address, ExportAddress | SocketAddress)
+        if prefix == RAW or link.description.startswith(DESCRIBED):
+            return OpenSource(link)
+        head, tail = _first_page(link) if is_export else _ends(link)
+        kind = recognise(head, tail)
+        if (
+            kind is None
+            or kind.way is not Way.DECOMPRESSED
+            or isinstance(address, ExportAddress | SocketAddress)
+        ):
+            return _served(link, kind, prefix, head, tail, is_export=is_export)
+        output = open_compressed_place(address, kind, keys.absolute(), link.shown_at)
     except BaseException:
         link.close()
         raise
+    link.close()
+    return OpenSource(spooled(output, how), kind=kind)
 
 
-def _recognised(link: ExportedSource, prefix: str, *, is_export: bool) -> OpenSource:
-    if prefix == RAW or link.description.startswith(DESCRIBED):
-        return OpenSource(link)
-    head, tail = _first_page(link) if is_export else _ends(link)
-    kind = recognise(head, tail)
+def _served(
+    link: ExportedSource, kind: ImageFormat | None, prefix: str, head: bytes, tail: bytes, *, is_export: bool
+) -> OpenSource:
     if prefix and (kind is None or kind.name != prefix):
         raise UnusableError(mismatch(link.path, prefix, kind))
     if kind is None:

@@ -4,20 +4,19 @@ The file itself stays open and locked, as any other source does, so that no copy
 names besides itself (a backing file) is locked by QEMU.
 """
 
-from pathlib import Path
 from typing import Self
 
 import attrs
 
-from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.errors import UnusableError
 from fanoutfs.remote.file_address import ImageAddress
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.contract import Source
 from fanoutfs.source.formats import ImageFormat
 from fanoutfs.source.image_header import facts
-from fanoutfs.source.local import PositionedSource
-from fanoutfs.system.identity import identity_of, image_identity
+from fanoutfs.source.local import PositionedSource, require_same
+from fanoutfs.system.identity import image_identity
 
 
 @attrs.define(eq=False)
@@ -36,15 +35,16 @@ class ImageSource:
         file = PositionedSource.open(path)
         try:
             disk = ExportedSource.open(ImageAddress(path, kind.qemu_driver), RemoteKeys())
+            try:
+                # QEMU opens it by its name.
+                require_same(path, file)
+            except BaseException:
+                disk.close()
+                raise
         except BaseException:
             file.close()
             raise
-        opened = cls(path, image_identity(file.identity), file, disk)
-        # QEMU opens it by its name.
-        if identity_of(Path(path).stat()) != file.identity:
-            opened.close()
-            raise SourceChangedError(f"the source {path} was replaced by a different one")
-        return opened
+        return cls(path, image_identity(file.identity), file, disk)
 
     @classmethod
     def over(cls, link: ExportedSource, kind: ImageFormat) -> Self:

@@ -98,7 +98,7 @@ def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings) -> ResolvedSo
     if not is_url(name):
         mountpoint.require_answer(Path(name))
         with contextlib.closing(PositionedSource.open(name)) as source:
-            return _resolve_local(source, prefix, name)
+            return _resolve_local(source, prefix, name, how)
     address = parse(name)
     # The libraries for remote sources are loaded only where one is named.
     if isinstance(address, ServiceAddress):
@@ -110,7 +110,7 @@ def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings) -> ResolvedSo
         address = attrs.evolve(address, raw=True)
     from fanoutfs.remote.addressed import open_place  # noqa: PLC0415
 
-    opening = partial(open_place, address, keys, prefix)
+    opening = partial(open_place, address, keys, prefix, how)
     return ResolvedSource(address.text, address.identity, None, None, opening, prefix=prefix)
 
 
@@ -150,7 +150,7 @@ def _resolve_made(argument: str, keys: RemoteKeys, how: SourceSettings) -> Resol
     )
 
 
-def _resolve_local(source: PositionedSource, prefix: str, named: str) -> ResolvedSource:
+def _resolve_local(source: PositionedSource, prefix: str, named: str, how: SourceSettings) -> ResolvedSource:
     """Find out what a disk or file is, which is open."""
     kind = _recognise_file(source, prefix, named)
     users = source.users()
@@ -162,11 +162,11 @@ def _resolve_local(source: PositionedSource, prefix: str, named: str) -> Resolve
         return ResolvedSource(
             source.path, source.identity, source.origin, source.size, opening, warning, prefix
         )
+    opening = partial(_open_image, source.path, kind, how)
     identity = image_identity(source.identity)
     # QEMU itself refuses an image that a virtual machine writes, and locks the one that it serves.
-    return ResolvedSource(
-        source.path, identity, identity, None, partial(_open_image, source.path, kind), prefix=prefix
-    )
+    warning = warning if kind.way is Way.DECOMPRESSED else None
+    return ResolvedSource(source.path, identity, identity, None, opening, warning, prefix)
 
 
 def _recognise_file(source: PositionedSource, prefix: str, named: str) -> ImageFormat | None:
@@ -195,7 +195,11 @@ def _open_local(path: str) -> OpenSource:
     return OpenSource(PositionedSource.open(path))
 
 
-def _open_image(path: str, kind: ImageFormat) -> OpenSource:
-    from fanoutfs.remote.image_source import ImageSource  # noqa: PLC0415 (most sources are disks)
+def _open_image(path: str, kind: ImageFormat, how: SourceSettings) -> OpenSource:
+    if kind.way is Way.SERVED:
+        from fanoutfs.remote.image_source import ImageSource  # noqa: PLC0415 (most sources are disks)
 
-    return OpenSource(ImageSource.open(path, kind), kind=kind)
+        return OpenSource(ImageSource.open(path, kind), kind=kind)
+    from fanoutfs.remote.compressed import open_compressed, spooled  # noqa: PLC0415 (as above)
+
+    return OpenSource(spooled(open_compressed(path, kind), how), kind=kind)

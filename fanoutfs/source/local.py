@@ -12,7 +12,7 @@ from typing import Self
 
 import attrs
 
-from fanoutfs.errors import UnusableError, reason
+from fanoutfs.errors import SourceChangedError, UnusableError, reason
 from fanoutfs.ranges import Range
 from fanoutfs.source.holes import data_ranges
 from fanoutfs.system import locks
@@ -142,6 +142,12 @@ class PositionedSource:
     def close(self) -> None:
         """Close the source."""
         os.close(self._fd)
+
+
+def require_same(path: str, source: PositionedSource) -> None:
+    """Raise SourceChangedError unless a path, which a program has opened by now, still names this source."""
+    if identity_of(Path(path).stat()) != source.identity:
+        raise SourceChangedError(f"the source {path} was replaced by a different one")
 
 
 def _lock(fd: int, path: str) -> bool:

@@ -85,6 +85,8 @@ class PipeSource:
     """The bytes that have come and were not read are ``_buffer[_begin:_end]``."""
     _wake: int = attrs.field(init=False)
     """An eventfd that ends a wait."""
+    _waits: bool = attrs.field(default=False, init=False)
+    """Whether a thread of this process waits."""
 
     def __attrs_post_init__(self) -> None:
         self._given = None if self.size == ANY_SIZE else self.size
@@ -195,7 +197,9 @@ class PipeSource:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        ready = poll.poll(None if seconds is None else 1000 * seconds)
+        self._waits = True
+        ready = [] if self._closed else poll.poll(None if seconds is None else 1000 * seconds)
+        self._waits = False
         if self._closed:
             raise LostError(errno.EIO, "the source was closed")
         return bool(ready)
@@ -257,7 +261,9 @@ class PipeSource:
     def close(self) -> None:
         """Close the source in this process; a wait in another thread ends with LostError."""
         self._closed = True
-        os.eventfd_write(self._wake, 1)
+        # A process that was forked has the same eventfd, and goes on reading.
+        if self._waits:
+            os.eventfd_write(self._wake, 1)
         os.close(self._fd)
 
 

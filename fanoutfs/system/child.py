@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -55,19 +56,26 @@ class Child:
 
     @classmethod
     def start(
-        cls, argv: Sequence[str], *, kept: tuple[int, ...] = (), first: Callable[[], object] = int
+        cls,
+        argv: Sequence[str],
+        *,
+        kept: tuple[int, ...] = (),
+        first: Callable[[], object] = int,
+        stdin: int | None = None,
+        stdout: int | None = None,
     ) -> Self:
         """Start a program. Its process calls ``first`` before exec, and inherits the descriptors ``kept``.
 
-        Raise UnusableError if it is not installed or can't be started.
+        ``stdin`` and ``stdout`` are descriptors; None: /dev/null. Raise UnusableError if it is not installed
+        or can't be started.
         """
         before = partial(_become, os.getpid(), first)
         try:
             return cls(
                 subprocess.Popen(
                     argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
+                    stdin=subprocess.DEVNULL if stdin is None else stdin,
+                    stdout=subprocess.DEVNULL if stdout is None else stdout,
                     stderr=subprocess.PIPE,
                     pass_fds=kept,
                     # A supervisor has one thread.
@@ -84,10 +92,26 @@ class Child:
 
         What it wrote is in ``last_lines`` then. ``seconds`` is the longest wait.
         """
-        stderr = [] if self._stderr_closed else [self._stderr]
-        ready = readable([*stderr, self._pidfd, *others], seconds)
+        ready = readable([*self.descriptors(), *others], seconds)
         self._read_stderr()
         return [other for other in others if other in ready]
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that become readable when it writes to stderr, or ends."""
+        return [*([] if self._stderr_closed else [self._stderr]), self._pidfd]
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until it has ended, ``seconds`` at most."""
+        until = time.monotonic() + seconds
+        while self.ended is None and (left := until - time.monotonic()) > 0:
+            self.wait(seconds=left)
+
+    @property
+    def argv(self) -> Sequence[str]:
+        """The command."""
+        argv = self.process.args
+        assert isinstance(argv, Sequence)
+        return [str(word) for word in argv]
 
     @property
     def ended(self) -> int | None:

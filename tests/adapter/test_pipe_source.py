@@ -133,6 +133,20 @@ def test_closing_ends_a_read_that_waits() -> None:
     os.close(end)
 
 
+def test_closing_it_in_one_process_leaves_it_to_the_other() -> None:
+    """A command closes the pipe that its daemon, a child, goes on reading."""
+    source, end = open_pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(end)
+        os._exit(0 if read(source, 0, PAGE) == bytes(PAGE) else 1)
+    source.close()
+    os.write(end, bytes(PAGE))
+    os.close(end)
+
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_a_fifo_is_opened_without_a_writer(tmp_path: Path) -> None:
     """It is silent until one comes, and does not seem to be empty."""
     fifo = tmp_path / "fifo"
