@@ -126,7 +126,8 @@ class _Reader:
         for entry in entries:
             self._beneath(entry)
         for mount in self._mounts:
-            self._mounted += [Mounted(base, mount.point, mount.kind) for base in self._bases(mount)]
+            writable = "ro" not in mount.options and not is_fanoutfs(mount)
+            self._mounted += [Mounted(base, mount.point, mount.kind, writable) for base in self._bases(mount)]
         for member in {member for group in self._btrfs for member in group}:
             if all(mounted.storage != member for mounted in self._mounted):
                 self._mounted.append(Mounted(member, "", "btrfs"))

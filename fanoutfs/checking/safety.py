@@ -225,7 +225,7 @@ def _mounts(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[st
         overlap = machine.overlap(target.identity, storage, files=False)
         if overlap is None:
             continue
-        whose = _whose(overlap, machine)
+        whose = in_relation(overlap, machine)
         first = where[0]
         if not first:
             yield f"{whose} belongs to a file system that is mounted elsewhere", ""
@@ -240,7 +240,7 @@ def _mounts(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[st
 def _swaps(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
     for storage in machine.swaps:
         if overlap := machine.overlap(target.identity, storage, files=False):
-            yield f"{_whose(overlap, machine)} is swap", f"swapoff {shlex.quote(machine.name(storage))}"
+            yield f"{in_relation(overlap, machine)} is swap", f"swapoff {shlex.quote(machine.name(storage))}"
 
 
 def _stacks(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str, str]]:
@@ -254,7 +254,7 @@ def _stacks(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[st
             continue
         member = attrs.evolve(overlap, second=overlap.second[1:])
         what = f"{_KIND_NAMES[device.kind]} {machine.name(storage)}"
-        yield f"{_whose(member, machine)} is a part of the {what}", _stop_command(device)
+        yield f"{in_relation(member, machine)} is a part of the {what}", _stop_command(device)
 
 
 def _kinds(storages: Sequence[str], machine: StorageGraph) -> set[Kind]:
@@ -286,11 +286,11 @@ def _loops(target: RequestedTarget, machine: StorageGraph) -> Iterator[tuple[str
             overlap = machine.overlap(target.identity, storage, files=False)
             if overlap and len(overlap.first) == 1:
                 shown = attrs.evolve(overlap, second=overlap.second[1:])
-                whose = _whose(shown, machine)
+                whose = in_relation(shown, machine)
                 yield f"{whose} is shown by {machine.name(storage)}", f"losetup --detach /dev/{device.name}"
 
 
-def _whose(overlap: Overlap, machine: StorageGraph) -> str:
+def in_relation(overlap: Overlap, machine: StorageGraph) -> str:
     """Describe the second storage of an overlap in relation to the first, the target."""
     target, other = overlap.first[0], overlap.second[0]
     if target == other:

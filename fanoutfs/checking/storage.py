@@ -66,6 +66,8 @@ class Mounted:
     point: str
     """Empty if it is mounted where this process can't see it."""
     kind: str
+    is_writable: bool = True
+    """Not mounted read-only, nor by fanoutfs."""
 
 
 @attrs.frozen

@@ -119,7 +119,7 @@ def serve(
     if (abstract := listen_abstract(socket_name(claim.identity), BACKLOG)) is not None:
         listeners.append(abstract)
     try:
-        engine = Engine(settings, opened.source, opened.remote, opened.only)
+        engine = Engine(settings, opened.source, opened.remote, opened.only, opened.watch)
         tasks = [partial(service, engine) for service in services]
         trio.run(engine.run, lambda: work(engine), ControlServer(engine, listeners).serve, *tasks)
     finally:

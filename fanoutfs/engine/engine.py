@@ -33,6 +33,7 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
+from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.pieces import Pieces
@@ -83,6 +84,8 @@ class Engine:
     remote: RemoteInfo | None = None
     """What the service of a remote source reports about it."""
     only: Only | None = None
+    watch: ChangeWatch | None = None
+    """What has become of the source since it was opened."""
     """What of the source is copied; None: all."""
     ring: Ring = attrs.field(init=False)
     slot_digests: SlotDigests = attrs.field(init=False)
@@ -348,6 +351,11 @@ class Engine:
         while True:
             await trio.sleep(WATCH_SECONDS)
             self.ring.source_hangs(self.settings.source_timeout, self.statistics.bytes_read)
+            if self.watch is not None and self.watch.was_written and not self.statistics.written:
+                self.statistics.written = True
+                log.warning(
+                    "the source %s changes while it is read: it was written to since it was opened; copies "
+                    "may match no state of it", self.source.path)  # fmt: skip
 
     async def _end_on_signal(self) -> None:
         # nohup ignores SIGHUP, and a shell SIGINT of what a script runs in the background.

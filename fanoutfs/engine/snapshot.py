@@ -100,6 +100,7 @@ def snapshot(
             read_rate=read_rate,
             errors=statistics.errors,
             changed=statistics.changed,
+            written=statistics.written,
             reading=ring.reading_since is not None,
         ),
         ring=RingEntry(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fanoutfs.checking.source_use import find_use
 from fanoutfs.errors import UnusableError
 from fanoutfs.layout import Only
 from fanoutfs.only import only_map
@@ -24,6 +25,11 @@ def restrict(source: Source, only: str, *, zero_rest: bool) -> tuple[Source, Onl
             raise UnusableError(
                 f"--only used needs a disk, or the image of one as it lies; {source.path} is neither; "
                 "name a map with --only"
+            )
+        if (use := find_use(source.path)).mounts:
+            raise UnusableError(
+                f"what is used of {source.path} may change at any time: {use}; unmount it, mount it "
+                "read-only, or copy it without --only used"
             )
         (fd,) = source.descriptors()
         return source, Only(find_used(source.path, fd, source.size), zero_rest)

@@ -7,6 +7,7 @@ import attrs
 
 from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.layout import Only
+from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
 from fanoutfs.source.formats import ImageFormat, split_prefix, taken_for
 
@@ -38,6 +39,8 @@ class OpenSource:
     remote: RemoteInfo | None = None
     only: Only | None = None
     """What of it is copied; None: all."""
+    watch: ChangeWatch | None = None
+    """What has become of it since; None: that is not looked at."""
     kind: ImageFormat | None = None
     """The format in which it is an image; None: it is read as it lies."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from fanoutfs.checking.source_use import SourceUse, find_use
 from fanoutfs.errors import NotAServiceError, SourceChangedError, UnusableError
 from fanoutfs.remote.address import ServiceAddress, is_url
 from fanoutfs.remote.file_address import SshAddress, WebAddress, parse
@@ -26,6 +27,7 @@ from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, 
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.recipe import parse_recipe, split_faulty
+from fanoutfs.source.watched import WatchedSource
 from fanoutfs.system import mountpoint
 from fanoutfs.system.identity import image_identity
 
@@ -67,11 +69,14 @@ class ResolvedSource:
 def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) -> ResolvedSource:
     """Find the source that an argument names: a path, or the address of an export, a service or a file.
 
-    ``how`` it is read; by default as it lies. A service is asked where its export is. Raises UsageError or
-    UnusableError.
+    ``how`` it is read; None: it is only to be named. A service is asked where its export is. Raises
+    UsageError or UnusableError.
     """
-    how = how or SourceSettings()
-    found = _resolve(argument, keys, how)
+    found = _resolve(argument, keys, how or SourceSettings(), is_read=how is not None)
+    if how is None:
+        return found
+    if how.strict_source and found.warning is not None:
+        raise UnusableError(f"{found.warning}; refused because of --strict-source")
     if how.only is None:
         return found
     from fanoutfs.only.restriction import restrict  # noqa: PLC0415
@@ -90,15 +95,15 @@ def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) 
     return attrs.evolve(found, open=open_restricted)
 
 
-def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings) -> ResolvedSource:
+def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings, *, is_read: bool) -> ResolvedSource:
     """Find the source, all of it."""
     if is_made(argument):
-        return _resolve_made(argument, keys, how)
+        return _resolve_made(argument, keys, how, is_read=is_read)
     prefix, name = split_prefix(argument)
     if not is_url(name):
         mountpoint.require_answer(Path(name))
         with contextlib.closing(PositionedSource.open(name)) as source:
-            return _resolve_local(source, prefix, name, how)
+            return _resolve_local(source, prefix, name, how, is_read=is_read)
     address = parse(name)
     # The libraries for remote sources are loaded only where one is named.
     if isinstance(address, ServiceAddress):
@@ -128,14 +133,14 @@ def _resolve_service(address: ServiceAddress, keys: RemoteKeys) -> ResolvedSourc
     return ResolvedSource(address.text, info.address.identity, info.origin, info.size, found.open)
 
 
-def _resolve_made(argument: str, keys: RemoteKeys, how: SourceSettings) -> ResolvedSource:
+def _resolve_made(argument: str, keys: RemoteKeys, how: SourceSettings, *, is_read: bool) -> ResolvedSource:
     """Find a source for tests. Raises UsageError, and what ``resolve`` raises for a source with faults."""
     if argument.startswith(pattern.PREFIX):
         made = PatternSource.open(argument)
         return ResolvedSource(argument, made.identity, made.origin, made.size, lambda: OpenSource(made))
     recipe, source = split_faulty(argument)
     parse_recipe(recipe)
-    found = resolve(source, keys, how)
+    found = _resolve(source, keys, how, is_read=is_read)
 
     def open_faulty() -> OpenSource:
         opened = found.open()
@@ -150,15 +155,14 @@ def _resolve_made(argument: str, keys: RemoteKeys, how: SourceSettings) -> Resol
     )
 
 
-def _resolve_local(source: PositionedSource, prefix: str, named: str, how: SourceSettings) -> ResolvedSource:
+def _resolve_local(
+    source: PositionedSource, prefix: str, named: str, how: SourceSettings, *, is_read: bool
+) -> ResolvedSource:
     """Find out what a disk or file is, which is open."""
     kind = _recognise_file(source, prefix, named)
-    users = source.users()
-    warning = (
-        f"{source.path} may change while it is read: a part of it is locked by {users}" if users else None
-    )
     if kind is None:
-        opening = partial(_open_local, source.path)
+        warning = _what_changes_it(source, looks_around=is_read)
+        opening = partial(_open_local, source.path, strict=how.strict_source)
         return ResolvedSource(
             source.path, source.identity, source.origin, source.size, opening, warning, prefix
         )
@@ -191,8 +195,18 @@ def _recognise_file(source: PositionedSource, prefix: str, named: str) -> ImageF
     return kind
 
 
-def _open_local(path: str) -> OpenSource:
-    return OpenSource(PositionedSource.open(path))
+def _what_changes_it(source: PositionedSource, *, looks_around: bool) -> str | None:
+    """Return the warning for a source that other programs, or the system, may write to."""
+    use, users = find_use(source.path) if looks_around else SourceUse(), source.users()
+    locked = f"a part of it is locked by {users}" if users and users not in str(use) else ""
+    parts = [part for part in (str(use), locked) if part]
+    return f"{source.path} may change while it is read: {', and '.join(parts)}" if parts else None
+
+
+def _open_local(path: str, *, strict: bool) -> OpenSource:
+    source = WatchedSource.open(path)
+    source.watch.strict = strict
+    return OpenSource(source, watch=source.watch)
 
 
 def _open_image(path: str, kind: ImageFormat, how: SourceSettings) -> OpenSource:

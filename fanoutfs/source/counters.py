@@ -13,6 +13,8 @@ class Counters:
     changed: int = 0
     """Blocks whose content differed when they were read a second time. Counted only while a digest
     follower is connected."""
+    written: bool = False
+    """The source, a file, was written to since it was opened."""
     trouble: str = ""
     """The system's message for the last failed read of the source."""
     reading: float = 0.0

@@ -52,6 +52,10 @@ class SourceEntry:
             "follows `/digests`"
         ),
     )
+    written: bool = attrs.field(
+        default=False,
+        metadata=key("whether the source, a file, was written to since it was opened: copies may be mixed"),
+    )
     reading: bool = attrs.field(default=False, metadata=key("whether a read of the source is in progress"))
 
 
