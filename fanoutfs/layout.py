@@ -214,6 +214,10 @@ class Layout:
         """Yield the bytes of the blocks outside, ascending."""
         return self._ranges(self.outside)
 
+    def data(self) -> Iterator[Range]:
+        """Yield the bytes of the blocks that are read, ascending."""
+        return self._ranges(self.runs)
+
     def copied(self) -> Iterator[Range]:
         """Yield the bytes of the blocks that are not outside, ascending."""
         return self._ranges(_between(self.outside, self.image_blocks))

@@ -1,7 +1,8 @@
 """The work of an export's supervisor: run nbdkit as long as the mount lasts, and restart it when it ends.
 
 The supervisor keeps the listening socket: clients that connect while no nbdkit runs wait in its queue.
-It receives ``begin`` with the image's path and its ``description``, then ``end``, or the end of the pipe.
+It receives ``begin`` with the image's path and its ``description``, and ``data``, the path of a list of what
+is no hole, or None; it removes that file. Then ``end`` comes, or the end of the pipe.
 It sends ``ended``, with the reason, each time nbdkit has ended, and in how many seconds it starts ``again``.
 """
 
@@ -31,12 +32,16 @@ def supervise(pipe: MessagePipe, *, listening: int, tls: TlsOptions) -> None:
     os.dup2(listening, FIRST)
     if listening != FIRST:
         os.close(listening)
+    data: Path | None = None
     try:
         message = pipe.receive()
         if "begin" in message:
-            _keep_running(pipe, serve_command(Path(message["begin"]), tls, message["description"]))
+            data = message["data"] and Path(message["data"])
+            _keep_running(pipe, serve_command(Path(message["begin"]), tls, message["description"], data))
     finally:
         os.close(FIRST)
+        if data is not None:
+            data.unlink(missing_ok=True)
         if tls.certificates is not None:
             shutil.rmtree(tls.certificates, ignore_errors=True)
 

@@ -1,13 +1,17 @@
 """The export as an engine's background task: tell nbdkit's supervisor when the mount begins and ends."""
 
 import logging
+from tempfile import NamedTemporaryFile
 
 import trio
 
 from fanoutfs.engine.engine import Engine
+from fanoutfs.layout import Layout
 from fanoutfs.nbd.bind_export import BoundExport
+from fanoutfs.nbd.nbdkit import data_list
 from fanoutfs.remote.announcement import DESCRIBED
 from fanoutfs.system.pipe import MessagePipe
+from fanoutfs.system.runtime_dir import runtime_folder
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,7 @@ async def export(opened: BoundExport, engine: Engine) -> None:
         pipe.send(
             begin=str(engine.session.point / ".fanoutfs" / "direct"),
             description=DESCRIBED + (source.origin or source.identity),
+            data=await trio.to_thread.run_sync(_write_data_list, engine.ring.layout),
         )
         log.info("the image is exported at %s over NBD, TLS: %s", opened.settings, opened.settings.tls)
         if (warning := opened.settings.open_to_all) is not None:
@@ -41,6 +46,15 @@ async def export(opened: BoundExport, engine: Engine) -> None:
     finally:
         with trio.CancelScope(shield=True):
             await _end(pipe)
+
+
+def _write_data_list(layout: Layout) -> str | None:
+    """Write what of the image is no hole to a file for nbdkit; return its path, None if all is data."""
+    if layout.is_whole:
+        return None
+    with NamedTemporaryFile("w", prefix="data-", dir=runtime_folder(), delete=False) as file:
+        file.write(data_list(layout.data()))
+    return file.name
 
 
 async def _log_reports(pipe: MessagePipe, export: trio.CancelScope) -> None:

@@ -1,9 +1,11 @@
 """nbdkit's command line, and when it is restarted. No I/O, no clock."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
+from fanoutfs.ranges import Range
 from fanoutfs.system.backoff import BackOff
 
 NAME = "image"
@@ -33,20 +35,28 @@ class TlsOptions:
         return ["--tls=off"]
 
 
-def serve_command(image: Path, tls: TlsOptions, description: str) -> list[str]:
+def serve_command(image: Path, tls: TlsOptions, description: str, data: Path | None) -> list[str]:
     """Return the command that exports an image on the socket that is passed to it.
 
-    Clients that connect again see by the ``description`` whether it is still the same image.
+    Clients that connect again see by the ``description`` whether it is still the same image. ``data`` is a
+    file with the ``data_list`` of an image that has holes.
     """
-    return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, tls, description)]
+    return ["nbdkit", "--foreground", "--exit-with-parent", *_export(image, tls, description, data)]
 
 
 def trial_command(file: Path, tls: TlsOptions, description: str) -> list[str]:
     """Return a command that only tests whether nbdkit would do that, with any file."""
-    return ["nbdkit", "--unix=-", *_export(file, tls, description), "--run", ":"]
+    return ["nbdkit", "--unix=-", *_export(file, tls, description, Path("/dev/null")), "--run", ":"]
 
 
-def _export(file: Path, tls: TlsOptions, description: str) -> list[str]:
+def data_list(ranges: Iterable[Range]) -> str:
+    """Return a file for nbdkit-extentlist-filter(1): the rest is holes, which clients can skip."""
+    return "".join(f"{offset} {length}\n" for offset, length in ranges)
+
+
+def _export(file: Path, tls: TlsOptions, description: str, data: Path | None) -> list[str]:
+    # The kernel does not ask a file system in user space with this interface for holes.
+    holes = [] if data is None else ["--filter=extentlist", f"extentlist={data}"]
     return [
         "--readonly",
         # With more, nbdkit aborts for all clients when one disconnects while several replies are under way.
@@ -54,6 +64,7 @@ def _export(file: Path, tls: TlsOptions, description: str) -> list[str]:
         # A client that is not offered several connections makes one, and so reads in order.
         "--filter=multi-conn",
         "--filter=exportname",
+        *holes[:1],
         *tls.options(),
         "file",
         f"file={file}",
@@ -65,6 +76,7 @@ def _export(file: Path, tls: TlsOptions, description: str) -> list[str]:
         f"default-export={NAME}",
         "exportname-list=defaultonly",
         f"exportdesc=fixed:{description}",
+        *holes[1:],
     ]
 
 

@@ -4,11 +4,13 @@ The file itself stays open and locked, as any other source does, so that no copy
 names besides itself (a backing file) is locked by QEMU.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import attrs
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.ranges import Range
 from fanoutfs.remote.file_address import ImageAddress
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_keys import RemoteKeys
@@ -77,8 +79,9 @@ class ImageSource:
         """See ``Source.read_into``."""
         self._disk.read_into(offset, length, slots)
 
-    def data(self) -> None:
-        """Return None: where its zeros are is not known."""
+    def data(self) -> Sequence[Range] | None:
+        """See ``Source.data``."""
+        return self._disk.data()
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the link, and of the file."""

@@ -28,7 +28,7 @@ def require_link_programs(address: LinkAddress) -> None:
     """Raise UnusableError if a program that this link needs is not installed."""
     match address:
         case ImageAddress():
-            require_programs("nbdfuse", "qemu-nbd")
+            require_programs("nbdfuse", "nbdinfo", "qemu-nbd")
         case SshAddress() | WebAddress():
             require_programs("nbdfuse", "nbdkit")
         case ExportAddress() | SocketAddress():
@@ -59,9 +59,7 @@ def nbdfuse_command(address: LinkAddress, keys: RemoteKeys, point: Path, certifi
             place += [] if keys.tls_ca is None else [f"cainfo={keys.tls_ca}"]
             return [*argv, "--command", *NBDKIT, "curl", *place]
         case ImageAddress():
-            # Without a format QEMU would look for one, and so believe what a guest has written to its disk.
-            read = ["--read-only", f"--format={address.driver}", *(["--cache=none"] * address.direct)]
-            return [*argv, "[", "qemu-nbd", *read, address.path, "]"]
+            return [*argv, *_qemu_nbd(address)]
         case _:
             assert_never(address)
 
@@ -87,6 +85,26 @@ def nbdinfo_command(
         else:
             query = f"?tls-certificates={quote(str(certificates))}"
     return ["nbdinfo", "--json", "--no-content", address.text + query]
+
+
+def map_command(address: LinkAddress, keys: RemoteKeys, certificates: Path) -> list[str] | None:
+    """Return the command that lists the holes of a source; None: there is no way to know them.
+
+    Arguments as for ``nbdfuse_command``. The list comes over a second connection, or from a second program.
+    """
+    match address:
+        case ExportAddress() | SocketAddress():
+            return ["nbdinfo", "--map", "--json", nbdinfo_command(address, keys, certificates)[-1]]
+        case ImageAddress():
+            return ["nbdinfo", "--map", "--json", "--", *_qemu_nbd(address)]
+        case _:
+            return None
+
+
+def _qemu_nbd(address: ImageAddress) -> list[str]:
+    # Without a format QEMU would look for one, and so believe what a guest has written to its disk.
+    read = ["--read-only", f"--format={address.driver}", *(["--cache=none"] * address.direct)]
+    return ["[", "qemu-nbd", *read, address.path, "]"]
 
 
 _OWN_MESSAGE = re.compile(r"(?:nbdkit: (?:\w+(?:\[\d+\])?: )*error: |qemu-nbd: )(.*)")

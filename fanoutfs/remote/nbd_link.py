@@ -26,6 +26,7 @@ from fanoutfs.remote.file_address import LinkAddress
 from fanoutfs.remote.link_commands import (
     FILE,
     failure_reason,
+    map_command,
     nbdfuse_command,
     nbdinfo_command,
     with_advice,
@@ -45,6 +46,9 @@ DESCRIBE_SECONDS = 5.0
 """How long the first reading of a description may take, if the connection took no longer: a server of one
 client at a time lets the second one wait."""
 
+MAP_SECONDS = 10.0
+"""How long a server may take to list its holes: QEMU reads all of a large image's tables for that."""
+
 LOOK_SECONDS = 0.01
 
 LOOK_AT_READER_SECONDS = 1.0
@@ -63,8 +67,9 @@ class LinkSupervisor:
         """Connect on request, until the pipe is closed.
 
         Messages: the reply to ``connect`` has ``path``, the file to read, and ``description``, that of the
-        export, or ``error``. ``cut`` ends the connection; ``reader`` is the process that reads from now on;
-        neither has a reply.
+        export, or ``error``; that to ``map`` has the name of a file with the list of its holes, as nbdinfo
+        prints it, or an empty one. ``cut`` ends the connection; ``reader`` is the process that reads from now
+        on; neither has a reply.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
         remove_stale_links(runtime_folder())
@@ -75,6 +80,8 @@ class LinkSupervisor:
                     link.cut()
                 elif "reader" in message:
                     link.reader = message["reader"]
+                elif "map" in message:
+                    pipe.send(map=link.map())
                 else:
                     pipe.send(**link.connect())
         finally:
@@ -90,6 +97,8 @@ class _Link:
     described: bool
     reader: int | None = attrs.field(default=None, init=False)
     """The process that reads."""
+    _serves_one: bool = attrs.field(default=False, init=False)
+    """It accepted no second connection."""
     _program: Child | None = attrs.field(default=None, init=False)
     _point: Path | None = attrs.field(default=None, init=False)
     _count: int = attrs.field(default=0, init=False)
@@ -147,6 +156,7 @@ class _Link:
             return self._describe(min(max(DESCRIBE_SECONDS, 2 * took), CONNECT_SECONDS))
         except NoAnswerError:
             self.described = False
+            self._serves_one = True
             return ""
 
     def _describe(self, seconds: float) -> str:
@@ -166,6 +176,23 @@ class _Link:
         except (OSError, ValueError, LookupError) as error:
             raise UnusableError(f"nbdinfo can't describe the export: {error}") from error
         return str(found)
+
+    def map(self) -> str:
+        """List the holes; return the name of the file with the list, empty if the source tells none."""
+        if self._serves_one:
+            return ""
+        try:
+            argv = map_command(self.address, self.keys, self._certificates())
+            if argv is None:
+                return ""
+            done = run_within(MAP_SECONDS, argv)
+        except (TimeoutError, OSError, UnusableError):
+            return ""
+        if done.returncode:
+            return ""
+        file = self.folder / "map"
+        file.write_bytes(done.stdout)
+        return str(file)
 
     def _certificates(self) -> Path:
         """Make the folder in which libnbd expects the trusted CA certificates; return its path."""

@@ -32,10 +32,11 @@ from fanoutfs.errors import SourceChangedError, UnusableError, reason
 from fanoutfs.ranges import Range
 from fanoutfs.remote.address import ExportAddress, SocketAddress, is_url
 from fanoutfs.remote.announcement import DESCRIBED
+from fanoutfs.remote.export_map import parse_map
 from fanoutfs.remote.file_address import LinkAddress
 from fanoutfs.remote.link_commands import require_link_programs
 from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
-from fanoutfs.remote.nbd_link import CONNECT_SECONDS, LinkSupervisor
+from fanoutfs.remote.nbd_link import CONNECT_SECONDS, MAP_SECONDS, LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.contract import LostError, SlowError
 from fanoutfs.source.local import PositionedSource, cut
@@ -182,8 +183,16 @@ class ExportedSource:
             time.sleep(back_off.after())
 
     def data(self) -> Sequence[Range] | None:
-        """See ``Source.data``."""
-        return None
+        """See ``Source.data``: what the server says; None also if it does not answer in time."""
+        self._supervisor.pipe.send(map=True)
+        file = self._supervisor.pipe.receive(MAP_SECONDS + 5).get("map", "")
+        if not file:
+            return None
+        try:
+            return parse_map(Path(file).read_bytes(), self.size)
+        except (OSError, ValueError) as error:
+            log.info("the holes of %s are not known: %s", self.path, error)
+            return None
 
     def _remember_page(self, offset: int, length: int, slot: memoryview) -> None:
         """Keep a page that was read, unless it is all zeros."""

@@ -80,7 +80,7 @@ def see_end(opened: BoundExport) -> None:
 
 def begun(opened: BoundExport) -> MessagePipe:
     """Start the supervisor; return its pipe."""
-    opened.supervisor.pipe.send(begin="/mnt/image", description="fanoutfs disk-8:16")
+    opened.supervisor.pipe.send(begin="/mnt/image", description="fanoutfs disk-8:16", data=None)
     return opened.supervisor.pipe
 
 

@@ -14,22 +14,27 @@ import trio
 import trio.testing
 
 from fanoutfs.engine.engine import Engine
+from fanoutfs.layout import Layout
 from fanoutfs.nbd.bind_export import BoundExport
 from fanoutfs.nbd.export_task import export
 from fanoutfs.settings import ExportSettings
 from fanoutfs.status.document import ExportEntry
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.supervisor import Supervisor
+from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
+
+WHOLE = Layout.whole(10 * PAGE, PAGE)
 
 SHOWN = ExportEntry(host="127.0.0.1", port=10809, name="image", tls="none")
 
 
-def make_engine() -> Any:
+def make_engine(layout: Layout = WHOLE) -> Any:
     session = SimpleNamespace(point=Path("/mnt"), ended=trio.Event())
     source = SimpleNamespace(identity="disk-8:16", origin=None)
     events = {"mounted": trio.Event(), "end_requested": trio.Event()}
-    engine: Any = SimpleNamespace(session=session, source=source, export=None, **events)
+    ring = SimpleNamespace(layout=layout)
+    engine: Any = SimpleNamespace(session=session, source=source, ring=ring, export=None, **events)
     engine.exporting = partial(Engine.exporting, engine)
     return engine
 
@@ -72,7 +77,7 @@ async def exporting() -> AsyncIterator[Beside]:
 
 async def begun(beside: Beside) -> None:
     beside.engine.mounted.set()
-    begin = {"begin": "/mnt/.fanoutfs/direct", "description": "fanoutfs disk-8:16"}
+    begin = {"begin": "/mnt/.fanoutfs/direct", "description": "fanoutfs disk-8:16", "data": None}
     assert begin == await beside.receive()
     await trio.testing.wait_all_tasks_blocked()
 
