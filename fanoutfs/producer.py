@@ -2,21 +2,21 @@
 
 import logging
 import time
-from collections.abc import Iterator
 
 import attrs
 import trio
 
-from fanoutfs.ranges import Range, joined
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.ring import Ring
+from fanoutfs.source.bad_map import BadMap
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
-from fanoutfs.source.salvage import BadRanges, read_or_salvage
+from fanoutfs.source.salvage import Salvage, Salvaged
 from fanoutfs.source.spool import Spool, pipe_in
+from fanoutfs.units import format_size
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Producer:
     statistics: Counters
     rate: RateLimit = attrs.field(factory=RateLimit)
     pieces: Pieces = attrs.field(factory=Pieces)
+    salvage: Salvage = attrs.field(kw_only=True)
     long_seconds: float = LONG_SECONDS
     _pipe: PipeSource | None = attrs.field(init=False)
     """The pipe that the source is, or is a spool of."""
@@ -44,6 +45,10 @@ class Producer:
         self._spool = self.source if isinstance(self.source, Spool) else None
         if self._pipe is self.source:
             self.ring.go_in_order(0, 0)
+
+    @salvage.default
+    def _plain(self) -> Salvage:
+        return Salvage(self.source, self.statistics, self.pieces, BadMap(self.source.size))
 
     async def run(self) -> None:
         """Read what the rules decide, until cancelled.
@@ -62,21 +67,30 @@ class Producer:
                 await trio.sleep(pause)
             read = await self.ring.next_read()
             began, taken = clock(), self._taken()
-            count, bad = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
+            count, salvaged = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
             self.rate.began(began, self._taken() - taken if self._spool else count * self.ring.block)
             self.statistics.seconds += pause + clock() - began
             self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_expensive)
             if self._pipe is not None:
                 self._adjust(self._pipe)
-            self.ring.filled(read, bad, self.statistics.trouble, count)
+            self.ring.filled(read, salvaged.bad, self.statistics.trouble, count, salvaged.zeros)
             if self._pipe is not None and not count and not self._pipe.ended:
                 come = self.ring.layout.dense_block(self._pipe.arrived // self.ring.block)
                 self.ring.hold(min(read.first, come))
                 nursery.start_soon(self._await_more, self._pipe)
-            for begin, length in joined(self._places(bad)):
+            self._log(salvaged)
+
+    def _log(self, salvaged: Salvaged) -> None:
+        then = "; readers get zeros" if self.salvage.zero else ""
+        for places, so in ((salvaged.lost, ""), (salvaged.found, then)):
+            for begin, end in places:
                 log.warning(
-                    "the source can't be read from byte %d to before %d: %s",
-                    begin, begin + length, self.statistics.trouble)  # fmt: skip
+                    "the source can't be read from byte %d to before %d: %s%s",
+                    begin, end, self.statistics.trouble, so)  # fmt: skip
+        for begin, end in salvaged.left:
+            log.warning(
+                "a bad area of the source at byte %d: reading on, %s left for later%s",
+                begin, format_size(end - begin), then)  # fmt: skip
 
     def _taken(self) -> int:
         """Return how many bytes have been read from what is spooled."""
@@ -112,21 +126,14 @@ class Producer:
         length = min(length, source.size - offset)
         return length if come >= length else come - come % self.ring.block
 
-    def _places(self, bad: BadRanges) -> Iterator[Range]:
-        """Yield bad ranges in bytes of the image."""
-        for block, ranges in bad.items():
-            offset = self.ring.layout.image_block(block) * self.ring.block
-            for begin, end in ranges:
-                yield offset + begin, end - begin
-
-    def _fill(self, read: Read) -> tuple[int, BadRanges]:
+    def _fill(self, read: Read) -> tuple[int, Salvaged]:
         """Read the blocks into their slots (in a worker thread); return how many were read."""
         ring, block = self.ring, self.ring.block
         statistics, began = self.statistics, time.perf_counter()
         statistics.made += sum(ring.memory.make_ready(slot) for slot in read.slots)
         made = time.perf_counter()
         slots = [ring.memory.slot(slot) for slot in read.slots]
-        done, bad = 0, BadRanges()
+        done, found = 0, Salvaged()
         while done < len(slots) and (done == 0 or time.perf_counter() - made < self.long_seconds):
             first = read.first + done
             # What adjoins in the ring may have a gap between in the image.
@@ -136,9 +143,9 @@ class Producer:
             if length <= 0:
                 break
             part = part[: -(-length // block)]
-            found = read_or_salvage(self.source, at * block, length, part, statistics, self.pieces)
-            bad |= {number - at + first: ranges for number, ranges in found.items()}
-            done += len(part)
+            salvaged = self.salvage.read(at * block, length, part, self.long_seconds)
+            found = found.joined(salvaged.renumbered(first - at))
+            done += salvaged.blocks
         statistics.making += made - began
         statistics.reading += time.perf_counter() - made
-        return done, bad
+        return done, found

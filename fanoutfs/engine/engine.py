@@ -33,11 +33,13 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
+from fanoutfs.source.bad_map import BadMap
 from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.rate_limit import RateLimit
+from fanoutfs.source.salvage import Salvage
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.memory_room import memory_room
@@ -89,6 +91,7 @@ class Engine:
     """What of the source is copied; None: all."""
     ring: Ring = attrs.field(init=False)
     slot_digests: SlotDigests = attrs.field(init=False)
+    salvage: Salvage = attrs.field(init=False)
     statistics: Counters = attrs.field(factory=Counters, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     """The numbers of the consumers."""
@@ -118,6 +121,14 @@ class Engine:
         self.ring = build_ring(settings, layout)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)
+        self.salvage = Salvage(
+            self.source,
+            self.statistics,
+            Pieces.within(settings.source_timeout),
+            BadMap(self.source.size),
+            zero=settings.source.on_read_error == "zero",
+            retries=settings.source.retries,
+        )
         self._verification = (
             None if remote is None else RemoteVerification(remote.digests, self.ring, self.slot_digests)
         )
@@ -138,8 +149,10 @@ class Engine:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._end_on_signal)
-                pieces = Pieces.within(self.settings.source_timeout)
-                producer = Producer(self.source, self.ring, self.statistics, self._rate(), pieces)
+                pieces = self.salvage.pieces
+                producer = Producer(
+                    self.source, self.ring, self.statistics, self._rate(), pieces, salvage=self.salvage
+                )
                 nursery.start_soon(producer.run)
                 nursery.start_soon(self._watch_source)
                 if self._verification is not None:

@@ -69,6 +69,8 @@ class Ring:
     _read_error: str = attrs.field(default="", init=False)
     """The reason of the last read error of the source."""
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
+    _zeros: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
+    """What holds zeros in place of data, in resident blocks."""
     _waiting: dict[int, list[Waiting]] = attrs.field(factory=dict, init=False)
     """The parked requests by the real block that they wait for."""
     _observers: tuple[Observer, ...] = attrs.field(default=(), init=False)
@@ -341,6 +343,10 @@ class Ring:
         """Return whether a resident block has bytes that could not be read."""
         return block in self._bad
 
+    def zeros_in(self, block: int) -> Sequence[tuple[int, int]]:
+        """Return the byte ranges of a resident block that hold zeros in place of data."""
+        return self._zeros.get(block, ())
+
     def _broke(self, place: str) -> SourceBrokeError:
         why = f": {self._read_error}" if self._read_error else ""
         return SourceBrokeError(f"the source can't be read from byte {place}{why}")
@@ -365,8 +371,9 @@ class Ring:
         while True:
             self._work = trio.Event()
             decision = self.rules.decide(self.clock())
-            for block in self._bad.keys() - self.rules.residency.slot_of.keys():
-                del self._bad[block]
+            for places in (self._bad, self._zeros):
+                for block in places.keys() - self.rules.residency.slot_of.keys():
+                    del places[block]
             if isinstance(decision, Read):
                 for observer in self._observers:
                     await observer.before_overwrite(decision.slots)
@@ -384,10 +391,12 @@ class Ring:
         bad: Mapping[int, Sequence[tuple[int, int]]],
         error: str = "",
         count: int | None = None,
+        zeros: Mapping[int, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
         """Take back the slots of a finished read, of which the first ``count`` were filled (None: all).
 
-        ``bad`` has per block the byte ranges in it that can't be read; ``error`` is the reason, if known.
+        ``bad`` has per block the byte ranges in it that can't be read, ``zeros`` those that hold zeros in
+        place of data; ``error`` is the reason, if known.
         """
         assert self.reading_since is not None
         if count is not None:
@@ -397,6 +406,7 @@ class Ring:
         self.reading_since = None
         self._read_error = error or self._read_error
         self._bad.update(bad)
+        self._zeros.update(zeros or {})
         for block in read.blocks:
             for waiting in self._waiting.get(block, ()):
                 waiting.woken.set()

@@ -10,6 +10,10 @@ class LostError(OSError):
     """No byte of the source can be read now, so that a search for the bad place is of no use."""
 
 
+class EndedError(OSError):
+    """The source has no such byte any more: it is shorter than it was."""
+
+
 class SlowError(OSError):
     """The bytes did not arrive in time; fewer may."""
 
@@ -47,7 +51,8 @@ class Source(Protocol):
         ``length`` may end within the last slot, whose rest may be overwritten. Around a bad place offset,
         memory and length are multiples of ``sector``, except for what ends where the source does. Raises
         OSError when not all of the bytes can be read; LostError when no others can be read, either;
-        SlowError, of more than ``pieces.LEAST`` bytes only, when a smaller request may be answered in time.
+        EndedError when the source has become shorter; SlowError, of more than ``pieces.LEAST`` bytes only,
+        when a smaller request may be answered in time.
         """
 
     def data(self) -> Sequence[Range] | None:

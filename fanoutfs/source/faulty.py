@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 from fanoutfs.ranges import Range
-from fanoutfs.source.contract import Source
+from fanoutfs.source.contract import EndedError, Source
 from fanoutfs.source.local import cut
 from fanoutfs.source.recipe import PREFIX, Action, Fault, parse_recipe
 
@@ -75,7 +75,7 @@ class FaultySource:
                     case Action.HANG:
                         threading.Event().wait()
                     case Action.END:
-                        raise OSError(errno.EIO, f"the source ends at byte {fault.begin}")
+                        raise EndedError(errno.EIO, f"the source ends at byte {fault.begin}")
                     case Action.EIO:
                         raise OSError(errno.EIO, "a fault of the recipe")
 

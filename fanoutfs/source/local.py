@@ -14,6 +14,7 @@ import attrs
 
 from fanoutfs.errors import SourceChangedError, UnusableError, reason
 from fanoutfs.ranges import Range
+from fanoutfs.source.contract import EndedError
 from fanoutfs.source.holes import data_ranges
 from fanoutfs.system import locks
 from fanoutfs.system.identity import identity_of
@@ -117,12 +118,12 @@ class PositionedSource:
                     continue
                 raise
             if count == 0:
-                raise OSError(errno.EIO, f"the source ends at byte {offset + done}, it has become shorter")
+                raise EndedError(errno.EIO, f"the source ends at byte {offset + done}, it has become shorter")
             done += count
             if self._direct and done < length and done % PAGE:
                 done -= done % PAGE
                 if count < PAGE:
-                    raise OSError(errno.EIO, f"the source ends within byte {offset + done + PAGE}")
+                    raise EndedError(errno.EIO, f"the source ends within byte {offset + done + PAGE}")
         if not self._direct:
             os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.source import salvage
-from fanoutfs.source.contract import SlowError
+from fanoutfs.source.bad_map import BadMap
+from fanoutfs.source.contract import SlowError, Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.pieces import LEAST, Pieces
-from fanoutfs.source.salvage import read_or_salvage
+from fanoutfs.source.salvage import BadRanges, Salvage
 from fanoutfs.units import MIB, PAGE
 from tests.noise import noise
 from tests.page_cache import cached_pages
@@ -31,6 +32,12 @@ def slots_for(length: int) -> list[memoryview]:
     count = -(-length // BLOCK)
     memory = memoryview(mmap.mmap(-1, count * BLOCK))
     return [memory[i * BLOCK : (i + 1) * BLOCK] for i in range(count)]
+
+
+def salvaged(
+    source: Source, offset: int, length: int, slots: list[memoryview], counters: Counters, pieces: Pieces
+) -> BadRanges:
+    return Salvage(source, counters, pieces, BadMap(source.size)).read(offset, length, slots).bad
 
 
 def joined(slots: list[memoryview], length: int) -> bytes:
@@ -133,7 +140,7 @@ def test_around_bad_pages_everything_else_is_had(bad: frozenset[int], size: int)
     slots = slots_for(size)
     statistics = Counters()
 
-    ranges = read_or_salvage(source, 0, size, slots, statistics, Pieces())
+    ranges = salvaged(source, 0, size, slots, statistics, Pieces())
 
     named = {
         (block * BLOCK + at) // PAGE
@@ -169,7 +176,7 @@ def test_a_source_that_has_become_slow_is_read_in_pieces(bad: frozenset[int]) ->
     slots = slots_for(size)
     statistics = Counters()
 
-    ranges = read_or_salvage(source, 0, size, slots, statistics, Pieces(MIB))
+    ranges = salvaged(source, 0, size, slots, statistics, Pieces(MIB))
 
     got = joined(slots, size)
     for page in {*range(61)} - bad:
@@ -183,7 +190,7 @@ def test_the_search_for_bad_pages_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage, "SEARCH_SECONDS", 0.0)
     source = Scratched(bytes(2 * BLOCK), frozenset([7]))
 
-    ranges = read_or_salvage(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Counters(), Pieces())
+    ranges = salvaged(source, 0, 2 * BLOCK, slots_for(2 * BLOCK), Counters(), Pieces())
 
     assert ranges == {0: [(0, BLOCK)], 1: [(0, BLOCK)]}
     assert source.reads == 1
