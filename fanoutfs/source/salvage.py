@@ -25,7 +25,8 @@ from fanoutfs.source.search import AGAIN_SECONDS, Area, Search
 from fanoutfs.units import PAGE
 
 SEARCH_SECONDS = 10.0
-"""How long one read of the producer may take from its first failure on. Then the rest of it counts as bad."""
+"""How long a read may be searched for bad sectors, from its first failure on. Then what is left of a piece that
+fails counts as bad."""
 
 BadRanges = dict[int, list[Extent]]
 """Per block of the image the (begin, end) byte ranges within the block that could not be read."""
@@ -190,7 +191,7 @@ class Salvage:
         """Read what begins there; return where to go on."""
         if place is Place.KNOWN_BAD or (self.zero and place in (Place.BAD, Place.TRIMMED)):
             reading.missing.append((begin, end))
-        elif place is Place.LEFT or self.clock() >= reading.give_up_at:
+        elif place is Place.LEFT:
             self._leave(reading, [(begin, end)], None)
         elif place is Place.AGAIN:
             self._search_again(reading, begin, end)
