@@ -25,8 +25,8 @@ from fanoutfs.source.search import AGAIN_SECONDS, Area, Search
 from fanoutfs.units import PAGE
 
 SEARCH_SECONDS = 10.0
-"""How long a read may be searched for bad sectors, from its first failure on. Then what is left of a piece that
-fails counts as bad."""
+"""How long a read may be searched for bad sectors, from its first failure on. Then what is left of a piece
+that fails counts as bad."""
 
 BadRanges = dict[int, list[Extent]]
 """Per block of the image the (begin, end) byte ranges within the block that could not be read."""
