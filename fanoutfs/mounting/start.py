@@ -27,6 +27,7 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import ResolvedSource, resolve
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.system import bounded, mountinfo, mountpoint
+from fanoutfs.system.fork import starting
 from fanoutfs.system.identity import identity_of
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
@@ -180,7 +181,8 @@ def _in_foreground(
     services: Sequence[daemon.BackgroundTask],
 ) -> None:
     server_pipe, checker_pipe = message_pipes()
-    child = os.fork()
+    with starting():
+        child = os.fork()
     if child == 0:
         # Its end is that of the pipe: a signal to the whole process group is for the server.
         default_signals()

@@ -1,14 +1,37 @@
-"""The first steps of a forked process."""
+"""Start a process or a thread; the first steps of a forked process."""
 
 import contextlib
 import ctypes
+import errno
 import os
+from collections.abc import Iterator
+
+from fanoutfs.errors import UnusableError
+
+NO_MORE = (
+    "no further process or thread can be started here; end some programs, or raise the limit: ulimit -u, "
+    "ulimit -v, or TasksMax= of the service (pids.max of the cgroup)"
+)
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h"""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Start a process or a thread in the with statement; raise UnusableError if it would be one too many."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+            raise
+        raise UnusableError(NO_MORE) from error
+    except RuntimeError as error:
+        # So threading reports the same.
+        raise UnusableError(NO_MORE) from error
 
 
 def close_all_but(*kept: int) -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn, Self
 
 import attrs
 
-from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.fork import close_all_but, starting
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.streams import STANDARD, redirect_to_null
@@ -40,7 +40,8 @@ class Supervisor:
         holds the pipe by then.
         """
         supervisor_pipe, pipe = message_pipes()
-        pid = os.fork()
+        with starting():
+            pid = os.fork()
         if pid == 0:
             _become_supervisor(work, supervisor_pipe, kept)
         supervisor_pipe.close()

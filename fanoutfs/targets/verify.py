@@ -2,8 +2,10 @@
 
 import hashlib
 import mmap
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
 
 import attrs
 
@@ -46,13 +48,13 @@ def verify(
     Raise TargetError if a place can't be read.
 
     One thread reads a chunk ahead, one computes the SHA-256, this one the digests of the blocks: reading and
-    hashing release the GIL.
+    hashing release the GIL. Where no more threads can be started, this one does everything.
     """
     chunk = max(1, (longest_read or CHUNK) // block) * block
     buffers = [memoryview(mmap.mmap(-1, min(chunk, size))) for _ in range(2)]
     whole = hashlib.sha256()
     differing: list[Range] = []
-    with ThreadPoolExecutor(2) as pool:
+    with _helpers(2) as pool:
         reading = pool.submit(target.read_into, 0, buffers[0])
         for number, offset in enumerate(range(0, size, chunk)):
             reading.result()
@@ -66,6 +68,33 @@ def verify(
             hashing.result()
             progress(end)
     return Verified(whole.hexdigest(), tuple(joined(differing)))
+
+
+def _helpers(count: int) -> Executor:
+    """Start threads; return what does the work at once where a limit does not permit that many."""
+    pool, started = ThreadPoolExecutor(count), threading.Event()
+    try:
+        for _ in range(count):
+            pool.submit(started.wait)
+    except RuntimeError:
+        # Not in ``verify``: what could not be started has been queued all the same.
+        started.set()
+        pool.shutdown()
+        return _Here()
+    started.set()
+    return pool
+
+
+class _Here(Executor):
+    """No thread: the work is done by the caller."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **named: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*args, **named))
+        except Exception as error:  # noqa: BLE001 (raised again by ``result``)
+            done.set_exception(error)
+        return done
 
 
 def _differing(offset: int, view: memoryview, block: int, digests: Digests) -> Iterator[Range]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ def test_an_error(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         call_within(HANG_SECONDS, lambda: _raise(error))
     assert caught.value.args == error.args
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+@pytest.mark.parametrize(
+    ("start", "ask"),
+    [
+        ("os.fork", lambda: call_within(HANG_SECONDS, os.getpid)),
+        ("subprocess.Popen", lambda: run_within(HANG_SECONDS, [sys.executable])),
+    ],
+)
+def test_no_further_process(
+    start: str, ask: Callable[[], object], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the limits; it is not taken for an answer of what was asked."""
+    monkeypatch.setattr(start, lambda *_, **__: _raise(OSError(number, os.strerror(number))))
+    with pytest.raises(UnusableError, match=r"no further process .* ulimit -u"):
+        ask()
 
 
 def test_a_call_that_never_ends() -> None:
