@@ -31,6 +31,9 @@ class Scratched:
             slot[: len(piece)] = piece
             offset, length = offset + len(piece), length - len(piece)
 
+    def limit_silence(self, seconds: float) -> None:
+        pass
+
     def descriptors(self) -> tuple[int, ...]:
         return ()
 

@@ -102,6 +102,7 @@ class Engine:
         remote = self.remote
         settings = self.settings if remote is None else self.settings.with_block(remote.block)
         self.ring = build_ring(settings, self.source.size)
+        self.source.limit_silence(settings.source_timeout)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)
         self._verification = (

@@ -89,9 +89,9 @@ class LinkSupervisor:
     def __call__(self, pipe: MessagePipe) -> None:
         """Connect on request, until the pipe is closed.
 
-        Messages: the reply to ``connect`` has ``path``, the file to read, and ``description``, that of the
-        export, or ``error``. ``cut`` ends the connection; ``reader`` is the process that reads from now on;
-        neither has a reply.
+        Messages: ``connect`` has a number. Its reply has the same number as ``request``, and ``path``, the
+        file to read, and ``description``, that of the export, or ``error``. ``cut`` ends the connection;
+        ``reader`` is the process that reads from now on; neither has a reply.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
         remove_stale_links(runtime_folder())
@@ -103,7 +103,7 @@ class LinkSupervisor:
                 elif "reader" in message:
                     link.reader = message["reader"]
                 else:
-                    pipe.send(**link.connect())
+                    pipe.send(request=message["connect"], **link.connect())
         finally:
             link.cut()
             shutil.rmtree(folder)

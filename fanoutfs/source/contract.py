@@ -39,6 +39,12 @@ class Source(Protocol):
         ``pieces.LEAST`` bytes only, when a smaller request may be answered in time.
         """
 
+    def limit_silence(self, seconds: float) -> None:
+        """Give up a connection that is silent for ``seconds``, if the source has one and would wait longer.
+
+        Called before the first read.
+        """
+
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors that must stay open in a process that reads the source."""
 

@@ -99,6 +99,9 @@ class PositionedSource:
         fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_DIRECT)
         self._direct = False
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``: a file has no connection."""
+
     def descriptors(self) -> tuple[int, ...]:
         """Return its descriptor."""
         return (self._fd,)

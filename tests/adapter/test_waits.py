@@ -10,14 +10,17 @@ import pytest
 
 from fanoutfs.engine import daemon, silence
 from fanoutfs.engine.query import read_status, status_of
-from fanoutfs.errors import FanoutError, NoAnswerError
+from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.mounting import place, readiness, stop
+from fanoutfs.remote import nbd_source
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.system import bounded, mountinfo, mountpoint
 from fanoutfs.system.credentials import read_certificate, read_token
 from fanoutfs.system.mountinfo import FANOUTFS, Mount, detach
 from fanoutfs.system.pipe import message_pipes
+from fanoutfs.system.supervisor import Supervisor
+from tests.limits import HANG_SECONDS
 from tests.rig.hanging import LIMIT, let_hang
 
 
@@ -45,6 +48,23 @@ def test_a_daemon_is_stopped_before_it_is_ready(
         daemon.receive_start(command, "/mnt was mounted", stopped_process)
     server.close()
     command.close()
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_the_supervisor_of_a_link(
+    stopped_process: int, monkeypatch: pytest.MonkeyPatch, *, stopped: bool
+) -> None:
+    """It is stopped, or has ended: a read ends, and the line says which."""
+    monkeypatch.setattr(nbd_source, "SUPERVISOR_SECONDS", LIMIT if stopped else HANG_SECONDS)
+    supervisor, link = message_pipes()
+    said = f"its supervisor has not answered for {LIMIT:g} seconds: process {stopped_process} is stopped; "
+    if not stopped:
+        supervisor.close()
+        said = "its supervisor has ended"
+    with pytest.raises(UnusableError, match=f"the source nbd://far/ can't be reached: {said}"):
+        nbd_source._connect(Supervisor(link, stopped_process), "nbd://far/")
+    supervisor.close()
+    link.close()
 
 
 @pytest.fixture
