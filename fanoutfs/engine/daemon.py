@@ -21,7 +21,7 @@ from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.abstract_socket import listen_abstract
 from fanoutfs.system.confinement import confine
-from fanoutfs.system.fork import close_all_but, starting
+from fanoutfs.system.fork import close_all_but, lead_session, starting
 from fanoutfs.system.interrupts import ENDS, default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.proc import why_silent
@@ -165,7 +165,7 @@ def _be_daemon(
     code = 1
     try:
         close_all_but(pipe.fileno(), *claim.descriptors(), *opened.source.descriptors(), *kept)
-        os.setsid()
+        lead_session()
         os.chdir("/")
         os.umask(0o077)
         default_signals()

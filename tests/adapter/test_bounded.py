@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.system import paths
+from fanoutfs.system import bounded, paths
 from fanoutfs.system.bounded import call_within, run_within
 from tests.limits import HANG_SECONDS
-from tests.rig.hanging import let_hang, network_mount
+from tests.rig.hanging import let_hang, network_mount, stop_here, undying
 
 
 def _raise(error: Exception) -> None:
@@ -67,6 +67,13 @@ def test_a_call_that_never_ends() -> None:
     # Nothing has the other end: the process is gone, and had closed what it inherited.
     assert os.read(reading, 1) == b""
     os.close(reading)
+
+
+def test_a_killed_process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left behind: the caller goes on."""
+    monkeypatch.setattr(bounded, "DYING_SECONDS", 0.05)
+    with undying(), pytest.raises(TimeoutError):
+        call_within(0.05, stop_here)
 
 
 def test_a_program_that_ends() -> None:
