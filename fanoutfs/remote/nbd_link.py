@@ -28,7 +28,7 @@ from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system import proc
 from fanoutfs.system.bounded import run_within
-from fanoutfs.system.child import Child
+from fanoutfs.system.child import END_SECONDS, Child
 from fanoutfs.system.mountinfo import detach, mount_at
 from fanoutfs.system.pipe import MessagePipe
 from fanoutfs.system.runtime_dir import runtime_folder
@@ -99,7 +99,8 @@ class LinkSupervisor:
         try:
             while message := link.next_message(pipe):
                 if "cut" in message:
-                    link.cut()
+                    # A read that waits for a silent server keeps nbdfuse from ending.
+                    link.cut(0.0)
                 elif "reader" in message:
                     link.reader = message["reader"]
                 else:
@@ -204,10 +205,10 @@ class _Link:
             (folder / "ca-cert.pem").symlink_to(trusted)
         return folder
 
-    def cut(self) -> None:
-        """End the connection, and unmount it."""
+    def cut(self, seconds: float = END_SECONDS) -> None:
+        """End the connection, and unmount it. nbdfuse is killed after ``seconds``."""
         if self._program is not None:
-            self._program.end()
+            self._program.end(seconds)
             self._program = None
         if self._point is not None:
             unmount_link(self._point)

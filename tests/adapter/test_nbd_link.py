@@ -9,9 +9,11 @@ import pytest
 
 from fanoutfs.remote import nbd_link
 from fanoutfs.remote.address import ExportAddress
-from fanoutfs.remote.nbd_link import LinkSupervisor, failure_reason, with_advice
+from fanoutfs.remote.nbd_link import LinkSupervisor, _Link, failure_reason, with_advice
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.system.child import Child
 from fanoutfs.system.pipe import message_pipes
+from tests.adapter.producers import wait_for
 from tests.limits import HANG_SECONDS
 from tests.rig.hanging import LIMIT
 
@@ -110,6 +112,24 @@ def test_a_server_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ours.close()
     supervisors.close()
     assert found.startswith(f"no connection within {LIMIT} seconds; check the address, and whether ")
+
+
+def test_a_silent_connection_is_cut_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that takes its time to end, as nbdfuse does while a read waits, is killed."""
+    ended, begun = tmp_path / "ended", tmp_path / "begun"
+    program = f"trap 'sleep 1; touch {ended}; exit' TERM; touch {begun}; while :; do sleep 0.05; done"
+    link = _Link(ADDRESS, RemoteKeys(), tmp_path, described=False)
+    link._program = Child.start(["sh", "-c", program])
+    wait_for(begun.exists)
+    monkeypatch.setattr(nbd_link, "_Link", lambda *_: link)
+    monkeypatch.setattr(nbd_link, "runtime_folder", lambda: tmp_path)
+    ours, supervisors = message_pipes()
+    ours.send(cut=True)
+    ours._socket.shutdown(socket.SHUT_WR)
+    LinkSupervisor(ADDRESS, RemoteKeys(), described=False)(supervisors)
+    ours.close()
+    supervisors.close()
+    assert not ended.exists()
 
 
 def test_an_export_is_described_at_each_connection(connect: Any) -> None:
