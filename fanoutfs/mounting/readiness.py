@@ -26,11 +26,16 @@ def wait_until_ready(pipe: MessagePipe, mountpoint: Path, server: int) -> str | 
     """
     message = receive_start(pipe, f"{mountpoint} was mounted", server)
     problem = probe(mountpoint)
-    pipe.send(answers=problem)
+    has_reported = pipe.send(answers=problem)
     if problem:
         # The server closes its end once the mount is gone.
         readable([pipe.fileno()], bounded.ANSWER_SECONDS)
     raise_unless_ready(mountpoint, problem)
+    if not has_reported:
+        raise UnusableError(
+            f"{mountpoint} was mounted, but this command reported too late that it answers, and it was "
+            "unmounted again; was the command stopped? Mount again"
+        )
     return message.get("log")
 
 

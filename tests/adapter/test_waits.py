@@ -13,6 +13,7 @@ from fanoutfs.engine import daemon, remains, silence
 from fanoutfs.engine.query import read_status, status_of
 from fanoutfs.errors import FanoutError, NoAnswerError, UnusableError
 from fanoutfs.mounting import place, readiness, stop
+from fanoutfs.mounting.start import let_go
 from fanoutfs.remote import nbd_source
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
@@ -149,6 +150,22 @@ def test_a_program_that_unmounts_is_stopped(tmp_path: Path, monkeypatch: pytest.
         FanoutError, match=f"{tmp_path} can't be unmounted: .* has not ended within .* umount -l"
     ):
         detach(tmp_path, lazy=False)
+
+
+def test_the_process_that_checks_a_mount_is_stopped(stopped_process: int) -> None:
+    """The server goes on without its end."""
+    let_go(stopped_process)
+    assert os.waitpid(stopped_process, os.WNOHANG) == (0, 0)
+
+
+def test_the_command_reports_too_late(tmp_path: Path) -> None:
+    """It was stopped, and its daemon has unmounted by then: that is no mount."""
+    server, command = message_pipes()
+    server.send(mounted=True, log=None)
+    server.close()
+    with pytest.raises(UnusableError, match=f"^{tmp_path} was mounted, but this command reported too late"):
+        readiness.wait_until_ready(command, tmp_path, os.getpid())
+    command.close()
 
 
 def test_programs_that_look_at_disks_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
