@@ -40,7 +40,7 @@ class Source(Protocol):
         """
 
     def limit_silence(self, seconds: float) -> None:
-        """Give up a connection that is silent for ``seconds``, if the source has one and would wait longer.
+        """Limit the silence of a connection to ``seconds``, if the source has one and would wait longer.
 
         Called before the first read.
         """
