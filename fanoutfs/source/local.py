@@ -1,5 +1,6 @@
 """Disks and image files, read by ``preadv`` at an offset, past the page cache where possible."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -107,8 +108,13 @@ class PositionedSource:
         return (self._fd,)
 
     def close(self) -> None:
-        """Close the source."""
-        os.close(self._fd)
+        """Close the source.
+
+        close(2) fails for a file whose FUSE server has died. The descriptor is free then, too: to close it
+        again would close the file of its next owner.
+        """
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
 
 def _lock(fd: int, path: str) -> bool:
