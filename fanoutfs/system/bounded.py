@@ -6,12 +6,15 @@ if that does not end it.
 """
 
 import contextlib
+import errno
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from fanoutfs.system.fork import close_all_but, starting
@@ -53,10 +56,16 @@ def call_within(seconds: float, work: Callable[[], _Result]) -> _Result:
 
 
 def run_within(seconds: float, argv: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run a program; return its exit code and output. Raise OSError, or as ``call_within``."""
+    """Run a program; return its exit code and output. Raise OSError, or as ``call_within``.
+
+    It is looked for with the same limit: a folder of PATH may lie on a file system that hangs.
+    """
+    found = call_within(seconds, partial(shutil.which, argv[0]))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
     pipe = subprocess.PIPE
     with starting():
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        process = subprocess.Popen(argv, executable=found, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import sys
 import time
@@ -89,6 +90,13 @@ def test_a_program_that_never_ends() -> None:
     with pytest.raises(TimeoutError):
         run_within(0.05, ["sleep", "600"])
     assert time.monotonic() - began < HANG_SECONDS
+
+
+def test_a_program_on_a_file_system_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of PATH may lie there: looking for the program is given up in time, too."""
+    monkeypatch.setattr(shutil, "which", lambda _name: stop_here())
+    with pytest.raises(TimeoutError):
+        run_within(0.05, ["true"])
 
 
 def test_a_program_that_is_missing() -> None:
