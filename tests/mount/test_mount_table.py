@@ -16,8 +16,9 @@ ODD_NAMES = "A\rB", "A\fB", "A\x1cB", "A\x85B", "A\u2028B", "caf\udce9", "A\nB",
 
 
 @pytest.fixture
-def odd_points(work: Path) -> Iterator[list[Path]]:
+def odd_points(mount: MountFactory, work: Path) -> Iterator[list[Path]]:
     """Mount file systems in memory on folders with odd names."""
+    del mount  # named so that it ends later
     with contextlib.ExitStack() as mounted:
         points = [work / name for name in ODD_NAMES]
         for point in points:
