@@ -17,7 +17,8 @@ from pathlib import Path
 import attrs
 import trio
 
-from fanoutfs.digests.slot_cache import DigestSource, SlotDigests
+from fanoutfs.digests.digest_source import DigestSource
+from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.engine.remains import remains
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason

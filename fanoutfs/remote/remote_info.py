@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.source.contract import Source
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import attrs
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.mount.conftest import PatternFactory
 from tests.rig import mountinfo, mounts
 from tests.rig.commands import FANOUTFS, TIMEOUT, Argument, Done, fanoutfs, finish, processes, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
+from tests.rig.limited import CGROUPS
 from tests.rig.places import NOBODY, Place
 from tests.rig.surroundings import Surroundings
 from tests.rig.terminal import terminal
@@ -177,6 +179,18 @@ class Stay:
             assert done.stdout or refused
 
 
+def parameters() -> Iterator[ParameterSet]:
+    """Yield the names of the cases, with what they need of the machine."""
+    for name, case in CASES.items():
+        marks = [
+            pytest.mark.skipif(not (CGROUPS / setting).is_dir(), reason=f"no {setting} cgroup of version 1")
+            for setting in {file.partition(".")[0] for file in case.around.cgroup}
+        ]
+        if case.around.user or case.around.namespaces:
+            marks.append(pytest.mark.hosts)
+        yield pytest.param(name, marks=marks)
+
+
 @pytest.fixture
 def stay(request: pytest.FixtureRequest, source: Path, tmp_path: Path) -> Iterator[Stay]:
     """Make the place of a case, with files of its user; what is mounted there at the end is unmounted."""
@@ -210,7 +224,7 @@ def nothing_is_left(folder: Path) -> bool:
     return not any(word.startswith(str(folder)) for _, words in processes() for word in words)
 
 
-@pytest.mark.parametrize("stay", CASES, indirect=True)
+@pytest.mark.parametrize("stay", [*parameters()], indirect=True)
 def test_the_commands(stay: Stay) -> None:
     """Each is right, or refused in one line without a byte written; nothing is left behind."""
     for command in stay.case.commands:
@@ -220,6 +234,33 @@ def test_the_commands(stay: Stay) -> None:
     if stay.is_mounted():
         stay.plainly("umount")
     wait_until(lambda: nothing_is_left(stay.home), "nothing is left")
+
+
+@pytest.mark.hosts
+def test_other_computers_without_a_network(odd_point: Path, tmp_path: Path) -> None:
+    """Not even this computer can be reached; each command ends in a line, and nothing is made or mounted."""
+    alone, target = Surroundings(namespaces=("net",)), tmp_path / "target"
+    near, far = "http://127.0.0.1:1", "http://192.0.2.1:1"
+    with alone.place(tmp_path) as at:
+        done = [
+            alone.run(FANOUTFS, *words, at=at)
+            for words in (
+                ("copy", near, target),
+                ("copy", far, target),
+                ("copy", "nbd://192.0.2.1/image", target),
+                ("status", far),
+                ("top", near),
+                ("mount", far, odd_point),
+            )
+        ]
+        assert [] == at.mounts(odd_point)
+
+    assert [1] * len(done) == [one.returncode for one in done]
+    for one in done:
+        (line,) = one.stderr.decode().splitlines()
+        assert line.startswith("fanoutfs: ")
+        assert "127.0.0.1:1" in line or "192.0.2.1" in line
+    assert not target.exists()
 
 
 @pytest.mark.parametrize("name", ["a\nb\x1b[2J\x9b\u2028\u202e", "caf\udce9\n\x1b[2J\u2028"], ids=ascii)

@@ -71,6 +71,8 @@ class Place:
     """By the names of the options of unshare(1)."""
     groups: tuple[Path, ...] = ()
     holder: int | None = None
+    kept: tuple[int, ...] = ()
+    """The holder, and the process that has started it."""
 
     def inside(self, *command: Argument) -> list[str]:
         """Return the argv of a command in this place."""
@@ -92,11 +94,11 @@ class Place:
         return [entry for entry in mountinfo.entries(self.holder or "self") if entry.point == str(point)]
 
     def own_processes(self) -> list[int]:
-        """Return the processes in its mount namespace, except the holder."""
-        if self.holder is None:
+        """Return the processes in its mount namespace, except the holder and its parent."""
+        ours = None if self.holder is None else _namespace(self.holder)
+        if ours is None:
             return []
-        ours = _namespace(self.holder)
-        return [pid for pid, _ in processes() if pid != self.holder and _namespace(pid) == ours]
+        return [pid for pid, _ in processes() if pid not in self.kept and _namespace(pid) == ours]
 
 
 @contextlib.contextmanager
@@ -110,18 +112,20 @@ def place(user: int, namespaces: tuple[str, ...], cgroup: Mapping[str, str], hom
         for setting, value in cgroup.items():
             controller = CGROUPS / setting.partition(".")[0]
             groups.append(stack.enter_context(control_group(controller, "place", setting, value)))
-        holder = None
+        holder: int | None = None
+        kept: tuple[int, ...] = ()
         if user != ROOT or namespaces:
-            holder = stack.enter_context(_held(user, namespaces, home))
-        made = Place(user, namespaces, tuple(groups), holder)
+            kept = stack.enter_context(_held(user, namespaces, home))
+            holder = kept[-1]
+        made = Place(user, namespaces, tuple(groups), holder, kept)
         stack.callback(_sweep, made)
         yield made
 
 
 @contextlib.contextmanager
-def _held(user: int, namespaces: tuple[str, ...], home: Path) -> Iterator[int]:
-    """Start the process that holds the namespaces; yield its number."""
-    paths = [home, CHECKOUT, Path(sys.base_prefix)]
+def _held(user: int, namespaces: tuple[str, ...], home: Path) -> Iterator[tuple[int, ...]]:
+    """Start the process that holds the namespaces; yield its number, and before it that of its parent."""
+    paths = [] if user == ROOT else [home, CHECKOUT, Path(sys.base_prefix)]
     entered = [f"--{name}" for name in namespaces]
     if "user" in namespaces:
         entered += ["--map-root-user", "--mount", "--propagation", "private"]
@@ -135,7 +139,7 @@ def _held(user: int, namespaces: tuple[str, ...], home: Path) -> Iterator[int]:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield int(children[0]) if children else process.pid
+        yield (process.pid, *map(int, children))
         assert process.stdin is not None
         process.stdin.close()
 

@@ -159,3 +159,13 @@ def test_times_have_units(name: str) -> None:
         flag = f"--{option.replace('_', '-')}"
         found = [command.make_context(name, [flag, text, "a", "b"]).params[option] for text in TIMES]
         assert list(TIMES.values()) == found
+
+
+def test_a_command_that_starts_no_producer_begins_soon() -> None:
+    """It does without what only a producer or TLS needs: that takes longer to import than all the rest."""
+    script = (
+        "import sys, fanoutfs.cli, fanoutfs.copying.copy_command, fanoutfs.engine.query; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+
+    assert set() == {"trio", "pyfuse3", "ssl", "httpx"} & set(done.stdout.split())
