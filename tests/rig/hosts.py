@@ -32,12 +32,12 @@ FORGET = """
 # Other tests' mounts, the last first: it may cover one before it. A mount within a mount goes with it.
 tac /proc/self/mounts | while read -r what point kind _; do
     case "$kind $what $point" in
-    fusectl*) ;;
+    fusectl* | *" ${KEPT:-none}"*) ;;
     fuse* | *" /dev/loop"* | tmpfs*/pytest-*) umount --lazy "$(printf %b "$point")" || : ;;
     esac
 done
 """
-"""For a new mount namespace: without the mounts that its copy would keep alive."""
+"""For a new mount namespace: without the mounts that its copy would keep alive, except those below $KEPT."""
 
 HOLD = (
     """
