@@ -42,6 +42,9 @@ class Scratched:
     def data(self) -> Sequence[Range] | None:
         return self.filled
 
+    def limit_silence(self, seconds: float) -> None:
+        pass
+
     def descriptors(self) -> tuple[int, ...]:
         return ()
 

@@ -5,15 +5,16 @@ a disk that was just plugged in, only the content itself tells.
 """
 
 import shlex
+from functools import partial
 
-from fanoutfs.system.bounded import run_within
+from fanoutfs.system.bounded import call_within, run_within
 from fanoutfs.units import MIB
 
 BEGINNING = MIB
 """Bytes at the beginning of a disk that are zeros when it is blank."""
 
 SECONDS = 10.0
-"""How long blkid may read one disk; then only the beginning of the disk counts."""
+"""How long blkid may read one disk, and how long its beginning may take."""
 
 
 def probe(path: str) -> dict[str, str]:
@@ -32,9 +33,13 @@ def probe(path: str) -> dict[str, str]:
 
 
 def begins_with_zeros(path: str) -> bool:
-    """Return whether the beginning of a disk has zeros alone; if it can't be read, it has not."""
+    """Return whether the beginning of a disk has zeros alone; if it can't be read in time, it has not."""
     try:
-        with open(path, "rb", buffering=0) as disk:  # noqa: PTH123 (its path is text everywhere)
-            return not any(disk.read(BEGINNING))
+        return call_within(SECONDS, partial(_begins_with_zeros, path))
     except OSError:
         return False
+
+
+def _begins_with_zeros(path: str) -> bool:
+    with open(path, "rb", buffering=0) as disk:  # noqa: PTH123 (its path is text everywhere)
+        return not any(disk.read(BEGINNING))

@@ -116,7 +116,8 @@ class _Reader:
             entries = sysfs.entries(self.system.sys)
         except OSError as error:
             message = (
-                f"{error.filename} can't be read: {reason(error)}; without it no target is known to be safe"
+                f"{error.filename} can't be read: {reason(error)}; without it no target is known to be safe; "
+                "mount it: mount -t proc proc /proc; mount -t sysfs sysfs /sys"
             )
             raise UnusableError(message) from error
         self._devices = {entry.identity: entry.device for entry in entries}

@@ -12,7 +12,7 @@ import attrs
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.copying.silent_target import GIVEN_UP, TELL, Silence, Verdict
-from fanoutfs.copying.workers import WorkerHandle, receive
+from fanoutfs.copying.workers import END_SECONDS, HANGS, WorkerHandle, receive
 from fanoutfs.engine.query import parse_status
 from fanoutfs.errors import FanoutError
 from fanoutfs.status.rates import Rates
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from fanoutfs.status.document import ReaderEntry
 
 REFRESH_SECONDS = 0.2
-
-END_SECONDS = 5.0
-"""How long killed workers are waited for: one whose disk does not respond may never end."""
 
 DYING_SECONDS = 0.2
 """How long the command, which has others to follow, waits for one killed worker."""
@@ -118,7 +115,7 @@ class Watch:
             for report in worker.unread_reports():
                 self._record(worker, report)
             if not has_ended and self.progress[worker].phase is not Phase.DONE:
-                self.progress[worker].fail("its process does not end, the target hangs", time.monotonic())
+                self.progress[worker].fail(HANGS, time.monotonic())
 
     @contextlib.contextmanager
     def _display(self, *, drawn: bool) -> Iterator["Display | None"]:
@@ -136,7 +133,7 @@ class Watch:
     def _record(self, worker: WorkerHandle, report: dict[str, Any]) -> None:
         progress, now = self.progress[worker], time.monotonic()
         self._silences[worker].reported(now)
-        if progress.phase is Phase.FAILED:
+        if progress.phase in (Phase.FAILED, Phase.DONE):
             return
         if report.get("error"):
             progress.fail(report["error"], now)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -27,11 +28,16 @@ from fanoutfs.system.confinement import confine
 from fanoutfs.system.fork import close_all_but, die_with_parent
 from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.process_end import reap
 from fanoutfs.system.ready import readable
 from fanoutfs.targets.target import NotBegunError, Target
 
 log = logging.getLogger(__name__)
 
+END_SECONDS = 5.0
+"""How long workers that end are waited for: one whose disk does not respond may never end."""
+
+HANGS = "its process does not end, the target hangs"
 
 TOGETHER_SECONDS = 2.0
 """How long a target waits for the others to join, so that all of them begin at the same block. One that joins
@@ -75,9 +81,11 @@ class WorkerHandle:
             yield report
 
     def reap(self) -> str | None:
-        """Wait for its end; return an error that it could not report itself."""
+        """Wait for its end, END_SECONDS at most; return an error that it could not report itself."""
         self.pipe.close()
-        _, status = os.waitpid(self.pid, 0)
+        status = reap(self.pid, time.monotonic() + END_SECONDS)
+        if status is None:
+            return HANGS
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
@@ -160,6 +168,14 @@ def _wait(workers: list[WorkerHandle], seconds: float) -> list[int]:
         return readable([worker.pipe.fileno() for worker in workers], seconds)
 
 
+def _confine(command: int) -> None:
+    try:
+        die_with_parent(command, signal.SIGKILL)
+        confine()
+    except UnusableError as error:
+        raise NotBegunError(str(error)) from error
+
+
 def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int) -> NoReturn:
     """Copy to one target; never returns."""
     code = 1
@@ -169,8 +185,7 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
         close_all_but(pipe.fileno(), claimed.fd)
-        die_with_parent(command, signal.SIGKILL)
-        confine()
+        _confine(command)
         if not pipe.receive():
             os._exit(0)
         candidate, image = claimed.candidate, job.image

@@ -24,9 +24,9 @@ from contextlib import contextmanager
 import attrs
 import trio
 
+from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.digests.digest_table import DigestTable, Entered
 from fanoutfs.digests.in_flight import InFlight
-from fanoutfs.digests.slot_cache import DigestSource
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring

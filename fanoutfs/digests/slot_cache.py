@@ -5,7 +5,6 @@ slot. So it costs nothing where no copy verifies, and is made once per block whe
 """
 
 from collections.abc import Container, Sequence
-from typing import Protocol
 
 import attrs
 import trio
@@ -15,22 +14,6 @@ from fanoutfs.digests.in_flight import InFlight
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.observer import Observer
-
-
-class DigestSource(Protocol):
-    """Returns the digests of blocks, made here or on another computer."""
-
-    async def ready(self) -> None:
-        """Wait until every block read from now on will have its digest; before a verifying copy joins.
-
-        Safe to cancel. Raises FanoutError if that is impossible.
-        """
-
-    async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
-        """Return the digests of these real blocks; ``lengths`` are their bytes.
-
-        The blocks are in ``slots`` and are granted to the caller. Raises FanoutError if there is no digest.
-        """
 
 
 @attrs.define(eq=False)

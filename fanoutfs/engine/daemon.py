@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.settings import Settings
 from fanoutfs.system.abstract_socket import listen_abstract
 from fanoutfs.system.confinement import confine
-from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.fork import close_all_but, lead_session, starting
 from fanoutfs.system.interrupts import ENDS, default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.proc import why_silent
@@ -35,6 +36,10 @@ SWITCH_SECONDS = 0.0005
 
 START_SECONDS = 60.0
 """How long a daemon may take to begin. Asking a different computer where it reads takes half of it."""
+
+THREADS = 4
+"""How many threads of an engine work at the same time: one reads the source, one checks digests, one notifies
+the kernel, and one waits for the process that checks a new mount."""
 
 BackgroundTask = Callable[[Engine], Awaitable[None]]
 """A service that runs in the background of an engine until the engine ends."""
@@ -61,7 +66,8 @@ def start(
     """
     log_path = log_path and log_path.absolute()
     server_pipe, pipe = message_pipes()
-    pid = os.fork()
+    with starting():
+        pid = os.fork()
     if pid == 0:
         pipe.close()
         _be_daemon(claim, opened, settings, work, log_path, server_pipe, services, kept)
@@ -119,6 +125,7 @@ def serve(
     if (abstract := listen_abstract(socket_name(claim.identity), BACKLOG)) is not None:
         listeners.append(abstract)
     try:
+        _require_threads()
         engine = Engine(settings, opened.source, opened.remote, opened.only, opened.watch)
         tasks = [partial(service, engine) for service in services]
         trio.run(engine.run, lambda: work(engine), ControlServer(engine, listeners).serve, *tasks)
@@ -128,6 +135,20 @@ def serve(
             listener.close()
         claim.release()
         opened.source.close()
+
+
+def _require_threads() -> None:
+    """Start the threads that the engine will need; trio keeps idle ones for ten seconds.
+
+    Raise UnusableError. Without the first of them, a copy would fail when its target is already opened.
+    """
+    enough = threading.Event()
+    try:
+        with starting():
+            for _ in range(THREADS):
+                trio.lowlevel.start_thread_soon(enough.wait, lambda _outcome: None)
+    finally:
+        enough.set()
 
 
 def _be_daemon(
@@ -144,7 +165,7 @@ def _be_daemon(
     code = 1
     try:
         close_all_but(pipe.fileno(), *claim.descriptors(), *opened.source.descriptors(), *kept)
-        os.setsid()
+        lead_session()
         os.chdir("/")
         os.umask(0o077)
         default_signals()

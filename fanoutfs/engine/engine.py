@@ -17,7 +17,8 @@ from pathlib import Path
 import attrs
 import trio
 
-from fanoutfs.digests.slot_cache import DigestSource, SlotDigests
+from fanoutfs.digests.digest_source import DigestSource
+from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.engine.remains import remains
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.errors import FanoutError, UnusableError, reason
@@ -119,6 +120,7 @@ class Engine:
             only = attrs.evolve(only, ranges=read_through(only.ranges, settings.block))
         layout = Layout.of(self.source.size, settings.block, self.source.data(), only)
         self.ring = build_ring(settings, layout)
+        self.source.limit_silence(settings.source_timeout)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)
         self.salvage = Salvage(

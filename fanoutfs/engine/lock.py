@@ -13,13 +13,14 @@ different network namespace, and for names that another user has taken.
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 from pathlib import Path
 
 import attrs
 
+from fanoutfs.errors import UnusableError, reason
+from fanoutfs.system import locks
 from fanoutfs.system.abstract_socket import abstract_names, is_ours, listen_abstract
 from fanoutfs.system.runtime_dir import runtime_folder
 
@@ -61,13 +62,26 @@ class ProducerLock:
 
     @classmethod
     def take_nowait(cls, identity: str) -> "ProducerLock | None":
-        """Lock a source; return None if a different process holds the lock."""
+        """Lock a source; return None if a different process holds the lock. Raise UnusableError.
+
+        Where the file system of the folder has no locks, the abstract socket alone is the lock.
+        """
         name = f"{_prefix()}{identity}{LOCK}"
         path = runtime_folder() / f"{identity}.lock"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise UnusableError(
+                f"the lock {path} can't be made: {reason(error)}; it has to be a file that you can write"
+            ) from error
+        try:
+            is_free = locks.take_alone(fd)
+        except OSError as error:
+            os.close(fd)
+            raise UnusableError(
+                f"the lock {path} can't be taken: {reason(error)}; make its folder one that has locks"
+            ) from error
+        if not is_free:
             os.close(fd)
             return None
         listening = listen_abstract(name, 1)

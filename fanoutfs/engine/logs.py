@@ -21,6 +21,7 @@ import attrs
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.status.text import escaped
 from fanoutfs.system import mountpoint
+from fanoutfs.system.fork import starting
 from fanoutfs.system.runtime_dir import runtime_folder
 
 SYSLOG = Path("/dev/log")
@@ -77,7 +78,8 @@ class ThreadedLog(logging.Handler):
 
     def __attrs_post_init__(self) -> None:
         self._lines = queue.Queue(self.most)
-        threading.Thread(target=self._run, name="log", daemon=True).start()
+        with starting():
+            threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line, or count it as lost."""

@@ -15,6 +15,7 @@ from fanoutfs.engine.daemon import receive_start
 from fanoutfs.errors import UnusableError
 from fanoutfs.system import bounded
 from fanoutfs.system.pipe import MessagePipe
+from fanoutfs.system.ready import readable
 
 
 def wait_until_ready(pipe: MessagePipe, mountpoint: Path, server: int) -> str | None:
@@ -25,8 +26,16 @@ def wait_until_ready(pipe: MessagePipe, mountpoint: Path, server: int) -> str | 
     """
     message = receive_start(pipe, f"{mountpoint} was mounted", server)
     problem = probe(mountpoint)
-    pipe.send(answers=problem)
+    has_reported = pipe.send(answers=problem)
+    if problem:
+        # The server closes its end once the mount is gone.
+        readable([pipe.fileno()], bounded.ANSWER_SECONDS)
     raise_unless_ready(mountpoint, problem)
+    if not has_reported:
+        raise UnusableError(
+            f"{mountpoint} was mounted, but this command reported too late that it answers, and it was "
+            "unmounted again; was the command stopped? Mount again"
+        )
     return message.get("log")
 
 
@@ -42,6 +51,8 @@ def probe(mountpoint: Path) -> str:
         bounded.call_within(bounded.ANSWER_SECONDS, partial(os.statvfs, mountpoint))
     except TimeoutError:
         return f"has not answered within {bounded.ANSWER_SECONDS:g} seconds"
+    except UnusableError as error:
+        return f"can't be checked: {error}"
     except OSError as error:
         return f"answers with an error: {error.strerror}"
     return ""

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,10 @@ from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.status.text import printable
 from fanoutfs.system import bounded, mountinfo, mountpoint
+from fanoutfs.system.fork import starting
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from fanoutfs.system.process_end import is_reaped
 from fanoutfs.system.process_limits import descriptor_limit
 
 log = logging.getLogger(__name__)
@@ -191,7 +194,8 @@ def _in_foreground(
     services: Sequence[daemon.BackgroundTask],
 ) -> None:
     server_pipe, checker_pipe = message_pipes()
-    child = os.fork()
+    with starting():
+        child = os.fork()
     if child == 0:
         # Its end is that of the pipe: a signal to the whole process group is for the server.
         default_signals()
@@ -213,11 +217,16 @@ def _in_foreground(
             claim,
             opened,
             settings,
-            lambda engine: work.mount(engine, server_pipe, None, lambda: os.waitpid(child, 0)),
+            lambda engine: work.mount(engine, server_pipe, None, lambda: let_go(child)),
             services,
         )
     finally:
         server_pipe.close()
+
+
+def let_go(checker: int) -> None:
+    """Reap the child that has checked the mount; one that is stopped must not hold up the server."""
+    is_reaped(checker, time.monotonic() + bounded.DYING_SECONDS)
 
 
 @attrs.frozen
@@ -240,7 +249,7 @@ class _Work:
             pipe.send(mounted=True, log=log_path)
             message = await trio.to_thread.run_sync(pipe.receive, bounded.ANSWER_SECONDS + 5)
             answered()
-            problem = message.get("answers", "the process that checks it has ended")
+            problem = message.get("answers", "the process that checks it has ended or is stopped")
             if problem:
                 raise UnusableError(f"{self.point} does not answer: {problem}")
             ring = engine.ring

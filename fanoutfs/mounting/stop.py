@@ -49,7 +49,7 @@ def umount(path: Path) -> str:
             if not readers:
                 raise
             raise UnusableError(f"{point} is in use by {readers}; let them finish or kill them") from error
-        return _wait_for_end(daemon, status, point, mount.device)
+        return _wait_for_end(daemon, status, point, mount)
     finally:
         daemon.close()
 
@@ -106,11 +106,12 @@ def _name(reader: ReaderEntry, status: StatusDocument) -> str:
     return f"{reader.command} ({reader.pid})"
 
 
-def _wait_for_end(daemon: ProcessEnd, before: StatusDocument, point: Path, device: tuple[int, int]) -> str:
+def _wait_for_end(daemon: ProcessEnd, before: StatusDocument, point: Path, was: mountinfo.Mount) -> str:
     """Wait until the daemon has ended, or goes on for others: only copies use it, or it is also elsewhere."""
 
     def is_it(mount: mountinfo.Mount) -> bool:
-        return mount.device == device
+        # The kernel gives the number of a file system that is gone to the next one at once.
+        return (mount.device, mount.kind, mount.source) == (was.device, was.kind, was.source)
 
     if left := remains_here(is_it):
         return left

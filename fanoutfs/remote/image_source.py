@@ -83,6 +83,10 @@ class ImageSource:
         """See ``Source.data``."""
         return self._disk.data()
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``."""
+        self._disk.limit_silence(seconds)
+
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the link, and of the file."""
         return (*self._disk.descriptors(), *self._file.descriptors())

@@ -34,7 +34,7 @@ from fanoutfs.remote.link_commands import (
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.system import proc
 from fanoutfs.system.bounded import run_within
-from fanoutfs.system.child import Child
+from fanoutfs.system.child import END_SECONDS, Child
 from fanoutfs.system.mountinfo import detach, mount_at
 from fanoutfs.system.pipe import MessagePipe
 from fanoutfs.system.runtime_dir import runtime_folder
@@ -66,10 +66,10 @@ class LinkSupervisor:
     def __call__(self, pipe: MessagePipe) -> None:
         """Connect on request, until the pipe is closed.
 
-        Messages: the reply to ``connect`` has ``path``, the file to read, and ``description``, that of the
-        export, or ``error``; that to ``map`` has the name of a file with the list of its holes, as nbdinfo
-        prints it, or an empty one. ``cut`` ends the connection; ``reader`` is the process that reads from now
-        on; neither has a reply.
+        Messages: ``connect`` has a number. Its reply has the same number as ``request``, and ``path``, the
+        file to read, and ``description``, that of the export, or ``error``. The reply to ``map``, which has a
+        number, too, has the name of a file with the list of its holes, as nbdinfo prints it, or an empty one.
+        ``cut`` ends the connection; ``reader`` is the process that reads from now on; neither has a reply.
         """
         folder = Path(tempfile.mkdtemp(prefix=f"link-{os.getpid()}-", dir=runtime_folder()))
         remove_stale_links(runtime_folder())
@@ -77,13 +77,14 @@ class LinkSupervisor:
         try:
             while message := link.next_message(pipe):
                 if "cut" in message:
-                    link.cut()
+                    # A read that waits for a silent server keeps nbdfuse from ending.
+                    link.cut(0.0)
                 elif "reader" in message:
                     link.reader = message["reader"]
                 elif "map" in message:
-                    pipe.send(map=link.map())
+                    pipe.send(request=message["map"], map=link.map())
                 else:
-                    pipe.send(**link.connect())
+                    pipe.send(request=message["connect"], **link.connect())
         finally:
             link.cut()
             shutil.rmtree(folder)
@@ -206,10 +207,10 @@ class _Link:
             (folder / "ca-cert.pem").symlink_to(trusted)
         return folder
 
-    def cut(self) -> None:
-        """End the connection, and unmount it."""
+    def cut(self, seconds: float = END_SECONDS) -> None:
+        """End the connection, and unmount it. nbdfuse is killed after ``seconds``."""
         if self._program is not None:
-            self._program.end()
+            self._program.end(seconds)
             self._program = None
         if self._point is not None:
             unmount_link(self._point)

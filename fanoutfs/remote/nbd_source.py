@@ -8,15 +8,16 @@ The source must be the same after that: its size, its description (a fanoutfs ex
 source there), the bytes of a page that was read, and, if the other side has a service, its identity.
 Otherwise it is a different source, and stays one.
 
-A connection without a reply for HANG_SECONDS is regarded as dead (the other computer may have lost its
-power). As it may only be slow, a long read fails with SlowError then, and is tried again in small pieces:
-each that arrives shows that the connection is alive.
+A connection without a reply for HANG_SECONDS, or ``--source-timeout`` if that is less, is regarded as dead
+(the other computer may have lost its power). As it may only be slow, a long read fails with SlowError then,
+and is tried again in small pieces: each that arrives shows that the connection is alive.
 
 A server may limit the size of requests, at both ends, and answers EINVAL to others. Then the bytes are read
 in smaller and smaller requests, and a page with the 64 KiB around it, which every server accepts.
 """
 
 import errno
+import itertools
 import logging
 import mmap
 import os
@@ -24,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -36,11 +37,12 @@ from fanoutfs.remote.export_map import parse_map
 from fanoutfs.remote.file_address import LinkAddress
 from fanoutfs.remote.link_commands import require_link_programs
 from fanoutfs.remote.link_state import NEXT, LinkOutcome, LinkState
-from fanoutfs.remote.nbd_link import CONNECT_SECONDS, MAP_SECONDS, LinkSupervisor
+from fanoutfs.remote.nbd_link import LinkSupervisor
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.contract import LostError, SlowError
 from fanoutfs.source.local import PositionedSource, cut
 from fanoutfs.source.pieces import LEAST
+from fanoutfs.system import proc
 from fanoutfs.system.backoff import BackOff
 from fanoutfs.system.supervisor import Supervisor
 from fanoutfs.units import MIB, PAGE, SECTOR, format_seconds
@@ -52,6 +54,9 @@ LOST_SECONDS = 30.0
 
 HANG_SECONDS = 20.0
 
+SUPERVISOR_SECONDS = 25.0
+"""How long the supervisor may take to connect and to ask for the description."""
+
 LARGEST_REQUEST = MIB
 """Bytes: the kernel reads from nbdfuse in requests of at most this size."""
 
@@ -61,6 +66,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 SERVER_ERRNOS = (errno.EIO, errno.EPERM, errno.ENOMEM, errno.ENOSPC, errno.EOVERFLOW, errno.EOPNOTSUPP)
 """Errors in the replies of NBD servers. Two of the protocol's are missing, which libnbd also returns for a
 broken connection: EINVAL (for requests of a wrong size) and ESHUTDOWN."""
+
+
+_NUMBERS = itertools.count()
+"""Of the requests to supervisors."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -184,8 +193,9 @@ class ExportedSource:
 
     def data(self) -> Sequence[Range] | None:
         """See ``Source.data``: what the server says; None also if it does not answer in time."""
-        self._supervisor.pipe.send(map=True)
-        file = self._supervisor.pipe.receive(MAP_SECONDS + 5).get("map", "")
+        number = next(_NUMBERS)
+        self._supervisor.pipe.send(map=number)
+        file = _answer(self._supervisor, number).get("map", "")
         if not file:
             return None
         try:
@@ -309,6 +319,10 @@ class ExportedSource:
             self._file.close()
             self._file = None
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``."""
+        self.hang_seconds = min(self.hang_seconds, seconds)
+
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the pipe to the supervisor, and of the file."""
         return (self._supervisor.fileno(), *(() if self._file is None else self._file.descriptors()))
@@ -326,15 +340,25 @@ def smaller(size: int) -> int:
 
 def _connect(supervisor: Supervisor, path: str) -> tuple[PositionedSource, str]:
     """Connect through the supervisor; return the file and the export's description. Raises UnusableError."""
-    supervisor.pipe.send(connect=True)
-    # To connect, and to ask for the description.
-    answer = supervisor.pipe.receive(2 * CONNECT_SECONDS + 5)
+    number = next(_NUMBERS)
+    supervisor.pipe.send(connect=number)
+    answer = _answer(supervisor, number)
     if "path" not in answer:
         verb = "reached" if is_url(path) else "read"
-        raise UnusableError(
-            f"the source {path} can't be {verb}: {answer.get('error', 'its supervisor has ended')}"
-        )
+        raise UnusableError(f"the source {path} can't be {verb}: {answer['error']}")
     return open_link(answer["path"], path), answer["description"]
+
+
+def _answer(supervisor: Supervisor, number: int) -> dict[str, Any]:
+    """Return the reply to a request. One to an earlier request, which was given up, is passed over."""
+    until = time.monotonic() + SUPERVISOR_SECONDS
+    while answer := supervisor.pipe.receive(max(0.0, until - time.monotonic())):
+        if answer.get("request", number) == number:
+            return answer
+    if time.monotonic() < until:
+        return {"error": "its supervisor has ended"}
+    silent = f"its supervisor has not answered for {SUPERVISOR_SECONDS:g} seconds"
+    return {"error": f"{silent}: {proc.why_silent(supervisor.pid)}"}
 
 
 def open_link(file: str, path: str) -> PositionedSource:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.layout import Only
 from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source

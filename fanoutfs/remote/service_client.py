@@ -150,14 +150,15 @@ class ServiceClient:
     def to_error(self, error: httpx.HTTPError) -> UnusableError:
         """Return the error for an error of httpx."""
         text = self.address.text
-        if isinstance(error, httpx.ReadTimeout):
+        if isinstance(error, httpx.ReadTimeout) or _is_of_handshake(error):
             return NoAnswerError(
                 f"{text} accepts the connection, but does not answer; "
                 "see on that computer whether its daemon is stopped or hangs (fanoutfs status)"
             )
         if isinstance(error, httpx.TimeoutException):
             return NoAnswerError(
-                f"{text} does not answer; check the address, and whether a firewall is between"
+                f"{text} does not answer; check the address, whether a firewall is between, and whether "
+                "that computer or its daemon hangs"
             )
         for cause in _causes(error):
             match cause:
@@ -192,6 +193,11 @@ class ServiceClient:
             f"the certificate of {text} can't be trusted: {why}; "
             "name the certificate of its CA (--tls-ca FILE)"
         )
+
+
+def _is_of_handshake(error: httpx.HTTPError) -> bool:
+    """Return whether a connection was accepted, but TLS did not begin in time: httpx has no kind for that."""
+    return isinstance(error, httpx.ConnectTimeout) and "handshake" in str(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

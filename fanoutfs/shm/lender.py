@@ -29,7 +29,7 @@ import attrs
 import trio
 
 from fanoutfs.digests.digest import DIGEST_SIZE
-from fanoutfs.digests.slot_cache import DigestSource
+from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer

@@ -8,6 +8,7 @@ import click
 
 from fanoutfs.errors import UsageError
 from fanoutfs.options import FILE, examples
+from fanoutfs.system.mountpoint import require_answer
 
 if TYPE_CHECKING:
     from fanoutfs.simulate.scenario import Scenario
@@ -71,6 +72,8 @@ def simulate_command(trace: Path | None, picture: Path | None, *, as_json: bool,
     """
     from fanoutfs.simulate.trace import load, scenarios  # noqa: PLC0415 (only where it is needed)
 
+    for named in filter(None, (trace, picture)):
+        require_answer(named)
     found = scenarios(_entries({} if trace is None else load(trace), given))
     nodes = bool(found[0].nodes)
     if picture is not None:

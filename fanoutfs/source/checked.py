@@ -123,6 +123,10 @@ class CheckedSource:
     def data(self) -> None:
         """Return None: holes within a range belong to its checksum, and are read."""
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``."""
+        self._source.limit_silence(seconds)
+
     def descriptors(self) -> tuple[int, ...]:
         """See ``Source.descriptors``."""
         return self._source.descriptors()

@@ -62,6 +62,12 @@ class Source(Protocol):
         are not read.
         """
 
+    def limit_silence(self, seconds: float) -> None:
+        """Limit the silence of a connection to ``seconds``, if the source has one and would wait longer.
+
+        Called before the first read.
+        """
+
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors that must stay open in a process that reads the source."""
 

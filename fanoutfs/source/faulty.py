@@ -83,6 +83,10 @@ class FaultySource:
         """See ``Source.data``."""
         return self._source.data()
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``."""
+        self._source.limit_silence(seconds)
+
     def descriptors(self) -> tuple[int, ...]:
         """Return those of the source."""
         return self._source.descriptors()

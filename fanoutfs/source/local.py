@@ -1,5 +1,6 @@
 """Disks and image files, read by ``preadv`` at an offset, past the page cache where possible."""
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -136,13 +137,21 @@ class PositionedSource:
         fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_DIRECT)
         self._direct = False
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``: a file has no connection."""
+
     def descriptors(self) -> tuple[int, ...]:
         """Return its descriptor."""
         return (self._fd,)
 
     def close(self) -> None:
-        """Close the source."""
-        os.close(self._fd)
+        """Close the source.
+
+        close(2) fails for a file whose FUSE server has died. The descriptor is free then, too: to close it
+        again would close the file of its next owner.
+        """
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
 
 def require_same(path: str, source: PositionedSource) -> None:

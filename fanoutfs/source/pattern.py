@@ -83,6 +83,9 @@ class PatternSource:
         """See ``Source.data``."""
         return None
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``: it is never silent."""
+
     def descriptors(self) -> tuple[int, ...]:
         """Return none."""
         return ()

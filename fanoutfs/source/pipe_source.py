@@ -254,6 +254,9 @@ class PipeSource:
         """Return the descriptor that becomes readable when more has come, or the end."""
         return self._fd
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``: there is no connection that could be made again."""
+
     def descriptors(self) -> tuple[int, ...]:
         """Return its descriptors."""
         return (self._fd, self._wake)

@@ -125,6 +125,10 @@ class Spool:
         """Return what the source knows of its zeros."""
         return self.source.data()
 
+    def limit_silence(self, seconds: float) -> None:
+        """See ``Source.limit_silence``."""
+        self.source.limit_silence(seconds)
+
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the source, and that of the file."""
         return (*self.source.descriptors(), self._fd)

@@ -6,15 +6,18 @@ if that does not end it.
 """
 
 import contextlib
+import errno
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, TypeVar
 
-from fanoutfs.system.fork import close_all_but
+from fanoutfs.system.fork import close_all_but, starting
 from fanoutfs.system.process_end import is_reaped
 from fanoutfs.system.ready import readable
 
@@ -30,10 +33,12 @@ _Result = TypeVar("_Result")
 def call_within(seconds: float, work: Callable[[], _Result]) -> _Result:
     """Call ``work`` in a forked process and return its result, which is pickled.
 
-    Raise what it raised; TimeoutError, which is an OSError, after ``seconds``.
+    Raise what it raised; TimeoutError, which is an OSError, after ``seconds``; UnusableError if there may be
+    no further process.
     """
     reading, writing = os.pipe()
-    pid = os.fork()
+    with starting():
+        pid = os.fork()
     if pid == 0:
         _be_child(work, writing)
     os.close(writing)
@@ -51,8 +56,16 @@ def call_within(seconds: float, work: Callable[[], _Result]) -> _Result:
 
 
 def run_within(seconds: float, argv: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run a program and return its exit code and output. Raise OSError; TimeoutError after ``seconds``."""
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """Run a program; return its exit code and output. Raise OSError, or as ``call_within``.
+
+    It is looked for with the same limit: a folder of PATH may lie on a file system that hangs.
+    """
+    found = call_within(seconds, partial(shutil.which, argv[0]))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    pipe = subprocess.PIPE
+    with starting():
+        process = subprocess.Popen(argv, executable=found, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
@@ -61,9 +74,9 @@ def run_within(seconds: float, argv: Sequence[str]) -> subprocess.CompletedProce
         process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(DYING_SECONDS)
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for end in (process.stdout, process.stderr):
+            if end is not None:
+                end.close()
     return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 

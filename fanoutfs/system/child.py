@@ -86,6 +86,12 @@ class Child:
             raise UnusableError(missing(argv[0])) from error
         except OSError as error:
             raise UnusableError(f"{argv[0]} can't be started: {reason(error)}") from error
+        except subprocess.SubprocessError as error:
+            # All that it tells of an error before exec.
+            raise UnusableError(
+                f"{argv[0]} can't be started: prctl(2) fails; permit it in the system call filter of this "
+                "container or service"
+            ) from error
 
     def wait(self, *others: int, seconds: float | None = None) -> list[int]:
         """Wait until it writes to stderr, ends, or one of ``others`` is readable; return those that are.

@@ -2,12 +2,15 @@
 
 import os
 import re
-import ssl
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.system.mountpoint import require_answer
+
+if TYPE_CHECKING:
+    import ssl
 
 SHORTEST_TOKEN = 16
 LONGEST_TOKEN = 1024
@@ -50,10 +53,12 @@ def first_user(path: Path) -> str:
     return good[0][1].decode(errors="replace")
 
 
-def read_certificate(cert: Path, key: Path) -> ssl.SSLContext:
+def read_certificate(cert: Path, key: Path) -> "ssl.SSLContext":
     """Load a certificate chain and its key. Raise UnusableError if they can't be used."""
     for path in cert, key:
         require_answer(path)
+    import ssl  # noqa: PLC0415 (large, and every command imports this module)
+
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # Without a password argument OpenSSL would prompt for one on the terminal.

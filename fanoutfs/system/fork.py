@@ -1,14 +1,37 @@
-"""The first steps of a forked process."""
+"""Start a process or a thread; the first steps of a forked process."""
 
 import contextlib
 import ctypes
+import errno
 import os
+from collections.abc import Iterator
+
+from fanoutfs.errors import UnusableError, reason
+
+NO_MORE = (
+    "no further process or thread can be started here; end some programs, or raise the limit: ulimit -u, "
+    "ulimit -v, or TasksMax= of the service (pids.max of the cgroup)"
+)
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h"""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Start a process or a thread in the with statement; raise UnusableError if it would be one too many."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+            raise
+        raise UnusableError(NO_MORE) from error
+    except RuntimeError as error:
+        # So threading reports the same.
+        raise UnusableError(NO_MORE) from error
 
 
 def close_all_but(*kept: int) -> None:
@@ -26,14 +49,37 @@ def close_all_but(*kept: int) -> None:
                 os.close(fd)
 
 
+def lead_session() -> None:
+    """Become the leader of a session without a terminal, in a process that was just forked.
+
+    Raise UnusableError.
+    """
+    try:
+        os.setsid()
+    except OSError as error:
+        raise _forbidden("setsid", error) from error
+
+
+def control(option: int, value: int) -> None:
+    """Call prctl(2); raise UnusableError."""
+    if _libc.prctl(option, value, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise _forbidden("prctl", OSError(number, os.strerror(number)))
+
+
+def _forbidden(call: str, error: OSError) -> UnusableError:
+    return UnusableError(
+        f"no process can be prepared here: {call}(2): {reason(error)}; permit it in the system call filter "
+        "of this container or service"
+    )
+
+
 def die_with_parent(parent: int, signal: int) -> None:
     """Let the kernel send this process a signal when its parent process ends: prctl(2).
 
-    The setting survives exec. Raise OSError.
+    The setting survives exec. Raise UnusableError.
     """
-    if _libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0):
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+    control(PR_SET_PDEATHSIG, signal)
     if os.getppid() != parent:
         # The parent ended before the call.
         os._exit(1)

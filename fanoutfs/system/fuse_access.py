@@ -7,9 +7,13 @@ the setuid bit. Both open /dev/fuse with the rights of the user. See fuse(4), mo
 import os
 import shutil
 import stat
+from functools import partial
 from pathlib import Path
 
 import attrs
+
+from fanoutfs.errors import NoAnswerError
+from fanoutfs.system.bounded import ANSWER_SECONDS, call_within
 
 FUSE = Path("/dev/fuse")
 FUSE_CONF = Path("/etc/fuse.conf")
@@ -44,10 +48,10 @@ class FuseAccess:
 
 
 def fuse_access() -> FuseAccess:
-    """Return what there is here."""
+    """Return what there is here. Raise NoAnswerError."""
     error, is_device = _open(FUSE)
     status = _status()
-    helper = shutil.which("fusermount3")
+    helper = _helper()
     return FuseAccess(
         error=error,
         is_device=is_device,
@@ -59,6 +63,19 @@ def fuse_access() -> FuseAccess:
         helper_is_privileged=helper is not None and _is_privileged(helper),
         all_may_share=_all_may_share(),
     )
+
+
+def _helper() -> str | None:
+    try:
+        return call_within(ANSWER_SECONDS, partial(shutil.which, "fusermount3"))
+    except TimeoutError as error:
+        if may_mount():
+            # It needs no helper.
+            return None
+        raise NoAnswerError(
+            f"fusermount3 can't be looked for: a folder of PATH has been silent for {ANSWER_SECONDS:g} "
+            "seconds; take the folders on file systems that do not answer out of PATH"
+        ) from error
 
 
 def may_mount() -> bool:

@@ -29,6 +29,11 @@ _LOCK = re.compile(r"\d+: \w+ +\S+ +(?:READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f
 that is only waited for has "->" before its kind."""
 
 
+def take_alone(fd: int) -> bool:
+    """Lock a file of ours by flock(2); return False while a different process has it. Raise OSError."""
+    return _flock(fd, fcntl.LOCK_EX)
+
+
 def take_shared(fd: int) -> bool:
     """Lock a source against programs that write it as a whole; return False while one has it locked.
 

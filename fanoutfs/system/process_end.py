@@ -19,11 +19,18 @@ def is_reaped(child: int, until: float) -> bool:
 
     That is a time of the monotonic clock. Raise ChildProcessError if it was reaped before.
     """
-    while os.waitpid(child, os.WNOHANG)[0] == 0:
+    return reap(child, until) is not None
+
+
+def reap(child: int, until: float) -> int | None:
+    """As ``is_reaped``; return its status, None if it still runs at ``until``."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
         if time.monotonic() > until:
-            return False
+            return None
         time.sleep(POLL_SECONDS)
-    return True
 
 
 @attrs.define(eq=False)

@@ -14,7 +14,8 @@ from typing import NoReturn, Self
 
 import attrs
 
-from fanoutfs.system.fork import close_all_but
+from fanoutfs.errors import FanoutError
+from fanoutfs.system.fork import close_all_but, lead_session, starting
 from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.streams import STANDARD, redirect_to_null
@@ -40,7 +41,8 @@ class Supervisor:
         holds the pipe by then.
         """
         supervisor_pipe, pipe = message_pipes()
-        pid = os.fork()
+        with starting():
+            pid = os.fork()
         if pid == 0:
             _become_supervisor(work, supervisor_pipe, kept)
         supervisor_pipe.close()
@@ -62,7 +64,7 @@ class Supervisor:
 def _become_supervisor(work: Work, pipe: MessagePipe, kept: tuple[int, ...]) -> NoReturn:
     code = 1
     try:
-        os.setsid()
+        lead_session()
         os.chdir("/")
         default_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -71,7 +73,8 @@ def _become_supervisor(work: Work, pipe: MessagePipe, kept: tuple[int, ...]) -> 
         work(pipe)
         code = 0
     except BaseException as error:
-        pipe.send(error=f"its supervisor failed: {error!r}")
+        said = str(error) if isinstance(error, FanoutError) else f"its supervisor failed: {error!r}"
+        pipe.send(error=said)
         raise
     finally:
         os._exit(code)

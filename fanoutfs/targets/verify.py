@@ -2,9 +2,11 @@
 
 import hashlib
 import mmap
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 import attrs
 
@@ -49,14 +51,14 @@ def verify(
     TargetError if a place can't be read.
 
     One thread reads a chunk ahead, one computes the SHA-256, this one the digests of the blocks: reading and
-    hashing release the GIL.
+    hashing release the GIL. Where no more threads can be started, this one does everything.
     """
     chunk = max(1, (longest_read or CHUNK) // layout.block) * layout.block
     buffers = [memoryview(mmap.mmap(-1, min(chunk, layout.size))) for _ in range(2)]
     whole = None if layout.outside else hashlib.sha256()
     differing: list[Range] = []
     done = 0
-    with ThreadPoolExecutor(2) as pool:
+    with _helpers(2) as pool:
         chunks = _chunks(layout, chunk)
         following = next(chunks, None)
         reading = None if following is None else pool.submit(_read, target, following, buffers[0])
@@ -74,6 +76,33 @@ def verify(
             done += length
             progress(done)
     return Verified(None if whole is None else whole.hexdigest(), tuple(joined(differing)))
+
+
+def _helpers(most: int) -> Executor:
+    """Start threads; return what does the work at once where a limit does not permit that many."""
+    pool, started = ThreadPoolExecutor(most), threading.Event()
+    try:
+        for _ in range(most):
+            pool.submit(started.wait)
+    except RuntimeError:
+        # Not in ``verify``: what could not be started has been queued all the same.
+        started.set()
+        pool.shutdown()
+        return _Here()
+    started.set()
+    return pool
+
+
+class _Here(Executor):
+    """No thread: the work is done by the caller."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **named: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*args, **named))
+        except Exception as error:  # noqa: BLE001 (raised again by ``result``)
+            done.set_exception(error)
+        return done
 
 
 def _chunks(layout: Layout, longest: int) -> Iterator[Range]:

@@ -14,6 +14,7 @@ from fanoutfs.status.document import StatusDocument
 from fanoutfs.status.rates import Rates, Speeds
 from fanoutfs.status.text import printable
 from fanoutfs.status.wording import source_text
+from fanoutfs.system.fork import starting
 from fanoutfs.system.interrupts import Interrupted
 from fanoutfs.system.streams import is_heard
 from fanoutfs.top.screen import Screen
@@ -45,7 +46,8 @@ class Look:
 
     def __attrs_post_init__(self) -> None:
         self._thread = threading.Thread(target=self._run, name="look", daemon=True)
-        self._thread.start()
+        with starting():
+            self._thread.start()
 
     def _run(self) -> None:
         try:

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.nbd import bind_export as bind_module
+from fanoutfs.nbd import export_supervisor
 from fanoutfs.nbd.bind_export import BoundExport, bind_export
 from fanoutfs.settings import ExportSettings
+from fanoutfs.system import proc
 from fanoutfs.system.credentials import first_user
 from fanoutfs.system.pipe import MessagePipe
 from tests.adapter.conftest import Certificate
@@ -20,6 +23,7 @@ from tests.adapter.producers import wait_for
 from tests.adapter.service import secret_file
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
+from tests.rig.hanging import LIMIT
 
 KEY = "fanoutfs:" + "0f" * 32
 
@@ -142,6 +146,14 @@ def test_what_nbdkit_will_not_do_is_said_before_the_mount(
         make(**certificate)
 
 
+def test_nbdkit_is_stopped_while_it_is_tried(make: Open, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed after the limit, and the line says how to see what it does."""
+    monkeypatch.setattr(bind_module, "TRIAL_SECONDS", LIMIT)
+    play("kill -STOP $$")
+    with pytest.raises(UnusableError, match=rf"^nbdkit does not start within {LIMIT} s: nbdkit --version$"):
+        make()
+
+
 @pytest.mark.parametrize("given", ["token_file", "tls_psk"])
 def test_what_others_can_read_is_refused(make: Open, play: Play, tmp_path: Path, given: str) -> None:
     """A token, too, though NBD asks for none: it is the same file as for the service."""
@@ -232,11 +244,19 @@ def test_an_end_requested_while_it_waits_takes_effect_at_once(make: Open, play: 
     assert {} == line.receive(HANG_SECONDS)
 
 
-def test_one_that_ignores_its_end_is_killed(make: Open, play: Play, tmp_path: Path) -> None:
-    """A second later."""
-    play(TRIED + f"trap '' TERM; echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; exec sleep 60")
+@pytest.mark.parametrize(
+    ("does", "state"), [("trap '' TERM; exec sleep 60", "S"), ("kill -STOP $$; exec sleep 60", "T")]
+)
+def test_one_that_does_not_end_is_killed(
+    make: Open, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, state: str
+) -> None:
+    """One that ignores SIGTERM, and one that is stopped."""
+    monkeypatch.setattr(export_supervisor, "END_SECONDS", LIMIT)
+    play(TRIED + f"echo $$ > {tmp_path}/made; mv {tmp_path}/made {tmp_path}/pid; {does}")
     line = begun(make())
     wait_for((tmp_path / "pid").exists)
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: proc.read(pid, "comm") == "sleep\n" or state == "T" == proc.state(pid))
     line.send(end=True)
     assert {} == line.receive(HANG_SECONDS)
-    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    assert not Path(f"/proc/{pid}").exists()

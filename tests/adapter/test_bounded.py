@@ -2,18 +2,20 @@
 
 import errno
 import os
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.system import paths
+from fanoutfs.system import bounded, paths
 from fanoutfs.system.bounded import call_within, run_within
 from tests.limits import HANG_SECONDS
-from tests.rig.hanging import let_hang, network_mount
+from tests.rig.hanging import let_hang, network_mount, stop_here, undying
 
 
 def _raise(error: Exception) -> None:
@@ -31,6 +33,23 @@ def test_an_error(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         call_within(HANG_SECONDS, lambda: _raise(error))
     assert caught.value.args == error.args
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+@pytest.mark.parametrize(
+    ("start", "ask"),
+    [
+        ("os.fork", lambda: call_within(HANG_SECONDS, os.getpid)),
+        ("subprocess.Popen", lambda: run_within(HANG_SECONDS, [sys.executable])),
+    ],
+)
+def test_no_further_process(
+    start: str, ask: Callable[[], object], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the limits; it is not taken for an answer of what was asked."""
+    monkeypatch.setattr(start, lambda *_, **__: _raise(OSError(number, os.strerror(number))))
+    with pytest.raises(UnusableError, match=r"no further process .* ulimit -u"):
+        ask()
 
 
 def test_a_call_that_never_ends() -> None:
@@ -51,6 +70,13 @@ def test_a_call_that_never_ends() -> None:
     os.close(reading)
 
 
+def test_a_killed_process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left behind: the caller goes on."""
+    monkeypatch.setattr(bounded, "DYING_SECONDS", 0.05)
+    with undying(), pytest.raises(TimeoutError):
+        call_within(0.05, stop_here)
+
+
 def test_a_program_that_ends() -> None:
     """Its exit code and both outputs are returned."""
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
@@ -64,6 +90,13 @@ def test_a_program_that_never_ends() -> None:
     with pytest.raises(TimeoutError):
         run_within(0.05, ["sleep", "600"])
     assert time.monotonic() - began < HANG_SECONDS
+
+
+def test_a_program_on_a_file_system_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of PATH may lie there: looking for the program is given up in time, too."""
+    monkeypatch.setattr(shutil, "which", lambda _name: stop_here())
+    with pytest.raises(TimeoutError):
+        run_within(0.05, ["true"])
 
 
 def test_a_program_that_is_missing() -> None:

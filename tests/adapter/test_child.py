@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from fanoutfs.errors import UnusableError
+from fanoutfs.system import child
 from fanoutfs.system.child import DYING_SECONDS, LONGEST_LINE, Child
 from fanoutfs.system.ready import readable
 from tests.limits import HANG_SECONDS
+from tests.rig.hanging import undying
 
 Start = Callable[..., Child]
 
@@ -130,6 +132,16 @@ def test_one_that_does_not_end_is_killed(start: Start, monkeypatch: pytest.Monke
     program.end(0.02)
     assert -signal.SIGKILL == program.process.returncode
     assert [0.02, DYING_SECONDS] == given
+
+
+def test_a_killed_one_stays(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left behind: its supervisor goes on."""
+    program = start("while :; do sleep 0.02; done")
+    monkeypatch.setattr(child, "DYING_SECONDS", 0.05)
+    with undying():
+        program.end(0.05)
+        assert program.process.poll() is None
+    assert program.process.wait(HANG_SECONDS) is not None
 
 
 def test_it_has_what_is_kept_for_it_and_no_more(start: Start) -> None:

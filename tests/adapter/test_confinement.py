@@ -1,13 +1,17 @@
 """What a process gives up before it holds bytes of a source; in a child, because it can't be taken back."""
 
 import ctypes
+import errno
 import os
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from fanoutfs.system import confinement
+from fanoutfs.errors import UnusableError
+from fanoutfs.system import confinement, fork
+from fanoutfs.system.child import Child
 
 PR_GET_DUMPABLE = 3
 
@@ -37,3 +41,22 @@ def test_a_confined_process(*, mounts: bool, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(confinement, "may_mount", lambda: mounts)
 
     assert confined() == (0, (0, 0), "1" if mounts else "0")
+
+
+def test_prctl_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the system call filter of a container: one line says so, and what to do."""
+
+    def fail(*_: object) -> int:
+        ctypes.set_errno(errno.EPERM)
+        return -1
+
+    monkeypatch.setattr(fork, "_libc", SimpleNamespace(prctl=fail))
+    said = (
+        r"^no process can be prepared here: prctl\(2\): operation not permitted; permit it in the system call"
+    )
+    with pytest.raises(UnusableError, match=said):
+        fork.control(confinement.PR_SET_DUMPABLE, 0)
+    with pytest.raises(
+        UnusableError, match=r"^cat can't be started: prctl\(2\) fails; permit it in the system"
+    ):
+        Child.start(["cat"])

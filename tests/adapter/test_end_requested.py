@@ -4,16 +4,22 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.engine.engine import DRAIN_SECONDS, Engine
+from fanoutfs.engine.engine import DRAIN_SECONDS, END_SECONDS, Engine
 from fanoutfs.errors import ClosingError
 from fanoutfs.fuse.reader import Reader
 from fanoutfs.settings import Settings
 from fanoutfs.units import PAGE
 from tests.scratched import Scratched
+
+if TYPE_CHECKING:
+    from fanoutfs.fuse.session import Session
 
 CONTENT = bytes(20 * PAGE)
 
@@ -60,6 +66,24 @@ async def test_a_read_that_waits_has_some_seconds(mock_clock: MockClock) -> None
         assert not failed.is_set()
         mock_clock.jump(0.02 * DRAIN_SECONDS)
         await failed.wait()
+
+
+async def test_a_session_that_does_not_end(mock_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """It is left behind after its time, with a line in the log."""
+    engine, ends, began = engine_of_two_slots(), trio.Event(), trio.current_time()
+    stays = SimpleNamespace(refuse_opens=lambda: None, end=ends.set, ended=trio.Event())
+    engine.session = cast("Session", stays)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(engine.run, trio.sleep_forever)
+        await wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await becomes(ends.is_set)
+        await wait_all_tasks_blocked()
+        assert not caplog.records
+        mock_clock.jump(END_SECONDS)
+
+    assert END_SECONDS == trio.current_time() - began
+    assert "the session has not ended within 5 seconds; leaving it" in caplog.text
 
 
 async def test_a_second_signal_spares_these_seconds(mock_clock: MockClock) -> None:

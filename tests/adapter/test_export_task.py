@@ -15,6 +15,7 @@ import trio.testing
 
 from fanoutfs.engine.engine import Engine
 from fanoutfs.layout import Layout
+from fanoutfs.nbd import export_task
 from fanoutfs.nbd.bind_export import BoundExport
 from fanoutfs.nbd.export_task import export
 from fanoutfs.settings import ExportSettings
@@ -23,6 +24,7 @@ from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.supervisor import Supervisor
 from fanoutfs.units import PAGE
 from tests.limits import HANG_SECONDS
+from tests.rig.hanging import LIMIT
 
 WHOLE = Layout.whole(10 * PAGE, PAGE)
 
@@ -103,6 +105,18 @@ async def test_it_ends_with_the_mount(by: str) -> None:
         assert not beside.ended.is_set()
         beside.supervisor.close()
         await beside.ended.wait()
+
+
+async def test_a_supervisor_that_is_stopped_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The daemon ends without it, and the log says so."""
+    monkeypatch.setattr(export_task, "END_SECONDS", LIMIT)
+    async with exporting() as beside:
+        await begun(beside)
+        beside.engine.end_requested.set()
+        await beside.ended.wait()
+    assert f"nbdkit's supervisor has not ended within {LIMIT} seconds; leaving it" in caplog.messages
 
 
 async def test_an_engine_that_never_mounts_ends_it_too() -> None:

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from fanoutfs.errors import NoAnswerError
 from fanoutfs.system import fuse_access
+from tests.rig.hanging import stop_here
 
 
 @pytest.mark.mount
@@ -48,6 +51,17 @@ def test_fusermount3_without_its_setuid_bit(
 
     assert str(tmp_path / "fusermount3") == access.helper
     assert (mode == 0o4755 and counts) == access.helper_is_privileged
+
+
+def test_a_folder_of_path_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it can't be looked for is one line; who can mount without it does so."""
+    monkeypatch.setattr(shutil, "which", lambda _name: stop_here())
+    monkeypatch.setattr(fuse_access, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(fuse_access, "may_mount", lambda: True)
+    assert fuse_access.fuse_access().helper is None
+    monkeypatch.setattr(fuse_access, "may_mount", lambda: False)
+    with pytest.raises(NoAnswerError, match=r"^fusermount3 can't be looked for: .* out of PATH$"):
+        fuse_access.fuse_access()
 
 
 def test_no_fusermount3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

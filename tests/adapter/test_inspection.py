@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,6 +232,13 @@ def test_a_read_only_disk(fake: FakeMachine) -> None:
     said = "is read-only; make it writable, or choose a different target"
     lines = [f"the target /dev/sdc1 {said}"]
     assert lines == refused(fake, fake.node("sda"), fake.node("sdc1"))
+
+
+def test_nothing_is_known_of_disks(fake: FakeMachine) -> None:
+    """Where /sys is not mounted, as in some containers, the line says what is needed."""
+    shutil.rmtree(fake.root / "sys")
+    with pytest.raises(UnusableError, match=r"sys/class/block can't be read: .* mount -t sysfs sysfs /sys$"):
+        refused(fake, fake.node("sda"), fake.node("sdb"))
 
 
 def test_a_node_without_a_disk(fake: FakeMachine) -> None:

@@ -10,10 +10,13 @@ import pytest
 from fanoutfs.remote import nbd_link
 from fanoutfs.remote.address import ExportAddress
 from fanoutfs.remote.link_commands import FILE, failure_reason, with_advice
-from fanoutfs.remote.nbd_link import LinkSupervisor
+from fanoutfs.remote.nbd_link import LinkSupervisor, _Link
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.system.child import Child
 from fanoutfs.system.pipe import message_pipes
+from tests.adapter.producers import wait_for
 from tests.limits import HANG_SECONDS
+from tests.rig.hanging import LIMIT
 
 ADDRESS = ExportAddress("far", 10809, "image")
 DESCRIBES = """echo '{"exports": [{"description": "fanoutfs disk-8:16"}]}'"""
@@ -43,7 +46,7 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(nbd_link, "CONNECT_SECONDS", HANG_SECONDS)
         ours, supervisors = message_pipes()
         for _ in scripts:
-            ours.send(connect=True)
+            ours.send(connect=7)
         ours._socket.shutdown(socket.SHUT_WR)
         LinkSupervisor(ADDRESS, RemoteKeys(), described=True)(supervisors)
         found = [ours.receive(0) for _ in scripts]
@@ -107,6 +110,41 @@ def test_a_failure_is_told_with_a_remedy(said: str, told: str) -> None:
     assert "nbdfuse" not in found
 
 
+@pytest.mark.tool("nbdfuse")
+def test_a_server_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel accepts the connection for it; nbdfuse is ended after the limit."""
+    monkeypatch.setattr(nbd_link, "runtime_folder", lambda: tmp_path)
+    monkeypatch.setattr(nbd_link, "CONNECT_SECONDS", LIMIT)
+    ours, supervisors = message_pipes()
+    with socket.create_server(("127.0.0.1", 0)) as stopped:
+        ours.send(connect=0)
+        ours._socket.shutdown(socket.SHUT_WR)
+        address = ExportAddress("127.0.0.1", stopped.getsockname()[1], "image")
+        LinkSupervisor(address, RemoteKeys(), described=True)(supervisors)
+    found = ours.receive(0)["error"]
+    ours.close()
+    supervisors.close()
+    assert found.startswith(f"no connection within {LIMIT} seconds; check the address, and whether ")
+
+
+def test_a_silent_connection_is_cut_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that takes its time to end, as nbdfuse does while a read waits, is killed."""
+    ended, begun = tmp_path / "ended", tmp_path / "begun"
+    program = f"trap 'sleep 1; touch {ended}; exit' TERM; touch {begun}; while :; do sleep 0.05; done"
+    link = _Link(ADDRESS, RemoteKeys(), tmp_path, described=False)
+    link._program = Child.start(["sh", "-c", program])
+    wait_for(begun.exists)
+    monkeypatch.setattr(nbd_link, "_Link", lambda *_: link)
+    monkeypatch.setattr(nbd_link, "runtime_folder", lambda: tmp_path)
+    ours, supervisors = message_pipes()
+    ours.send(cut=True)
+    ours._socket.shutdown(socket.SHUT_WR)
+    LinkSupervisor(ADDRESS, RemoteKeys(), described=False)(supervisors)
+    ours.close()
+    supervisors.close()
+    assert not ended.exists()
+
+
 def test_an_export_is_described_at_each_connection(connect: Any) -> None:
     """So that a different source behind the same address is noticed."""
     assert [reply["description"] for reply in connect(DESCRIBES, DESCRIBES)] == ["fanoutfs disk-8:16"] * 2
@@ -123,4 +161,4 @@ def test_a_description_that_was_given_once_is_required(connect: Any) -> None:
     """A server that does not repeat it may have a different source; the connection is tried again."""
     described, refused = connect(DESCRIBES, REFUSES)
     assert described["description"] == "fanoutfs disk-8:16"
-    assert refused == {"error": "recv: server disconnected unexpectedly"}
+    assert refused == {"request": 7, "error": "recv: server disconnected unexpectedly"}

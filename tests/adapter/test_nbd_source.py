@@ -1,6 +1,7 @@
 """A source on another computer, with a scripted connection in place of nbdfuse."""
 
 import errno
+import itertools
 import logging
 import mmap
 import os
@@ -11,9 +12,11 @@ from typing import Any, cast
 import attrs
 import pytest
 
+from fanoutfs.engine.engine import Engine
 from fanoutfs.errors import SourceChangedError, UnusableError
 from fanoutfs.remote import nbd_source
 from fanoutfs.remote.nbd_source import LARGEST_REQUEST, ExportedSource
+from fanoutfs.settings import Settings
 from fanoutfs.source.contract import LostError, SlowError
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.pieces import LEAST
@@ -301,6 +304,30 @@ def test_a_place_that_a_server_refuses_is_bad(open_source: Opener) -> None:
         read(source, 4 * PIECE, 1234)
     assert not isinstance(failure.value, LostError)
     assert far.connected == 1
+
+
+def test_a_late_reply_is_of_no_other_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supervisor_pipes: tuple[MessagePipe, MessagePipe]
+) -> None:
+    """A supervisor that was stopped answers the request that was given up, then this one."""
+    (tmp_path / "image").write_bytes(bytes(PAGE))
+    monkeypatch.setattr(nbd_source, "_NUMBERS", itertools.count(7))
+    for number, path in (5, tmp_path / "cut"), (7, tmp_path / "image"):
+        supervisor_pipes[1].send(request=number, path=str(path), description=f"request {number}")
+    file, description = nbd_source._connect(Supervisor(supervisor_pipes[0], 0), "nbd://far/image")
+    file.close()
+    assert description == "request 7"
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(3.0, 3.0), (60.0, nbd_source.HANG_SECONDS)])
+def test_a_short_limit_of_the_user_is_that_of_the_link(
+    open_source: Opener, timeout: float, limit: float
+) -> None:
+    """So that a dead connection is not kept when readers have got their error."""
+    source, _ = open_source()
+    engine = Engine(Settings(source_timeout=timeout), source)
+    engine.ring.memory.close()
+    assert source.hang_seconds == limit
 
 
 def test_an_empty_export_is_named_by_its_address(tmp_path: Path) -> None:

@@ -3,21 +3,13 @@
 import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from fanoutfs.system.process_end import ProcessEnd
 from tests.limits import HANG_SECONDS
-
-
-def forbidden(number: int) -> Callable[..., int]:
-    """Return a system call that a filter forbids."""
-
-    def fail(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    return fail
+from tests.rig.forbidden import forbidden
 
 
 @pytest.fixture(params=[None, errno.ENOSYS, errno.EPERM], ids=["pidfd", "ENOSYS", "EPERM"])

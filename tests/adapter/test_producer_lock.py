@@ -1,6 +1,7 @@
 """Who becomes the producer of a source: one of all who want to, however they come and end."""
 
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
 from fanoutfs.system.abstract_socket import listen_abstract
 from tests.limits import HANG_SECONDS
+from tests.rig.forbidden import forbidden
 
 
 @pytest.fixture(autouse=True)
@@ -217,10 +219,27 @@ def test_names_that_another_user_has_taken(listens: bool, monkeypatch: pytest.Mo
         one.close()
 
 
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_folder_without_locks(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The abstract socket alone is the lock."""
+    monkeypatch.setattr("fcntl.flock", forbidden(number))
+    taken = ProducerLock.take_nowait("source")
+    assert taken is not None
+    assert ProducerLock.take_nowait("source") is None
+    taken.release()
+
+
+def test_a_lock_that_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line names it."""
+    monkeypatch.setattr("fcntl.flock", forbidden(errno.EPERM))
+    with pytest.raises(UnusableError, match=r"source\.lock can't be taken: operation not permitted; "):
+        ProducerLock.take_nowait("source")
+
+
 def test_a_link_in_place_of_the_lock(folder: Path) -> None:
     """It is not followed: it may lead anywhere."""
     (folder / "source.lock").symlink_to(folder / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(UnusableError, match=r"lock .*source\.lock can't be made: .*symbolic links"):
         ProducerLock.take_nowait("source")
     assert not (folder / "elsewhere").exists()
 

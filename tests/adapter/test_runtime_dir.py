@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fanoutfs.errors import UnusableError
+from fanoutfs.errors import NoAnswerError, UnusableError
 from fanoutfs.system import runtime_dir
 from fanoutfs.system.runtime_dir import runtime_folder
+from tests.rig.hanging import let_hang
 
 USER = os.geteuid() or 4711
 
@@ -20,7 +21,7 @@ def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return first
 
 
-@pytest.mark.parametrize("why", ["missing", "below a file", "in a read-only file system"])
+@pytest.mark.parametrize("why", ["missing", "below a file", "in a read-only file system", "others may write"])
 def test_the_usual_place_can_not_be_used(why: str, usual: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next place is taken."""
     if why == "below a file":
@@ -28,6 +29,9 @@ def test_the_usual_place_can_not_be_used(why: str, usual: Path, monkeypatch: pyt
     elif why == "in a read-only file system":
         usual.mkdir(parents=True)
         monkeypatch.setattr(os, "access", lambda path, _mode: path != usual)
+    elif why == "others may write":
+        usual.mkdir(parents=True)
+        usual.chmod(0o777)
 
     assert usual.parents[1] / "other" == runtime_folder()
 
@@ -61,6 +65,7 @@ def test_a_folder_that_others_could_have_made(
     what: str, usual: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locks are not kept there: whoever can write them can be anybody's producer."""
+    monkeypatch.setattr(runtime_dir, "_candidates", lambda: iter([usual]))
     monkeypatch.setattr(os, "getuid", lambda: USER + (what == "another user's"))
     usual.parent.mkdir()
     if what == "a link":
@@ -72,5 +77,14 @@ def test_a_folder_that_others_could_have_made(
         if os.geteuid() == 0:
             os.chown(usual, USER, -1)
 
-    with pytest.raises(UnusableError, match=f"{usual} is not a folder that only this user can write"):
+    with pytest.raises(
+        UnusableError, match=rf"{usual} \(not a folder that only this user can write; remove it"
+    ):
+        runtime_folder()
+
+
+def test_a_place_that_does_not_answer(usual: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named; the next one is not taken, for the other commands would not look there."""
+    let_hang(usual.parents[1], monkeypatch)
+    with pytest.raises(NoAnswerError, match=f"^{usual} does not answer: .* umount -l {usual.parents[1]}"):
         runtime_folder()

@@ -1,5 +1,6 @@
 """Asking a service as another computer does: a real one on the loopback, and one that answers anything."""
 
+import contextlib
 import json
 import socket
 import ssl
@@ -15,6 +16,7 @@ import trio
 
 from fanoutfs.digests.digest import digest
 from fanoutfs.errors import NoAnswerError, NotAServiceError, UnusableError, UsageError
+from fanoutfs.remote import remote_digests
 from fanoutfs.remote import service_client as service_module
 from fanoutfs.remote.address import ServiceAddress
 from fanoutfs.remote.remote_digests import RemoteDigests
@@ -22,11 +24,12 @@ from fanoutfs.remote.service_client import ServiceClient
 from fanoutfs.status.document import StatusDocument, as_plain
 from fanoutfs.units import PAGE
 from tests.adapter.conftest import Certificate
-from tests.adapter.service import SHOWN, TOKEN, secret_file, serving
+from tests.adapter.service import SHOWN, TOKEN, secret_file, serving, until
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
-from tests.tasks.rig import make_rig, read_all
+from tests.rig.hanging import LIMIT
+from tests.tasks.rig import background, make_rig, read_all
 
 SHOWABLE = document(reader(1), mountpoint="/mnt")
 
@@ -109,12 +112,12 @@ def test_nobody_is_there() -> None:
 
 
 @pytest.fixture
-def says() -> Iterator[Callable[[bytes | None], int]]:
-    """Listen on a port and send this to a client; for None send nothing."""
+def says() -> Iterator[Callable[..., int]]:
+    """Listen on a port and send this to a client; if it ``ends``, send no more after that."""
     sockets: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
-    def listen(said: bytes | None) -> int:
+    def listen(said: bytes, *, ends: bool = True) -> int:
         listener = socket.create_server(("127.0.0.1", 0))
         sockets.append(listener)
 
@@ -122,8 +125,8 @@ def says() -> Iterator[Callable[[bytes | None], int]]:
             connected, _ = listener.accept()
             sockets.append(connected)
             connected.recv(10000)
-            if said is not None:
-                connected.sendall(said)
+            connected.sendall(said)
+            if ends:
                 connected.shutdown(socket.SHUT_WR)
 
         threads.append(threading.Thread(target=answer))
@@ -140,17 +143,52 @@ def says() -> Iterator[Callable[[bytes | None], int]]:
 @pytest.mark.parametrize(
     "said", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"]
 )
-def test_one_that_speaks_no_http(said: bytes, says: Callable[[bytes | None], int]) -> None:
+def test_one_that_speaks_no_http(said: bytes, says: Callable[..., int]) -> None:
     """Or breaks off in the middle."""
     with pytest.raises(NoAnswerError, match="closed the connection"):
         ServiceClient.of(at(says(said))).status()
 
 
-def test_one_that_says_nothing(says: Callable[[bytes | None], int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is waited for some seconds."""
-    monkeypatch.setattr(service_module, "TIMEOUT", httpx.Timeout(0.1))
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [("http", b""), ("https", b""), ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{")],
+)
+def test_one_that_is_stopped(
+    scheme: str, said: bytes, says: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it answers, or in the middle: the kernel goes on accepting connections for it."""
+    monkeypatch.setattr(service_module, "TIMEOUT", httpx.Timeout(LIMIT))
     with pytest.raises(NoAnswerError, match=r"accepts the connection, but does not answer; .*stopped"):
-        ServiceClient.of(at(says(None))).status()
+        ServiceClient.of(at(says(said, ends=False), scheme)).status()
+
+
+def test_one_that_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its packets are lost, as those to a socket whose queue is full."""
+    monkeypatch.setattr(service_module, "TIMEOUT", httpx.Timeout(LIMIT))
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
+        for _ in range(3):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(full.getsockname())
+        with pytest.raises(NoAnswerError, match=r"does not answer; check the address, .* firewall"):
+            ServiceClient.of(at(full.getsockname()[1])).status()
+
+
+async def test_digests_stop(
+    says: Callable[..., int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stream is given up after the limit for its signs of life, and the log says why."""
+    monkeypatch.setattr(remote_digests, "SILENT_SECONDS", LIMIT)
+    port = says(b"HTTP/1.1 200 OK\r\n\r\nimage 9500 1000 disk-8:16\n", ends=False)
+    digests = RemoteDigests(service=ServiceClient.of(at(port)), identity="disk-8:16", size=9500, block=1000)
+    async with background(digests.run):
+        await digests.ready()
+        await until(lambda: caplog.messages != [])
+    assert caplog.messages[0].startswith(
+        f"no digests at the moment, trying again: http://127.0.0.1:{port} accepts the connection, but does "
+        "not answer"
+    )
 
 
 async def test_digests_come_over_the_network(certificate: Certificate, tmp_path: Path) -> None:

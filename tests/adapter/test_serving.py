@@ -17,12 +17,13 @@ from fanoutfs.errors import UnusableError
 from fanoutfs.settings import ServiceSettings
 from fanoutfs.system.credentials import read_token
 from fanoutfs.units import KIB, MIB
+from fanoutfs.web.app import FORM_SECONDS
 from fanoutfs.web.bind_service import open_service
 from fanoutfs.web.events import MOST_CLIENTS
-from fanoutfs.web.http_server import MOST_CONNECTIONS, SEND_SECONDS, Client
+from fanoutfs.web.http_server import IDLE_SECONDS, LEAVING_SECONDS, MOST_CONNECTIONS, SEND_SECONDS, Client
 from fanoutfs.web.web_task import serve
 from tests.adapter.conftest import Certificate
-from tests.adapter.service import TOKEN, at_once, opened, receive_until, secret_file, serving, until
+from tests.adapter.service import TOKEN, Served, at_once, opened, receive_until, secret_file, serving, until
 from tests.documents import document, reader
 from tests.limits import HANG_SECONDS
 from tests.ports import free_port
@@ -193,6 +194,53 @@ async def test_a_client_that_takes_nothing_is_hung_up_on(autojump_clock: MockClo
         await at_once(lambda: served.service.feed.clients == 1)
         await until(lambda: served.service.feed.clients == 0)
         await stream.aclose()
+
+
+async def see_disconnected(served: Served, clock: MockClock, seconds: float) -> None:
+    """See that the one client is disconnected after ``seconds``, not before."""
+    await at_once(lambda: len(served.server.clients) == 1)
+    await wait_all_tasks_blocked()
+    clock.jump(seconds - 0.1)
+    await wait_all_tasks_blocked()
+    assert len(served.server.clients) == 1
+    clock.jump(0.2)
+    await at_once(lambda: served.server.clients == set())
+
+
+@pytest.mark.parametrize(
+    ("sent", "tls"),
+    [(b"", False), (b"GET /status HTTP/1.1\r\nHo", False), (GET % b"/status", False), (b"", True)],
+)
+async def test_a_client_that_is_stopped(
+    sent: bytes, mock_clock: MockClock, certificate: Certificate, *, tls: bool
+) -> None:
+    """Before it has sent a request, in the middle, after an answer, or before TLS has begun."""
+    settings: Any = certificate if tls else {}
+    async with serving(**settings) as served:
+        stream = await served.connect(sent)
+        if sent.endswith(b"\r\n\r\n"):
+            await receive_until(stream, b"}\n")
+        await see_disconnected(served, mock_clock, IDLE_SECONDS)
+
+
+async def test_a_client_that_will_send_nothing(mock_clock: MockClock) -> None:
+    """It has ended its stream without a request."""
+    async with serving() as served:
+        stream = await served.connect()
+        await stream.send_eof()
+        await see_disconnected(served, mock_clock, LEAVING_SECONDS)
+
+
+async def test_a_client_is_stopped_in_the_middle_of_a_form(mock_clock: MockClock) -> None:
+    """The rest is waited for some seconds; then it is not a login form."""
+    async with serving() as served:
+        stream = await served.connect(
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ntoken="
+        )
+        await see_disconnected(served, mock_clock, FORM_SECONDS)
+        answer = await receive_until(stream, b"form\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.endswith(b"not a login form\n")
 
 
 async def test_a_client_that_takes_nothing_does_not_hold_the_end(mock_clock: MockClock) -> None:

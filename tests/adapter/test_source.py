@@ -79,6 +79,24 @@ def test_a_source_that_shrank_is_an_error(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_source_whose_server_has_died_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What close(2) says of it then is no error: nothing was written, and the descriptor is free."""
+    (tmp_path / "source").write_bytes(bytes(PAGE))
+    source = PositionedSource.open(str(tmp_path / "source"))
+    (fd,) = source.descriptors()
+    close = os.close
+
+    def close_and_fail(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", close_and_fail)
+        source.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
 def test_two_names_of_one_file_are_one_source(tmp_path: Path) -> None:
     """A link to it, and a link to its name, have the same identity; another file has not."""
     path, _ = make_image(tmp_path, 100)

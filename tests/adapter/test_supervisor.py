@@ -1,5 +1,6 @@
 """Keepers, forked from the test: what they have, and when they end."""
 
+import errno
 import os
 import select
 import signal
@@ -13,6 +14,7 @@ import pytest
 from fanoutfs.system.pipe import MessagePipe
 from fanoutfs.system.supervisor import Supervisor, Work
 from tests.limits import HANG_SECONDS
+from tests.rig.forbidden import forbidden
 
 Fork = Callable[..., Supervisor]
 
@@ -137,3 +139,10 @@ def test_a_line_can_make_room(fork: Fork) -> None:
     supervisor = fork(move)
     assert {"moved": True} == supervisor.pipe.receive(HANG_SECONDS)
     assert {"there": 1} == ask(supervisor, there=1)
+
+
+def test_a_session_is_forbidden(monkeypatch: pytest.MonkeyPatch, fork: Fork) -> None:
+    """As by the system call filter of a container: one line says so, and what to do."""
+    monkeypatch.setattr(os, "setsid", forbidden(errno.EPERM))
+    said = fork(stay).pipe.receive(HANG_SECONDS)["error"]
+    assert said.startswith("no process can be prepared here: setsid(2): operation not permitted; permit it ")

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -329,6 +330,17 @@ def test_what_the_first_look_raises_is_raised(error: Exception) -> None:
     time = Time()
     with pytest.raises(type(error), match=str(error)):
         watch(answers(error), console(is_terminal=False), interval=0.5, clock=time, pause=time.passes)
+
+
+def test_no_further_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said in a line that names the limits."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(UnusableError, match=r"no further process or thread .* ulimit -u"):
+        watch(answers(document()), console(), interval=1)
 
 
 @pytest.fixture

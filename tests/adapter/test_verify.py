@@ -61,6 +61,30 @@ def test_a_right_copy_has_no_difference(
     assert size == told[-1]
 
 
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_limit_of_threads(threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is the same with one thread or none beside the one that asks."""
+    start, content = threading.Thread.start, noise(10 * PAGE + 511)
+    started: list[threading.Thread] = []
+
+    def start_some(thread: threading.Thread) -> None:
+        if len(started) == threads:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    (tmp_path / "target").write_bytes(content[:PAGE] + b"x" + content[PAGE + 1 :])
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start_some)
+        found, told = verified(tmp_path / "target", content)
+
+    assert ((PAGE, PAGE),) == found.differences
+    assert hashlib.sha256((tmp_path / "target").read_bytes()).hexdigest() == found.sha256
+    assert len(content) == told[-1]
+    assert threads == len(started)
+    assert not any(thread.is_alive() for thread in started)
+
+
 def test_what_lies_behind_the_image_does_not_count(tmp_path: Path) -> None:
     """A disk may be larger than the image."""
     content = noise(5 * PAGE + 100)

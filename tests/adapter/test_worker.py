@@ -5,14 +5,20 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
 
+from fanoutfs.checking.check import check
+from fanoutfs.checking.claimed import claim_all
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.control.messages import HungUpError
+from fanoutfs.copying import workers
+from fanoutfs.copying.copy_options import CopyOptions
 from fanoutfs.copying.worker import RETRIES, Worker
+from fanoutfs.copying.workers import CopyJob
 from fanoutfs.errors import FanoutError, SourceChangedError
 from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.rules import Rules
@@ -22,6 +28,10 @@ from fanoutfs.targets.target import Target
 from fanoutfs.units import PAGE
 from tests.adapter.copies import open_target
 from tests.adapter.producers import BLOCKS, CONTENT, SIZE, Served, in_thread, producer, wait_for
+from tests.limits import HANG_SECONDS
+
+if TYPE_CHECKING:
+    from fanoutfs.copying.connector import ProducerConnector
 
 IMAGE = Image(SIZE, PAGE, "scratched", None)
 
@@ -94,6 +104,21 @@ def copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Co
 
 
 MakeCopying = Callable[..., Copying]
+
+
+async def test_the_other_targets_do_not_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a worker is stopped: this one, a real process, waits for a moment and begins without them."""
+    monkeypatch.setattr(workers, "TOGETHER_SECONDS", 0.05)
+    options = CopyOptions(yes=True, verify=False, resume=False, sparse=False, progress=False, dry_run=False)
+    async with producer() as served:
+        connector = cast("ProducerConnector", SimpleNamespace(connect=served.connect))
+        claimed = claim_all(check(None, SIZE, [str(tmp_path / "target")]), direct=False)
+        (worker,) = workers.start(CopyJob(IMAGE, connector, 0, options, PAGE), claimed)
+        reports = await in_thread(lambda: list(iter(lambda: worker.pipe.receive(HANG_SECONDS), {})))
+        assert worker.reap() is None
+
+    assert reports[-1]["phase"] == "done"
+    assert (tmp_path / "target").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("start", [0, 1, 39])

@@ -4,20 +4,29 @@ import contextlib
 import math
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
 from fanoutfs.control.client import ControlConnection
-from fanoutfs.copying import silent_target
+from fanoutfs.copying import silent_target, workers
 from fanoutfs.copying import watch as watch_module
 from fanoutfs.copying.progress import Phase, Progress
 from fanoutfs.copying.watch import Watch
 from fanoutfs.copying.workers import WorkerHandle
 from fanoutfs.system.pipe import MessagePipe, message_pipes
+from tests.rig.hanging import undying
+
+if TYPE_CHECKING:
+    from fanoutfs.copying.bars import Display
 
 SIZE = 1000
+
+CLOSES: dict[str, Any] = {}
+"""Stands for the end of the pipe."""
 
 WorkerFactory = Callable[..., WorkerHandle]
 
@@ -64,7 +73,10 @@ def worker() -> Iterator[WorkerFactory]:
 def _say(line: MessagePipe, messages: tuple[dict[str, Any], ...]) -> NoReturn:
     try:
         for message in messages:
-            line.send(**message)
+            if message is CLOSES:
+                line.close()
+            else:
+                line.send(**message)
         os.kill(os.getpid(), signal.SIGSTOP)
     finally:
         os._exit(0)
@@ -115,8 +127,12 @@ def test_only_what_is_there_is_heard() -> None:
     other.close()
 
 
+@pytest.mark.parametrize("kill", [contextlib.nullcontext, undying], ids=["it ends", "it stays"])
 def test_a_target_takes_nothing(
-    worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kill: Callable[[], contextlib.AbstractContextManager[None]],
+    worker: WorkerFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It is mentioned, then its copy is given up and its process killed; the others are not affected."""
     monkeypatch.setattr(silent_target, "TELL_SECONDS", 0.1)
@@ -127,7 +143,8 @@ def test_a_target_takes_nothing(
         worker("good", {"phase": "done", "done": SIZE}, {"ended": True}),
     ]
     watching = watch(hands)
-    watching.run(drawn=False)
+    with kill():
+        watching.run(drawn=False)
 
     hanging, good = watching.progress.values()
     assert (hanging.phase, hanging.done, hanging.reason) == (Phase.FAILED, 300, silent_target.GIVEN_UP)
@@ -135,6 +152,49 @@ def test_a_target_takes_nothing(
     assert capsys.readouterr().err == f"fanoutfs: hangs {silent_target.TELL}\n"
     with pytest.raises(ChildProcessError):
         os.waitpid(hands[0].pid, os.WNOHANG)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_killed_worker_stays(worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an interrupt the command ends all the same, and says so; a target that was finished stays so."""
+    monkeypatch.setattr(watch_module, "END_SECONDS", 0.05)
+    watching = watch(
+        [
+            worker("hangs", {"phase": "copying", "done": 300}),
+            worker("good", {"phase": "done", "done": SIZE}),
+        ]
+    )
+    with undying(), pytest.raises(KeyboardInterrupt):
+        watching.run(drawn=False)
+
+    found = [(progress.phase, progress.reason) for progress in watching.progress.values()]
+    assert [(Phase.FAILED, workers.HANGS), (Phase.DONE, "")] == found
+
+
+def test_a_worker_stays_after_its_last_report(worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing its target never ends: that is said of one that has not finished."""
+    monkeypatch.setattr(workers, "END_SECONDS", 0.05)
+    watching = watch(
+        [
+            worker("hangs", {"phase": "copying", "done": 300}, CLOSES),
+            worker("good", {"phase": "done", "done": SIZE}, CLOSES),
+        ]
+    )
+    watching.run(drawn=False)
+
+    found = [(progress.phase, progress.reason) for progress in watching.progress.values()]
+    assert [(Phase.FAILED, workers.HANGS), (Phase.DONE, "")] == found
+
+
+def test_the_producer_is_stopped_while_the_display_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rate is not shown; the copy is not affected."""
+    monkeypatch.setattr(watch_module, "ASK_SECONDS", 0.05)
+    near, far = socket.socketpair()
+    shown = SimpleNamespace(source_rate=1.0)
+    watching = Watch(ControlConnection(near), {})
+    with near, far:
+        watching._ask_producer(cast("Display", shown))
+    assert shown.source_rate is None
 
 
 @pytest.mark.parametrize("how", ["the worker is stopped", "the command was stopped", "neither"])

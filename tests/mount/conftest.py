@@ -266,12 +266,8 @@ def mount(
         point = point or tmp_path / f"mnt{len(points)}"
         point.mkdir(exist_ok=True)
         points.append(point)
-        ring = () if "--ring" in options else ("--ring", RING)
-        log = tmp_path / f"log{len(points)}"
-        fanoutfs("mount", *ring, "--log", log, *options, source, point)
-        made = Mount(source, point, log, expected=list(expected))
-        made.watch(LIMIT)
-        made.pid = made.status()["pid"]
+        made = Mount(source, point, tmp_path / f"log{len(points)}", expected=list(expected))
+        _start(made, options)
         started.append(made)
         return made
 
@@ -282,6 +278,65 @@ def mount(
         for left in points:
             mounts.clear(left)
     assert mountinfo.below(tmp_path) == [] or _only_sources(tmp_path)
+
+
+def _start(made: Mount, options: Sequence[Argument]) -> None:
+    ring = () if "--ring" in options else ("--ring", RING)
+    fanoutfs("mount", *ring, "--log", made.log, *options, made.source, made.point)
+    made.watch(LIMIT)
+    made.pid = made.status()["pid"]
+
+
+@pytest.fixture(scope="module")
+def _shared() -> Iterator[dict[tuple[Argument, ...], Mount]]:
+    """Keep the mounts that the tests of a module share."""
+    made: dict[tuple[Argument, ...], Mount] = {}
+    yield made
+    with contextlib.ExitStack() as afterwards:
+        for one in made.values():
+            afterwards.callback(one.abandon)
+            afterwards.callback(one.close)
+
+
+@pytest.fixture
+def shared(
+    request: pytest.FixtureRequest,
+    _shared: dict[tuple[Argument, ...], Mount],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[MountFactory]:
+    """Mount as ``mount`` does, once for all tests of a module: for those that only read.
+
+    After each test the daemon must be idle, and have logged no warning; else the next test gets a new mount.
+    """
+    used: dict[tuple[Argument, ...], Mount] = {}
+
+    def make(source: Path, *options: Argument) -> Mount:
+        key = (source, *options)
+        if key in _shared:
+            _shared[key].watch(LIMIT)
+        else:
+            folder = tmp_path_factory.mktemp("shared")
+            made = Mount(source, folder / "mnt", folder / "log")
+            made.point.mkdir()
+            _start(made, options)
+            _shared[key] = made
+        used[key] = _shared[key]
+        return used[key]
+
+    yield make
+    for key, made in used.items():
+        # Kept only if all is well.
+        del _shared[key]
+        with contextlib.ExitStack() as unless_well:
+            unless_well.callback(made.abandon)
+            if request.node.stash.get(FAILED, False):
+                print(f"--- log of {made.point}\n{made.log.read_text()[-8000:]}")
+                continue
+            wait_until(made.is_idle, "no reader is left and every gauge is at zero")
+            assert made.unexpected_log() == []
+            made.stop_watching()
+            unless_well.pop_all()
+            _shared[key] = made
 
 
 @pytest.fixture

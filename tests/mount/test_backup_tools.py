@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mount.conftest import MountFactory
 from tests.rig.commands import run
 from tests.rig.images import MIB, assert_same
 from tests.rig.mounts import Mount
@@ -22,6 +23,12 @@ WAYS = {
     "tar of the whole mount": "tar -cf all.tar -C ${IMAGE%/image} .; tar -xf all.tar; mv image copy",
     "gzip": "gzip -1 < $IMAGE | gunzip > copy",
 }
+
+
+@pytest.fixture
+def mounted(shared: MountFactory, source: Path) -> Mount:
+    """Mount the module's pattern image, once for all tests."""
+    return shared(source)
 
 
 @pytest.mark.parametrize(

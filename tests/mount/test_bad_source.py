@@ -70,20 +70,15 @@ def test_a_log_inside_the_mount_point(point: Path, source: Path) -> None:
     assert_refused(done, point / "log")
 
 
-@pytest.mark.parametrize("way", ["same", "relative", "symbolic link", "hard link"])
-def test_a_source_mounted_already(
-    way: str, refuse: Refuse, mount: MountFactory, source: Path, tmp_path: Path
-) -> None:
+def test_a_source_mounted_already(refuse: Refuse, mount: MountFactory, source: Path, tmp_path: Path) -> None:
     """The same file by whatever path is refused, naming the mount that serves it."""
-    linked, other = tmp_path / "source.img", tmp_path / "other.img"
+    linked, symbolic, hard = (tmp_path / name for name in ("source.img", "symbolic", "hard"))
     os.link(source, linked)
+    symbolic.symlink_to(linked)
+    os.link(linked, hard)
     serving = mount(linked)
-    if way == "symbolic link":
-        other.symlink_to(linked)
-    elif way == "hard link":
-        os.link(linked, other)
-    names = {"same": linked, "relative": Path("source.img")}
-    refuse(names.get(way, other), serving.point, cwd=tmp_path)
+    for name in (linked, Path("source.img"), symbolic, hard):
+        refuse(name, serving.point, cwd=tmp_path)
 
 
 def test_a_block_device_mounted_already(

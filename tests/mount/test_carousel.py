@@ -20,9 +20,9 @@ both_ways = pytest.mark.parametrize("way", [0, os.O_DIRECT], ids=["cached", "dir
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, source: Path) -> Mount:
+def mounted(shared: MountFactory, source: Path) -> Mount:
     """Mount a pattern image of 12 MiB and a bit with a ring of 4 MiB, its head in the middle."""
-    made = mount(source, "--ring", "4M", "--patience", 1)
+    made = shared(source, "--ring", "4M", "--patience", 1)
     run("head", "-c", 5 * MIB, made.image)
     wait_until(made.is_idle, "the first reader has left")
     assert 4 * MIB < head(made) < SIZE
@@ -221,13 +221,13 @@ def test_the_status_of_a_turn(mounted: Mount, spawn: Spawn, work: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
 @pytest.mark.tool("bash", "dash")
-def test_a_turn_without_getfattr(shell: str, mount: MountFactory, source: Path, work: Path) -> None:
+def test_a_turn_without_getfattr(shell: str, mounted: Mount, work: Path) -> None:
     """Without it nothing says where the turn begins: nothing is written."""
     tools, target = work / "tools", work / "target"
     tools.mkdir()
     for name in ("dd", "stat"):
         (tools / name).symlink_to(shutil.which(name) or name)
-    script = carousel_recipe(mount(source).point, target)
+    script = carousel_recipe(mounted.point, target)
     done = run(shutil.which(shell) or shell, "-c", script, env={"PATH": str(tools)}, code=None)
     assert 0 != done.returncode
     assert not target.exists()

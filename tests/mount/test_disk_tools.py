@@ -20,18 +20,24 @@ def raw(path: Path, cache: str) -> list[str]:
     return ["--image-opts", f"driver=raw,file.driver=file,file.filename={path},file.cache.direct={native}"]
 
 
+@pytest.fixture
+def mounted(shared: MountFactory, source: Path) -> Mount:
+    """Mount the module's pattern image, once for all tests."""
+    return shared(source)
+
+
 @pytest.mark.tool("sfdisk", "mkfs.ext4")
-def test_sfdisk_dumps_the_table(mount: MountFactory, disk: Disk) -> None:
+def test_sfdisk_dumps_the_table(shared: MountFactory, disk: Disk) -> None:
     """`sfdisk -d` prints the source's partition table."""
-    image = mount(disk.path).image
+    image = shared(disk.path).image
     expected = run("sfdisk", "--dump", disk.path).stdout.replace(bytes(disk.path), b"DISK")
     assert expected == run("sfdisk", "--dump", image).stdout.replace(bytes(image), b"DISK")
 
 
 @pytest.mark.tool("blkid", "sfdisk", "mkfs.ext4")
-def test_blkid_probes_table_and_file_system(mount: MountFactory, disk: Disk) -> None:
+def test_blkid_probes_table_and_file_system(shared: MountFactory, disk: Disk) -> None:
     """`blkid -p` names the table of the disk and the file system in its partition."""
-    image = mount(disk.path).image
+    image = shared(disk.path).image
     where = ("--offset", disk.start, "--size", disk.length)
     table = run("blkid", "-p", "-o", "export", image).stdout
     assert b"PTTYPE=gpt" in table
@@ -40,16 +46,16 @@ def test_blkid_probes_table_and_file_system(mount: MountFactory, disk: Disk) -> 
 
 
 @pytest.mark.tool("file", "sfdisk", "mkfs.ext4")
-def test_file_names_the_kind(mount: MountFactory, disk: Disk) -> None:
+def test_file_names_the_kind(shared: MountFactory, disk: Disk) -> None:
     """`file` says of the image what it says of the source."""
     expected = run("file", "--brief", disk.path).stdout
-    assert expected == run("file", "--brief", mount(disk.path).image).stdout
+    assert expected == run("file", "--brief", shared(disk.path).image).stdout
 
 
 @pytest.mark.tool("losetup", "sfdisk", "mkfs.ext4")
-def test_the_partition_can_be_mounted(mount: MountFactory, disk: Disk, work: Path) -> None:
+def test_the_partition_can_be_mounted(shared: MountFactory, disk: Disk, work: Path) -> None:
     """A read-only loop device on the image mounts, and its files are those that were put in."""
-    image = mount(disk.path).image
+    image = shared(disk.path).image
     options = ("--read-only", "--offset", str(disk.start), "--sizelimit", str(disk.length))
     with attached(image, *options) as device:
         run("mount", "-o", "ro,noload", device, work)

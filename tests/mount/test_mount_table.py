@@ -1,5 +1,7 @@
 """Mount tables as machines have them: odd names, and mounts that others cover."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,30 +12,35 @@ from tests.rig.copies import Copies
 from tests.rig.images import MIB, assert_same, write_pattern
 
 SIZE = MIB
+ODD_NAMES = "A\rB", "A\fB", "A\x1cB", "A\x85B", "A\u2028B", "caf\udce9", "A\nB", "A\\012B"
+
+
+@pytest.fixture
+def odd_points(mount: MountFactory, work: Path) -> Iterator[list[Path]]:
+    """Mount file systems in memory on folders with odd names."""
+    del mount  # named so that it ends later
+    with contextlib.ExitStack() as mounted:
+        points = [work / name for name in ODD_NAMES]
+        for point in points:
+            point.mkdir()
+            run("mount", "-t", "tmpfs", "tmpfs", point)
+            mounted.callback(run, "umount", "--lazy", point)
+        yield points
 
 
 @pytest.mark.tool("mount")
-@pytest.mark.parametrize(
-    "name", ["A\rB", "A\fB", "A\x1cB", "A\x85B", "A\u2028B", "caf\udce9", "A\nB", "A\\012B"]
-)
-def test_an_odd_name_of_a_mount_point_elsewhere(
-    name: str, copies: Copies, source: Path, mount: MountFactory, work: Path
+def test_odd_names_of_mount_points_elsewhere(
+    odd_points: list[Path], copies: Copies, source: Path, mount: MountFactory, work: Path
 ) -> None:
-    """It makes no difference to any command."""
-    elsewhere = work / name
-    elsewhere.mkdir()
-    run("mount", "-t", "tmpfs", "tmpfs", elsewhere)
-    try:
-        copies.run(source, work / "target")
-        copies.run(source, elsewhere / "target")
-        mounted = mount(source)
-        assert_same(source, mounted.image)
-        fanoutfs("status", mounted.point)
-        mounted.unmount()
-        for folder in (work, elsewhere):
-            assert_same(source, folder / "target")
-    finally:
-        run("umount", "--lazy", elsewhere)
+    """They make no difference to any command; test_proc_texts.py has them one by one."""
+    targets = [folder / "target" for folder in (work, *odd_points)]
+    copies.run(source, *targets)
+    mounted = mount(source)
+    assert_same(source, mounted.image)
+    fanoutfs("status", mounted.point)
+    mounted.unmount()
+    for target in targets:
+        assert_same(source, target)
 
 
 @pytest.mark.tool("mount")

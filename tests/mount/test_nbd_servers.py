@@ -1,11 +1,19 @@
 """Sources that other NBD servers than fanoutfs export, in the ways in which they are set up."""
 
+import mmap
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from fanoutfs.remote.address import ExportAddress
+from fanoutfs.remote.nbd_source import ExportedSource
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.source.contract import SlowError
+from fanoutfs.source.pieces import LEAST
 from tests.mount.conftest import PatternFactory
-from tests.rig.commands import fanoutfs
+from tests.rig.commands import fanoutfs, stop
 from tests.rig.images import MIB, assert_same
 from tests.rig.nbd import serve
 
@@ -48,6 +56,28 @@ def test_a_plain_qemu_nbd_is_copied_from(source: Path, work: Path) -> None:
     with serve(work, ["qemu-nbd", "--read-only", "--format=raw", source]) as port:
         fanoutfs("copy", f"nbd://127.0.0.1:{port}/", work / "target")
     assert_same(source, work / "target")
+
+
+def test_a_server_that_is_stopped(source: Path, work: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The silent connection is cut, and a new one serves once the server goes on."""
+    room = memoryview(mmap.mmap(-1, 2 * LEAST))
+    with serve(work, ["nbdkit", "file", source]) as port:
+        server = int((work / "nbd.pid").read_text())
+        link = ExportedSource.open(ExportAddress("127.0.0.1", port, ""), RemoteKeys())
+        try:
+            link.limit_silence(0.2)
+            stop(server)
+            try:
+                with pytest.raises(SlowError):
+                    link.read_into(0, 2 * LEAST, [room])
+            finally:
+                os.kill(server, signal.SIGCONT)
+            link.read_into(0, LEAST, [room])
+        finally:
+            link.close()
+            os.waitpid(link._supervisor.pid, 0)
+    assert room[:LEAST] == source.read_bytes()[:LEAST]
+    assert f"the link to nbd://127.0.0.1:{port}/ is lost: " in caplog.messages[0]
 
 
 def test_the_end_that_a_server_refuses(work: Path, pattern_image: PatternFactory) -> None:

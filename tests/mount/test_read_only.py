@@ -32,9 +32,9 @@ ATTEMPTS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, small: Path) -> Mount:
+def mounted(shared: MountFactory, small: Path) -> Mount:
     """Mount a small image."""
-    return mount(small, "--ring", "2M")
+    return shared(small, "--ring", "2M")
 
 
 def test_changes_are_refused(mounted: Mount) -> None:

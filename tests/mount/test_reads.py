@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import opened
+from tests.mount.conftest import MountFactory, opened
 from tests.rig.commands import run
 from tests.rig.images import MIB, check_pattern, pattern
-from tests.rig.mounts import Mount
 
 SIZE = 12 * MIB + 1234
 PAGE = 4096
@@ -34,9 +33,9 @@ with open(sys.argv[1], "rb") as image:
 
 
 @pytest.fixture
-def image(mounted: Mount) -> Path:
+def image(shared: MountFactory, source: Path) -> Path:
     """Mount a pattern image of 12 MiB and a bit, with a ring of 4 MiB."""
-    return mounted.image
+    return shared(source).image
 
 
 @both_ways

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.mount.conftest import LoopFactory, MountFactory
+from tests.mount.conftest import LoopFactory, MountFactory, PatternFactory
 from tests.rig.commands import fanoutfs, run, wait_until
 from tests.rig.images import MIB
 from tests.rig.mounts import Mount
@@ -18,9 +18,9 @@ SIZE = 8 * MIB + 1234
 
 
 @pytest.fixture
-def mounted(mount: MountFactory, source: Path) -> Mount:
+def mounted(shared: MountFactory, source: Path) -> Mount:
     """Mount a pattern image of 8 MiB and a bit with a ring of 4 blocks."""
-    return mount(source, "--ring", "4M", "--block", "1M")
+    return shared(source, "--ring", "4M", "--block", "1M")
 
 
 def test_the_image_is_a_read_only_file_of_the_right_size(mounted: Mount) -> None:
@@ -79,11 +79,13 @@ def test_the_write_head(mounted: Mount, work: Path) -> None:
     assert 0 <= int(text) <= SIZE
 
 
-def test_the_status_of_an_idle_mount(mounted: Mount) -> None:
+def test_the_status_of_an_idle_mount(mount: MountFactory, pattern_image: PatternFactory) -> None:
     """The status has the contract's keys; nobody reads, and nothing was read."""
+    size = SIZE + MIB
+    mounted = mount(pattern_image(size), "--ring", "4M", "--block", "1M")
     status = mounted.status()
     source, ring = status["source"], status["ring"]
-    assert (str(mounted.source), SIZE, 0, 0) == tuple(
+    assert (str(mounted.source), size, 0, 0) == tuple(
         source[key] for key in ("path", "size", "bytes_read", "errors")
     )
     assert (MIB, 4, 0) == (ring["block_size"], ring["slots"], ring["resident"])
@@ -144,10 +146,8 @@ def test_the_daemon_keeps_nothing_of_its_caller(mounted: Mount) -> None:
     assert Path("/") == Path(f"/proc/{mounted.pid}/cwd").readlink()
 
 
-def test_mount_is_quiet(mount: MountFactory, small: Path, point: Path, tmp_path: Path) -> None:
+def test_mount_is_quiet(small: Path, point: Path, tmp_path: Path) -> None:
     """A mount that works prints nothing."""
-    made = mount(small)
-    made.unmount()
     done = fanoutfs("mount", "--log", tmp_path / "quiet.log", small, point)
     fanoutfs("umount", point)
     assert (b"", b"") == (done.stdout, done.stderr)

@@ -1,6 +1,7 @@
 """Each command in each kind of surroundings: it does what it does elsewhere, or says in one line why not."""
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -8,17 +9,22 @@ from pathlib import Path
 
 import attrs
 import pytest
+from _pytest.mark.structures import ParameterSet
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import PatternFactory
 from tests.rig import mountinfo, mounts
-from tests.rig.commands import FANOUTFS, TIMEOUT, Done, fanoutfs, finish, processes, wait_until
+from tests.rig.commands import FANOUTFS, TIMEOUT, Argument, Done, fanoutfs, finish, processes, wait_until
 from tests.rig.copies import BLOCK, SLOWLY, Copies
 from tests.rig.images import MIB, assert_same
+from tests.rig.limited import CGROUPS
+from tests.rig.places import NOBODY, Place
 from tests.rig.surroundings import Surroundings
 from tests.rig.terminal import terminal
 
 SIZE = 2 * MIB
 COMMANDS = ("copy", "mount", "status", "top", "umount", "simulate")
+"""In the order in which they run: those in the middle look at what is mounted."""
+
 REPORTS = frozenset({"status", "top", "simulate", "copy --dry-run"})
 PRODUCES = frozenset({"copy", "mount"})
 """The commands that start a producer here."""
@@ -50,7 +56,7 @@ CASES = {
     "no stderr": Case(Surroundings(closed=(2,))),
     "no standard streams": Case(Surroundings(closed=(0, 1, 2))),
     "stdout is full": Case(
-        Surroundings(streams={1: "/dev/full"}), refused=REPORTS, commands=(*COMMANDS, "copy --dry-run")
+        Surroundings(streams={1: "/dev/full"}), refused=REPORTS, commands=("copy --dry-run", *COMMANDS)
     ),
     "stdout and stderr are full": Case(
         Surroundings(streams={1: "/dev/full", 2: "/dev/full"}), refused=REPORTS
@@ -82,12 +88,28 @@ CASES = {
         # A mount would end with its PID namespace; umount can't detach what another namespace mounted.
         commands=("copy", "status", "top", "simulate"),
     ),
+    "an ordinary user": Case(Surroundings(user=NOBODY)),
+    "root of a user namespace": Case(Surroundings(namespaces=("user",))),
+    "an ordinary user who is root of a user namespace": Case(Surroundings(user=NOBODY, namespaces=("user",))),
+    "no network": Case(Surroundings(namespaces=("net",))),
+    "a container": Case(Surroundings(namespaces=("pid", "net", "ipc", "uts"))),
+    "a container of an ordinary user": Case(
+        Surroundings(user=NOBODY, namespaces=("user", "pid", "net", "ipc", "uts"))
+    ),
+    "24 processes and threads": Case(Surroundings(cgroup={"pids.max": "24"})),
+    "4 processes and threads": Case(Surroundings(cgroup={"pids.max": "4"}), refused=PRODUCES),
+    "1 process": Case(
+        Surroundings(cgroup={"pids.max": "1"}),
+        refused=frozenset({"copy", "mount", "status", "top", "umount"}),
+    ),
+    "128 MiB of memory": Case(Surroundings(cgroup={"memory.limit_in_bytes": "128M"})),
+    "a fifth of a processor": Case(Surroundings(cgroup={"cpu.cfs_quota_us": "20000"})),
 }
 
 
 @pytest.fixture(scope="module")
 def served(pattern_image: PatternFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Mount an image for all commands that only look at a mount."""
+    """Mount an image for commands that only look at a mount."""
     folder = tmp_path_factory.mktemp("served")
     point = folder / "mnt"
     point.mkdir()
@@ -105,16 +127,96 @@ def odd_point(tmp_path: Path) -> Iterator[Path]:
     mounts.clear(folder)
 
 
+@attrs.frozen
+class Stay:
+    """A case, at its place, with a source to mount and one to copy."""
+
+    case: Case
+    home: Path
+    at: Place
+
+    def words(self, command: str) -> tuple[Argument, ...]:
+        """Return the arguments of a command of the table."""
+        log, source, point = ("--log", self.home / "log"), self.home / "source", self.home / "odd"
+        return {
+            "copy": ("copy", "--yes", *log, self.home / "other", self.target),
+            "copy --dry-run": ("copy", "--dry-run", self.home / "other", self.target),
+            "mount": ("mount", *log, source, point),
+            "status": ("status", point),
+            "top": ("top", "-n", 1, "--interval", "0.1s", point),
+            "umount": ("umount", point),
+            "simulate": ("simulate", "--size", "8M", "--ring", "4M"),
+        }[command]
+
+    @property
+    def target(self) -> Path:
+        """What is copied to."""
+        return self.home / "target"
+
+    def is_mounted(self) -> bool:
+        """Return whether the source is mounted."""
+        return bool(self.at.mounts(self.home / "odd"))
+
+    def plainly(self, command: str) -> None:
+        """Run a command here, with nothing else odd."""
+        self.at.run(FANOUTFS, *self.words(command))
+
+    def check(self, command: str) -> None:
+        """Run a command: it is right, or refused in one line without a byte written."""
+        refused, before = command in self.case.refused, self.is_mounted()
+        done = self.case.around.run(FANOUTFS, *self.words(command), at=self.at)
+
+        assert_ended_well(done, self.case, refused=refused)
+        assert self.target.exists() == (command == "copy" and not refused)
+        if self.target.exists():
+            assert_same(self.home / "other", self.target)
+            self.target.unlink()
+        changes = command in ("mount", "umount") and not refused
+        assert self.is_mounted() == (before != changes)
+        if command == "mount" and not refused:
+            self.at.run("cmp", self.home / "source", self.home / "odd" / "image")
+        if command in REPORTS and not {1} & {*self.case.around.closed, *self.case.around.streams}:
+            assert done.stdout or refused
+
+
+def parameters() -> Iterator[ParameterSet]:
+    """Yield the names of the cases, with what they need of the machine."""
+    for name, case in CASES.items():
+        marks = [
+            pytest.mark.skipif(not (CGROUPS / setting).is_dir(), reason=f"no {setting} cgroup of version 1")
+            for setting in {file.partition(".")[0] for file in case.around.cgroup}
+        ]
+        if case.around.user or case.around.namespaces:
+            marks.append(pytest.mark.hosts)
+        yield pytest.param(name, marks=marks)
+
+
+@pytest.fixture
+def stay(request: pytest.FixtureRequest, source: Path, tmp_path: Path) -> Iterator[Stay]:
+    """Make the place of a case, with files of its user; what is mounted there at the end is unmounted."""
+    case, home = CASES[request.param], tmp_path / "home"
+    (home / "odd").mkdir(parents=True)
+    for name in ("source", "other"):
+        shutil.copyfile(source, home / name)
+    for path in (home, *home.iterdir()):
+        os.chown(path, case.around.user, case.around.user)
+    try:
+        with case.around.place(home) as at:
+            yield Stay(case, home, at)
+    finally:
+        mounts.clear(home / "odd")
+
+
 def assert_ended_well(done: Done, case: Case, *, refused: bool) -> None:
     """Check exit code and messages: no traceback, and a line where something was refused."""
-    said = done.stderr.decode()
+    said = f"{' '.join(done.args[-6:])}\n{done.stderr.decode()}"
     assert int(refused) == done.returncode, said
     assert "Traceback" not in said
     assert "Exception ignored" not in said
     heard = 2 not in case.around.closed and 2 not in case.around.streams
-    lines = said.splitlines()
+    lines = done.stderr.decode().splitlines()
     assert all(line.startswith("fanoutfs: ") for line in lines), said
-    assert len(lines) == (heard and refused) or (heard and len(lines) == 1 and not refused)
+    assert len(lines) == (heard and refused) or (heard and len(lines) == 1 and not refused), said
 
 
 def nothing_is_left(folder: Path) -> bool:
@@ -122,47 +224,46 @@ def nothing_is_left(folder: Path) -> bool:
     return not any(word.startswith(str(folder)) for _, words in processes() for word in words)
 
 
-@pytest.mark.parametrize(
-    ("name", "command"),
-    [pytest.param(name, one, id=f"{name}-{one}") for name, case in CASES.items() for one in case.commands],
-)
-def test_a_command(
-    name: str, command: str, source: Path, served: Path, odd_point: Path, mount: MountFactory, tmp_path: Path
-) -> None:
-    """It is right, or refused in one line without a byte written; nothing is left behind."""
-    case, target, log = CASES[name], tmp_path / "target", tmp_path / "log"
-    refused = command in case.refused
-    words: dict[str, tuple[object, ...]] = {
-        "copy": ("copy", "--yes", "--log", log, source, target),
-        "mount": ("mount", "--log", log, source, odd_point),
-        "status": ("status", served),
-        "top": ("top", "-n", 1, "--interval", "0.1s", served),
-        "umount": ("umount", odd_point),
-        "copy --dry-run": ("copy", "--dry-run", source, target),
-        "simulate": ("simulate", "--size", "8M", "--ring", "4M"),
-    }
-    if command == "umount":
-        mounted = mount(source, point=odd_point)
-    done = case.around.run(FANOUTFS, *map(str, words[command]))
-
-    assert_ended_well(done, case, refused=refused)
-    assert target.exists() == (command == "copy" and not refused)
-    if target.exists():
-        assert_same(source, target)
-    assert bool(mountinfo.at(odd_point)) == (command == "mount" and not refused)
-    if mountinfo.at(odd_point):
-        assert_same(source, odd_point / "image")
-        fanoutfs("umount", odd_point)
-    if command == "umount":
-        wait_until(lambda: not mounted.is_mounted(), "it is unmounted")
-    wait_until(lambda: nothing_is_left(tmp_path), "nothing is left")
-    if command in REPORTS and not {1} & {*case.around.closed, *case.around.streams}:
-        assert done.stdout
+@pytest.mark.parametrize("stay", [*parameters()], indirect=True)
+def test_the_commands(stay: Stay) -> None:
+    """Each is right, or refused in one line without a byte written; nothing is left behind."""
+    for command in stay.case.commands:
+        if command in ("status", "top") and not stay.is_mounted():
+            stay.plainly("mount")
+        stay.check(command)
+    if stay.is_mounted():
+        stay.plainly("umount")
+    wait_until(lambda: nothing_is_left(stay.home), "nothing is left")
 
 
-@pytest.mark.parametrize(
-    "name", ["line\nbreak", "escape \x1b[2J\x9b", "caf\udce9", "\u2028\u202e"], ids=ascii
-)
+@pytest.mark.hosts
+def test_other_computers_without_a_network(odd_point: Path, tmp_path: Path) -> None:
+    """Not even this computer can be reached; each command ends in a line, and nothing is made or mounted."""
+    alone, target = Surroundings(namespaces=("net",)), tmp_path / "target"
+    near, far = "http://127.0.0.1:1", "http://192.0.2.1:1"
+    with alone.place(tmp_path) as at:
+        done = [
+            alone.run(FANOUTFS, *words, at=at)
+            for words in (
+                ("copy", near, target),
+                ("copy", far, target),
+                ("copy", "nbd://192.0.2.1/image", target),
+                ("status", far),
+                ("top", near),
+                ("mount", far, odd_point),
+            )
+        ]
+        assert [] == at.mounts(odd_point)
+
+    assert [1] * len(done) == [one.returncode for one in done]
+    for one in done:
+        (line,) = one.stderr.decode().splitlines()
+        assert line.startswith("fanoutfs: ")
+        assert "127.0.0.1:1" in line or "192.0.2.1" in line
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["a\nb\x1b[2J\x9b\u2028\u202e", "caf\udce9\n\x1b[2J\u2028"], ids=ascii)
 @pytest.mark.parametrize("around", ["nothing odd", "an ASCII locale"])
 def test_a_name_that_is_no_plain_text(name: str, around: str, source: Path, tmp_path: Path) -> None:
     """Source, target and mount point may have it; what is printed and logged has no control characters."""

@@ -1,7 +1,12 @@
-"""A file system that does not answer: the mount table has it, and a question to it takes for ever."""
+"""What never ends: a file system that does not answer, a program that is stopped, a process that stays."""
 
+import contextlib
+import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -22,3 +27,31 @@ def let_hang(point: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "ANSWER_SECONDS", LIMIT)
     monkeypatch.setattr(paths, "mounts", lambda: [network_mount(point)])
     monkeypatch.setattr(paths, "_follow_and_ask", lambda _path, _table: time.sleep(600))
+
+
+def let_programs_stop(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let the programs of these names stop (SIGSTOP) as soon as they are started."""
+    for name in names:
+        program = folder / name
+        program.write_text("#!/bin/sh\nkill -STOP $$\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def stop_here() -> NoReturn:
+    """Stop this process, a child that is killed later."""
+    while True:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@contextlib.contextmanager
+def undying() -> Iterator[None]:
+    """Let killed processes go on, as in a system call on a disk that hangs; end them afterwards."""
+    killed: set[int] = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "kill", lambda pid, _number: killed.add(pid))
+        yield
+    for pid in killed:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

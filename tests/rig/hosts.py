@@ -28,16 +28,24 @@ NET = "10.84.0"  # the first three numbers of all addresses, which are invisible
 PORT = "eth0"
 BRIDGE = "switch"
 ENDS = 30.0  # seconds to wait for a host's end
-HOLD = """
-set -e
-hostname "$1"
+FORGET = """
 # Other tests' mounts, the last first: it may cover one before it. A mount within a mount goes with it.
 tac /proc/self/mounts | while read -r what point kind _; do
     case "$kind $what $point" in
-    fusectl*) ;;
+    fusectl* | *" ${KEPT:-none}"*) ;;
     fuse* | *" /dev/loop"* | tmpfs*/pytest-*) umount --lazy "$(printf %b "$point")" || : ;;
     esac
 done
+"""
+"""For a new mount namespace: without the mounts that its copy would keep alive, except those below $KEPT."""
+
+HOLD = (
+    """
+set -e
+hostname "$1"
+"""
+    + FORGET
+    + """
 mount -t tmpfs -o mode=755 tmpfs /run
 printf "$2" > /run/hosts
 mount --bind /run/hosts /etc/hosts
@@ -55,6 +63,7 @@ while [ $swept = no ]; do
     sleep 0.02
 done
 """
+)
 
 
 class NoHostsError(Exception):

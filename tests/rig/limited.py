@@ -20,8 +20,9 @@ from tests.rig.measured_mounts import fanout_mount
 from tests.rig.mounts import Mount
 
 RATE = 100 * MIB  # bytes per second
-BLKIO = Path("/sys/fs/cgroup/blkio")
-MEMORY = Path("/sys/fs/cgroup/memory")
+CGROUPS = Path("/sys/fs/cgroup")
+BLKIO = CGROUPS / "blkio"
+MEMORY = CGROUPS / "memory"
 LIMIT = "blkio.throttle.read_bps_device"
 
 

@@ -5,13 +5,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import attrs
 
-from tests.rig.commands import TIMEOUT, Argument, Done, Process, environment, finish
+from tests.rig.commands import Argument, Done, Process, environment, finish
+from tests.rig.places import ROOT, Place, place
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+
+IN_PROCESS = (
+    "closed",
+    "streams",
+    "inherited",
+    "ignored",
+    "all_blocked",
+    "limits",
+    "umask",
+    "folder_gone",
+)
+"""What the launcher brings about, in the process that becomes the command."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,16 +52,27 @@ class Surroundings:
     """The working folder has been removed."""
     prefix: tuple[str, ...] = ()
     """A program, with its arguments, that starts the command: unshare, setpriv."""
+    user: int = ROOT
+    namespaces: tuple[str, ...] = ()
+    """New ones, by the names of the options of unshare(1); in a new one of users, the user is root."""
+    cgroup: Mapping[str, str] = attrs.field(factory=dict)
+    """Settings of a new cgroup (version 1), by the names of their files."""
 
-    def start(self, *command: Argument) -> Process:
-        """Start a command in these surroundings; what it prints goes to pipes."""
-        how = attrs.asdict(self, filter=attrs.filters.exclude("variables", "no_variables", "prefix"))
+    def place(self, home: Path) -> AbstractContextManager[Place]:
+        """Make the place for commands that run one after the other, with ``home`` in it."""
+        return place(self.user, self.namespaces, self.cgroup, home)
+
+    def start(self, *command: Argument, at: Place | None = None) -> Process:
+        """Start a command in these surroundings, perhaps at their place; what it prints goes to pipes."""
+        how = attrs.asdict(self, filter=attrs.filters.include(*IN_PROCESS))
         words = [*self.prefix, sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(how), *map(str, command)]
+        if at is not None:
+            words = at.inside(*words)
         variables = dict(self.variables) if self.no_variables else environment(self.variables)
         return subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables
         )
 
-    def run(self, *command: Argument, timeout: float = TIMEOUT) -> Done:
+    def run(self, *command: Argument, at: Place | None = None) -> Done:
         """Run a command to its end, whatever its exit code."""
-        return finish(self.start(*command), timeout=timeout, code=None)
+        return finish(self.start(*command, at=at), code=None)

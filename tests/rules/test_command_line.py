@@ -92,6 +92,43 @@ def test_wrong_arguments_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
+    ("options", "mention"),
+    [
+        ("--ring 1M --block 1M", "--ring"),
+        ("--ring 1535K --block 1M", "--ring"),
+        ("--ring 0", "--ring"),
+        ("--ring -4M", "--ring"),
+        ("--ring lots", "--ring"),
+        ("--ring 4Q", "--ring"),
+        ("--ring M", "--ring"),
+        ("--ring 1e6", "--ring"),
+        ("--block 0", "--block"),
+        ("--block 1000", "--block"),
+        ("--block nonsense", "--block"),
+        ("--patience -1", "--patience"),
+        ("--patience nan", "--patience"),
+        ("--patience soon", "--patience"),
+        ("--read-rate 0", "--read-rate"),
+        ("--read-rate -1M", "--read-rate"),
+        ("--read-rate fast", "--read-rate"),
+        ("--read-rate 1.5M", "--read-rate"),
+        ("--read-rate inf", "--read-rate"),
+        ("--pace sometimes", "--pace"),
+        ("--no-such-option", "--no-such-option"),
+    ],
+)
+def test_an_option_that_makes_no_sense(options: str, mention: str, refused: Callable[..., str]) -> None:
+    """A value that cannot be is wrong usage, before a source is looked for; the line names the option."""
+    assert mention in refused("mount", *options.split(), "source", "point")
+
+
+@pytest.mark.parametrize("words", ["", "mount", "copy", "umount", "nonsense", "mount one"])
+def test_a_command_that_lacks_its_words(words: str, refused: Callable[..., str]) -> None:
+    """A command without what it needs is wrong usage, and the line names the help."""
+    assert refused(*words.split()).endswith("--help")
+
+
+@pytest.mark.parametrize(
     "arguments",
     ["copy ~ b", "copy a ~", "copy a b ~", "mount ~ b", "mount a ~", "umount ~", "status ~", "top ~"],
 )
@@ -122,3 +159,13 @@ def test_times_have_units(name: str) -> None:
         flag = f"--{option.replace('_', '-')}"
         found = [command.make_context(name, [flag, text, "a", "b"]).params[option] for text in TIMES]
         assert list(TIMES.values()) == found
+
+
+def test_a_command_that_starts_no_producer_begins_soon() -> None:
+    """It does without what only a producer or TLS needs: that takes longer to import than all the rest."""
+    script = (
+        "import sys, fanoutfs.cli, fanoutfs.copying.copy_command, fanoutfs.engine.query; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+
+    assert set() == {"trio", "pyfuse3", "ssl", "httpx"} & set(done.stdout.split())

@@ -69,6 +69,9 @@ class Disk:
     def data(self) -> Sequence[Range] | None:
         return None
 
+    def limit_silence(self, seconds: float) -> None:
+        pass
+
     def descriptors(self) -> tuple[int, ...]:
         return ()
 
