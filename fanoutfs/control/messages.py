@@ -7,9 +7,11 @@ A message may carry file descriptors. This module has what both ends need; ``cli
 type     sender, with which fields                  reply
 =======  =========================================  ====================================================
 join     a copy: target, digests,                   welcome: size, block, layout, slots, grants, start,
-         preferred_start, turn                      epoch, identity, origin, id; with the descriptors
+         preferred_start, turn, again               epoch, identity, origin, id; with the descriptors
                                                     of memory, grant table, filled, freed
 resume   a copy whose epoch has ended: block        resumed: epoch
+zeros    a copy that holds a grant with zeros in    zeros: places, final
+         place of data: block
 failed   the producer, to a copy: error             none; the producer closes the connection
 stay     a command, to keep the producer alive      staying: size, block, layout, identity, origin, head,
          until its copies have joined               others

@@ -21,7 +21,7 @@ from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_sour
 from fanoutfs.copying.copy_options import CopyOptions
 from fanoutfs.copying.dry_run import plan
 from fanoutfs.copying.progress import STOPPED, Phase, Progress, outcome, total
-from fanoutfs.copying.watch import Watch, all_good
+from fanoutfs.copying.watch import Watch, all_good, code_of
 from fanoutfs.copying.workers import CopyJob
 from fanoutfs.copying.write_size import longest_write
 from fanoutfs.engine.descriptors import require_descriptors
@@ -93,7 +93,7 @@ def copy(
         finally:
             producer.close()
         _print_outcome(list(copies.values()), time.monotonic() - began)
-        return code or (0 if all_good(list(copies.values())) else 1)
+        return code or code_of(list(copies.values()))
 
 
 @contextlib.contextmanager
@@ -168,12 +168,13 @@ def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyO
 def _print_outcome(copies: Sequence[Progress], seconds: float) -> None:
     """Print a line for each copy, good ones to stdout and others to stderr, and a line on them all."""
     for copy in copies:
-        print(outcome(copy), file=sys.stdout if copy.phase is Phase.DONE else sys.stderr)
+        well = copy.phase is Phase.DONE and not copy.has_zeros
+        print(outcome(copy), file=sys.stdout if well else sys.stderr)
     for copy in copies:
         if copy.stale is not None:
             _show(copy.stale)
     good = all_good(copies)
     if (line := total(copies, seconds)) is not None:
-        print(f"fanoutfs: {line}", file=sys.stdout if good else sys.stderr)
+        print(f"fanoutfs: {line}", file=sys.stderr if code_of(copies) else sys.stdout)
     if not good:
         print("fanoutfs: to finish the others, run the same command again with --resume", file=sys.stderr)

@@ -5,6 +5,7 @@ from enum import Enum
 
 import attrs
 
+from fanoutfs.shm.zeros import CopyZeros
 from fanoutfs.status.rates import Rate
 from fanoutfs.status.text import format_rate, printable
 from fanoutfs.units import format_seconds, format_size
@@ -60,6 +61,8 @@ class Progress:
     """Bytes written so far; with ``resume`` only those that differed."""
     sha256: str | None = None
     """Of the verified target, in hexadecimal digits."""
+    zeros: CopyZeros = attrs.field(factory=lambda: CopyZeros((), 0, 0))
+    """What of the target holds zeros in place of data that can't be read."""
     stale: str | None = None
     """A line on partitions of the target that the system still has, or None."""
     phase: Phase = attrs.field(default=Phase.JOINING, init=False)
@@ -99,6 +102,11 @@ class Progress:
         done = self.done
         self.enter(Phase.FAILED, now)
         self.done, self.error = done, error
+
+    @property
+    def has_zeros(self) -> bool:
+        """Some bytes of the target are zeros in place of data."""
+        return self.zeros.count > 0
 
     @property
     def moves(self) -> bool:
@@ -154,11 +162,14 @@ class Progress:
 def total(copies: Sequence[Progress], seconds: float) -> str | None:
     """Return the line on all copies, with the time since the first began; None when it would add nothing."""
     good = sum(copy.phase is Phase.DONE for copy in copies)
-    if len(copies) == 1 and not (good and copies[0].verify):
+    if len(copies) == 1 and (not (good and copies[0].verify) or copies[0].has_zeros):
         return None
     failed = sum(copy.phase is Phase.FAILED for copy in copies)
     stopped = len(copies) - good - failed
-    counts = [f"{failed} failed"] * bool(failed) + [f"{stopped} not finished"] * bool(stopped)
+    zeros = sum(copy.has_zeros for copy in copies)
+    good -= zeros
+    counts = [f"{zeros} with zeros"] * bool(zeros)
+    counts += [f"{failed} failed"] * bool(failed) + [f"{stopped} not finished"] * bool(stopped)
     tally = f"{good} of {len(copies)} copies are good" if len(copies) > 1 else "the copy is good"
     return "; ".join([tally, *([", ".join(counts)] if counts else []), f"{format_seconds(seconds)} in total"])
 
@@ -188,4 +199,9 @@ def _outcome(copy: Progress) -> str:
         parts.append(f"verified in {format_seconds(copy.spent[Phase.VERIFYING])}")
     if copy.sha256 is not None:
         parts.append(f"sha256 {copy.sha256}")
-    return ", ".join(parts)
+    text = ", ".join(parts)
+    if copy.has_zeros:
+        zeros = copy.zeros
+        places = f"{format_size(zeros.size)} in {zeros.count} place{'s' * (zeros.count > 1)}"
+        return f"DONE WITH ZEROS: {text}; {places} can't be read and became zeros: {zeros.text}"
+    return text

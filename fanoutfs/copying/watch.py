@@ -15,6 +15,7 @@ from fanoutfs.copying.silent_target import GIVEN_UP, TELL, Silence, Verdict
 from fanoutfs.copying.workers import END_SECONDS, HANGS, WorkerHandle, receive
 from fanoutfs.engine.query import parse_status
 from fanoutfs.errors import FanoutError
+from fanoutfs.shm.zeros import CopyZeros
 from fanoutfs.status.rates import Rates
 from fanoutfs.status.text import printable
 from fanoutfs.status.wording import by_id, state
@@ -148,6 +149,9 @@ class Watch:
                 progress.written = report["written"]
             progress.sha256 = report.get("sha256")
             progress.stale = report.get("stale")
+            if "zeros" in report:
+                places, count, size = report["zeros"]
+                progress.zeros = CopyZeros(tuple((begin, end) for begin, end in places), count, size)
 
     def _ask_producer(self, display: "Display") -> None:
         """Update what each copy waits for, and the source's rate."""
@@ -166,6 +170,13 @@ class Watch:
             self.progress[worker].waits = None
             if (reader := readers.get(number)) is not None and reader.waiting is not None:
                 self.progress[worker].waits = state(reader, readers, 0, brief=False)
+
+
+def code_of(copies: Sequence[Progress]) -> int:
+    """Return the exit code: 1 if a copy has failed, 3 if one holds zeros in place of data."""
+    if not all_good(copies):
+        return 1
+    return 3 if any(copy.has_zeros for copy in copies) else 0
 
 
 def all_good(copies: Sequence[Progress]) -> bool:

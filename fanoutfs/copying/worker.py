@@ -25,9 +25,11 @@ from fanoutfs.copying.progress import Phase
 from fanoutfs.copying.write_size import LONGEST_WRITE, WriteSize
 from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
+from fanoutfs.ranges import joined
 from fanoutfs.shm.borrower import Borrower, Image
 from fanoutfs.shm.grant_table import Grant
 from fanoutfs.shm.turn import Turn
+from fanoutfs.shm.zeros import BlockZeros, CopyZeros
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
 from fanoutfs.targets.zero_gaps import zero_gaps
@@ -68,6 +70,10 @@ class Worker:
     _buffer: mmap.mmap | None = attrs.field(default=None, init=False)
     """Memory to copy blocks to first, once the target has been too slow."""
     _reported: float = attrs.field(default=0.0, init=False)
+    _zeros: dict[int, BlockZeros] = attrs.field(factory=dict, init=False)
+    """What holds zeros in place of data, by the dense block."""
+    _again: bool = attrs.field(default=False, init=False)
+    """All has been copied; what the producer had left for later is copied again."""
     _turn: Turn | None = attrs.field(default=None, init=False)
     """As far as the last producer took it; None before the first."""
 
@@ -84,6 +90,7 @@ class Worker:
         """
         self.target.prepare(keep=self.resume)
         self._copy()
+        self._copy_again()
         self._zero_gaps()
         self._report(Phase.FLUSHING)
         first = None if self._first is None else memoryview(self._first)
@@ -91,6 +98,11 @@ class Worker:
             first = None
         self.target.finish(first)
         return self._verify() if self.verify else None
+
+    @property
+    def zeros(self) -> CopyZeros:
+        """What of the target holds zeros in place of data."""
+        return CopyZeros.of(self._zeros.values())
 
     def _zero_gaps(self) -> None:
         """Make the blocks zeros that the producer does not read."""
@@ -127,6 +139,7 @@ class Worker:
                     digests=self.verify,
                     preferred_start=self.preferred_start,
                     turn=self._turn,
+                    again=self._again,
                 )
             except HungUpError:
                 failures = self._try_again(failures)
@@ -145,6 +158,16 @@ class Worker:
             finally:
                 self._turn = borrower.turn
                 borrower.close()
+
+    def _copy_again(self) -> None:
+        """Copy the blocks once more of which the producer has left something for later."""
+        self._again, blocks = True, self.image.blocks
+        left = joined((block, 1) for block, zeros in sorted(self._zeros.items()) if not zeros.is_final)
+        for first, count in left:
+            end = first + count
+            # The end of a turn that began where this stretch ends.
+            self._turn = Turn(end % blocks, end % blocks + blocks - count)
+            self._copy()
 
     def _try_again(self, failures: int) -> int:
         if failures == RETRIES:
@@ -169,6 +192,11 @@ class Worker:
             blocks = range(borrower.turn.next, borrower.turn.next + count)
             views = [borrower.block(grant, block) for grant, block in zip(grants, blocks, strict=True)]
             began = time.monotonic()
+            zeros = {
+                block: borrower.zeros(block)
+                for block, grant in zip(blocks, grants, strict=True)
+                if grant.has_zeros
+            }
             if self._buffer is None:
                 self._put(blocks, views)
                 freed = borrower.free(count)
@@ -179,6 +207,7 @@ class Worker:
             self._write_size.record(count, time.monotonic() - began)
             if freed:
                 self._keep_digests(blocks, grants)
+                self._keep_zeros(blocks, zeros)
                 self._report_copied(borrower)
             elif self._buffer is None:
                 self._buffer = mmap.mmap(-1, max(self.longest_write, self.image.block))
@@ -242,7 +271,17 @@ class Worker:
                 at = block % self.image.blocks * DIGEST_SIZE
                 self._digests[at : at + DIGEST_SIZE] = grant.digest
 
+    def _keep_zeros(self, blocks: range, zeros: dict[int, BlockZeros]) -> None:
+        """Keep where copied blocks hold zeros in place of data."""
+        for block in blocks:
+            self._zeros.pop(block % self.image.blocks, None)
+            if block in zeros:
+                self._zeros[block % self.image.blocks] = zeros[block]
+
     def _report_copied(self, borrower: Borrower) -> None:
+        if self._again:
+            self.send(waits=True)
+            return
         now, turn = time.monotonic(), borrower.turn
         if now - self._reported >= REPORT_SECONDS or turn.next == borrower.end:
             self._reported = now

@@ -213,7 +213,14 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
         )
         sha256 = worker.run()
         stale = partitions.read_again(claimed.fd, candidate.path) if target.is_disk else None
-        report = {"done": image.size, "written": target.written, "sha256": sha256, "stale": stale}
+        zeros = attrs.astuple(worker.zeros)
+        report = {
+            "zeros": zeros,
+            "done": image.size,
+            "written": target.written,
+            "sha256": sha256,
+            "stale": stale,
+        }
         pipe.send(phase=Phase.DONE.value, **report)
         code = 0
     except NotBegunError as error:

@@ -22,7 +22,7 @@ import trio
 from fanoutfs.control.messages import Message, packed, with_descriptors
 from fanoutfs.engine.conduct import Conduct
 from fanoutfs.engine.engine import Engine
-from fanoutfs.errors import ClosingError, FanoutError, UnusableError, UsageError
+from fanoutfs.errors import ClosingError, FanoutError, SourceBrokeError, UnusableError, UsageError
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
@@ -46,6 +46,9 @@ TAKE_SECONDS = 10.0
 
 BUSY_SECONDS = 5.0
 """How often a client is told that its reply is being prepared: less than it bears silence."""
+
+
+ZEROS_REMEDY = "; to copy all else, with zeros in its place: --on-read-error zero"
 
 
 def listen(path: Path) -> socket.socket:
@@ -243,6 +246,9 @@ class ControlServer:
         if verify:
             await engine.digests.ready()
         await engine.begin_at_head()
+        if message.get("again") and turn is not None:
+            for block in range(*_turn(turn, blocks).rest(blocks)):
+                engine.try_again(block % blocks)
         with engine.lend(
             pid=session.pid,
             command=proc.read(session.pid, "comm").rstrip("\n"),
@@ -266,7 +272,8 @@ class ControlServer:
         if failure is not None:
             # What it held is released by now: it may read this late.
             log.warning("the copy to %s ends: %s", lender.target, failure)
-            await session.send("failed", error=str(failure))
+            remedy = ZEROS_REMEDY if isinstance(failure, SourceBrokeError) else ""
+            await session.send("failed", error=f"{failure}{remedy}")
 
     async def _serve_lender(self, session: ControlSession, lender: Lender) -> Exception | None:
         """Serve a consumer until it leaves; return the error that has ended its lease before, or None."""
@@ -303,6 +310,10 @@ class ControlServer:
                 case "resume":
                     lender.resume(_block(message["block"], 2 * self.engine.ring.rules.blocks))
                     await session.send("resumed", epoch=lender.grant_table.epoch)
+                case "zeros":
+                    block = _block(message["block"], 2 * self.engine.ring.rules.blocks)
+                    places, final = self.engine.zeros_in(block % self.engine.ring.rules.blocks)
+                    await session.send("zeros", places=places, final=final)
                 case kind:
                     raise ValueError(f"a consumer can't send a message of type {kind!r}")
 

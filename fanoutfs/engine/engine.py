@@ -320,6 +320,25 @@ class Engine:
         room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
         return max(1, min(2 * rules.run, rules.slots // 8, room))
 
+    def zeros_in(self, block: int) -> tuple[list[tuple[int, int]], bool]:
+        """Return what holds zeros in place of data in a dense, resident block; and whether that is final.
+
+        In bytes of the image: [begin, end).
+        """
+        offset = self.ring.layout.image_block(block) * self.ring.block
+        places = [(offset + begin, offset + end) for begin, end in self.ring.zeros_in(block)]
+        return places, not self.salvage.map.has_left(offset, offset + self.ring.block)
+
+    def try_again(self, block: int) -> None:
+        """Have a dense block read again, if something of it was left for later.
+
+        Not if a copy holds it just now: then it stays as it is.
+        """
+        offset = self.ring.layout.image_block(block) * self.ring.block
+        end = offset + self.ring.block
+        if self.salvage.map.has_left(offset, end) and self.ring.drop_zeros(block):
+            self.salvage.try_again(offset, end)
+
     def source_changed(self, block: int) -> None:
         """Count a block of the image whose content differed from its previous read."""
         if not self.statistics.changed:

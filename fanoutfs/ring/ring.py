@@ -33,6 +33,9 @@ from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.rules import Rules
 
+MOST_NAMED = 5
+"""How many bad places of a block a message names."""
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -236,8 +239,9 @@ class Ring:
             await self._resident(request)
             if bad := self._bad.get(block):
                 at = self.layout.image_block(block) * self.block
-                places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad)
-                raise self._broke(places)
+                places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad[:MOST_NAMED])
+                more = len(bad) - MOST_NAMED
+                raise self._broke(places + (f", and {more} more of this block" if more > 0 else ""))
             return self.grant_nowait(cursor, first, most)
         finally:
             if self.rules.answered(request, self.clock()):
@@ -346,6 +350,15 @@ class Ring:
     def zeros_in(self, block: int) -> Sequence[tuple[int, int]]:
         """Return the byte ranges of a resident block that hold zeros in place of data."""
         return self._zeros.get(block, ())
+
+    def drop_zeros(self, block: int) -> bool:
+        """Have a block read again that holds zeros; return False if a consumer holds a grant for it."""
+        if self.rules.granted[block]:
+            return False
+        if self._zeros.pop(block, None) is not None:
+            self.rules.drop_bad(block)
+            self._work.set()
+        return True
 
     def _broke(self, place: str) -> SourceBrokeError:
         why = f": {self._read_error}" if self._read_error else ""

@@ -19,6 +19,7 @@ from fanoutfs.ring.memory import ReadOnlyMemory
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.tally import mark_of, post, take
 from fanoutfs.shm.turn import Turn
+from fanoutfs.shm.zeros import BlockZeros
 
 PING_SECONDS = 5.0
 """After this time without a block the producer is asked whether it lives: its source may only be slow."""
@@ -86,10 +87,12 @@ class Borrower:
         digests: bool,
         preferred_start: int | None = None,
         turn: Turn | None = None,
+        again: bool = False,
     ) -> "Borrower":
         """Join at the head, or at ``preferred_start`` if all blocks from there to the head are in the ring.
 
-        ``turn``: continue a turn that began with a different producer.
+        ``turn``: continue a turn that began with a different producer. ``again``: what the producer has left
+        for later in these blocks is to be tried again.
 
         This object owns the connection from now on. Raises HungUpError, or FanoutError when refused.
         """
@@ -98,6 +101,7 @@ class Borrower:
             "digests": digests,
             "preferred_start": preferred_start,
             "turn": turn and attrs.astuple(turn),
+            "again": again,
         }
         try:
             welcome = connection.request("join", **request)
@@ -158,6 +162,10 @@ class Borrower:
         """Return a granted block in shared memory, without copying it; read-only and page-aligned."""
         begin = place % self.image.blocks * self.image.block
         return self._memory.slot(grant.slot)[: self.image.layout.read_size - begin]
+
+    def zeros(self, place: int) -> BlockZeros:
+        """Return what of a granted block is zeros in place of data; right if ``free`` then returns True."""
+        return BlockZeros.from_message(self._connection.request("zeros", block=place))
 
     def free(self, count: int) -> bool:
         """Free the next ``count`` blocks after copying them, and advance past them.

@@ -25,7 +25,7 @@ from fanoutfs.ring.memory import make_memfd, seal
 from fanoutfs.units import PAGE
 
 _EPOCH = struct.Struct("@Q")
-_GRANT = struct.Struct(f"@I12x{DIGEST_SIZE}s")
+_GRANT = struct.Struct(f"@II8x{DIGEST_SIZE}s")
 _FIRST = PAGE
 """The offset of the first grant."""
 
@@ -35,6 +35,8 @@ class Grant:
     """Where a granted block lies."""
 
     slot: int
+    has_zeros: bool
+    """Some bytes are zeros in place of data that can't be read; the producer knows which."""
     digest: bytes
     """All zeros if the consumer does not verify."""
 
@@ -77,13 +79,15 @@ class GrantTable:
         """End the epoch."""
         _EPOCH.pack_into(self._map, 0, self.epoch + 1)
 
-    def write(self, number: int, slot: int, digest: bytes) -> None:
+    def write(self, number: int, grant: Grant) -> None:
         """Write the grant for the ``number``-th block of the epoch."""
-        _GRANT.pack_into(self._map, self._offset(number), slot, digest)
+        at = self._offset(number)
+        _GRANT.pack_into(self._map, at, grant.slot, grant.has_zeros, grant.digest)
 
     def read(self, number: int) -> Grant:
         """Return the grant for the ``number``-th block of the epoch."""
-        return Grant(*_GRANT.unpack_from(self._map, self._offset(number)))
+        slot, has_zeros, digest = _GRANT.unpack_from(self._map, self._offset(number))
+        return Grant(slot, bool(has_zeros), digest)
 
     def _offset(self, number: int) -> int:
         return _FIRST + number % self.capacity * _GRANT.size

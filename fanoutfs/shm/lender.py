@@ -34,7 +34,7 @@ from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer
 from fanoutfs.ring.ring import Ring
-from fanoutfs.shm.grant_table import GrantTable
+from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.tally import WAKE, mark_of, open_tally, post, take
 from fanoutfs.shm.turn import Turn
 
@@ -262,11 +262,11 @@ class Lender(Observer):
 
     def _hand_out(self, slots: list[int], digests: list[bytes]) -> None:
         """Write the grants of blocks that the rules have granted, and post them."""
-        number = self._granted - self._epoch_began
+        first, ring = self._granted, self.ring
         self._granted += len(slots)
-        for slot, digest in zip(slots, digests, strict=True):
-            self.grant_table.write(number, slot, digest)
-            number += 1
+        for block, slot, digest in zip(range(first, self._granted), slots, digests, strict=True):
+            has_zeros = bool(ring.zeros_in(block % ring.rules.blocks))
+            self.grant_table.write(block - self._epoch_began, Grant(slot, has_zeros, digest))
         self._handed_out = True
         self._post(mark_of(self.grant_table.epoch) * len(slots))
 

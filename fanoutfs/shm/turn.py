@@ -17,3 +17,7 @@ class Turn:
     def advanced(self, blocks: int) -> Self:
         """Return the same turn, ``blocks`` blocks later."""
         return attrs.evolve(self, next=self.next + blocks)
+
+    def rest(self, blocks: int) -> tuple[int, int]:
+        """Return the unrolled blocks to copy, [begin, end), of an image of that many blocks."""
+        return self.next, self.start + blocks

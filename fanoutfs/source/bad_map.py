@@ -126,6 +126,11 @@ class BadMap:
             if place in old:
                 self.mark(low, high, new)
 
+    def has_left(self, begin: int, end: int) -> bool:
+        """Return whether some of the bytes in [begin, end) were left for later."""
+        regions = self.regions(begin, min(end, self.size))
+        return any(place in (Place.LEFT, Place.AGAIN) for _, _, place in regions)
+
     def align(self, sector: int) -> None:
         """Extend what is not good or untried to whole sectors, so that all that is read is such."""
         for begin, end, place in list(self.regions()):

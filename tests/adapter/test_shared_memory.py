@@ -12,7 +12,7 @@ import pytest
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.ring.memory import Memory, ReadOnlyMemory
-from fanoutfs.shm.grant_table import GrantTable
+from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.system.syscalls import KEEP_SIZE, PUNCH_HOLE, fallocate
 from fanoutfs.units import PAGE
 
@@ -29,7 +29,7 @@ def handed(request: pytest.FixtureRequest) -> Iterator[int]:
         maker.slot(0)[:] = b"s" * PAGE
     else:
         maker = GrantTable.create(3)
-        maker.write(0, 1, b"0123456789abcdef")
+        maker.write(0, Grant(1, has_zeros=False, digest=b"0123456789abcdef"))
     fd = os.dup(maker.fd)
     size = os.fstat(fd).st_size
     before = os.pread(fd, size, 0)

@@ -1,11 +1,13 @@
 """Sources with bad places: retried, reported, recorded in a map; and sources that are made for tests."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mount.conftest import MountFactory, PatternFactory
+from tests.mount.conftest import MountFactory, PatternFactory, opened
 from tests.rig.commands import fanoutfs
-from tests.rig.copies import Copies
-from tests.rig.images import MIB, check_pattern
+from tests.rig.copies import Copies, lines, written
+from tests.rig.images import MIB, SECTOR, check_pattern, pattern
 
 SIZE = 4 * MIB + 512
 
@@ -28,3 +30,89 @@ def test_a_target_that_is_the_source_behind_the_faults(pattern_image: PatternFac
     copies.expected.append("source|copy")
     done = copies.run(Path(f"faulty:eio@1M+512,delay=2ms:{source}"), copies.folder / "copy", code=1)
     assert b"FAILED: the source can't be read" in done.stderr
+
+
+BAD_SIZE = 16 * MIB + 1000
+BAD = [0, 7 * MIB - SECTOR, *(number * 401 * SECTOR for number in range(3, 40)), BAD_SIZE // SECTOR * SECTOR]
+"""Forty bad sectors, the first and the last of the source among them."""
+
+PIECE = 32 * 1024
+RECIPE = ",".join(f"eio@{at}" for at in sorted(BAD))
+WARNINGS = [r"source|reading|copy"]
+
+
+def expected_with_zeros() -> bytes:
+    """Return what readers get with zeros in place of the bad sectors."""
+    content = bytearray(pattern(0, BAD_SIZE))
+    for at in BAD:
+        content[at : at + SECTOR] = bytes(len(content[at : at + SECTOR]))
+    return bytes(content)
+
+
+def read_sectors(image: Path) -> tuple[bytes, list[int]]:
+    """Read an image with O_DIRECT, in sectors where larger reads fail; return also where those fail."""
+    content, failed = bytearray(BAD_SIZE), []
+    with opened(image, os.O_DIRECT) as descriptor:
+        for at in range(0, BAD_SIZE, PIECE):
+            try:
+                content[at : at + PIECE] = os.pread(descriptor, PIECE, at)
+            except OSError:
+                for sector in range(at, min(at + PIECE, BAD_SIZE), SECTOR):
+                    try:
+                        content[sector : sector + SECTOR] = os.pread(descriptor, SECTOR, sector)
+                    except OSError:
+                        failed.append(sector)
+    return bytes(content), failed
+
+
+def test_exactly_the_bad_sectors_fail(mount: MountFactory) -> None:
+    """Readers of the bad sectors get EIO, and all other sectors are right; several read at once."""
+    mounted = mount(Path(f"faulty:{RECIPE}:pattern:{BAD_SIZE}"), "--ring", "4M", expected=WARNINGS)
+    with ThreadPoolExecutor() as readers:
+        found = list(readers.map(read_sectors, [mounted.image] * 2))
+    assert [sorted(BAD)] * 2 == [failed for _, failed in found]
+    assert {expected_with_zeros()} == {content for content, _ in found}
+
+
+def test_zeros_in_place_of_bad_sectors(copies: Copies, work: Path) -> None:
+    """Each target has zeros exactly there, verified or not; the places are named, and the exit code is 3."""
+    copies.expected += WARNINGS
+    targets = [work / name for name in "abcd"]
+    source = Path(f"faulty:{RECIPE}:pattern:{BAD_SIZE}")
+    done = copies.run(source, *targets, "--verify", "--ring", "4M", "--on-read-error", "zero", code=3)
+    size = 39 * SECTOR + BAD_SIZE % SECTOR
+    for target in targets:
+        assert expected_with_zeros() == target.read_bytes()
+        line = lines(done)[str(target)]
+        assert line.startswith("DONE WITH ZEROS: ")
+        assert (
+            f"{size / 1024:.4g} KiB in 40 places can't be read and became zeros: bytes 0 to before 512, "
+            in line
+        )
+        assert line.endswith("and 20 other places")
+    assert b"0 of 4 copies are good; 4 with zeros; " in done.stderr
+    again = copies.run(source, targets[0], "--resume", "--on-read-error", "zero", code=3)
+    assert written(lines(again)[str(targets[0])]) == "nothing"
+
+
+def test_a_copy_that_fails_names_the_place_and_the_remedy(copies: Copies, work: Path) -> None:
+    """By default a bad sector fails a copy, which says where, and how to copy the rest."""
+    copies.expected += WARNINGS
+    done = copies.run(Path(f"faulty:eio@3M:pattern:{BAD_SIZE}"), work / "copy", code=1)
+    line = lines(done)[str(work / "copy")]
+    assert f"FAILED: the source can't be read from byte {3 * MIB} to before {3 * MIB + SECTOR}: " in line
+    assert "--on-read-error zero" in line
+
+
+def test_a_bad_area_is_left_and_read_at_the_end(copies: Copies, work: Path) -> None:
+    """A copy reads on behind a slow bad area within seconds, and finds its edges at the end."""
+    copies.expected += [*WARNINGS, "left for later"]
+    begin, end = 2 * MIB + 2 * SECTOR, 2 * MIB + 6 * SECTOR
+    place = f"{begin}+{end - begin}"
+    source = Path(f"faulty:delay=1s@{place},eio@{place}:pattern:{BAD_SIZE}")
+    done = copies.run(source, work / "copy", "--on-read-error", "zero", code=3)
+    assert f"bytes {begin} to before {end}" in lines(done)[str(work / "copy")]
+    content = bytearray(pattern(0, BAD_SIZE))
+    content[begin:end] = bytes(end - begin)
+    assert content == (work / "copy").read_bytes()
+    assert "reading on" in copies.log_text()
