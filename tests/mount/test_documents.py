@@ -33,6 +33,7 @@ NOT_HERE = {
     "fanoutfs mount --listen 0.0.0.0": "needs a second computer: test_remote_copy.py",
     "fanoutfs mount nbd://node1": "needs two other computers: test_relay.py",
     "fanoutfs mount pattern:10G": "one of them fails: test_bad_places.py",
+    "fanoutfs copy --sparse vm.img": "needs an image with holes: test_holes.py",
     "(umask 077; echo": "needs a second computer: test_remote_trust.py",
 }
 """Blocks that do not run here, by how they begin, with the reason and the test that runs their commands."""

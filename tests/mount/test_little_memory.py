@@ -19,10 +19,11 @@ LIMIT = 128 * MIB
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """Make a source that is larger than the limit, and takes no room."""
+    """Make a source that is larger than the limit."""
     path = tmp_path / "source"
-    path.touch()
-    os.truncate(path, SIZE)
+    with path.open("wb") as file:
+        for _ in range(0, SIZE, MIB):
+            file.write(bytes(MIB))
     return path
 
 
@@ -62,10 +63,9 @@ def test_the_ring_fits_the_limits_of_the_process(image: Path, point: Path, optio
     fanoutfs("umount", point)
 
 
-def test_a_ring_larger_than_the_memory(image: Path, refused: Refused) -> None:
+def test_a_ring_larger_than_the_memory(refused: Refused) -> None:
     """It is refused in one line, and nothing is mounted."""
-    os.truncate(image, 1 << 43)
-    message = refused("--ring", "8T", image)
+    message = refused("--ring", "8T", "pattern:8T")
 
     assert 1 == message.count("\n")
     assert "does not fit: the memory" in message
