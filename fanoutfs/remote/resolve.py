@@ -160,16 +160,16 @@ def _resolve_local(
 ) -> ResolvedSource:
     """Find out what a disk or file is, which is open."""
     kind = _recognise_file(source, prefix, named)
+    # QEMU itself refuses an image that a virtual machine writes, and locks the one that it serves.
+    is_served = kind is not None and kind.way is Way.SERVED
+    warning = None if is_served else _what_changes_it(source, looks_around=is_read)
     if kind is None:
-        warning = _what_changes_it(source, looks_around=is_read)
         opening = partial(_open_local, source.path, strict=how.strict_source)
         return ResolvedSource(
             source.path, source.identity, source.origin, source.size, opening, warning, prefix
         )
     opening = partial(_open_image, source.path, kind, how)
     identity = image_identity(source.identity)
-    # QEMU itself refuses an image that a virtual machine writes, and locks the one that it serves.
-    warning = warning if kind.way is Way.DECOMPRESSED else None
     return ResolvedSource(source.path, identity, identity, None, opening, warning, prefix)
 
 
