@@ -15,7 +15,7 @@ from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import Salvage, Salvaged
-from fanoutfs.source.spool import Spool, pipe_in
+from fanoutfs.source.spool import Spool, pipe_in, spool_in
 from fanoutfs.units import format_size
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class Producer:
 
     def __attrs_post_init__(self) -> None:
         self._pipe = pipe_in(self.source)
-        self._spool = self.source if isinstance(self.source, Spool) else None
-        if self._pipe is self.source:
+        self._spool = spool_in(self.source)
+        if self._pipe is not None and self._spool is None:
             self.ring.go_in_order(0, 0)
 
     @salvage.default

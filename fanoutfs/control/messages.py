@@ -15,6 +15,8 @@ zeros    a copy that holds a grant with zeros in    zeros: places, final
 failed   the producer, to a copy: error             none; the producer closes the connection
 stay     a command, to keep the producer alive      staying: size, block, layout, identity, origin, head,
          until its copies have joined               others
+started  a command that stays: its copies have       none
+         joined, or failed
 status   any client                                 status: the status document
 mount    a command: point, allow_other, options     mounted; the command sends ``answers``; unmounted
                                                     once the mount has ended

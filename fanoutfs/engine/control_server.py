@@ -22,7 +22,14 @@ import trio
 from fanoutfs.control.messages import Message, packed, with_descriptors
 from fanoutfs.engine.conduct import Conduct
 from fanoutfs.engine.engine import Engine
-from fanoutfs.errors import ClosingError, FanoutError, SourceBrokeError, UnusableError, UsageError
+from fanoutfs.errors import (
+    ClosingError,
+    FanoutError,
+    GoneError,
+    SourceBrokeError,
+    UnusableError,
+    UsageError,
+)
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
@@ -222,7 +229,7 @@ class ControlServer:
                 session.prepares = True
                 await self.engine.begin_at_head()
                 others = self.engine.users
-                with self.engine.in_use():
+                with self.engine.in_use(), self.engine.starting_line.awaited_by(session):
                     await session.send(
                         "staying", **self._image(), head=self.engine.ring.rules.head, others=others
                     )
@@ -230,8 +237,10 @@ class ControlServer:
             case "join":
                 try:
                     await self._join(session, message)
-                except UnusableError as error:
+                except (UnusableError, GoneError) as error:
                     await session.send("refused", error=str(error))
+            case "started":
+                self.engine.starting_line.started(session)
             case "mount":
                 await self._mount(session, message)
             case kind:

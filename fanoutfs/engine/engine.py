@@ -21,6 +21,7 @@ from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.engine.remains import remains
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
+from fanoutfs.engine.starting_line import StartingLine
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
 from fanoutfs.layout import Layout, Only
@@ -39,8 +40,10 @@ from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.pieces import Pieces
+from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import Salvage
+from fanoutfs.source.spool import pipe_in
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.memory_room import memory_room
@@ -102,6 +105,11 @@ class Engine:
     """Set when the first mount answers."""
     export: ExportEntry | None = attrs.field(default=None, init=False)
     """Where the image is exported over NBD."""
+    pipe: PipeSource | None = attrs.field(init=False)
+    """The pipe that the source is read from."""
+    starting_line: StartingLine = attrs.field(init=False)
+    surplus: bool = attrs.field(default=False, init=False)
+    """The pipe goes on after the size that was given."""
     end_requested: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
@@ -121,6 +129,8 @@ class Engine:
         layout = Layout.of(self.source.size, settings.block, self.source.data(), only)
         self.ring = build_ring(settings, layout)
         self.source.limit_silence(settings.source_timeout)
+        self.pipe = pipe_in(self.source)
+        self.starting_line = StartingLine(self.ring)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)
         self.salvage = Salvage(
@@ -156,6 +166,7 @@ class Engine:
                     self.source, self.ring, self.statistics, self._rate(), pieces, salvage=self.salvage
                 )
                 nursery.start_soon(producer.run)
+                nursery.start_soon(self.starting_line.run)
                 nursery.start_soon(self._watch_source)
                 if self._verification is not None:
                     nursery.start_soon(self._verification.run)
@@ -223,6 +234,11 @@ class Engine:
     async def mount(self, point: Path, settings: MountSettings, ready: Callable[[], Awaitable[None]]) -> None:
         """Serve a mount until it is unmounted. Raise UnusableError, also if the source is already mounted."""
         await self.begin_at_head()
+        if self.pipe is not None and not self.pipe.size_is_known:
+            raise UnusableError(
+                f"the size of the source {self.source.path} is known only at its end, and a mount shows it; "
+                "copy it, or mount it with --size SIZE, or with --spool DIR, before anything reads it"
+            )
         if self.session is not None:
             raise UnusableError(await self._where_it_is(self.session))
         self.session = Session(
@@ -276,12 +292,18 @@ class Engine:
 
         Its turn begins at the head, or at ``preferred_start`` if all blocks from there to the head are in the
         ring, so that the copies of one command begin at the same block. A consumer that has left a
-        different producer continues its ``turn``.
+        different producer continues its ``turn``. On a pipe without a spool it begins at the beginning;
+        raise GoneError if that has left the ring.
         """
         rules = self.ring.rules
         if turn is None:
-            begin = rules.head
-            if preferred_start is not None and rules.is_resident_up_to_head(preferred_start):
+            self.ring.require_beginning()
+            begin = 0 if rules.intake.in_order else rules.head
+            if (
+                not rules.intake.in_order
+                and preferred_start is not None
+                and rules.is_resident_up_to_head(preferred_start)
+            ):
                 begin = preferred_start
             turn = Turn(begin, begin)
         try:
@@ -384,12 +406,24 @@ class Engine:
         """Fail reads that have waited too long for a source that hangs."""
         while True:
             await trio.sleep(WATCH_SECONDS)
-            self.ring.source_hangs(self.settings.source_timeout, self.statistics.bytes_read)
+            self.ring.source_hangs(self.settings.source_timeout, self._arrived())
+            if self.pipe is not None:
+                self._note_surplus(self.pipe)
             if self.watch is not None and self.watch.was_written and not self.statistics.written:
                 self.statistics.written = True
                 log.warning(
                     "the source %s changes while it is read: it was written to since it was opened; copies "
                     "may match no state of it", self.source.path)  # fmt: skip
+
+    def _arrived(self) -> int:
+        """Return a count that grows while the source gives bytes."""
+        return self.statistics.bytes_read if self.pipe is None else self.pipe.arrived
+
+    def _note_surplus(self, pipe: PipeSource) -> None:
+        if not self.surplus and pipe.surplus():
+            self.surplus = True
+            log.warning("the source %s goes on after the %d bytes of --size; the rest is not read",
+                        pipe.path, pipe.size)  # fmt: skip
 
     async def _end_on_signal(self) -> None:
         # nohup ignores SIGHUP, and a shell SIGINT of what a script runs in the background.

@@ -10,13 +10,16 @@ from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.spool import pipe_in, spool_in
 from fanoutfs.status.document import (
     SOURCE,
     ExportEntry,
     Gauges,
+    PipeEntry,
     ReaderEntry,
     RingEntry,
     SourceEntry,
+    SpoolEntry,
     StatusDocument,
     as_plain,
 )
@@ -85,6 +88,7 @@ def snapshot(
     rules = ring.rules
     consumers = list(consumers)
     waits = rules.waits(ring.clock())
+    pipe, spool = pipe_in(source), spool_in(source)
     return StatusDocument(
         pid=os.getpid(),
         mountpoint=None if mountpoint is None else str(mountpoint),
@@ -95,7 +99,7 @@ def snapshot(
             origin=source.origin or source.identity,
             size=source.size,
             data=ring.layout.read_size,
-            bytes_read=statistics.bytes_read,
+            bytes_read=statistics.bytes_read if spool is None else spool.taken,
             reads=statistics.reads,
             read_rate=read_rate,
             errors=statistics.errors,
@@ -103,6 +107,18 @@ def snapshot(
             written=statistics.written,
             reading=ring.reading_since is not None,
         ),
+        pipe=None
+        if pipe is None
+        else PipeEntry(
+            taken=pipe.arrived,
+            ended=pipe.ended,
+            size_known=pipe.size_is_known,
+            surplus=pipe.surplus(),
+            trouble=pipe.trouble,
+        ),
+        spool=None
+        if spool is None
+        else SpoolEntry(folder=str(spool.folder), kept=spool.kept, trouble=spool.trouble),
         ring=RingEntry(
             block_size=ring.block,
             slots=rules.slots,
@@ -130,7 +146,7 @@ def _reader(ring: Ring, consumer: ReaderStatus, waits: Mapping[int, int], rate: 
     sweep_in: float | None = None
     if cursor.requests:
         blocker = waits.get(cursor.id)
-        waiting = SOURCE if blocker is None else blocker
+        waiting = blocker or SOURCE
         if blocker is None and rate:
             sweep_in = round(ring.rules.ahead_of_head(cursor.requests[0].at) * ring.block / rate, 1)
     return ReaderEntry(

@@ -155,8 +155,9 @@ class Filesystem(pyfuse3.Operations):
         number = next(self._handle_numbers)
         if node.file in files.VIEWS:
             direct = bool(flags & os.O_DIRECT) or node.file is files.DIRECT or self._cached_full()
+            self.ring.require_beginning()
             if node.file is files.CAROUSEL and node.turn_from is None:
-                node.turn_from = self.ring.head
+                node.turn_from = self.ring.carousel_start
             command = proc.read(ctx.pid, "comm").rstrip("\n")
             consumer = open_reader(self.ring, next(self.numbers), ctx.pid, command, node.turn_from)
             handle = self.handles[number] = ReaderHandle(consumer, inode, cached=not direct)

@@ -19,16 +19,17 @@ from fanoutfs.engine.descriptors import require_descriptors
 from fanoutfs.engine.engine import Engine
 from fanoutfs.engine.find import HangUps, claim_or_find
 from fanoutfs.engine.lock import ProducerLock
-from fanoutfs.errors import FanoutError, UnusableError
+from fanoutfs.errors import FanoutError, UnusableError, UsageError
 from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
+from fanoutfs.mounting.learning import learn_size
 from fanoutfs.mounting.place import prepare
 from fanoutfs.remote.address import is_url
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import ResolvedSource, resolve
 from fanoutfs.remote.source_argument import local_path
-from fanoutfs.settings import MountSettings, NetworkSettings, Settings
+from fanoutfs.settings import MountSettings, NetworkSettings, Settings, SourceSettings
 from fanoutfs.status.text import printable
 from fanoutfs.system import bounded, mountinfo, mountpoint
 from fanoutfs.system.fork import starting
@@ -76,6 +77,7 @@ def mount(
     source = resolve(source_path, keys, settings.source)
     if source.warning is not None:
         print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
+    _require_mountable(source, settings.source, point)
     if log_path is not None:
         _require_apart(log_path, point, source)
     path = local_path(source.path)
@@ -114,6 +116,11 @@ def _open(source: ResolvedSource, claim: ProducerLock, argument: str) -> OpenSou
     """Open the source, and print what it was taken for; release the lock if it can't be opened."""
     try:
         opened = source.open()
+        try:
+            learn_size(opened.source)
+        except BaseException:
+            opened.source.close()
+            raise
     except BaseException:
         # Also after a signal: the source must not stay locked.
         claim.release()
@@ -121,6 +128,17 @@ def _open(source: ResolvedSource, claim: ProducerLock, argument: str) -> OpenSou
     if (line := opened.taken_for(argument)) is not None:
         print(f"fanoutfs: {printable(line)}", file=sys.stderr)
     return opened
+
+
+def _require_mountable(source: ResolvedSource, how: SourceSettings, point: Path) -> None:
+    """Raise UsageError for a pipe of unknown size, UnusableError for a spool in the mount."""
+    if source.once and how.size is None and how.spool is None:
+        raise UsageError(
+            "the size of a pipe is known only at its end, and a mount shows it: add --size SIZE, or --spool "
+            "DIR to read it to its end first"
+        )
+    if how.spool is not None and how.spool.absolute().is_relative_to(point):
+        raise UnusableError(f"--spool {how.spool} lies inside the mount; name a folder elsewhere")
 
 
 def _require_apart(log_path: Path, point: Path, source: ResolvedSource) -> None:

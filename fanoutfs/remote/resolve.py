@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from fanoutfs.checking.source_use import SourceUse, find_use
-from fanoutfs.errors import NotAServiceError, SourceChangedError, UnusableError
+from fanoutfs.errors import NotAServiceError, SourceChangedError, UnusableError, UsageError
 from fanoutfs.remote.address import ServiceAddress, is_url
 from fanoutfs.remote.file_address import SshAddress, WebAddress, parse
 from fanoutfs.remote.remote_info import OpenSource
@@ -23,10 +23,19 @@ from fanoutfs.settings import SourceSettings
 from fanoutfs.source import pattern
 from fanoutfs.source.ends import read_ends
 from fanoutfs.source.faulty import FaultySource, faulty_identity
-from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, refusal, split_prefix
+from fanoutfs.source.formats import HEAD, RAW, ImageFormat, Way, mismatch, recognise, refusal, split_prefix
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.pattern import PatternSource
+from fanoutfs.source.pipe_argument import (
+    pipe_identity,
+    require_plain,
+    skipped_position,
+    stdin_path,
+    stdin_pipe_identity,
+)
+from fanoutfs.source.pipe_source import STDIN, PipeSource
 from fanoutfs.source.recipe import parse_recipe, split_faulty
+from fanoutfs.source.spool import Spool
 from fanoutfs.source.watched import WatchedSource
 from fanoutfs.system import mountpoint
 from fanoutfs.system.identity import image_identity
@@ -48,6 +57,8 @@ class ResolvedSource:
     """What the user should know before the source is read."""
     prefix: str = ""
     """The format that the user asked for; empty: none."""
+    once: bool = False
+    """It can be opened only once: a pipe."""
 
     @property
     def argument(self) -> str:
@@ -77,22 +88,35 @@ def resolve(argument: str, keys: RemoteKeys, how: SourceSettings | None = None) 
         return found
     if how.strict_source and found.warning is not None:
         raise UnusableError(f"{found.warning}; refused because of --strict-source")
-    if how.only is None:
+    if how.only is None and how.spool is None:
         return found
-    from fanoutfs.only.restriction import restrict  # noqa: PLC0415
+    return attrs.evolve(found, open=partial(_open_as_asked, found, how))
 
-    def open_restricted() -> OpenSource:
-        opened = found.open()
+
+def _open_as_asked(found: ResolvedSource, how: SourceSettings) -> OpenSource:
+    """Open a source with ``--only`` and ``--spool``."""
+    opened = found.open()
+    if found.once:
+        # What of it is copied may be read more than once.
+        opened = _spooled(opened, how)
+    if how.only is not None:
+        from fanoutfs.only.restriction import restrict  # noqa: PLC0415 (most sources are copied whole)
+
         try:
-            assert how.only is not None
             source, only = restrict(opened.source, how.only, zero_rest=how.only_zero_rest)
         except BaseException:
             # Also after a signal: what serves it would stay.
             opened.source.close()
             raise
-        return attrs.evolve(opened, source=source, only=only)
+        opened = attrs.evolve(opened, source=source, only=only)
+    return opened if found.once else _spooled(opened, how)
 
-    return attrs.evolve(found, open=open_restricted)
+
+def _spooled(opened: OpenSource, how: SourceSettings) -> OpenSource:
+    """Let a spool keep what is read, if the user asks for one."""
+    return (
+        opened if how.spool is None else attrs.evolve(opened, source=Spool.around(opened.source, how.spool))
+    )
 
 
 def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings, *, is_read: bool) -> ResolvedSource:
@@ -100,6 +124,15 @@ def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings, *, is_read: b
     if is_made(argument):
         return _resolve_made(argument, keys, how, is_read=is_read)
     prefix, name = split_prefix(argument)
+    if name == STDIN and (path := stdin_path()) is not None:
+        file = _resolve(f"{prefix}:{path}" if prefix else path, keys, how, is_read=is_read)
+        warnings = (file.warning, skipped_position(file.path))
+        return attrs.evolve(file, warning="; ".join(filter(None, warnings)) or None)
+    identity = stdin_pipe_identity() if name == STDIN else pipe_identity(name)
+    if identity is not None:
+        return _resolve_pipe(name, identity, prefix, how)
+    if how.size is not None:
+        raise UsageError(f"--size is for a pipe, and {name} is none")
     if not is_url(name):
         mountpoint.require_answer(Path(name))
         with contextlib.closing(PositionedSource.open(name)) as source:
@@ -117,6 +150,29 @@ def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings, *, is_read: b
 
     opening = partial(open_place, address, keys, prefix, how)
     return ResolvedSource(address.text, address.identity, None, None, opening, prefix=prefix)
+
+
+def _resolve_pipe(name: str, identity: str, prefix: str, how: SourceSettings) -> ResolvedSource:
+    """Find a pipe. Raises UsageError and UnusableError."""
+    if prefix not in ("", RAW):
+        raise UnusableError(f"the source {name} is a pipe, which can't be read as {prefix}; unpack it first")
+    if how.only is not None and how.spool is None:
+        raise UsageError("--only can't be used with a pipe, unless what was read is kept: add --spool DIR")
+    path = name if name == STDIN else str(Path(name).absolute())
+    opening = partial(_open_pipe, path, prefix, how)
+    return ResolvedSource(path, identity, identity, None, opening, prefix=prefix, once=True)
+
+
+def _open_pipe(path: str, prefix: str, how: SourceSettings) -> OpenSource:
+    """Open a pipe; the writer of standard input is there already, and its first bytes are waited for."""
+    pipe = PipeSource.open(path, how.size)
+    try:
+        kind = recognise(pipe.peek(HEAD, waits=path == STDIN), b"")
+        require_plain(path, None if prefix == RAW else kind)
+    except BaseException:
+        pipe.close()
+        raise
+    return OpenSource(pipe)
 
 
 def _resolve_service(address: ServiceAddress, keys: RemoteKeys) -> ResolvedSource | None:

@@ -89,6 +89,12 @@ class Requests:
             requests.pop(request, None)
         self._leave(request.at)
 
+    def shorten(self, blocks: int) -> None:
+        """Let the image have fewer blocks."""
+        self.blocks = blocks
+        self.at.clear()
+        self.at.update(request.at % blocks for request in (*self._urgent, *self._patient))
+
     def _leave(self, at: int) -> None:
         block = at % self.blocks
         self.at[block] -= 1

@@ -62,6 +62,8 @@ class Ring:
     )
     """Where these bytes are in the image; nothing in this package uses it but ``head``."""
     clock: Callable[[], float] = time.monotonic
+    first_opened: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when the first consumer has been registered."""
     reading_since: float | None = attrs.field(default=None, init=False)
     """When the read under way began, by ``clock``; None while no read is under way."""
     _arrived: int = attrs.field(default=0, init=False)
@@ -86,10 +88,16 @@ class Ring:
         """Where the sweep reads next, in bytes of the image."""
         return self.layout.image_block(self.rules.head) * self.block
 
+    @property
+    def carousel_start(self) -> int:
+        """Where a consumer's turn begins now: at the head, of a pipe at the beginning, in bytes."""
+        return 0 if self.rules.intake.in_order else self.head
+
     # Consumers
 
     def open(self, cursor_id: int, start: int | None = None) -> Cursor:
         """Register a consumer: in-order, or wrapping from byte ``start``, a multiple of the block's size."""
+        self.first_opened.set()
         return self.rules.open(cursor_id, None if start is None else start // self.block)
 
     def close(self, cursor: Cursor) -> None:
@@ -447,8 +455,8 @@ class Ring:
     def shorten(self, size: int) -> None:
         """Let the image end at byte ``size``, more than 0; no consumer has got beyond that.
 
-        Before ``filled`` for the read that has found the end. All consumers are copies in order; their
-        requests for what lies beyond are answered with nothing.
+        Before ``filled`` for the read that has found the end. Copies that request what lies beyond get
+        nothing more, or block 0 if they have begun in the middle.
         """
         self.size = size
         self.layout = Layout.whole(size, self.block)

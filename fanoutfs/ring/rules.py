@@ -245,13 +245,14 @@ class Rules:
     def shorten(self, blocks: int) -> None:
         """Let the image end before block ``blocks``, at least 1, which no consumer has passed, nor a read.
 
-        All consumers are in-order; their requests for what lies beyond will not be answered.
+        A wrapping consumer goes on at block 0; the requests of others for that block will not be answered.
         """
-        self.blocks = self.residency.blocks = self.cursors.blocks = self._requests.blocks = blocks
-        self._head %= blocks
         for cursor in self.open_cursors.values():
-            cursor.end = blocks
+            cursor.end += blocks - self.blocks
             self.cursors.changed(cursor)
+        self.blocks = self.residency.blocks = self.cursors.blocks = blocks
+        self._requests.shorten(blocks)
+        self._head %= blocks
 
     # Questions
 

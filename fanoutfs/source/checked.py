@@ -85,7 +85,7 @@ class _Progress:
 class CheckedSource:
     """A source whose ranges are checked."""
 
-    _source: Source
+    source: Source
     _checksums: Sequence[RangeChecksum]
     """Ascending, disjoint."""
     _begins: list[int] = attrs.field(init=False)
@@ -98,27 +98,27 @@ class CheckedSource:
     @property
     def path(self) -> str:
         """See ``Source.path``."""
-        return self._source.path
+        return self.source.path
 
     @property
     def identity(self) -> str:
         """See ``Source.identity``."""
-        return self._source.identity
+        return self.source.identity
 
     @property
     def origin(self) -> str | None:
         """See ``Source.origin``."""
-        return self._source.origin
+        return self.source.origin
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return self._source.size
+        return self.source.size
 
     @property
     def sector(self) -> int:
         """See ``Source.sector``."""
-        return self._source.sector
+        return self.source.sector
 
     def data(self) -> None:
         """Return None: holes within a range belong to its checksum, and are read."""
@@ -129,11 +129,11 @@ class CheckedSource:
 
     def descriptors(self) -> tuple[int, ...]:
         """See ``Source.descriptors``."""
-        return self._source.descriptors()
+        return self.source.descriptors()
 
     def close(self) -> None:
         """Close the source."""
-        self._source.close()
+        self.source.close()
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises ChecksumError for bytes that are not those of their checksum."""
@@ -141,7 +141,7 @@ class CheckedSource:
         for progress in concerned:
             if progress.trouble:
                 raise ChecksumError(None, progress.trouble)
-        self._source.read_into(offset, length, slots)
+        self.source.read_into(offset, length, slots)
         for progress in concerned:
             begin = max(offset, progress.checksum.begin)
             end = min(offset + length, progress.checksum.end)
@@ -206,7 +206,7 @@ class CheckedSource:
                 stop = min(end, begin + AGAIN)
                 slots = [memory[: -(-(stop - begin) // PAGE) * PAGE]]
                 try:
-                    self._source.read_into(begin, stop - begin, slots)
+                    self.source.read_into(begin, stop - begin, slots)
                 except OSError as error:
                     # It was given out, and now nothing is known about it.
                     progress.fail(f"can't be read again to be checked: {reason(error)}")

@@ -16,7 +16,6 @@ import math
 import mmap
 import os
 import select
-import stat
 import termios
 import time
 from array import array
@@ -237,6 +236,19 @@ class PipeSource:
                 self.consumed += count
                 length -= count
 
+    def peek(self, most: int, *, waits: bool) -> bytes:
+        """Return the first bytes, at most ``most``, which stay unread; if it ``waits``, at least one.
+
+        Raise UnusableError if the pipe is empty, or broken.
+        """
+        count = self.prefetch(0, most)
+        while waits and not count and not self._ended:
+            self._wait(None)
+            count = self.prefetch(0, most)
+        if self._ended and not self.arrived:
+            raise UnusableError(f"the source {self.path} is empty; nothing was written")
+        return self._buffer[self._begin : min(self._end, self._begin + most)]
+
     def put_back(self, count: int) -> None:
         """Undo the end of the last read: these bytes are the next again. Nothing was prefetched since."""
         self._begin -= count
@@ -268,11 +280,6 @@ class PipeSource:
         if self._waits:
             os.eventfd_write(self._wake, 1)
         os.close(self._fd)
-
-
-def is_pipe(status: os.stat_result) -> bool:
-    """Return whether a file can only be read in order: a pipe, a FIFO or a socket."""
-    return stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
 
 
 def _count_waiting(fd: int) -> int:

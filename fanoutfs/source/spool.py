@@ -23,9 +23,11 @@ import attrs
 
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.ranges import Range
+from fanoutfs.source.checked import CheckedSource
 from fanoutfs.source.contract import LostError, Source
 from fanoutfs.source.local import cut
 from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.system import mountpoint
 from fanoutfs.system.syscalls import WAIT_AFTER, WAIT_BEFORE, WRITE, sync_file_range
 from fanoutfs.system.write_behind import WriteBehind
 from fanoutfs.units import MIB, PAGE
@@ -46,6 +48,9 @@ OUT = WAIT_BEFORE | WRITE | WAIT_AFTER
 
 def make_file(folder: Path) -> int:
     """Return a new file in a folder that has no name there. Raise UnusableError."""
+    _, mount = mountpoint.locate(folder)
+    if mount is not None:
+        raise UnusableError(f"--spool {folder} lies inside a mount of fanoutfs; name a folder elsewhere")
     try:
         try:
             return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -298,7 +303,15 @@ def _preadv(fd: int, room: list[memoryview], offset: int) -> int:
     return count
 
 
+def spool_in(source: Source) -> Spool | None:
+    """Return the spool that a source is read through; None if it has none."""
+    while isinstance(source, CheckedSource):
+        source = source.source
+    return source if isinstance(source, Spool) else None
+
+
 def pipe_in(source: Source) -> PipeSource | None:
-    """Return the pipe that a source is, or is a spool of; None if it is of a different kind."""
-    inner = source.source if isinstance(source, Spool) else source
-    return inner if isinstance(inner, PipeSource) else None
+    """Return the pipe that a source is read from; None if it is of a different kind."""
+    while isinstance(source, CheckedSource | Spool):
+        source = source.source
+    return source if isinstance(source, PipeSource) else None

@@ -122,6 +122,28 @@ class ExportEntry:
 
 
 @attrs.frozen(kw_only=True)
+class PipeEntry:
+    """The pipe that is the source, or is spooled."""
+
+    taken: int = attrs.field(metadata=key("taken from the pipe so far", "bytes"))
+    ended: bool = attrs.field(metadata=key("whether its end has come, or it has broken"))
+    size_known: bool = attrs.field(
+        metadata=key("false: `source.size` is only larger than any size, until the end has come")
+    )
+    surplus: bool = attrs.field(metadata=key("whether it goes on after the size given with `--size`"))
+    trouble: str | None = attrs.field(metadata=key("why no more comes, if that is an error; else null"))
+
+
+@attrs.frozen(kw_only=True)
+class SpoolEntry:
+    """The spool."""
+
+    folder: str = attrs.field(metadata=key("folder of its file, which has no name"))
+    kept: int = attrs.field(metadata=key("bytes of the source that it holds", "bytes"))
+    trouble: str | None = attrs.field(metadata=key("why it takes no more; null: it does"))
+
+
+@attrs.frozen(kw_only=True)
 class Gauges:
     """Resources in use. All are 0 when there are no readers, `handler_bugs` if there was no bug."""
 
@@ -148,6 +170,12 @@ class StatusDocument:
         default=None, metadata=key("where the image can be read over NBD; null: nowhere")
     )
     source: SourceEntry = attrs.field(metadata=key("the source"))
+    pipe: PipeEntry | None = attrs.field(
+        default=None, metadata=key("the pipe from which the source is read; null: it is none")
+    )
+    spool: SpoolEntry | None = attrs.field(
+        default=None, metadata=key("where what was read is kept; null: nowhere")
+    )
     ring: RingEntry = attrs.field(metadata=key("the ring"))
     head: int = attrs.field(metadata=key("offset in the image where the source is read next", "bytes"))
     delivered: int = attrs.field(
