@@ -9,10 +9,10 @@ from fanoutfs.source.spool import pipe_in, spool_in
 from fanoutfs.status.text import format_rate, printable
 from fanoutfs.units import format_size
 
-SHOW_SECONDS = 0.5
+REFRESH_SECONDS = 0.5
 """How often the line is drawn on a terminal."""
 
-LOG_SECONDS = 30.0
+REPEAT_SECONDS = 30.0
 """How often a line is printed elsewhere."""
 
 
@@ -32,7 +32,7 @@ def learn_size(source: Source) -> None:
     def show(done: int) -> None:
         nonlocal shown
         now = time.monotonic()
-        if now - shown < (SHOW_SECONDS if draws else LOG_SECONDS):
+        if now - shown < (REFRESH_SECONDS if draws else REPEAT_SECONDS):
             return
         shown = now
         rate = format_rate(done / (now - began))

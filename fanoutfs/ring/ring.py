@@ -447,7 +447,7 @@ class Ring:
         self._work.set()
 
     def go_in_order(self, kept: int, following: int) -> None:
-        """Give each block once from now on, in order from ``following``, but those before ``kept`` always."""
+        """Ask for each block once from now on, in order from ``following``, but for those before ``kept``."""
         self.rules.intake.go_in_order(kept, following)
         for waiting in self.waiting():
             waiting.woken.set()

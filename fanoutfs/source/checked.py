@@ -125,7 +125,7 @@ class CheckedSource:
 
     def limit_silence(self, seconds: float) -> None:
         """See ``Source.limit_silence``."""
-        self._source.limit_silence(seconds)
+        self.source.limit_silence(seconds)
 
     def descriptors(self) -> tuple[int, ...]:
         """See ``Source.descriptors``."""

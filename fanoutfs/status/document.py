@@ -171,7 +171,7 @@ class StatusDocument:
     )
     source: SourceEntry = attrs.field(metadata=key("the source"))
     pipe: PipeEntry | None = attrs.field(
-        default=None, metadata=key("the pipe from which the source is read; null: it is none")
+        default=None, metadata=key("the pipe from which the source is read; null: it is not a pipe")
     )
     spool: SpoolEntry | None = attrs.field(
         default=None, metadata=key("where what was read is kept; null: nowhere")
