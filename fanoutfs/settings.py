@@ -33,6 +33,11 @@ def _positive(_: object, attribute: "attrs.Attribute[float]", value: float) -> N
         )
 
 
+def _absolute(path: Path | None) -> Path | None:
+    """Return the path for a daemon, which has a different working directory."""
+    return None if path is None else path.absolute()
+
+
 @attrs.frozen(kw_only=True)
 class SourceSettings:
     """How a source is read, in bytes."""
@@ -43,7 +48,7 @@ class SourceSettings:
     """A folder in which what was read is kept, so that nothing is read twice."""
     on_read_error: OnReadError = "fail"
     """What readers get of a place that can't be read: an error, or zeros."""
-    mapfile: Path | None = None
+    mapfile: Path | None = attrs.field(default=None, converter=_absolute)
     """A map of bad places, as of GNU ddrescue: read at the start if it is there, and kept up to date."""
     retries: int = 0
     """How many times a bad sector is read again."""

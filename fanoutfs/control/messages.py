@@ -17,6 +17,7 @@ stay     a command, to keep the producer alive      staying: size, block, layout
          until its copies have joined               others
 started  a command that stays: its copies have       none
          joined, or failed
+save     a command, when its copies have ended      saved: the map of bad places is on the disk
 status   any client                                 status: the status document
 mount    a command: point, allow_other, options     mounted; the command sends ``answers``; unmounted
                                                     once the mount has ended

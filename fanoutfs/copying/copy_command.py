@@ -26,7 +26,7 @@ from fanoutfs.copying.workers import CopyJob
 from fanoutfs.copying.write_size import longest_write
 from fanoutfs.engine.descriptors import require_descriptors
 from fanoutfs.engine.find import HangUps
-from fanoutfs.errors import SourceChangedError, UnusableError
+from fanoutfs.errors import FanoutError, SourceChangedError, UnusableError
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
@@ -56,6 +56,8 @@ def copy(
     with _unfinished_if_interrupted(target_paths):
         source, opened = find_source(source_argument, keys, settings.source)
         outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
+        if (mapfile := settings.source.mapfile) is not None:
+            outputs = {**outputs, str(mapfile): "the map of bad places"}
         candidates = check(source.local_path, source.size, target_paths, outputs)
         if options.dry_run:
             if opened is not None:
@@ -90,7 +92,12 @@ def copy(
             Watch(producer, copies).run(drawn=options.progress)
         except KeyboardInterrupt as interrupted:
             code = exit_code(interrupted)
+            mapfile = None
         finally:
+            if mapfile is not None:
+                # A user that reads the map when the command has ended must find what the copies met.
+                with contextlib.suppress(FanoutError):
+                    producer.request("save")
             producer.close()
         _print_outcome(list(copies.values()), time.monotonic() - began)
         return code or code_of(list(copies.values()))

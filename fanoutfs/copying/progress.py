@@ -5,7 +5,7 @@ from enum import Enum
 
 import attrs
 
-from fanoutfs.shm.zeros import CopyZeros
+from fanoutfs.shm.copy_zeros import CopyZeros
 from fanoutfs.status.rates import Rate
 from fanoutfs.status.text import format_rate, printable
 from fanoutfs.units import format_seconds, format_size

@@ -15,7 +15,7 @@ from fanoutfs.copying.silent_target import GIVEN_UP, TELL, Silence, Verdict
 from fanoutfs.copying.workers import END_SECONDS, HANGS, WorkerHandle, receive
 from fanoutfs.engine.query import parse_status
 from fanoutfs.errors import FanoutError
-from fanoutfs.shm.zeros import CopyZeros
+from fanoutfs.shm.copy_zeros import CopyZeros
 from fanoutfs.status.rates import Rates
 from fanoutfs.status.text import printable
 from fanoutfs.status.wording import by_id, state

@@ -27,9 +27,9 @@ from fanoutfs.digests.digest import DIGEST_SIZE
 from fanoutfs.errors import SourceChangedError, TargetError
 from fanoutfs.ranges import joined
 from fanoutfs.shm.borrower import Borrower, Image
+from fanoutfs.shm.copy_zeros import BlockZeros, CopyZeros
 from fanoutfs.shm.grant_table import Grant
 from fanoutfs.shm.turn import Turn
-from fanoutfs.shm.zeros import BlockZeros, CopyZeros
 from fanoutfs.targets.target import Target
 from fanoutfs.targets.verify import difference_message, verify
 from fanoutfs.targets.zero_gaps import zero_gaps

@@ -220,6 +220,10 @@ class ControlServer:
         match message["type"]:
             case "status":
                 await session.send("status", status=as_plain(self.engine.status()))
+            case "save":
+                session.prepares = True
+                await self.engine.map_task.save()
+                await session.send("saved")
             case "stay" | "join" | "mount" if self.engine.end_requested.is_set():
                 raise _HangUpError
             case "stay":

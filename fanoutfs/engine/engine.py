@@ -19,6 +19,7 @@ import trio
 
 from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.digests.slot_cache import SlotDigests
+from fanoutfs.engine.map_task import MapTask
 from fanoutfs.engine.remains import remains
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
 from fanoutfs.engine.starting_line import StartingLine
@@ -35,10 +36,11 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
-from fanoutfs.source.bad_map import BadMap
 from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.map_file import MapFile
+from fanoutfs.source.mapfile import Mapfile
 from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
@@ -96,6 +98,7 @@ class Engine:
     ring: Ring = attrs.field(init=False)
     slot_digests: SlotDigests = attrs.field(init=False)
     salvage: Salvage = attrs.field(init=False)
+    map_task: MapTask = attrs.field(init=False)
     statistics: Counters = attrs.field(factory=Counters, init=False)
     numbers: "itertools.count[int]" = attrs.field(factory=lambda: itertools.count(1), init=False)
     """The numbers of the consumers."""
@@ -133,11 +136,15 @@ class Engine:
         self.starting_line = StartingLine(self.ring)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)
+        file, given = None, Mapfile(())
+        if (path := settings.source.mapfile) is not None:
+            file, given = MapFile.open(path, self.source.size)
+        self.map_task = MapTask.open(self.source, file, given)
         self.salvage = Salvage(
             self.source,
             self.statistics,
             Pieces.within(settings.source_timeout),
-            BadMap(self.source.size),
+            self.map_task.map,
             zero=settings.source.on_read_error == "zero",
             retries=settings.source.retries,
         )
@@ -168,6 +175,7 @@ class Engine:
                 nursery.start_soon(producer.run)
                 nursery.start_soon(self.starting_line.run)
                 nursery.start_soon(self._watch_source)
+                nursery.start_soon(self.map_task.run)
                 if self._verification is not None:
                     nursery.start_soon(self._verification.run)
                 for task in tasks:
@@ -247,6 +255,7 @@ class Engine:
             point=point,
             settings=settings,
             status=lambda: render(self.status()),
+            mapfile=lambda: self.map_task.text().encode(),
             numbers=self.numbers,
         )
 
@@ -352,7 +361,7 @@ class Engine:
         return places, not self.salvage.map.has_left(offset, offset + self.ring.block)
 
     def try_again(self, block: int) -> None:
-        """Have a dense block read again, if something of it was left for later.
+        """Read a dense block again, if something of it was left for later.
 
         Not if a copy holds it just now: then it stays as it is.
         """
@@ -398,6 +407,7 @@ class Engine:
             before,
             self.export,
             self.settings.read_rate,
+            self.salvage,
         )
 
     # Tasks

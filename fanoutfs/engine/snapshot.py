@@ -10,6 +10,7 @@ from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.salvage import Salvage
 from fanoutfs.source.spool import pipe_in, spool_in
 from fanoutfs.status.document import (
     SOURCE,
@@ -83,12 +84,14 @@ def snapshot(
     delivered_before: int,
     export: ExportEntry | None,
     read_rate: int | None,
+    salvage: Salvage | None = None,
 ) -> StatusDocument:
     """Return the document; ``delivered_before`` counts the bytes delivered to readers that have left."""
     rules = ring.rules
     consumers = list(consumers)
     waits = rules.waits(ring.clock())
     pipe, spool = pipe_in(source), spool_in(source)
+    places, bad, left = (0, 0, 0) if salvage is None else salvage.map.totals()
     return StatusDocument(
         pid=os.getpid(),
         mountpoint=None if mountpoint is None else str(mountpoint),
@@ -103,6 +106,10 @@ def snapshot(
             reads=statistics.reads,
             read_rate=read_rate,
             errors=statistics.errors,
+            on_read_error="zero" if salvage is not None and salvage.zero else "fail",
+            bad_places=places,
+            bad_bytes=bad,
+            left_bytes=left,
             changed=statistics.changed,
             written=statistics.written,
             reading=ring.reading_since is not None,

@@ -35,7 +35,10 @@ DIRECT = VirtualFile(b"direct", 7, stat.S_IFREG | 0o400)
 """The image without the page cache, for a program that can't use O_DIRECT: an export's clients verify against
 the ring, so each byte must come from there."""
 
-TREE = {ROOT: (IMAGE, CAROUSEL, FOLDER), FOLDER: (STATUS, HEAD, DIRECT)}
+MAPFILE = VirtualFile(b"mapfile", 8, stat.S_IFREG | 0o400)
+"""The map of bad places, as of GNU ddrescue."""
+
+TREE = {ROOT: (IMAGE, CAROUSEL, FOLDER), FOLDER: (STATUS, HEAD, DIRECT, MAPFILE)}
 """The files in each folder, in the order of a listing."""
 
 VIEWS = (IMAGE, CAROUSEL, DIRECT)
@@ -64,7 +67,7 @@ class Handle(Protocol):
 
 @attrs.define(eq=False)
 class TextHandle:
-    """An open status or head: a snapshot."""
+    """An open status, head or mapfile: a snapshot."""
 
     text: bytes
     size: int = attrs.field(init=False)
@@ -136,7 +139,7 @@ class ReaderHandle:
 
 @attrs.define(eq=False)
 class Node:
-    """An inode number that the kernel knows; for status and head, with their snapshot.
+    """An inode number that the kernel knows; for status, head and mapfile, with their snapshot.
 
     ``turn_from`` is where a carousel's turn begins, in bytes; its first open fixes it. An inode has one page
     cache and one set of attributes, so a second open (through /proc/self/fd, for example) has the same turn.

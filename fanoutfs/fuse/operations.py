@@ -43,6 +43,8 @@ class Filesystem(pyfuse3.Operations):
     drop_behind: DropBehind
     status: Callable[[], bytes]
     """Returns the status document as text."""
+    mapfile: Callable[[], bytes] = bytes
+    """Returns the map of bad places as text."""
     numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
     """The numbers of the ring's consumers."""
     cached_limit: int = MOST_HANDLES
@@ -236,9 +238,11 @@ class Filesystem(pyfuse3.Operations):
         return entry
 
     def _text(self, file: files.VirtualFile) -> bytes:
-        """Return the snapshot that status or head shows; empty for other files."""
+        """Return the snapshot that status, head or mapfile shows; empty for other files."""
         if file is files.STATUS:
             return self.status()
+        if file is files.MAPFILE:
+            return self.mapfile()
         return b"%d\n" % self.ring.head if file is files.HEAD else b""
 
     def _cached_full(self) -> bool:

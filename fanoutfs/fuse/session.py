@@ -62,6 +62,7 @@ class Session:
     point: Path
     settings: MountSettings
     status: Callable[[], bytes]
+    mapfile: Callable[[], bytes] = bytes
     numbers: Iterator[int]
     filesystem: Filesystem = attrs.field(init=False)
     drop_behind: DropBehind = attrs.field(factory=DropBehind, init=False)
@@ -75,6 +76,7 @@ class Session:
             ring=self.ring,
             drop_behind=self.drop_behind,
             status=self.status,
+            mapfile=self.mapfile,
             numbers=self.numbers,
             shared="allow_other" in mount_options(self.settings, self.source),
         )

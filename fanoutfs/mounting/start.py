@@ -24,7 +24,6 @@ from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
 from fanoutfs.mounting.learning import learn_size
 from fanoutfs.mounting.place import prepare
-from fanoutfs.remote.address import is_url
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import ResolvedSource, resolve
@@ -78,8 +77,9 @@ def mount(
     if source.warning is not None:
         print(f"fanoutfs: warning: {source.warning}", file=sys.stderr)
     _require_mountable(source, settings.source, point)
-    if log_path is not None:
-        _require_apart(log_path, point, source)
+    for option, named in (("--log", log_path), ("--mapfile", settings.source.mapfile)):
+        if named is not None:
+            _require_apart(option, named, point, source)
     path = local_path(source.path)
     if path is not None and Path(path).is_relative_to(point):
         raise UnusableError(f"the source {source_path} lies inside the mount point; mount elsewhere")
@@ -141,13 +141,14 @@ def _require_mountable(source: ResolvedSource, how: SourceSettings, point: Path)
         raise UnusableError(f"--spool {how.spool} lies inside the mount; name a folder elsewhere")
 
 
-def _require_apart(log_path: Path, point: Path, source: ResolvedSource) -> None:
-    """Raise UnusableError for a log that is the source, or lies in the mount or where nothing answers."""
-    if log_path.absolute().is_relative_to(point):
-        raise UnusableError(f"--log {log_path} lies inside the mount; name a file elsewhere")
-    mountpoint.require_answer(log_path)
-    if log_path.exists() and not is_url(source.path) and log_path.samefile(source.path):
-        raise UnusableError(f"--log {log_path} is the source; name a different file")
+def _require_apart(option: str, named: Path, point: Path, source: ResolvedSource) -> None:
+    """Raise UnusableError for a file that is the source, or lies in the mount or where nothing answers."""
+    if named.absolute().is_relative_to(point):
+        raise UnusableError(f"{option} {named} lies inside the mount; name a file elsewhere")
+    mountpoint.require_answer(named)
+    path = local_path(source.path)
+    if path is not None and Path(path).exists() and named.exists() and named.samefile(path):
+        raise UnusableError(f"{option} {named} is the source; name a different file")
 
 
 @contextlib.contextmanager

@@ -360,7 +360,7 @@ class Ring:
         return self._zeros.get(block, ())
 
     def drop_zeros(self, block: int) -> bool:
-        """Have a block read again that holds zeros; return False if a consumer holds a grant for it."""
+        """Read a block again that holds zeros; return False if a consumer holds a grant for it."""
         if self.rules.granted[block]:
             return False
         if self._zeros.pop(block, None) is not None:

@@ -16,10 +16,10 @@ from fanoutfs.control.client import ANSWER_SECONDS, ControlConnection
 from fanoutfs.control.messages import HungUpError, Message
 from fanoutfs.layout import Layout
 from fanoutfs.ring.memory import ReadOnlyMemory
+from fanoutfs.shm.copy_zeros import BlockZeros
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.tally import mark_of, post, take
 from fanoutfs.shm.turn import Turn
-from fanoutfs.shm.zeros import BlockZeros
 
 PING_SECONDS = 5.0
 """After this time without a block the producer is asked whether it lives: its source may only be slow."""

@@ -47,12 +47,12 @@ LETTERS = {
 
 GIVEN = {
     Status.UNTRIED: Place.UNTRIED,
-    Status.FINISHED: Place.UNTRIED,
+    Status.FINISHED: Place.GOOD,
     Status.BAD: Place.KNOWN_BAD,
     Status.NON_TRIMMED: Place.DOUBTFUL,
     Status.NON_SCRAPED: Place.DOUBTFUL,
 }
-"""What a map says in the beginning: what others have read is read again all the same."""
+"""What a map says in the beginning: what others have read is read all the same when it is wanted."""
 
 Extent = tuple[int, int]
 """Bytes of the image: [begin, end)."""
@@ -131,6 +131,12 @@ class BadMap:
         regions = self.regions(begin, min(end, self.size))
         return any(place in (Place.LEFT, Place.AGAIN) for _, _, place in regions)
 
+    def totals(self) -> tuple[int, int, int]:
+        """Return how many bad places there are, their bytes, and the bytes that may yet be readable."""
+        bad = self.extents(Status.BAD)
+        left = self.extents(Status.NON_TRIMMED, Status.NON_SCRAPED)
+        return len(bad), sum(end - begin for begin, end in bad), sum(end - begin for begin, end in left)
+
     def align(self, sector: int) -> None:
         """Extend what is not good or untried to whole sectors, so that all that is read is such."""
         for begin, end, place in list(self.regions()):
@@ -141,10 +147,10 @@ class BadMap:
         """Return the bytes of these statuses, in order; adjoining ones merged."""
         return [(begin, begin + length) for begin, length in self.mapfile().ranges(*statuses)]
 
-    def mapfile(self) -> Mapfile:
-        """Return it as a mapfile."""
+    def mapfile(self, size: int | None = None) -> Mapfile:
+        """Return it as a mapfile; of the first ``size`` bytes, where the source is found to be shorter."""
         regions: list[Region] = []
-        for begin, end, place in self.regions():
+        for begin, end, place in self.regions(0, size):
             status = LETTERS[place]
             if regions and regions[-1].status is status:
                 begin = regions.pop().begin  # noqa: PLW2901 (it goes on where the one before it ends)

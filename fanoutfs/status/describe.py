@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.text import printable, shorten
 from fanoutfs.status.wording import (
+    bad_text,
     by_id,
     label,
     limit_text,
@@ -22,7 +23,7 @@ def describe(document: StatusDocument) -> str:
     source, size = document.source, document.source.size
     lines = [
         f"source   {printable(source.path)}, {format_size(size)}",
-        f"read     {source_text(source)}{limit_text(source)}, {source.errors} bad places",
+        f"read     {source_text(source)}{limit_text(source)}, {bad_text(source)}",
         f"ring     {ring_text(document.ring)}, head at {document.head / size:.0%}",
     ]
     if (export := document.export) is not None:

@@ -45,6 +45,15 @@ class SourceEntry:
         default=None, metadata=key("limit set with `--read-rate`; null: no limit", "bytes per second")
     )
     errors: int = attrs.field(metadata=key("places that could not be read"))
+    on_read_error: str = attrs.field(
+        default="fail",
+        metadata=key("what readers get where the source can't be read: `fail`, an error, or `zero`, zeros"),
+    )
+    bad_places: int = attrs.field(default=0, metadata=key("places known to be bad, adjoining sectors as one"))
+    bad_bytes: int = attrs.field(default=0, metadata=key("their size", "bytes"))
+    left_bytes: int = attrs.field(
+        default=0, metadata=key("in bad areas that were left for later, and may yet be readable", "bytes")
+    )
     changed: int = attrs.field(
         default=0,
         metadata=key(

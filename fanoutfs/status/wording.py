@@ -32,6 +32,15 @@ def limit_text(source: SourceEntry) -> str:
     return "" if source.read_rate is None else f" (limit {format_rate(source.read_rate)})"
 
 
+def bad_text(source: SourceEntry) -> str:
+    """Return what of the source can't be read: 2 bad places (1 KiB, zeros for readers)."""
+    if not (source.bad_places or source.left_bytes):
+        return f"{source.errors} bad places"
+    zeros = ", zeros for readers" if source.on_read_error == "zero" else ""
+    left = f"; {format_size(source.left_bytes)} in bad areas left for later" if source.left_bytes else ""
+    return f"{source.bad_places} bad places ({format_size(source.bad_bytes)}{zeros}){left}"
+
+
 def ring_text(ring: RingEntry) -> str:
     """Return how much of the ring is filled."""
     return f"{ring.resident} of {ring.slots} blocks of {format_size(ring.block_size)} filled"

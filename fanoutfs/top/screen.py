@@ -12,7 +12,7 @@ from rich.text import Text
 from fanoutfs.status.document import StatusDocument
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import format_rate, printable, shorten
-from fanoutfs.status.wording import choose, limit_text, ring_text, source_text, summary, time_left
+from fanoutfs.status.wording import bad_text, choose, limit_text, ring_text, source_text, summary, time_left
 from fanoutfs.top import image_bar
 from fanoutfs.top.image_bar import ASCII, LINES, Glyphs
 from fanoutfs.top.rows import Rows
@@ -95,7 +95,7 @@ class Screen:
         path = shorten(printable(source.path), max(12, width - 9 - len(figures)))
         yield Text.assemble("source   ", (path, "bold"), figures, no_wrap=True, overflow="ellipsis")
         share = sum(end - begin for begin, end in ring.arcs) / self.size
-        bad = f"; {source.errors} bad places" if source.errors else ""
+        bad = f"; {bad_text(source)}" if source.errors or source.bad_places else ""
         yield Text.assemble(
             f"ring     {ring_text(ring)}, {share:.1%} of the image",
             (bad, "bold red"),

@@ -4,8 +4,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mount.conftest import MountFactory, PatternFactory, opened
-from tests.rig.commands import fanoutfs
+import pytest
+
+from tests.mount.conftest import MountFactory, PatternFactory, Refused, opened
+from tests.rig.commands import fanoutfs, run
 from tests.rig.copies import Copies, lines, written
 from tests.rig.images import MIB, SECTOR, check_pattern, pattern
 
@@ -116,3 +118,50 @@ def test_a_bad_area_is_left_and_read_at_the_end(copies: Copies, work: Path) -> N
     content[begin:end] = bytes(end - begin)
     assert content == (work / "copy").read_bytes()
     assert "reading on" in copies.log_text()
+
+
+@pytest.mark.tool("ddrescuelog")
+def test_a_map_of_bad_places(mount: MountFactory, work: Path) -> None:
+    """`ddrescuelog` reads the map; a map that is given says what is bad, and that is not touched."""
+    path, source = work / "disk.map", Path(f"faulty:{RECIPE}:pattern:{BAD_SIZE}")
+    mounted = mount(source, "--mapfile", path, "--on-read-error", "zero", "--ring", "4M", expected=WARNINGS)
+    assert expected_with_zeros() == mounted.image.read_bytes()
+    shown = (mounted.point / ".fanoutfs" / "mapfile").read_text()
+    status = mounted.status()["source"]
+    size = 39 * SECTOR + BAD_SIZE % SECTOR
+    assert (40, size, 0) == (status["bad_places"], status["bad_bytes"], status["left_bytes"])
+    described = fanoutfs("status", mounted.point).stdout.decode()
+    assert f"40 bad places ({size / 1024:.4g} KiB, zeros for readers)" in described
+    mounted.close()
+    assert shown == path.read_text()
+    listed = run("ddrescuelog", "--list-blocks=-", path).stdout.split()
+    assert sorted(at // SECTOR for at in BAD) == sorted(map(int, listed))
+
+    again = mount(source, "--mapfile", path, "--ring", "4M", expected=WARNINGS)
+    with opened(again.image, os.O_DIRECT) as descriptor:
+        with pytest.raises(OSError, match="Input/output"):
+            os.pread(descriptor, 4096, 0)
+        assert pattern(SECTOR, 4096) == os.pread(descriptor, 4096, SECTOR)
+    assert again.status()["source"]["errors"] == 0
+
+
+def test_maps_that_are_refused(refused: Refused, pattern_image: PatternFactory, work: Path) -> None:
+    """A map is neither the source, nor inside the mount, nor that of a different source."""
+    source = pattern_image(MIB)
+    (work / "other").write_text("0 ? 1\n0 512 -\n")
+    assert "is the source" in refused("--mapfile", source, source)
+    assert "is of a source of 512 bytes" in refused("--mapfile", work / "other", source)
+    assert "can't be" in refused("--mapfile", work / "missing" / "map", source)
+    done = fanoutfs("copy", "--mapfile", work / "copy", source, work / "copy", code=1)
+    assert b"is the map of bad places" in done.stderr
+    assert not (work / "copy").exists()
+
+
+@pytest.mark.tool("ddrescuelog")
+def test_a_copy_leaves_a_map(copies: Copies, work: Path) -> None:
+    """When the command has ended, the map is on the disk."""
+    copies.expected += WARNINGS
+    source = Path(f"faulty:eio@3M:pattern:{BAD_SIZE}")
+    copies.run(source, work / "copy", "--on-read-error", "zero", "--mapfile", work / "map", code=3)
+    listed = run("ddrescuelog", "--list-blocks=-", work / "map").stdout.split()
+    assert [3 * MIB // SECTOR] == [int(number) for number in listed]

@@ -29,7 +29,7 @@ def test_a_map_that_was_given() -> None:
     statuses = (Status.FINISHED, Status.BAD, Status.NON_SCRAPED, Status.NON_TRIMMED)
     given = Mapfile(tuple(Region(512 * number, 512, status) for number, status in enumerate(statuses)))
     found = BadMap.of(given, 4096)
-    regions = [(0, 512, Place.UNTRIED), (512, 1024, Place.KNOWN_BAD), (1024, 2048, Place.DOUBTFUL),
+    regions = [(0, 512, Place.GOOD), (512, 1024, Place.KNOWN_BAD), (1024, 2048, Place.DOUBTFUL),
                (2048, 4096, Place.UNTRIED)]  # fmt: skip
     assert regions == list(found.regions())
 

@@ -8,7 +8,7 @@ import attrs
 Extent = tuple[int, int]
 
 MOST_NAMED = 20
-"""So many places are named; of all others, their number is."""
+"""How many places are named; of all others, their number is."""
 
 
 @attrs.frozen
