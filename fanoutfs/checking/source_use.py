@@ -11,7 +11,7 @@ from fanoutfs.checking import inspection
 from fanoutfs.checking.inspection import System
 from fanoutfs.checking.safety import RequestedTarget, in_relation
 from fanoutfs.checking.storage import StorageGraph
-from fanoutfs.system.open_files import Node, writers
+from fanoutfs.system.open_files import FileNode, writers
 
 SHOWN = 4
 """How many uses of a kind are named at most: the message is one line."""
@@ -65,7 +65,7 @@ def _mounts(source: RequestedTarget, machine: StorageGraph) -> Iterator[str]:
             yield f"{in_relation(overlap, machine)} is mounted {place}"
 
 
-def _nodes(source: RequestedTarget, machine: StorageGraph, system: System) -> Iterator[Node]:
+def _nodes(source: RequestedTarget, machine: StorageGraph, system: System) -> Iterator[FileNode]:
     """Yield what a program may open to write a source: itself, its disk, its partitions, volumes on it."""
     others = (
         f"/dev/{device.name}"
@@ -78,7 +78,7 @@ def _nodes(source: RequestedTarget, machine: StorageGraph, system: System) -> It
         except OSError:
             # A device without a node, or that was unplugged.
             continue
-        yield Node.of(status)
+        yield FileNode.of(status)
 
 
 def _few(uses: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from fanoutfs.system.proc import command_name
 
 
 @attrs.frozen
-class Node:
+class FileNode:
     """What a path names: an inode in a file system. A disk may have several."""
 
     device: int
@@ -26,7 +26,7 @@ class Node:
         return cls(status.st_dev, status.st_ino)
 
 
-def writers(nodes: Collection[Node], proc: Path = Path("/proc")) -> list[tuple[int, str]]:
+def writers(nodes: Collection[FileNode], proc: Path = Path("/proc")) -> list[tuple[int, str]]:
     """Return the processes, with their names, that have one of ``nodes`` open for writing.
 
     Not those of other users, unless this process is root's; nor this one. Before Linux 5.14 none.
@@ -39,7 +39,7 @@ def writers(nodes: Collection[Node], proc: Path = Path("/proc")) -> list[tuple[i
     ]
 
 
-def _writes(process: Path, nodes: Collection[Node]) -> bool:
+def _writes(process: Path, nodes: Collection[FileNode]) -> bool:
     inodes = {node.inode for node in nodes}
     opened = [(inode, mount) for inode, mount in _open_to_write(process) if inode in inodes]
     if not opened:

@@ -16,7 +16,7 @@ from fanoutfs.settings import SourceSettings
 from fanoutfs.source import watched
 from fanoutfs.source.contract import LostError
 from fanoutfs.source.watched import WatchedSource
-from fanoutfs.system.open_files import Node, writers
+from fanoutfs.system.open_files import FileNode, writers
 from fanoutfs.units import MIB, PAGE
 from tests.adapter.fake_machine import FakeMachine
 
@@ -51,7 +51,7 @@ def test_a_program_that_may_write_it_is_found(image: Path, mode: str, expected: 
     with subprocess.Popen([sys.executable, "-c", HOLDER, image, mode], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        found = writers([Node.of(image.stat())])
+        found = writers([FileNode.of(image.stat())])
         use = find_use(str(image))
         holder.kill()
 
@@ -64,8 +64,8 @@ def test_a_program_that_may_write_it_is_found(image: Path, mode: str, expected: 
 def test_this_process_is_not_told_of_itself(image: Path) -> None:
     """And of a file with the same inode elsewhere nothing is said."""
     with image.open("r+b"):
-        assert writers([Node.of(image.stat())]) == []
-    node = Node(os.makedev(999, 9), Path("/proc/self/mountinfo").stat().st_ino)
+        assert writers([FileNode.of(image.stat())]) == []
+    node = FileNode(os.makedev(999, 9), Path("/proc/self/mountinfo").stat().st_ino)
     assert writers([node]) == []
 
 
