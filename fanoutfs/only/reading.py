@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from fanoutfs.ranges import Range
 from fanoutfs.units import KIB, MIB
 
-SPARE = 0.015
-"""Of what is needed, what may be read beside it."""
+SPARE = 0.005
+"""Of what is needed, what may be read beside it. To find out what is used takes about as much."""
 
 LEAST_BLOCK = 64 * KIB
 """Bytes. Smaller blocks cost more time than they save."""
