@@ -1,7 +1,5 @@
 """``--only``: restrict a source that is open to what a map lists, or to what file systems use."""
 
-from pathlib import Path
-
 from fanoutfs.checking.source_use import find_use
 from fanoutfs.errors import UnusableError
 from fanoutfs.layout import Only
@@ -37,8 +35,3 @@ def restrict(source: Source, only: str, *, zero_rest: bool) -> tuple[Source, Onl
     only_map.require_fit(found, source.path, source.size)
     checked = CheckedSource(source, found.checksums) if found.checksums else source
     return checked, Only(found.ranges, zero_rest)
-
-
-def absolute(only: str) -> str:
-    """Return what ``--only`` names, for a process with a different working folder."""
-    return only if only == USED else str(Path(only).absolute())
