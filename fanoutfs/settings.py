@@ -64,6 +64,14 @@ class SourceSettings:
         if self.only_zero_rest and self.only is None:
             raise UsageError("--only-zero-rest needs --only")
 
+    @property
+    def part(self) -> str:
+        """Return what of a source is copied, as text that is the same for the same; empty: all of it."""
+        if self.only is None:
+            return ""
+        name = self.only if self.only == "used" else str(Path(self.only).absolute())
+        return f"{name} --only-zero-rest" if self.only_zero_rest else name
+
 
 @attrs.frozen(kw_only=True)
 class Settings:

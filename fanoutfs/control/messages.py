@@ -6,28 +6,28 @@ A message may carry file descriptors. This module has what both ends need; ``cli
 =======  =========================================  ====================================================
 type     sender, with which fields                  reply
 =======  =========================================  ====================================================
-join     a copy: target, digests,                   welcome: size, block, layout, slots, grants, start,
-         preferred_start, turn, again               epoch, identity, origin, id; with the descriptors
-                                                    of memory, grant table, filled, freed
+join     a copy: target, digests,                   welcome: size, block, layout, part, slots, grants,
+         preferred_start, turn, again               start, epoch, identity, origin, id; with the
+                                                    descriptors of memory, grant table, filled, freed
 resume   a copy whose epoch has ended: block        resumed: epoch
 zeros    a copy that holds a grant with zeros in    zeros: places, final
          place of data: block
 failed   the producer, to a copy: error             none; the producer closes the connection
-stay     a command, to keep the producer alive      staying: size, block, layout, identity, origin, head,
-         until its copies have joined               others
+stay     a command, to keep the producer alive      staying: size, block, layout, part, identity, origin,
+         until its copies have joined               head, others
 started  a command that stays: its copies have       none
          joined, or failed
 save     a command, when its copies have ended      saved: the map of bad places is on the disk
 status   any client                                 status: the status document
-mount    a command: point, allow_other, options     mounted; the command sends ``answers``; unmounted
-                                                    once the mount has ended
+mount    a command: point, allow_other, options,    mounted; the command sends ``answers``; unmounted
+         part                                       once the mount has ended
 ping     a copy that waits for a block              pong
 busy     the producer, while it prepares a reply    none: the reply follows
 refused  the producer, to any of these: error       none
 =======  =========================================  ====================================================
 
 Blocks in messages are dense (``layout.py``): ``layout`` says where they are in the image, null for a source
-without holes. Closing the connection means leaving.
+without holes; ``part`` is what of the source is copied (``--only``). Closing the connection means leaving.
 """
 
 import array

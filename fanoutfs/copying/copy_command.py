@@ -27,6 +27,7 @@ from fanoutfs.copying.write_size import longest_write
 from fanoutfs.engine.descriptors import require_descriptors
 from fanoutfs.engine.find import HangUps
 from fanoutfs.errors import FanoutError, SourceChangedError, UnusableError
+from fanoutfs.only.part import refusal
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import Settings
@@ -145,6 +146,11 @@ def hold_producer(
                 continue
             unless_kept.pop_all()
         image = Image.from_message(answer)
+        wanted = connector.settings.source.part
+        # A mount is copied as it is.
+        if (wanted or source.mounted is None) and (why := refusal(source.path, image.part, wanted)):
+            producer.close()
+            raise UnusableError(why)
         known = {image.origin, source.origin} - {None}
         if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:
             raise SourceChangedError(

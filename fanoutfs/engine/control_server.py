@@ -30,6 +30,7 @@ from fanoutfs.errors import (
     UnusableError,
     UsageError,
 )
+from fanoutfs.only.part import refusal
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
 from fanoutfs.shm.turn import Turn
@@ -312,6 +313,7 @@ class ControlServer:
             "size": ring.layout.size,
             "block": ring.block,
             "layout": ring.layout.as_plain(),
+            "part": self.engine.settings.source.part,
         }
 
     async def _serve_consumer(self, session: ControlSession, lender: Lender) -> None:
@@ -344,6 +346,10 @@ class ControlServer:
                 raise UnusableError(f"{point} does not answer: {problem}")
             log.info("%s is mounted on %s", self.engine.source.path, point)
 
+        part = self.engine.settings.source.part
+        if (why := refusal(self.engine.source.path, part, message.get("part", ""))) is not None:
+            await session.send("refused", error=why)
+            return
         session.prepares = True
         try:
             await self.engine.mount(point, settings, ready)

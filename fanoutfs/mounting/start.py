@@ -94,7 +94,9 @@ def mount(
                         f"mount it without {network.options}, or when that producer has ended"
                     )
                 try:
-                    return _join_producer(found, point, mount_settings, foreground=foreground)
+                    return _join_producer(
+                        found, point, mount_settings, settings.source.part, foreground=foreground
+                    )
                 except HungUpError:
                     # The producer was about to end when this process connected.
                     hang_ups.record(found)
@@ -182,12 +184,11 @@ def _services(
 
 
 def _join_producer(
-    producer: ControlConnection, point: Path, settings: MountSettings, *, foreground: bool
+    producer: ControlConnection, point: Path, settings: MountSettings, part: str, *, foreground: bool
 ) -> Started:
     """Request the mount from the running producer; in the foreground, return when it is unmounted."""
-    producer.request(
-        "mount", point=str(point), allow_other=settings.allow_other, options=list(settings.options)
-    )
+    options = list(settings.options)
+    producer.request("mount", point=str(point), allow_other=settings.allow_other, options=options, part=part)
     try:
         problem = readiness.probe(point)
         if not problem and mountinfo.mount_at(point) is None:

@@ -42,13 +42,15 @@ class Image:
         default=attrs.Factory(lambda self: Layout.whole(self.size, self.block), takes_self=True)
     )
     """Where the blocks of the ring are in the image."""
+    part: str = ""
+    """What of the source is copied (``SourceSettings.part``)."""
 
     @classmethod
     def from_message(cls, message: Message) -> "Image":
         """Read it from a "welcome" or "staying" message."""
         size, block = message["size"], message["block"]
         layout = Layout.from_plain(size, block, message["layout"])
-        return cls(size, block, message["identity"], message["origin"], layout)
+        return cls(size, block, message["identity"], message["origin"], layout, message.get("part", ""))
 
     @property
     def blocks(self) -> int:

@@ -163,6 +163,22 @@ def test_a_mount_shows_zeros_where_nothing_is_read(mount: MountFactory, small: P
     assert mounted.status()["source"]["data"] == BLOCK
 
 
+def test_a_copy_of_all_does_not_join_one_of_a_part(
+    mount: MountFactory, copies: Copies, small: Path, work: Path
+) -> None:
+    """Nor the reverse: either is told, and nothing is written; a mount that is named is copied as it is."""
+    domain, target = work / "map", junk(work / "target", small.stat().st_size)
+    domain.write_text(f"0x0 ?\n0x0 {BLOCK} +\n")
+    mounted = mount(small, "--only", domain, "--block", BLOCK)
+    refused = copies.run(small, target, code=1)
+    joined = copies.run(small, target, "--only", domain)
+    named = copies.run(mounted.image, target)
+
+    assert f"a part of it alone (--only {domain}); wait until".encode() in refused.stderr
+    assert all(f"{BLOCK // 1024} KiB of" in done.stdout.decode() for done in (joined, named))
+    assert left(target, JUNK) == (small.stat().st_size - BLOCK) // len(JUNK)
+
+
 def test_a_loop_device_ends_with_its_process(work: Path) -> None:
     """It shows a part of a file, can't be written, and is gone after SIGKILL."""
     path = work / "file"
