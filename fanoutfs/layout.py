@@ -24,14 +24,15 @@ smallest gaps are read. The circle is never empty: of an image without data one 
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from functools import cached_property
+from typing import Self
 
 import attrs
 
 from fanoutfs.ranges import Range
 
-MOST_RUNS = 8192
-"""Each producer tells them to each copy, in a message of some 100 KB."""
+MOST_RUNS = 32768
+"""Each producer tells them to each copy, in a message of some 400 KB."""
 
 Run = tuple[int, int]
 """Blocks: the first one, and their number."""
@@ -239,17 +240,29 @@ class Layout:
 
     # On the wire
 
-    def as_plain(self) -> dict[str, Any] | None:
+    def as_plain(self) -> dict[str, str] | None:
         """Return what a message carries, beside the sizes; None for a whole image."""
-        return None if self.is_whole else {"runs": self.runs, "outside": self.outside}
+        return None if self.is_whole else {"runs": self._text, "outside": _as_text(self.outside)}
+
+    @cached_property
+    def _text(self) -> str:
+        return _as_text(self.runs)
 
     @classmethod
-    def from_plain(cls, size: int, block: int, plain: dict[str, Any] | None) -> Self:
+    def from_plain(cls, size: int, block: int, plain: dict[str, str] | None) -> Self:
         """Return the layout from a message."""
         if plain is None:
             return cls.whole(size, block)
-        runs, outside = (tuple((first, count) for first, count in plain[key]) for key in ("runs", "outside"))
-        return cls(size, block, runs, outside)
+        return cls(size, block, _from_text(plain["runs"]), _from_text(plain["outside"]))
+
+
+def _as_text(runs: Iterable[Run]) -> str:
+    return " ".join(f"{first}+{count}" for first, count in runs)
+
+
+def _from_text(text: str) -> tuple[Run, ...]:
+    pairs = (run.split("+") for run in text.split())
+    return tuple((int(first), int(count)) for first, count in pairs)
 
 
 def _runs(ranges: Iterable[Range], size: int, block: int) -> list[Run]:
@@ -291,14 +304,13 @@ def _both(some: Sequence[Run], others: Sequence[Run]) -> list[Run]:
 
 def _few(runs: list[Run]) -> list[Run]:
     """Return the runs, with the smallest gaps closed if there are too many."""
-    gap = 1
-    while len(runs) > MOST_RUNS:
-        closed: list[Run] = [runs[0]]
-        for first, count in runs[1:]:
-            begin, length = closed[-1]
-            if first - (begin + length) <= gap:
-                closed[-1] = begin, first + count - begin
-            else:
-                closed.append((first, count))
-        runs, gap = closed, 2 * gap
-    return runs
+    excess = len(runs) - MOST_RUNS
+    if excess <= 0:
+        return runs
+    by_gap = sorted(range(1, len(runs)), key=lambda i: runs[i][0] - sum(runs[i - 1]))
+    closed = set(by_gap[:excess])
+    found: list[Run] = []
+    for i, (first, count) in enumerate(runs):
+        begin = found.pop()[0] if i in closed else first
+        found.append((begin, first + count - begin))
+    return found

@@ -29,6 +29,8 @@ class Announcement:
     """Its identity on that computer."""
     origin: str
     """Its identity on the computer that the data comes from."""
+    has_holes: bool
+    """Some of it may not have to be read."""
 
     @classmethod
     def of(cls, document: StatusDocument, service: ServiceAddress) -> Self:
@@ -52,6 +54,7 @@ class Announcement:
             head=document.head,
             identity=source.identity,
             origin=source.origin or source.identity,
+            has_holes=source.data != source.size,
         )
 
 

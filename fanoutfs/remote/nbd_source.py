@@ -88,6 +88,8 @@ class ExportedSource:
     UnusableError when the service does not answer. None: it has no service."""
     hang_seconds: float = HANG_SECONDS
     lost_seconds: float = LOST_SECONDS
+    has_holes: bool = True
+    """Whether it may have holes."""
     _supervisor: Supervisor
     _file: PositionedSource | None
     _seen: tuple[int, bytes] | None = attrs.field(default=None, init=False)
@@ -114,10 +116,12 @@ class ExportedSource:
         size: int | None = None,
         origin: str | None = None,
         ask: Callable[[], object] | None = None,
+        has_holes: bool = True,
     ) -> Self:
         """Connect; only from a process with one thread. Raises UnusableError, or SourceChangedError.
 
-        ``path``: what the user named, if not this address; ``size``: the size that is required.
+        ``path``: what the user named, if not this address; ``size``: the size that is required;
+        ``has_holes``: whether it may have some.
         """
         require_link_programs(address)
         described = ask is None and isinstance(address, ExportAddress | SocketAddress)
@@ -142,6 +146,7 @@ class ExportedSource:
             size=file.size,
             description=description,
             ask=ask,
+            has_holes=has_holes,
             supervisor=supervisor,
             file=file,
         )
@@ -193,6 +198,8 @@ class ExportedSource:
 
     def data(self) -> Sequence[Range] | None:
         """See ``Source.data``: what the server says; None also if it does not answer in time."""
+        if not self.has_holes:
+            return None
         number = next(_NUMBERS)
         self._supervisor.pipe.send(map=number)
         file = _answer(self._supervisor, number).get("map", "")

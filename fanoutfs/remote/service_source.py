@@ -46,6 +46,7 @@ class ServiceSource:
             size=info.size,
             origin=info.origin,
             ask=self.head,
+            has_holes=info.has_holes,
         )
         digests = RemoteDigests(
             service=self.service, identity=info.identity, size=info.size, block=info.block

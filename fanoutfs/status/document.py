@@ -99,7 +99,9 @@ class ReaderEntry:
         metadata=key("offset in the image of its first read; null: it has not read yet", "bytes")
     )
     position: int = attrs.field(metadata=key("offset in the image of the next byte that it needs", "bytes"))
-    left: int = attrs.field(metadata=key("from `position` to the end of its file", "bytes"))
+    left: int = attrs.field(
+        metadata=key("from `position` to the end of its file; for a copy, without holes", "bytes")
+    )
     delivered: int = attrs.field(metadata=key("delivered to it so far", "bytes"))
     live: bool = attrs.field(
         metadata=key("false: it has not read for longer than `--patience`, and nothing waits for it")

@@ -126,5 +126,7 @@ def test_of_too_many_runs_the_smallest_gaps_are_closed(monkeypatch: pytest.Monke
     data = [(0, BLOCK), (2 * BLOCK, BLOCK), (6 * BLOCK, BLOCK)]
 
     assert Layout.of(90, BLOCK, data).runs == ((0, 3), (6, 1))
+    even = [(at, BLOCK) for at in range(0, 90, 2 * BLOCK)]
+    assert Layout.of(90, BLOCK, even).runs == ((0, 7), (8, 1))
     found = Layout.of(90, BLOCK, None, Only(data))
     assert (found.runs, found.outside) == (((0, 3), (6, 1)), ((3, 3), (7, 2)))
