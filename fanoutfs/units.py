@@ -13,6 +13,9 @@ SECTOR = 512
 PAGE = 4096
 """Block sizes are multiples of this: O_DIRECT needs memory and lengths aligned so on every disk in use."""
 
+ANY_SIZE = 1 << 60
+"""Bytes: the size of a pipe whose end is not known yet; no pipe is that long."""
+
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB, "T": 1024**4, "P": 1024**5}
 
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -42,6 +45,8 @@ def parse_seconds(value: object) -> float:
 
 def format_size(count: int) -> str:
     """Return ``count`` bytes as text for people, in the largest unit that keeps the number at 1 or more."""
+    if count == ANY_SIZE:
+        return "an unknown size"
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
         if size < KIB or unit == "PiB":

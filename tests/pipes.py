@@ -6,8 +6,8 @@ import os
 from threading import Thread
 
 from fanoutfs.source.contract import Source
-from fanoutfs.source.pipe_source import ANY_SIZE, PipeSource
-from fanoutfs.units import PAGE
+from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.units import ANY_SIZE, PAGE
 
 
 def open_pipe(size: int = ANY_SIZE) -> tuple[PipeSource, int]:

@@ -16,7 +16,9 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import Settings, SourceSettings
-from fanoutfs.source.formats import split_prefix
+from fanoutfs.source.formats import HEAD, recognise, split_prefix
+from fanoutfs.source.pipe_argument import require_plain
+from fanoutfs.source.spool import pipe_in
 from fanoutfs.status.text import printable
 from fanoutfs.system import mountpoint
 
@@ -71,6 +73,14 @@ def find_source(
         return named(found.origin or found.identity, found.size), None
     opened = resolved.open()
     source = opened.source
+    if (pipe := pipe_in(source)) is not None:
+        # Nothing is written before it is known that there is something to write.
+        try:
+            kind = recognise(pipe.peek(HEAD, waits=True), b"")
+            require_plain(resolved.path, kind if resolved.once and not resolved.prefix else None)
+        except BaseException:
+            source.close()
+            raise
     if (line := opened.taken_for(argument)) is not None:
         print(f"fanoutfs: {printable(line)}", file=sys.stderr)
     return named(source.origin, source.size), opened
@@ -96,6 +106,8 @@ class ProducerConnector:
     settings: Settings
     """For the producer, if it has to be started."""
     log_path: Path | None
+    replaces: bool = True
+    """Whether a producer that has ended can be replaced; a pipe can't be read again."""
 
     def connect(self, opened: OpenSource | None = None) -> ControlConnection:
         """Connect to the running producer, or start one; raise UnusableError.
@@ -120,6 +132,11 @@ class ProducerConnector:
 
     def _start(self, claim: ProducerLock, opened: OpenSource | None) -> None:
         """Start a producer, which takes over the lock and the open source."""
+        if not self.replaces:
+            claim.release()
+            raise UnusableError(
+                f"the process that read the pipe {self.source.path} has ended, and a pipe can't be read again"
+            )
         # Only a command that starts a producer needs trio and pyfuse3.
         from fanoutfs.engine import daemon  # noqa: PLC0415
 

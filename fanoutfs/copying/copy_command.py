@@ -37,6 +37,7 @@ from fanoutfs.system.interrupts import ENDS, Interrupted, exit_code
 from fanoutfs.system.memory_room import memory_room
 from fanoutfs.system.process_limits import descriptor_limit
 from fanoutfs.system.streams import require_written
+from fanoutfs.units import ANY_SIZE
 
 OUTPUTS = {"/proc/self/fd/1": "standard output", "/proc/self/fd/2": "standard error"}
 """What this command writes messages to."""
@@ -59,7 +60,8 @@ def copy(
         outputs = OUTPUTS if log_path is None else {**OUTPUTS, str(log_path): "the log"}
         if (mapfile := settings.source.mapfile) is not None:
             outputs = {**outputs, str(mapfile): "the map of bad places"}
-        candidates = check(source.local_path, source.size, target_paths, outputs)
+        known = 0 if source.size == ANY_SIZE else source.size
+        candidates = check(source.local_path, known, target_paths, outputs)
         if options.dry_run:
             if opened is not None:
                 opened.source.close()
@@ -72,7 +74,9 @@ def copy(
         connector = ProducerConnector(source, keys.absolute(), settings, log_path)
         producer, image, head = hold_producer(connector, source, opened)
         # A producer that replaces this one must divide the image into the same blocks.
-        connector = attrs.evolve(connector, settings=settings.with_block(image.block))
+        connector = attrs.evolve(
+            connector, settings=settings.with_block(image.block), replaces=not image.once
+        )
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         claimed = claim_all(candidates, direct=True, show=_show)
         longest = longest_write(memory_room().size, len(claimed))
@@ -152,7 +156,8 @@ def hold_producer(
             producer.close()
             raise UnusableError(why)
         known = {image.origin, source.origin} - {None}
-        if (image.size, image.identity) != (source.size, source.identity) or len(known) > 1:
+        same_size = image.size == source.size or image.once
+        if not same_size or image.identity != source.identity or len(known) > 1:
             raise SourceChangedError(
                 f"the source {source.path} has changed since its producer started; nothing was written"
             )

@@ -8,7 +8,7 @@ import attrs
 from fanoutfs.shm.copy_zeros import CopyZeros
 from fanoutfs.status.rates import Rate
 from fanoutfs.status.text import format_rate, printable
-from fanoutfs.units import format_seconds, format_size
+from fanoutfs.units import ANY_SIZE, format_seconds, format_size
 
 MEMORY = 15.0
 """As ``Rate.memory``, seconds: sticks pause for seconds, and the time left must not jump."""
@@ -97,6 +97,10 @@ class Progress:
         if self.moves:
             self._rate.sample(now, self.done)
 
+    def learn(self, size: int) -> None:
+        """Record the size of the image, which was not known before; all of it is copied."""
+        self.size = self.data = self.copied = size
+
     def fail(self, error: str, now: float) -> None:
         """Record that the copy failed; the error is one line that names the place."""
         done = self.done
@@ -144,7 +148,7 @@ class Progress:
     @property
     def time_left(self) -> float | None:
         """Seconds until the copy is done, at this rate, at which it is assumed to be verified, too."""
-        if not (rate := self.rate):
+        if not (rate := self.rate) or self.size == ANY_SIZE:
             return None
         verified_later = self.copied if self.verify and self.phase is Phase.COPYING else 0
         return (max(0, self.phase_size - self.done) + verified_later) / rate

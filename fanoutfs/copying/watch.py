@@ -51,6 +51,8 @@ class Watch:
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _asked: float = attrs.field(default=0.0, init=False)
 
+    _started: bool = attrs.field(default=False, init=False)
+    """The producer knows that all workers have joined."""
     _looked: float = attrs.field(init=False)
     """When the workers were last looked after."""
 
@@ -72,6 +74,7 @@ class Watch:
                         if report.pop("ended", False):
                             live.remove(worker)
                         self._record(worker, report)
+                    self._tell_producer()
                     self._look_after(live, display)
                     if display is not None:
                         self._ask_producer(display)
@@ -81,6 +84,15 @@ class Watch:
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
             self._end(live)
             raise
+
+    def _tell_producer(self) -> None:
+        """Let the producer of a pipe know when all workers have joined, or failed: their beginning may go."""
+        if self._started or not all(worker.joined for worker in self.progress):
+            return
+        self._started = True
+        # If it has ended, the workers report that.
+        with contextlib.suppress(FanoutError):
+            self.producer.send("started")
 
     def _look_after(self, live: list[WorkerHandle], display: "Display | None") -> None:
         """Mention the targets that take nothing, and give up those that have taken nothing for very long."""
@@ -136,6 +148,8 @@ class Watch:
         self._silences[worker].reported(now)
         if progress.phase in (Phase.FAILED, Phase.DONE):
             return
+        if "size" in report:
+            progress.learn(report["size"])
         if report.get("error"):
             progress.fail(report["error"], now)
         elif "phase" in report:

@@ -79,7 +79,8 @@ class Worker:
 
     def __attrs_post_init__(self) -> None:
         self._write_size = WriteSize(self.image.block, self.longest_write)
-        self._digests = bytearray(self.image.blocks * DIGEST_SIZE if self.verify else 0)
+        known = self.verify and self.image.size_is_known
+        self._digests = bytearray(self.image.blocks * DIGEST_SIZE if known else 0)
         if self.image.layout.has_first and not self.image.layout.is_read(0):
             self._first = bytes(min(self.image.block, self.image.size))
 
@@ -170,12 +171,26 @@ class Worker:
             self._copy()
 
     def _try_again(self, failures: int) -> int:
+        if self.image.once:
+            raise HungUpError(
+                "the process that read the pipe has ended, and a pipe can't be read again; "
+                f"{self.target.path} is unfinished"
+            )
         if failures == RETRIES:
             raise HungUpError(f"the producer has ended {RETRIES + 1} times; {self.target.path} is unfinished")
         log.info("the producer has ended; looking for another")
         return failures + 1
 
+    def _learn(self, image: Image) -> None:
+        """Adopt the size of an image whose end has been found."""
+        if image.size != self.image.size:
+            self.image = image
+            self.target.settle(image.size)
+            self.send(size=image.size)
+
     def _check(self, image: Image) -> None:
+        if not self.image.size_is_known and image.identity == self.image.identity:
+            self._learn(image)
         if image != self.image:
             raise SourceChangedError(
                 f"the source has changed since the copy began; {self.target.path} is unfinished"
@@ -184,6 +199,7 @@ class Worker:
     def _copy_from(self, borrower: Borrower) -> None:
         while borrower.turn.next < borrower.end:
             count = borrower.wait(self._write_size.blocks)
+            self._learn(borrower.image)
             if not count:
                 # Silence would mean that the target hangs.
                 self.send(waits=True)
@@ -269,6 +285,9 @@ class Worker:
         if self.verify:
             for block, grant in zip(blocks, grants, strict=True):
                 at = block % self.image.blocks * DIGEST_SIZE
+                if at > len(self._digests):
+                    # Where the image ends is not known.
+                    self._digests.extend(bytes(at - len(self._digests)))
                 self._digests[at : at + DIGEST_SIZE] = grant.digest
 
     def _keep_zeros(self, blocks: range, zeros: dict[int, BlockZeros]) -> None:

@@ -198,6 +198,7 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
             direct=claimed.direct,
             sparse=job.options.sparse,
             fresh=candidate.kind == "file" and candidate.size == 0,
+            room=candidate.size if candidate.kind == "disk" else None,
             has_first=image.layout.has_first,
         )
         worker = Worker(
@@ -216,7 +217,7 @@ def _run_worker(job: CopyJob, claimed: Claimed, pipe: MessagePipe, command: int)
         zeros = attrs.astuple(worker.zeros)
         report = {
             "zeros": zeros,
-            "done": image.size,
+            "done": worker.image.size,
             "written": target.written,
             "sha256": sha256,
             "stale": stale,

@@ -314,6 +314,7 @@ class ControlServer:
             "block": ring.block,
             "layout": ring.layout.as_plain(),
             "part": self.engine.settings.source.part,
+            "once": self.engine.pipe is not None and self.engine.pipe.once,
         }
 
     async def _serve_consumer(self, session: ControlSession, lender: Lender) -> None:

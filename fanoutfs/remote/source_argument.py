@@ -3,6 +3,7 @@
 from fanoutfs.remote.address import is_url
 from fanoutfs.source import pattern, recipe
 from fanoutfs.source.formats import split_prefix
+from fanoutfs.source.pipe_source import STDIN
 
 
 def is_made(argument: str) -> bool:
@@ -15,4 +16,4 @@ def local_path(argument: str) -> str | None:
     while argument.startswith(recipe.PREFIX):
         _, argument = recipe.split_faulty(argument)
     _, argument = split_prefix(argument)
-    return None if is_url(argument) or is_made(argument) else argument
+    return None if argument == STDIN or is_url(argument) or is_made(argument) else argument

@@ -20,6 +20,7 @@ from fanoutfs.shm.copy_zeros import BlockZeros
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.tally import mark_of, post, take
 from fanoutfs.shm.turn import Turn
+from fanoutfs.units import ANY_SIZE
 
 PING_SECONDS = 5.0
 """After this time without a block the producer is asked whether it lives: its source may only be slow."""
@@ -44,13 +45,25 @@ class Image:
     """Where the blocks of the ring are in the image."""
     part: str = ""
     """What of the source is copied (``SourceSettings.part``)."""
+    once: bool = False
+    """The source is a pipe: no other producer can replace one that ends."""
 
     @classmethod
     def from_message(cls, message: Message) -> "Image":
         """Read it from a "welcome" or "staying" message."""
         size, block = message["size"], message["block"]
         layout = Layout.from_plain(size, block, message["layout"])
-        return cls(size, block, message["identity"], message["origin"], layout, message.get("part", ""))
+        part, once = message.get("part", ""), message.get("once", False)
+        return cls(size, block, message["identity"], message["origin"], layout, part, once)
+
+    @property
+    def size_is_known(self) -> bool:
+        """Whether ``size`` is the size: that of a pipe may be found only at its end."""
+        return self.size != ANY_SIZE
+
+    def ending_at(self, size: int) -> "Image":
+        """Return the same image with its size, which was not known."""
+        return attrs.evolve(self, size=size, layout=Layout.whole(size, self.block))
 
     @property
     def blocks(self) -> int:
@@ -153,6 +166,9 @@ class Borrower:
         if self._grant_table.epoch != self._epoch:
             self._resume()
             return 0
+        # After the marks: what they count may be the last block.
+        if (size := self._grant_table.size) != self.image.size:
+            self.image = self.image.ending_at(size)
         return marks.count(mark_of(self._epoch))
 
     def grants(self, count: int) -> list[Grant]:

@@ -25,6 +25,7 @@ from fanoutfs.ring.memory import make_memfd, seal
 from fanoutfs.units import PAGE
 
 _EPOCH = struct.Struct("@Q")
+_SIZE = struct.Struct("@8xQ")
 _GRANT = struct.Struct(f"@II8x{DIGEST_SIZE}s")
 _FIRST = PAGE
 """The offset of the first grant."""
@@ -78,6 +79,16 @@ class GrantTable:
     def next_epoch(self) -> None:
         """End the epoch."""
         _EPOCH.pack_into(self._map, 0, self.epoch + 1)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the image. It changes once at most, when the end of a pipe is found."""
+        number: int = _SIZE.unpack_from(self._map, 0)[0]
+        return number
+
+    def set_size(self, size: int) -> None:
+        """Set the bytes of the image; before a block is granted that ends there."""
+        _SIZE.pack_into(self._map, 0, size)
 
     def write(self, number: int, grant: Grant) -> None:
         """Write the grant for the ``number``-th block of the epoch."""

@@ -111,6 +111,7 @@ class Lender(Observer):
     def __attrs_post_init__(self) -> None:
         with contextlib.ExitStack() as undo:
             self.grant_table = GrantTable.create(self.capacity)
+            self.grant_table.set_size(self.ring.layout.size)
             undo.callback(self.grant_table.close)
             filled, self._filled = open_tally()
             undo.callback(os.close, filled)
@@ -155,6 +156,8 @@ class Lender(Observer):
         Cancelled: the blocks that the consumer holds stay granted until ``close``.
         """
         with self.ring.observed_by(self):
+            # The end may have been found since this lease was made.
+            self.shortened()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._request)
                 nursery.start_soon(self._take)
@@ -163,6 +166,11 @@ class Lender(Observer):
     def filled(self, read: Read, bad: Container[int]) -> None:  # noqa: ARG002 (it looks at the whole ring)
         """Grant the blocks that have been read, if they can be granted at once."""
         self._grant_nowait()
+
+    def shortened(self) -> None:
+        """Tell the consumer where the image ends."""
+        self.grant_table.set_size(self.ring.layout.size)
+        self._post(WAKE)
 
     def resume(self, block: int) -> None:
         """Begin a new epoch at an unrolled block; the consumer holds none, and waits for the reply."""

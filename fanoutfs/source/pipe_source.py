@@ -28,13 +28,10 @@ from fanoutfs.errors import UnusableError, reason
 from fanoutfs.source.contract import LostError
 from fanoutfs.system.identity import file_identity
 from fanoutfs.system.streams import redirect_to_null
-from fanoutfs.units import MIB, PAGE
+from fanoutfs.units import ANY_SIZE, MIB, PAGE
 
 STDIN = "-"
 """The name of standard input as a source."""
-
-ANY_SIZE = 1 << 60
-"""Bytes: the size of a pipe whose end is not known yet; no pipe is that long."""
 
 QUIET_SECONDS = 0.05
 """How long a pipe may be silent before a read goes on with what has come: several times what a program that

@@ -14,10 +14,10 @@ import attrs
 from fanoutfs.errors import UnusableError, reason
 from fanoutfs.source.contract import LostError, Source
 from fanoutfs.source.formats import recognise_within
-from fanoutfs.source.pipe_source import ANY_SIZE, PipeSource
+from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.system.pipeline import REPLY_SECONDS, PipelineSupervisor
 from fanoutfs.system.supervisor import Supervisor
-from fanoutfs.units import PAGE
+from fanoutfs.units import ANY_SIZE, PAGE
 
 BEGIN_SECONDS = 30.0
 """How long the first bytes may take: a connection to a different computer is made before."""

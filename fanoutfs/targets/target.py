@@ -22,7 +22,7 @@ from fanoutfs.errors import TargetError
 from fanoutfs.ranges import Range
 from fanoutfs.system.syscalls import UNSUPPORTED, fallocate
 from fanoutfs.targets.descriptor import ADVICE, Descriptor, UnreadableError, failed
-from fanoutfs.units import PAGE
+from fanoutfs.units import ANY_SIZE, PAGE, format_size
 from fanoutfs.zeros import equal, is_zero, zeros
 
 NO_ROOM = "make room there, choose a different target, or add --sparse, which leaves out blocks of zeros"
@@ -55,6 +55,8 @@ class Target:
     """Whether blocks of zeros become holes (``clear``)."""
     fresh: bool
     """A file that is new or empty: what is not written reads as zeros."""
+    room: int | None = None
+    """Bytes of a disk; None: a file grows."""
     has_first: bool = True
     """Whether block 0 is copied; otherwise it stays as it is, and does not mark an unfinished copy."""
     written: int = attrs.field(default=0, init=False)
@@ -77,13 +79,27 @@ class Target:
         before a byte is copied, and the file has few fragments. Raise NotBegunError if it can't be
         that large.
         """
-        if not self.is_disk:
+        if not self.is_disk and self.size != ANY_SIZE:
             before = os.fstat(self.fd).st_size
             self._resize()
             if not self.sparse:
                 self._preallocate(before)
         if not keep and self.has_first:
             self._wipe()
+
+    def settle(self, size: int) -> None:
+        """Let the image have this size, which was not known before."""
+        self.size = size
+        if not self.is_disk:
+            self._resize()
+
+    def _require_room(self, end: int) -> None:
+        """Raise TargetError if a disk ends before ``end``: the size of the image was not known."""
+        if self.room is not None and end > self.room:
+            raise TargetError(
+                f"the target {self.path} is too small: it has {format_size(self.room)}, and the image is "
+                "larger; choose a larger one"
+            )
 
     def _resize(self) -> None:
         try:
@@ -138,11 +154,13 @@ class Target:
 
         Nothing is durable before ``finish``. Without O_DIRECT it may wait for earlier writes.
         """
+        self._require_room(offset + sum(map(len, pieces)))
         self._io.write(offset, pieces)
         self.written += sum(map(len, pieces))
 
     def clear(self, offset: int, length: int) -> None:
         """Make ``length`` bytes zeros, by a hole or a discard where possible: for --sparse."""
+        self._require_room(offset + length)
         self.written += self._zero(offset, length, hole=True)
 
     def zero(self, offset: int, length: int) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.source.contract import LostError
-from fanoutfs.source.pipe_source import ANY_SIZE, PipeSource
-from fanoutfs.units import MIB, PAGE
+from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.units import ANY_SIZE, MIB, PAGE
 from tests.noise import noise
 from tests.pipes import open_pipe, read, written
 
