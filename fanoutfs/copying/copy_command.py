@@ -94,7 +94,7 @@ def copy(
         }
         code = 0
         try:
-            Watch(producer, copies).run(drawn=options.progress)
+            Watch(producer, copies, image.once).run(drawn=options.progress)
         except KeyboardInterrupt as interrupted:
             code = exit_code(interrupted)
             mapfile = None

@@ -45,14 +45,14 @@ class Watch:
 
     producer: ControlConnection
     progress: dict[WorkerHandle, Progress]
+    awaits: bool = False
+    """Whether the producer waits for all workers to join."""
     _ids: dict[WorkerHandle, int] = attrs.field(factory=dict, init=False)
     """The producer's number for each."""
     _silences: dict[WorkerHandle, Silence] = attrs.field(init=False)
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _asked: float = attrs.field(default=0.0, init=False)
 
-    _started: bool = attrs.field(default=False, init=False)
-    """The producer knows that all workers have joined."""
     _looked: float = attrs.field(init=False)
     """When the workers were last looked after."""
 
@@ -87,9 +87,9 @@ class Watch:
 
     def _tell_producer(self) -> None:
         """Let the producer of a pipe know when all workers have joined, or failed: their beginning may go."""
-        if self._started or not all(worker.joined for worker in self.progress):
+        if not self.awaits or not all(worker.joined for worker in self.progress):
             return
-        self._started = True
+        self.awaits = False
         # If it has ended, the workers report that.
         with contextlib.suppress(FanoutError):
             self.producer.send("started")

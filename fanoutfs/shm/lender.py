@@ -169,6 +169,8 @@ class Lender(Observer):
 
     def shortened(self) -> None:
         """Tell the consumer where the image ends."""
+        if self.grant_table.size == self.ring.layout.size:
+            return
         self.grant_table.set_size(self.ring.layout.size)
         self._post(WAKE)
 

@@ -69,6 +69,7 @@ class Wire(ControlConnection):
             "size": ring.layout.size,
             "block": ring.block,
             "layout": ring.layout.as_plain(),
+            "once": False,
             "slots": ring.rules.slots,
             "grants": lender.capacity,
             "start": lender.turn.start,
