@@ -8,6 +8,7 @@ what was found bad stays so, and what was left for later is tried once more, whe
 """
 
 import enum
+import errno
 import math
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from fanoutfs.units import PAGE
 SEARCH_SECONDS = 10.0
 """How long a read may be searched for bad sectors, from its first failure on. Then what is left of a piece
 that fails counts as bad."""
+
+GONE = {errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM, errno.ENOTCONN, errno.ECONNABORTED, errno.ESTALE}
+"""The disk was unplugged, or the server of the file has ended: no bad place, whatever is read."""
 
 BadRanges = dict[int, list[Extent]]
 """Per block of the image the (begin, end) byte ranges within the block that could not be read."""
@@ -303,6 +307,8 @@ class Salvage:
         except LostError:
             raise
         except OSError as error:
+            if error.errno in GONE:
+                raise LostError(error.errno, error.strerror) from error
             if isinstance(error, SlowError) and end - begin > LEAST:
                 raise
             self.counters.trouble = reason(error)

@@ -41,6 +41,7 @@ class Disk:
     reads: list[Extent] = attrs.field(factory=list)
     ends: int = SIZE
     is_lost: bool = False
+    errno: int = errno.EIO
     times: float = math.inf
     """How many reads fail."""
 
@@ -58,7 +59,7 @@ class Disk:
         if self.times and not self.bad.isdisjoint(sectors(offset, end)):
             self.times -= 1
             self.now += self.failure
-            raise OSError(errno.EIO, "bad")
+            raise OSError(self.errno, "bad")
         if end > self.ends:
             raise EndedError(errno.EIO, "ended")
         content = memoryview(CONTENT)[offset:end]
@@ -236,6 +237,15 @@ def test_what_is_no_bad_place_is_an_error(zero: bool) -> None:
     disk.is_lost = True
     assert set(sectors(0, MIB)) <= covered(read(one, 0, MIB)[0].bad)
     assert not one.map.extents(Status.BAD, Status.NON_TRIMMED, Status.NON_SCRAPED)
+
+
+def test_a_disk_that_was_unplugged_is_not_full_of_zeros() -> None:
+    """What its reads return then is no bad place: an error, and nothing of it is in the map."""
+    one = salvage(Disk({100}, errno=errno.ENODEV), zero=True)
+    found, _ = read(one, 0, MIB)
+    assert {100} <= covered(found.bad)
+    assert not found.zeros
+    assert not one.map.extents(Status.BAD, Status.NON_TRIMMED)
 
 
 def test_a_source_whose_sectors_are_large() -> None:
