@@ -80,10 +80,11 @@ def find_used(path: str, fd: int, size: int) -> list[Range]:
         left = sum(length for _, length in gaps)
         _show(f"{format_size(left)} that belong to no partition are left out")
     found = used(size, unused(partitions, free, size))
-    _show(
-        f"{format_size(sum(length for _, length in found))} of the {format_size(size)} on {path} are used; "
-        "the rest is not copied"
-    )
+    count = sum(length for _, length in found)
+    if count < size:
+        _show(f"{format_size(count)} of the {format_size(size)} on {path} are used; the rest is not copied")
+    else:
+        _show(f"all {format_size(size)} of {path} are copied")
     return found
 
 
