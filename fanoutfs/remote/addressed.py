@@ -10,7 +10,7 @@ from functools import partial
 from fanoutfs.errors import NoAnswerError, UnusableError, reason
 from fanoutfs.remote.address import ExportAddress, SocketAddress
 from fanoutfs.remote.announcement import DESCRIBED
-from fanoutfs.remote.compressed import open_compressed_place, spooled
+from fanoutfs.remote.compressed import open_compressed_place, opened_compressed
 from fanoutfs.remote.file_address import SshAddress, WebAddress
 from fanoutfs.remote.image_source import ImageSource, require_served
 from fanoutfs.remote.nbd_source import ExportedSource
@@ -48,7 +48,7 @@ def open_place(address: Place, keys: RemoteKeys, prefix: str, how: SourceSetting
         link.close()
         raise
     link.close()
-    return OpenSource(spooled(output, how), kind=kind)
+    return opened_compressed(output, kind, how)
 
 
 def _served(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.remote.file_address import SshAddress, WebAddress
+from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.settings import SourceSettings
-from fanoutfs.source.contract import Source
 from fanoutfs.source.decompression import decompress_command, open_input, size_within
 from fanoutfs.source.formats import ImageFormat
 from fanoutfs.source.local import PositionedSource, require_same
@@ -21,6 +21,7 @@ from fanoutfs.source.program_output import ProgramOutput
 from fanoutfs.source.spool import Spool
 from fanoutfs.system.identity import image_identity
 from fanoutfs.system.programs import require_programs
+from fanoutfs.units import format_size
 
 CONNECT_SECONDS = 10
 """How long ssh and curl may take to connect."""
@@ -36,9 +37,30 @@ def spool_folder() -> Path:
     return Path(os.environ.get("TMPDIR") or VAR_TMP)
 
 
-def spooled(output: ProgramOutput, how: SourceSettings) -> Source:
-    """Return the output with a spool, unless the user has asked for one, which is made later."""
-    return output if how.spool is not None else Spool.around(output, spool_folder())
+def opened_compressed(output: ProgramOutput, kind: ImageFormat, how: SourceSettings) -> OpenSource:
+    """Return the output with a spool, if there is room; one that the user has asked for is made later."""
+    if how.spool is not None:
+        return OpenSource(output, kind=kind)
+    folder = spool_folder()
+    if output.size_is_known and (lack := lacks_room(folder, output.size)) is not None:
+        return OpenSource(output, kind=kind, note=lack)
+    return OpenSource(Spool.around(output, folder), kind=kind)
+
+
+def lacks_room(folder: Path, size: int) -> str | None:
+    """Return what to tell the user if a folder has no room for ``size`` bytes; None if it has."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        # The attempt to make a file there shows why.
+        return None
+    room = found.f_bavail * found.f_frsize
+    if size <= room:
+        return None
+    return (
+        f"{folder} has room for {format_size(room)} of it only, so that is not kept: late readers get an error; "
+        "--spool DIR names a different folder"
+    )
 
 
 def open_compressed(path: str, kind: ImageFormat) -> ProgramOutput:

@@ -10,6 +10,7 @@ from fanoutfs.layout import Only
 from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
 from fanoutfs.source.formats import ImageFormat, split_prefix, taken_for
+from fanoutfs.units import ANY_SIZE
 
 
 class RemoteDigestStream(DigestSource, Protocol):
@@ -43,8 +44,14 @@ class OpenSource:
     """What has become of it since; None: that is not looked at."""
     kind: ImageFormat | None = None
     """The format in which it is an image; None: it is read as it lies."""
+    note: str | None = None
+    """What the user should know about how it is read."""
 
     def taken_for(self, argument: str) -> str | None:
         """Return the line that tells the user what the source was taken for; None: for a disk as it lies."""
+        if self.kind is None:
+            return None
         _, named = split_prefix(argument)
-        return None if self.kind is None else taken_for(named, self.kind, self.source.size)
+        size = self.source.size
+        line = taken_for(named, self.kind, None if size == ANY_SIZE else size)
+        return line if self.note is None else f"{line}; {self.note}"

@@ -270,6 +270,6 @@ def _open_image(path: str, kind: ImageFormat, how: SourceSettings) -> OpenSource
         from fanoutfs.remote.image_source import ImageSource  # noqa: PLC0415 (most sources are disks)
 
         return OpenSource(ImageSource.open(path, kind), kind=kind)
-    from fanoutfs.remote.compressed import open_compressed, spooled  # noqa: PLC0415 (as above)
+    from fanoutfs.remote.compressed import open_compressed, opened_compressed  # noqa: PLC0415 (as above)
 
-    return OpenSource(spooled(open_compressed(path, kind), how), kind=kind)
+    return opened_compressed(open_compressed(path, kind), kind, how)

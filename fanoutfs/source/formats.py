@@ -183,10 +183,11 @@ def by_name(name: str) -> ImageFormat:
     return next(one for one in FORMATS if one.name == name)
 
 
-def taken_for(named: str, kind: ImageFormat, size: int) -> str:
-    """Return the line that tells the user what a source was taken for; ``size`` in bytes."""
+def taken_for(named: str, kind: ImageFormat, size: int | None) -> str:
+    """Return the line that tells the user what a source was taken for; ``size`` in bytes, if it is known."""
     how = "; it is decompressed while it is read" if kind.way is Way.DECOMPRESSED else ""
-    return f"{named} is {kind.what} of {format_size(size)}{how}"
+    of = "" if size is None else f" of {format_size(size)}"
+    return f"{named} is {kind.what}{of}{how}"
 
 
 def refusal(named: str, kind: ImageFormat) -> str:
