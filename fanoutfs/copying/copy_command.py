@@ -156,7 +156,7 @@ def hold_producer(
             producer.close()
             raise UnusableError(why)
         known = {image.origin, source.origin} - {None}
-        same_size = image.size == source.size or image.once
+        same_size = image.size == source.size or ANY_SIZE in (image.size, source.size) or image.once
         if not same_size or image.identity != source.identity or len(known) > 1:
             raise SourceChangedError(
                 f"the source {source.path} has changed since its producer started; nothing was written"

@@ -286,7 +286,9 @@ class ControlServer:
         if failure is not None:
             # What it held is released by now: it may read this late.
             log.warning("the copy to %s ends: %s", lender.target, failure)
-            remedy = ZEROS_REMEDY if isinstance(failure, SourceBrokeError) else ""
+            # What a pipe lacks can't be zeros: what came before may be wrong, too.
+            zeros_help = isinstance(failure, SourceBrokeError) and engine.pipe is None
+            remedy = ZEROS_REMEDY if zeros_help else ""
             await session.send("failed", error=f"{failure}{remedy}")
 
     async def _serve_lender(self, session: ControlSession, lender: Lender) -> Exception | None:

@@ -58,8 +58,8 @@ def lacks_room(folder: Path, size: int) -> str | None:
     if size <= room:
         return None
     return (
-        f"{folder} has room for {format_size(room)} of it only, so that is not kept: late readers get an error; "
-        "--spool DIR names a different folder"
+        f"what comes is not kept, as {folder} has only {format_size(room)} of room, so late readers get an "
+        "error; name a folder with --spool DIR"
     )
 
 

@@ -132,7 +132,7 @@ def _resolve(argument: str, keys: RemoteKeys, how: SourceSettings, *, is_read: b
     if identity is not None:
         return _resolve_pipe(name, identity, prefix, how)
     if how.size is not None:
-        raise UsageError(f"--size is for a pipe, and {name} is none")
+        raise UsageError(f"--size is for a pipe, and {name} is not one")
     if not is_url(name):
         mountpoint.require_answer(Path(name))
         with contextlib.closing(PositionedSource.open(name)) as source:

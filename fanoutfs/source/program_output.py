@@ -72,8 +72,9 @@ class ProgramOutput(PipeSource):
         """Look at the first bytes; raise UnusableError if there are none, or they are no disk's."""
         count = self.prefetch(0, PAGE, BEGIN_SECONDS)
         if not count:
-            why = "is empty" if self.ended else f"has given nothing for {BEGIN_SECONDS:g} seconds"
-            raise UnusableError(f"the source {named} {why}; there is nothing to show")
+            raise UnusableError(
+                f"the source {named} has given nothing for {BEGIN_SECONDS:g} seconds; try again"
+            )
         page = memoryview(mmap.mmap(-1, PAGE))
         try:
             self.read_into(0, count, [page])

@@ -287,11 +287,13 @@ class Spool:
             try:
                 self._read_ahead(count)
             except LostError as error:
-                raise UnusableError(f"{reason(error)}; nothing is left of it") from error
+                left = "; nothing is left of it" if stream.once else ""
+                raise UnusableError(f"{reason(error)}{left}") from error
             if self.trouble is not None:
                 raise UnusableError(
                     f"the spool in {self.folder} has no room for the source {self.path}: {self.trouble} "
-                    f"after {stream.consumed} bytes; name a folder with more room, or the size with --size"
+                    f"after {stream.consumed} bytes; name a folder with more room, with --spool DIR"
+                    f"{', or the size with --size' if stream.once else ''}"
                 )
             progress(stream.consumed)
 

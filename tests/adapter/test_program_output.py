@@ -83,7 +83,7 @@ def test_a_program_that_succeeds(start: Start) -> None:
 @pytest.mark.parametrize(
     ("script", "size", "why"),
     [
-        ("exit 0", None, "the source x.xz is empty"),
+        ("exit 0", None, "the source x.xz can't be read: it is empty"),
         ("echo 'sh: not in gzip format' >&2; exit 1", None, "can't be read: sh: not in gzip format"),
         ("echo 'sh: not in gzip format' >&2; exit 1", 8192, "can't be read: sh: not in gzip format"),
         (r"printf 'QFI\373\0\0\0\3'; head -c 4096 /dev/zero", None,

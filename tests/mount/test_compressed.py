@@ -14,10 +14,13 @@ SIZE = 3 * MIB + 1234
 COMPRESS = {
     "xz": 'xz -1 -c "$1" >"$2"',
     "zstd": 'zstd -q "$1" -o "$2"',
+    "gzip": 'gzip -1 -c "$1" >"$2"',
+    "bzip2": 'bzip2 -1 -c "$1" >"$2"',
+    "lz4": 'lz4 -q "$1" "$2"',
     "zip": 'cd "${1%/*}" && python3 -m zipfile -c "$2" "${1##*/}"',
 }
 
-pytestmark = pytest.mark.tool("xz", "zstd", "unzip")
+pytestmark = pytest.mark.tool("xz", "zstd", "gzip", "bzip2", "lz4", "unzip")
 
 
 def compressed(source: Path, work: Path, kind: str) -> Path:
@@ -44,12 +47,13 @@ def test_what_is_in_a_compressed_image_is_copied(
     )
 
 
-def test_late_copies_of_a_mounted_xz_image(
-    pattern_image: PatternFactory, mount: MountFactory, work: Path
+@pytest.mark.parametrize("kind", ["xz", "gzip"])
+def test_late_copies_of_a_mounted_image(
+    pattern_image: PatternFactory, mount: MountFactory, work: Path, kind: str
 ) -> None:
     """It is decompressed once for all of them, and read anywhere; as it lies it is a different source."""
     source = pattern_image(SIZE)
-    disk = compressed(source, work, "xz")
+    disk = compressed(source, work, kind)
     mounted = mount(disk)
     end = run("tail", "-c", 5000, mounted.image).stdout
     for name in "abcd":
@@ -63,19 +67,20 @@ def test_late_copies_of_a_mounted_xz_image(
     assert "is the source" in refused
 
 
-@pytest.mark.parametrize("option", ["fail", "zero"])
+@pytest.mark.parametrize(("kind", "option"), [("xz", "fail"), ("xz", "zero"), ("gzip", "zero")])
 def test_a_damaged_image_is_never_copied_completely(
-    pattern_image: PatternFactory, work: Path, copies: Copies, option: str
+    pattern_image: PatternFactory, work: Path, copies: Copies, kind: str, option: str
 ) -> None:
     """Its checksum is found wrong when all of it has been read; the target stays without its first block."""
     copies.expected += ["can't be read"]
-    disk = compressed(pattern_image(SIZE), work, "xz")
+    disk = compressed(pattern_image(SIZE), work, kind)
     content = bytearray(disk.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[len(content) // 2] ^= 255
     disk.write_bytes(content)
     done = copies.run(disk, work / "target", "--on-read-error", option, code=1)
 
     assert "FAILED" in done.stderr.decode()
+    assert "zeros in its place" not in done.stderr.decode()
     assert not any((work / "target").read_bytes()[:4096])
 
 

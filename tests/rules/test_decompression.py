@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.remote.compressed import fetch_command
+from fanoutfs.remote.compressed import fetch_command, lacks_room
 from fanoutfs.remote.file_address import SshAddress, WebAddress
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.source.decompression import size_within, xz_size, zstd_size
@@ -79,3 +79,10 @@ def test_a_file_is_fetched_without_questions() -> None:
     assert web[-1] == "https://node1/a[1].xz?b"
     assert {"--fail", "--globoff", "=https", "/ca"} < set(web)
     assert "=http,https" not in web
+
+
+def test_a_folder_without_room_is_told(tmp_path: Path) -> None:
+    """A folder that can't be asked shows why when the file is made there."""
+    assert lacks_room(tmp_path, 1) is None
+    assert "--spool DIR" in (lacks_room(tmp_path, 1 << 60) or "")
+    assert lacks_room(tmp_path / "missing", 1 << 60) is None
