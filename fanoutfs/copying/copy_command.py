@@ -21,7 +21,7 @@ from fanoutfs.copying.connector import NamedSource, ProducerConnector, find_sour
 from fanoutfs.copying.copy_options import CopyOptions
 from fanoutfs.copying.dry_run import plan
 from fanoutfs.copying.progress import STOPPED, Phase, Progress, outcome, total
-from fanoutfs.copying.watch import Watch, all_good, code_of
+from fanoutfs.copying.watch import WITH_ZEROS, Watch, all_good, code_of
 from fanoutfs.copying.workers import CopyJob
 from fanoutfs.copying.write_size import longest_write
 from fanoutfs.engine.descriptors import require_descriptors
@@ -30,6 +30,7 @@ from fanoutfs.errors import FanoutError, SourceChangedError, UnusableError
 from fanoutfs.only.part import refusal
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.remote_zeros import remote_zeros
 from fanoutfs.settings import Settings
 from fanoutfs.shm.borrower import Image
 from fanoutfs.status.text import printable
@@ -105,7 +106,16 @@ def copy(
                     producer.request("save")
             producer.close()
         _print_outcome(list(copies.values()), time.monotonic() - began)
-        return code or code_of(list(copies.values()))
+        code = code or code_of(list(copies.values()))
+        return code or (WITH_ZEROS if _has_remote_zeros(source, keys) else 0)
+
+
+def _has_remote_zeros(source: NamedSource, keys: RemoteKeys) -> bool:
+    """Return whether the other computer that a source is on has put zeros in place of data; say so."""
+    found, line = remote_zeros(source.path, keys)
+    if line:
+        _show(line)
+    return found
 
 
 @contextlib.contextmanager

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fanoutfs.copying.bars import Display
     from fanoutfs.status.document import ReaderEntry
 
+WITH_ZEROS = 3
+"""The exit code when a target holds zeros in place of data."""
+
 REFRESH_SECONDS = 0.2
 
 DYING_SECONDS = 0.2
@@ -190,7 +193,7 @@ def code_of(copies: Sequence[Progress]) -> int:
     """Return the exit code: 1 if a copy has failed, 3 if one holds zeros in place of data."""
     if not all_good(copies):
         return 1
-    return 3 if any(copy.has_zeros for copy in copies) else 0
+    return WITH_ZEROS if any(copy.has_zeros for copy in copies) else 0
 
 
 def all_good(copies: Sequence[Progress]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mount.conftest import MountFactory, PatternFactory, Refused, opened
+from tests.ports import free_port
 from tests.rig.commands import fanoutfs, run
 from tests.rig.copies import Copies, lines, written
 from tests.rig.images import MIB, SECTOR, check_pattern, pattern
@@ -165,3 +166,23 @@ def test_a_copy_leaves_a_map(copies: Copies, work: Path) -> None:
     copies.run(source, work / "copy", "--on-read-error", "zero", "--mapfile", work / "map", code=3)
     listed = run("ddrescuelog", "--list-blocks=-", work / "map").stdout.split()
     assert [3 * MIB // SECTOR] == [int(number) for number in listed]
+
+
+@pytest.mark.tool("nbdkit")
+@pytest.mark.parametrize(("policy", "code"), [("zero", 3), ("fail", 1)])
+def test_a_bad_sector_on_another_computer(
+    mount: MountFactory, copies: Copies, work: Path, policy: str, code: int
+) -> None:
+    """A copy from the service of a mount fails at its bad sector, or says that there are zeros there."""
+    copies.expected += WARNINGS
+    source = Path(f"faulty:eio@3M:pattern:{BAD_SIZE}")
+    port, export = free_port(), free_port()
+    network = ("--listen", f"127.0.0.1:{port}", "--export", f"127.0.0.1:{export}")
+    mount(source, "--on-read-error", policy, *network, expected=WARNINGS)
+    url = f"http://127.0.0.1:{port}"
+    done = fanoutfs("copy", "--log", work / "log", url, work / "copy", code=code)
+    said = done.stderr.decode()
+    if policy == "zero":
+        assert f"512 B of {url} can't be read there, and became zeros, here too" in said
+    else:
+        assert f"FAILED: the source can't be read from byte {3 * MIB} to before {3 * MIB + SECTOR}: " in said
