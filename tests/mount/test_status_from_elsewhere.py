@@ -19,7 +19,7 @@ TOKEN = "correct-horse-battery"
 def test_the_status_is_the_mounts(mount: MountFactory, source: Path, spawn: Spawn, work: Path) -> None:
     """As JSON the same document, for people the same words."""
     web = Web()
-    mounted = mount(source, *web.listen)
+    mounted = mount(source, *web.listen, "--patience", "1h")
     held = hold(spawn, mounted.image, work / "copy", 2 * MIB)
     wait_until(lambda: mounted.status() == web.status(), "the service shows that it is held")
     far: dict[str, Any] = {}
