@@ -155,8 +155,9 @@ def mount_command(
 ) -> None:
     """Mount SOURCE as MOUNTPOINT/image, to be read by many.
 
-    All readers share one pass over SOURCE: a disk, an image file, or a source on another computer, which is
-    nbd://HOST/EXPORT or the service of a mount there, http://HOST:PORT.
+    All readers share one pass over SOURCE: a disk, an image file, which may be compressed or in a format such
+    as qcow2 (raw:FILE reads it as it lies), or a source on another computer: https://HOST/FILE,
+    ssh://HOST/FILE, nbd://HOST/EXPORT, or the service of a mount there, http://HOST:PORT.
     """
     from fanoutfs.mounting.start import mount  # noqa: PLC0415 (trio and pyfuse3 only where they are needed)
 
@@ -226,9 +227,11 @@ def copy_command(
 ) -> int:
     """Copy SOURCE to each TARGET, a disk or a file.
 
-    SOURCE is a disk, an image file, or a mount point of fanoutfs. URL is nbd://HOST/EXPORT, or the service of
-    a mount on another computer, http://HOST:PORT. Copies of one source that run at the same time, started
-    together or in different shells, share one pass over it.
+    SOURCE is a disk, an image file, or a mount point of fanoutfs. A compressed image, or one in a format such
+    as qcow2, is read as the disk that it holds; raw:FILE as it lies. URL is https://HOST/FILE,
+    ssh://HOST/FILE, nbd://HOST/EXPORT, or the service of a mount on another computer, http://HOST:PORT.
+    Copies of one source that run at the same time, started together or in different shells, share one pass
+    over it.
     """
     from fanoutfs.copying.copy_command import copy  # noqa: PLC0415 (as above)
     from fanoutfs.copying.copy_options import CopyOptions  # noqa: PLC0415

@@ -38,7 +38,7 @@ from fanoutfs.system.interrupts import ENDS, Interrupted, exit_code
 from fanoutfs.system.memory_room import memory_room
 from fanoutfs.system.process_limits import descriptor_limit
 from fanoutfs.system.streams import require_written
-from fanoutfs.units import ANY_SIZE
+from fanoutfs.units import ANY_SIZE, format_size
 
 OUTPUTS = {"/proc/self/fd/1": "standard output", "/proc/self/fd/2": "standard error"}
 """What this command writes messages to."""
@@ -171,11 +171,12 @@ def hold_producer(
             raise SourceChangedError(
                 f"the source {source.path} has changed since its producer started; nothing was written"
             )
-        share = answer["head"] / image.blocks
+        head = answer["head"]
+        place = f"{head / image.blocks:.0%}" if image.size_is_known else format_size(head * image.block)
         if answer["others"]:
-            _show(f"{source.path} is being read already: joining at {share:.0%}")
+            _show(f"{source.path} is being read already: joining at {place}")
         elif answer["head"]:
-            _show(f"{source.path} has a producer: beginning at {share:.0%}")
+            _show(f"{source.path} has a producer: beginning at {place}")
         return producer, image, answer["head"]
 
 

@@ -7,6 +7,8 @@ export that begins as an image is most often a mistake, and is refused.
 import os
 from functools import partial
 
+import attrs
+
 from fanoutfs.errors import NoAnswerError, UnusableError, reason
 from fanoutfs.remote.address import ExportAddress, SocketAddress
 from fanoutfs.remote.announcement import DESCRIBED
@@ -22,6 +24,9 @@ from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, 
 from fanoutfs.system import bounded
 from fanoutfs.units import PAGE
 
+CONDITION_FAILED = "error: 412"
+"""What nbdkit says when a web server refuses a condition (HTTP 412)."""
+
 Place = ExportAddress | SocketAddress | SshAddress | WebAddress
 
 
@@ -30,7 +35,7 @@ def open_place(address: Place, keys: RemoteKeys, prefix: str, how: SourceSetting
 
     Raises UnusableError.
     """
-    link = ExportedSource.open(address, keys)
+    link = _linked(address, keys)
     try:
         is_export = isinstance(address, ExportAddress | SocketAddress)
         if prefix == RAW or link.description.startswith(DESCRIBED):
@@ -49,6 +54,22 @@ def open_place(address: Place, keys: RemoteKeys, prefix: str, how: SourceSetting
         raise
     link.close()
     return opened_compressed(output, kind, how)
+
+
+def _linked(address: Place, keys: RemoteKeys) -> ExportedSource:
+    """Connect; to a file on the web on condition that it stays what it is, if its server can do that."""
+    if not isinstance(address, WebAddress):
+        return ExportedSource.open(address, keys)
+    from fanoutfs.remote.web_file import last_modified  # noqa: PLC0415 (most sources need no HTTP client)
+
+    guarded = attrs.evolve(address, unmodified_since=last_modified(address, keys))
+    try:
+        return ExportedSource.open(guarded, keys)
+    except UnusableError as error:
+        if CONDITION_FAILED not in str(error):
+            raise
+    # It is modified all the time, says its server.
+    return ExportedSource.open(address, keys)
 
 
 def _served(

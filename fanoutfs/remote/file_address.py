@@ -82,6 +82,8 @@ class WebAddress:
     """From the slash on, with the query, as it is sent."""
     raw: bool = False
     """Whether it is read as it lies, whatever it holds."""
+    unmodified_since: str | None = None
+    """What each request demands, so that a file that has been replaced is not mixed with it: an HTTP date."""
 
     @property
     def text(self) -> str:

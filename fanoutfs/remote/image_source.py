@@ -14,10 +14,11 @@ from fanoutfs.ranges import Range
 from fanoutfs.remote.file_address import ImageAddress
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_keys import RemoteKeys
-from fanoutfs.source.contract import Source
+from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.formats import ImageFormat
 from fanoutfs.source.image_header import facts
-from fanoutfs.source.local import PositionedSource, require_same
+from fanoutfs.source.local import require_same
+from fanoutfs.source.watched import WatchedSource
 from fanoutfs.system.identity import image_identity
 
 
@@ -28,13 +29,17 @@ class ImageSource:
     path: str
     """Of the image."""
     identity: str
-    _file: Source
+    _file: WatchedSource | ExportedSource
     _disk: ExportedSource
 
     @classmethod
-    def open(cls, path: str, kind: ImageFormat) -> Self:
-        """Open an image of this computer; raises UnusableError, or SourceChangedError."""
-        file = PositionedSource.open(path)
+    def open(cls, path: str, kind: ImageFormat, *, strict: bool) -> Self:
+        """Open an image of this computer; raises UnusableError, or SourceChangedError.
+
+        ``strict``: a file that is written to meanwhile is not read on.
+        """
+        file = WatchedSource.open(path)
+        file.watch.strict = strict
         try:
             disk = ExportedSource.open(ImageAddress(path, kind.qemu_driver), RemoteKeys())
             try:
@@ -61,6 +66,11 @@ class ImageSource:
             raise
 
     @property
+    def watch(self) -> ChangeWatch | None:
+        """What becomes of the file; None: that is not looked at."""
+        return self._file.watch if isinstance(self._file, WatchedSource) else None
+
+    @property
     def origin(self) -> str:
         """Its identity: nobody else has these bytes."""
         return self.identity
@@ -77,7 +87,11 @@ class ImageSource:
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
-        self._disk.read_into(offset, length, slots)
+        try:
+            self._disk.read_into(offset, length, slots)
+        finally:
+            if isinstance(self._file, WatchedSource):
+                self._file.require_unchanged()
 
     def data(self) -> Sequence[Range] | None:
         """See ``Source.data``."""

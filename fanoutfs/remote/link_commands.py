@@ -57,6 +57,8 @@ def nbdfuse_command(address: LinkAddress, keys: RemoteKeys, point: Path, certifi
             schemes = "https" if address.scheme == "https" else "http,https"
             place = [f"url={address.text}", f"protocols={schemes}", "user-agent=fanoutfs"]
             place += [] if keys.tls_ca is None else [f"cainfo={keys.tls_ca}"]
+            since = address.unmodified_since
+            place += [] if since is None else [f"header=If-Unmodified-Since: {since}"]
             return [*argv, "--command", *NBDKIT, "curl", *place]
         case ImageAddress():
             return [*argv, *_qemu_nbd(address)]

@@ -269,7 +269,8 @@ def _open_image(path: str, kind: ImageFormat, how: SourceSettings) -> OpenSource
     if kind.way is Way.SERVED:
         from fanoutfs.remote.image_source import ImageSource  # noqa: PLC0415 (most sources are disks)
 
-        return OpenSource(ImageSource.open(path, kind), kind=kind)
+        image = ImageSource.open(path, kind, strict=how.strict_source)
+        return OpenSource(image, watch=image.watch, kind=kind)
     from fanoutfs.remote.compressed import open_compressed, opened_compressed  # noqa: PLC0415 (as above)
 
     return opened_compressed(open_compressed(path, kind), kind, how)

@@ -33,9 +33,17 @@ class WatchedSource(PositionedSource):
             super().read_into(offset, length, slots)
         finally:
             # After the read: what was read before a change is right.
-            trouble = self.watch.look(self._stamp(), replaced=self._is_replaced())
+            trouble = self._look()
         if trouble:
             raise LostError(None, trouble)
+
+    def require_unchanged(self) -> None:
+        """Raise LostError if it is not what was opened: a program has just read it."""
+        if trouble := self._look():
+            raise LostError(None, trouble)
+
+    def _look(self) -> str:
+        return self.watch.look(self._stamp(), replaced=self._is_replaced())
 
     def _stamp(self) -> Stamp:
         status = os.fstat(self._fd)

@@ -1,11 +1,19 @@
 """Sources that are images in formats: QEMU shows the disk within them."""
 
+import os
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.resolve import resolve
+from fanoutfs.settings import SourceSettings
+from fanoutfs.source import watched
+from fanoutfs.source.contract import LostError
 from tests.mount.conftest import MountFactory, PatternFactory
+from tests.pipes import read
 from tests.rig.commands import fanoutfs, run
 from tests.rig.copies import Copies
 from tests.rig.images import MIB, assert_same
@@ -98,3 +106,23 @@ def test_a_format_that_no_program_serves_is_refused(work: Path) -> None:
     assert not (work / "target").exists()
     fanoutfs("copy", f"raw:{archive}", work / "target")
     assert_same(archive, work / "target")
+
+
+@pytest.mark.parametrize(("strict", "change"), [(True, "touch"), (False, "replace")])
+def test_an_image_that_changes_while_it_is_read(
+    pattern_image: PatternFactory, work: Path, monkeypatch: pytest.MonkeyPatch, *, strict: bool, change: str
+) -> None:
+    """It is an error for what is read from then on."""
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 0)
+    disk = image(pattern_image(SIZE), work, "qcow2")
+    with closing(
+        resolve(str(disk), RemoteKeys(), SourceSettings(strict_source=strict)).open().source
+    ) as opened:
+        read(opened, 0, MIB)
+        if change == "touch":
+            os.utime(disk)
+        else:
+            run("cp", disk, work / "other")
+            (work / "other").rename(disk)
+        with pytest.raises(LostError):
+            read(opened, MIB, MIB)

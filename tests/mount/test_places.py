@@ -1,11 +1,16 @@
 """Sources that are files of other computers, and exports at sockets, by real servers on the loopback."""
 
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from fanoutfs.remote.remote_keys import RemoteKeys
+from fanoutfs.remote.resolve import resolve
 from tests.mount.conftest import PatternFactory
+from tests.pipes import read
 from tests.rig.commands import end, fanoutfs, run, shell, start, wait_until
 from tests.rig.file_servers import SshServer, ssh_server, web_server
 from tests.rig.images import MIB, assert_same
@@ -64,6 +69,17 @@ def test_what_a_web_server_does_not_have(web: str, work: Path, name: str, why: s
     assert why in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
     assert not (work / "target").exists()
+
+
+def test_a_file_on_the_web_that_is_replaced(web: str, files: Path) -> None:
+    """It is never mixed with its successor: each request is for the file that was opened."""
+    run("cp", files / "raw disk", files / "replaced")
+    os.utime(files / "replaced", (10**9, 10**9))
+    with closing(resolve(f"{web}/replaced", RemoteKeys()).open().source) as opened:
+        read(opened, 0, MIB)
+        os.utime(files / "replaced")
+        with pytest.raises(OSError, match="error"):
+            read(opened, MIB, MIB)
 
 
 @pytest.mark.parametrize("name", ["raw disk", "qcow2", "xz"])
