@@ -23,8 +23,10 @@ NAMED = 2
 
 
 def source_text(source: SourceEntry) -> str:
-    """Return how much of the source has been read: 500 MiB, 0.50 times the image."""
-    return f"{format_size(source.bytes_read)}, {source.bytes_read / source.size:.2f} times the image"
+    """Return how much of the source has been read: 500 MiB, 0.50 times the image, or what it has of data."""
+    data = source.data or source.size
+    what = f"its {format_size(data)} of data" if data < source.size else "the image"
+    return f"{format_size(source.bytes_read)}, {source.bytes_read / data:.2f} times {what}"
 
 
 def limit_text(source: SourceEntry) -> str:

@@ -162,3 +162,33 @@ def test_a_description_that_was_given_once_is_required(connect: Any) -> None:
     described, refused = connect(DESCRIBES, REFUSES)
     assert described["description"] == "fanoutfs disk-8:16"
     assert refused == {"request": 7, "error": "recv: server disconnected unexpectedly"}
+
+
+MAP = '[{"offset": 0, "length": 9, "type": 3}]'
+
+
+@pytest.mark.parametrize(
+    ("nbdinfo", "expected"),
+    [(f"echo '{MAP}'", MAP), ("exit 1", ""), ("exec sleep 100", "")],
+    ids=["lists", "refuses", "hangs"],
+)
+def test_the_holes_of_an_export(
+    nbdinfo: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in a file, as nbdinfo lists them; none where it fails, or takes too long."""
+    monkeypatch.setattr(nbd_link, "MAP_SECONDS", HANG_SECONDS if expected else 0.3)
+    monkeypatch.setattr(nbd_link, "map_command", lambda *_: ["sh", "-c", nbdinfo])
+    found = _Link(ADDRESS, RemoteKeys(), tmp_path, described=False).map()
+
+    assert (Path(found).read_text().strip() if found else "") == expected
+
+
+def test_a_server_of_one_client_is_not_asked_for_holes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would let the second connection wait."""
+    monkeypatch.setattr(nbd_link, "run_within", lambda *_: pytest.fail("it is asked"))
+    link = _Link(ADDRESS, RemoteKeys(), tmp_path, described=True)
+    link._serves_one = True
+
+    assert link.map() == ""

@@ -5,9 +5,9 @@ import pytest
 from fanoutfs.status.document import ReaderEntry
 from fanoutfs.status.rates import Speeds
 from fanoutfs.status.text import countdown, fit, printable, shorten
-from fanoutfs.status.wording import choose, label, state, summary, time_left, waiting_for
+from fanoutfs.status.wording import choose, label, source_text, state, summary, time_left, waiting_for
 from fanoutfs.units import MIB
-from tests.documents import SIZE, reader
+from tests.documents import SIZE, document, reader
 
 NAMED = {3: reader(3), 4: reader(4, kind="copy", command="fanoutfs", target="/dev/disk/by-id/usb-Stick_0815")}
 
@@ -127,3 +127,16 @@ def test_the_shown_readers_and_the_rest(
     shown, rest = choose(readers, rows)
 
     assert expected == ([one.id for one in shown], [one.id for one in rest])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (None, "500 MiB, 0.50 times the image"),
+        (SIZE, "500 MiB, 0.50 times the image"),
+        (250 * MIB, "500 MiB, 2.00 times its 250 MiB of data"),
+    ],
+)
+def test_what_was_read_is_compared_with_what_there_is_to_read(data: int | None, expected: str) -> None:
+    """Holes do not count; the program of another computer may not tell."""
+    assert source_text(document(source={"data": data}).source) == expected
