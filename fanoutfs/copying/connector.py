@@ -41,11 +41,12 @@ class NamedSource:
     """The argument that names it for every process here."""
     mounted: Path | None = None
     """The mount that was named; its producer is running, and none can replace it."""
+    is_pipe: bool = False
 
     @property
     def local_path(self) -> str | None:
         """Return the path of its disk or file if it has one on this computer."""
-        return local_path(self.path)
+        return None if self.is_pipe else local_path(self.path)
 
 
 def find_source(
@@ -64,7 +65,13 @@ def find_source(
     resolved = resolve(argument, keys, how)
     if resolved.warning is not None:
         print(f"fanoutfs: warning: {resolved.warning}", file=sys.stderr)
-    named = partial(NamedSource, resolved.path, resolved.identity, argument=resolved.argument)
+    named = partial(
+        NamedSource,
+        resolved.path,
+        resolved.identity,
+        argument=resolved.argument,
+        is_pipe=resolved.once,
+    )
     if resolved.size is not None:
         return named(resolved.origin, resolved.size), None
     document = ask_status(resolved.identity)

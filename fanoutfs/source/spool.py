@@ -94,7 +94,7 @@ class Spool:
     def around(cls, source: Source, folder: Path) -> Self:
         """Make a spool in a folder for an open source; if that fails, close it, and raise UnusableError."""
         try:
-            return cls(source, folder, make_file(folder))
+            return cls(source, folder.absolute(), make_file(folder))
         except BaseException:
             source.close()
             raise

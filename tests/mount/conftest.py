@@ -183,12 +183,12 @@ def point(tmp_path: Path) -> Iterator[Path]:
     mounts.clear(folder)
 
 
-NO_SOURCES = ("missing", "dangling link", "folder", "empty file", "character device", "pipe")
+NO_SOURCES = ("missing", "dangling link", "folder", "empty file", "character device")
 """What is refused as a source; an image of no bytes would look like a successful copy."""
 
 
 def no_source(kind: str, folder: Path) -> Path:
-    """Make one of NO_SOURCES in a folder; the pipe has no writer."""
+    """Make one of NO_SOURCES in a folder."""
     path = folder / "no-source"
     if kind == "dangling link":
         path.symlink_to("nowhere")
@@ -196,8 +196,6 @@ def no_source(kind: str, folder: Path) -> Path:
         path.mkdir()
     elif kind == "empty file":
         path.touch()
-    elif kind == "pipe":
-        os.mkfifo(path)
     return Path("/dev/null") if kind == "character device" else path
 
 
