@@ -10,7 +10,7 @@ import pytest
 
 from fanoutfs.engine.lock import socket_path
 from tests.mount.conftest import LoopFactory, MountFactory
-from tests.rig.commands import FANOUTFS, Process, end, fanoutfs, run, shell, start, wait_until
+from tests.rig.commands import FANOUTFS, Process, end, fanoutfs, finish, run, shell, start, wait_until
 from tests.rig.copies import Copies, lines
 from tests.rig.images import MIB, assert_same, write_pattern
 from tests.rig.mounts import Mount
@@ -67,7 +67,7 @@ def test_four_readers_of_a_pipe_from_the_start(
     written.go_on()
     copies = [tmp_path / f"copy{number}" for number in range(4)]
     for reader in at_once(spawn, [dd(mounted.image, copy) for copy in copies]):
-        assert reader.wait(60) == 0
+        finish(reader)
 
     for copy in copies:
         assert_same(written.image, copy)
@@ -90,7 +90,7 @@ def test_a_pipe_with_a_spool_serves_readers_at_any_time(
     wait_until(lambda: status_bytes(mounted) >= 8 * MIB, "half of it was read")
     shell(FIRST_HALF, mounted.image, written.image)
     written.go_on()
-    assert first.wait(60) == 0
+    finish(first)
     for late in ("late", "later"):
         run(*dd(mounted.image, tmp_path / late))
 
