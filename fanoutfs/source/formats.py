@@ -107,7 +107,7 @@ XZ = _decompressed("xz", _at(0, b"\xfd7zXZ\0"))
 GZIP = _decompressed("gzip", _at(0, b"\x1f\x8b\x08"))
 ZSTD = _decompressed("zstd", _at(0, b"\x28\xb5\x2f\xfd"))
 BZIP2 = _decompressed("bzip2", _matches(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)"))
-LZ4 = _decompressed("lz4", _at(0, b"\x04\x22\x4d\x18"), _at(0, b"\x02\x21\x4c\x18"))
+LZ4 = _decompressed("lz4", _at(0, b"\x04\x22\x4d\x18"))
 ZIP = _decompressed("zip", _at(0, b"PK\3\4"), _at(0, b"PK\5\6"))
 
 TAR = _refused("tar archive", _at(257, b"ustar"))
@@ -130,6 +130,8 @@ FORMATS = (
     ZIP,
     _refused("7z archive", _at(0, b"7z\xbc\xaf\x27\x1c")),
     _refused("RAR archive", _at(0, b"Rar!\x1a\7")),
+    # It has neither an end nor a checksum.
+    _refused("legacy lz4 file", _at(0, b"\x02\x21\x4c\x18")),
     _refused("lzip file", _matches(rb"LZIP[\0\1]")),
     _refused("lzop file", _at(0, b"\x89LZO\0\r\n\x1a\n")),
     _refused("LZMA file", _is_lzma),

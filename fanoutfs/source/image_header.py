@@ -47,6 +47,9 @@ def facts(kind: ImageFormat, head: bytes, tail: bytes) -> HeaderFacts:
 _DIFFERENCES = 4
 """The type of a VHD image with a parent."""
 
+_CORRUPT = 1 << 1
+"""The bit of a qcow2 image in which QEMU has found wrong structures."""
+
 _DATA_FILE = 1 << 2
 """The bit of a qcow2 image whose data is in a different file."""
 
@@ -59,6 +62,8 @@ def _qcow(head: bytes) -> HeaderFacts:
     features = struct.unpack_from(">Q", head, 72)[0] if version > 2 else 0  # noqa: PLR2004 (the first with them)
     if encryption:
         return HeaderFacts(obstacle="it is encrypted")
+    if features & _CORRUPT:
+        return HeaderFacts(obstacle="it is marked as corrupt (qemu-img check -r all)")
     if features & _DATA_FILE:
         return HeaderFacts(others="a file with its data")
     return HeaderFacts(others="a backing file" if backing else "")
