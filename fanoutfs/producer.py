@@ -1,6 +1,8 @@
 """The only task that reads the source: it gets a decision from the rules, and reads into the lent slots."""
 
+import contextlib
 import logging
+import threading
 import time
 
 import attrs
@@ -11,6 +13,9 @@ from fanoutfs.ring.ring import Ring
 from fanoutfs.source.bad_map import BadMap
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.faulty import FaultySource
+from fanoutfs.source.local import PositionedSource
+from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
@@ -23,6 +28,50 @@ log = logging.getLogger(__name__)
 
 LONG_SECONDS = 2.0
 """A read that has taken this long ends with the next block: readers wait for the blocks that it has."""
+
+
+MOST_HUNG = 3
+"""Reads that hang and are given up at a time: each has a thread until the source answers."""
+
+
+@attrs.define(eq=False)
+class _Filling:
+    """A read under way, for its thread and for the task that may give it up."""
+
+    read: Read
+    done: int = 0
+    """Blocks that have been read."""
+    part: int = 0
+    """The blocks after those that are just being read."""
+    found: Salvaged = attrs.field(factory=Salvaged)
+    is_abandoned: bool = False
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def begin(self, part: int) -> None:
+        """Record what is read next."""
+        with self._lock:
+            self.part = part
+
+    def end(self, salvaged: Salvaged) -> bool:
+        """Record what was read; return False if the read was given up."""
+        with self._lock:
+            if not self.is_abandoned:
+                self.found, self.part = self.found.joined(salvaged), 0
+                self.done += salvaged.blocks
+            return not self.is_abandoned
+
+    def abandon(self) -> bool:
+        """Give the read up, if it is just reading; what ``done``, ``part`` and ``found`` say stays so."""
+        with self._lock:
+            self.is_abandoned = self.part > 0
+            return self.is_abandoned
+
+
+def overlaps(source: Source) -> bool:
+    """Return whether a source can be read in two threads at once."""
+    if isinstance(source, FaultySource):
+        return overlaps(source.source)
+    return isinstance(source, PositionedSource | PatternSource)
 
 
 @attrs.define(eq=False)
@@ -39,6 +88,11 @@ class Producer:
     _pipe: PipeSource | None = attrs.field(init=False)
     """The pipe that the source is, or is a spool of."""
     _spool: Spool | None = attrs.field(init=False)
+    _filling: _Filling | None = attrs.field(default=None, init=False)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Of the read under way."""
+    _hung: list[range] = attrs.field(factory=list, init=False)
+    """The blocks of reads that hang."""
 
     def __attrs_post_init__(self) -> None:
         self._pipe = pipe_in(self.source)
@@ -67,7 +121,14 @@ class Producer:
                 await trio.sleep(pause)
             read = await self.ring.next_read()
             began, taken = clock(), self._taken()
-            count, salvaged = await trio.to_thread.run_sync(self._fill, read, abandon_on_cancel=True)
+            filling = self._filling = _Filling(read)
+            with trio.CancelScope() as self._scope:
+                token = trio.lowlevel.current_trio_token()
+                await trio.to_thread.run_sync(self._fill, filling, token, abandon_on_cancel=True)
+            self._filling = None
+            if filling.is_abandoned:
+                continue
+            count, salvaged = filling.done, filling.found
             self.rate.began(began, self._taken() - taken if self._spool else count * self.ring.block)
             self.statistics.seconds += pause + clock() - began
             self.ring.rules.set_memory_cost(is_expensive=self.statistics.memory_is_expensive)
@@ -79,6 +140,34 @@ class Producer:
                 self.ring.hold(min(read.first, come))
                 nursery.start_soon(self._await_more, self._pipe)
             self._log(salvaged)
+
+    def give_up(self, why: str) -> bool:
+        """Give up a read that hangs, so that others can be made; return False if that can't be done.
+
+        Its blocks are bad until the source has answered, and keep their slots: it may still write there.
+        """
+        filling, ring = self._filling, self.ring
+        if filling is None or len(self._hung) >= MOST_HUNG or not overlaps(self.source):
+            return False
+        if sum(map(len, self._hung)) + filling.part > ring.rules.slots // 2 or not filling.abandon():
+            return False
+        self.salvage.abandon()
+        found = filling.found
+        blocks = ring.abandon(filling.read, filling.done, filling.part, found.bad, found.zeros, why)
+        self._hung.append(blocks)
+        log.warning("the source hangs at byte %d: %s; reading on", self._byte(blocks), why)
+        self._scope.cancel()
+        return True
+
+    def _came_back(self, filling: _Filling) -> None:
+        first = filling.read.first + filling.done
+        blocks = range(first, first + filling.part)
+        self._hung.remove(blocks)
+        self.ring.came_back(blocks)
+        log.info("the source has answered at byte %d", self._byte(blocks))
+
+    def _byte(self, blocks: range) -> int:
+        return self.ring.layout.image_block(blocks[0]) * self.ring.block
 
     def _log(self, salvaged: Salvaged) -> None:
         then = "; readers get zeros" if self.salvage.zero else ""
@@ -126,14 +215,14 @@ class Producer:
         length = min(length, source.size - offset)
         return length if come >= length else come - come % self.ring.block
 
-    def _fill(self, read: Read) -> tuple[int, Salvaged]:
-        """Read the blocks into their slots (in a worker thread); return how many were read."""
-        ring, block = self.ring, self.ring.block
+    def _fill(self, filling: _Filling, token: trio.lowlevel.TrioToken) -> None:
+        """Read the blocks into their slots (in a worker thread)."""
+        ring, block, read = self.ring, self.ring.block, filling.read
         statistics, began = self.statistics, time.perf_counter()
         statistics.made += sum(ring.memory.make_ready(slot) for slot in read.slots)
         made = time.perf_counter()
         slots = [ring.memory.slot(slot) for slot in read.slots]
-        done, found = 0, Salvaged()
+        done = 0
         while done < len(slots) and (done == 0 or time.perf_counter() - made < self.long_seconds):
             first = read.first + done
             # What adjoins in the ring may have a gap between in the image.
@@ -143,9 +232,12 @@ class Producer:
             if length <= 0:
                 break
             part = part[: -(-length // block)]
+            filling.begin(len(part))
             salvaged = self.salvage.read(at * block, length, part, self.long_seconds)
-            found = found.joined(salvaged.renumbered(first - at))
-            done += salvaged.blocks
+            if not filling.end(salvaged.renumbered(first - at)):
+                with contextlib.suppress(trio.RunFinishedError):
+                    token.run_sync_soon(self._came_back, filling)
+                return
+            done = filling.done
         statistics.making += made - began
         statistics.reading += time.perf_counter() - made
-        return done, found

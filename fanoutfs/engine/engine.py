@@ -120,6 +120,7 @@ class Engine:
     """Digests of a remote source; for a local one, those of the ring are used."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    _producer: Producer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         remote = self.remote
@@ -172,6 +173,7 @@ class Engine:
                 producer = Producer(
                     self.source, self.ring, self.statistics, self._rate(), pieces, salvage=self.salvage
                 )
+                self._producer = producer
                 nursery.start_soon(producer.run)
                 nursery.start_soon(self.starting_line.run)
                 nursery.start_soon(self._watch_source)
@@ -390,7 +392,7 @@ class Engine:
             handles=len(consumers),
             waiting=len(self.ring.waiting()),
             slots_held=self.ring.rules.held(self.ring.clock()),
-            granted=self.ring.rules.granted.total(),
+            granted=self.ring.rules.granted.total() - self.ring.hung,
             handler_bugs=0 if session is None else session.filesystem.handler_bugs,
         )
         point = None if session is None else session.point
@@ -416,7 +418,10 @@ class Engine:
         """Fail reads that have waited too long for a source that hangs."""
         while True:
             await trio.sleep(WATCH_SECONDS)
-            self.ring.source_hangs(self.settings.source_timeout, self._arrived())
+            limit, arrived = self.settings.source_timeout, self._arrived()
+            if self.ring.hangs(limit, arrived) and self._producer is not None:
+                self._producer.give_up(f"it has not answered for {limit:g} seconds")
+            self.ring.source_hangs(limit, arrived)
             if self.pipe is not None:
                 self._note_surplus(self.pipe)
             if self.watch is not None and self.watch.was_written and not self.statistics.written:

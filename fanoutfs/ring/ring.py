@@ -76,6 +76,8 @@ class Ring:
     _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     _zeros: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
     """What holds zeros in place of data, in resident blocks."""
+    _hung: set[int] = attrs.field(factory=set, init=False)
+    """Resident blocks to whose slots a read that hangs may still write."""
     _waiting: dict[int, list[Waiting]] = attrs.field(factory=dict, init=False)
     """The parked requests by the real block that they wait for."""
     _observers: tuple[Observer, ...] = attrs.field(default=(), init=False)
@@ -92,6 +94,11 @@ class Ring:
     def carousel_start(self) -> int:
         """Where a consumer's turn begins now: at the head, of a pipe at the beginning, in bytes."""
         return 0 if self.rules.intake.in_order else self.head
+
+    @property
+    def hung(self) -> int:
+        """How many blocks have a read that hangs."""
+        return len(self._hung)
 
     # Consumers
 
@@ -183,7 +190,7 @@ class Ring:
 
     def _try_again(self, block: int) -> None:
         """Drop a block with bytes that could not be read before this request, if they can be read again."""
-        if self.rules.can_be_read_again(block):
+        if block not in self._hung and self.rules.can_be_read_again(block):
             self.rules.drop_bad(block)
             del self._bad[block]
 
@@ -320,7 +327,8 @@ class Ring:
             )
 
     def _is_resident(self, request: Request) -> bool:
-        return request.at % self.rules.blocks in self.rules.residency.slot_of
+        block = request.at % self.rules.blocks
+        return block in self.rules.residency.slot_of and block not in self._hung
 
     def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:
         """Return bytes of several blocks: one view if the slots adjoin, else a joined copy."""
@@ -467,6 +475,39 @@ class Ring:
         for observer in self._observers:
             observer.shortened()
 
+    def abandon(
+        self,
+        read: Read,
+        done: int,
+        hung: int,
+        bad: Mapping[int, Sequence[tuple[int, int]]],
+        zeros: Mapping[int, Sequence[tuple[int, int]]],
+        error: str,
+    ) -> range:
+        """Take back the slots of a read that hangs, but those of ``hung`` blocks after the first ``done``.
+
+        What hangs may still be written to those, so they stay with their blocks, which are bad, until
+        ``came_back``. Return these blocks.
+        """
+        self.reading_since = self.clock()
+        self.rules.residency.take_back(read.slots[done + hung :])
+        read = read.shortened(done + hung)
+        blocks = read.blocks[done:]
+        whole = {block: [(0, self.block)] for block in blocks}
+        self.rules.grant(blocks)
+        self._hung.update(blocks)
+        self.filled(read, {**bad, **whole}, error, None, zeros)
+        return blocks
+
+    def came_back(self, blocks: range) -> None:
+        """Record that nothing is written to the slots of these hung blocks any more: they are read again."""
+        self.rules.release(blocks)
+        for block in blocks:
+            self._hung.discard(block)
+            self._bad.pop(block, None)
+            self.rules.drop_bad(block)
+        self._work.set()
+
     @contextmanager
     def observed_by(self, observer: Observer) -> Iterator[None]:
         """Let an observer follow the slots while the ``with`` block runs."""
@@ -496,22 +537,27 @@ class Ring:
         """Fail the request of a reader that has a fatal signal pending."""
         self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
 
+    def hangs(self, limit: float, arrived: int) -> bool:
+        """Return whether a read is under way, and nothing has come for ``limit`` seconds; see below."""
+        now = self.clock()
+        if arrived != self._arrived:
+            self._arrived, self._arrived_at = arrived, now
+        return self.reading_since is not None and now - max(self.reading_since, self._arrived_at) >= limit
+
     def source_hangs(self, limit: float, arrived: int) -> None:
         """Fail the requests parked for ``limit`` seconds, if nothing has come from the source for as long.
 
         ``arrived``: how many bytes have come from the source so far. To be called often: a change is noticed
         here.
         """
-        now = self.clock()
-        if arrived != self._arrived:
-            self._arrived, self._arrived_at = arrived, now
-        hangs = self.reading_since is not None and now - max(self.reading_since, self._arrived_at) >= limit
+        hangs, now = self.hangs(limit, arrived), self.clock()
         dry_from = self.rules.intake.dry_from
         if dry_from is None or now - max(self._dry_since, self._arrived_at) < limit:
             dry_from = self.rules.blocks
         for waiting in self.waiting():
             request = waiting.request
-            if now - request.since >= limit and (hangs or request.at % self.rules.blocks >= dry_from):
+            block = request.at % self.rules.blocks
+            if now - request.since >= limit and (hangs or block >= dry_from or block in self._hung):
                 self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:

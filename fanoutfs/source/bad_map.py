@@ -63,16 +63,10 @@ class BadMap:
     """The places of a source of ``size`` bytes."""
 
     size: int
-    _begins: list[int] = attrs.field(factory=lambda: [0])
-    _places: list[Place] = attrs.field(factory=lambda: [Place.UNTRIED])
-    """The place of the bytes from each begin on; never two equal ones in a row."""
-    _regions: tuple[list[int], list[Place]] = attrs.field(init=False)
-    """Both lists, for other threads."""
+    _regions: tuple[list[int], list[Place]] = attrs.field(factory=lambda: ([0], [Place.UNTRIED]), init=False)
+    """Where each region begins, and its place; never two equal ones in a row. Replaced as a whole."""
     changes: int = attrs.field(default=0, init=False)
     """Rises with each change of a byte that is not good."""
-
-    def __attrs_post_init__(self) -> None:
-        self._regions = self._begins, self._places
 
     @classmethod
     def of(cls, mapfile: Mapfile, size: int) -> Self:
@@ -84,8 +78,9 @@ class BadMap:
 
     def at(self, offset: int) -> tuple[Place, int]:
         """Return the place of a byte, and where the places that are the same end."""
-        i = bisect_right(self._begins, offset) - 1
-        return self._places[i], self._begins[i + 1] if i + 1 < len(self._begins) else self.size
+        begins, places = self._regions
+        i = bisect_right(begins, offset) - 1
+        return places[i], begins[i + 1] if i + 1 < len(begins) else self.size
 
     def regions(self, begin: int = 0, end: int | None = None) -> Iterator[tuple[int, int, Place]]:
         """Yield the regions within [begin, end), each with its begin, end and place."""
@@ -101,7 +96,7 @@ class BadMap:
         """Record the place of the bytes in [begin, end)."""
         if begin >= end:
             return
-        begins, places = self._begins, self._places
+        begins, places = self._regions
         first, last = bisect_right(begins, begin) - 1, bisect_left(begins, end) - 1
         if first == last and places[first] is place:
             return
@@ -116,9 +111,10 @@ class BadMap:
             last += 1
         kept = [one for number, one in enumerate(new) if not number or one[1] is not new[number - 1][1]]
         first = max(first, 0)
-        self._begins = begins[:first] + [at for at, _ in kept] + begins[last + 1 :]
-        self._places = places[:first] + [which for _, which in kept] + places[last + 1 :]
-        self._regions = self._begins, self._places
+        self._regions = (
+            begins[:first] + [at for at, _ in kept] + begins[last + 1 :],
+            places[:first] + [which for _, which in kept] + places[last + 1 :],
+        )
 
     def replace(self, begin: int, end: int, old: Container[Place], new: Place) -> None:
         """Record a new place for the bytes in [begin, end) whose place is one of the old."""

@@ -23,7 +23,7 @@ def faulty_identity(recipe: str, identity: str) -> str:
 class FaultySource:
     """Another source, with faults."""
 
-    _source: Source
+    source: Source
     _recipe: str
     _faults: list[Fault] = attrs.field(init=False)
 
@@ -33,27 +33,27 @@ class FaultySource:
     @property
     def path(self) -> str:
         """As the user named it, with the path of the source made absolute."""
-        return f"{PREFIX}{self._recipe}:{self._source.path}"
+        return f"{PREFIX}{self._recipe}:{self.source.path}"
 
     @property
     def identity(self) -> str:
         """It differs from that of the source."""
-        return faulty_identity(self._recipe, self._source.identity)
+        return faulty_identity(self._recipe, self.source.identity)
 
     @property
     def origin(self) -> str | None:
         """That of the source: its bytes are the same."""
-        return self._source.origin
+        return self.source.origin
 
     @property
     def size(self) -> int:
         """That of the source."""
-        return self._source.size
+        return self.source.size
 
     @property
     def sector(self) -> int:
         """That of the source."""
-        return self._source.sector
+        return self.source.sector
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``: a read that touches a bad byte fails as a whole, as a disk's does."""
@@ -64,7 +64,7 @@ class FaultySource:
             count = min(least, length - at)
             room = slots if count == length else cut(slots, at, at + least)
             self._fail(offset + at, offset + at + count)
-            self._source.read_into(offset + at, count, room)
+            self.source.read_into(offset + at, count, room)
 
     def _fail(self, begin: int, end: int) -> None:
         for fault in self._faults:
@@ -81,16 +81,16 @@ class FaultySource:
 
     def data(self) -> Sequence[Range] | None:
         """See ``Source.data``."""
-        return self._source.data()
+        return self.source.data()
 
     def limit_silence(self, seconds: float) -> None:
         """See ``Source.limit_silence``."""
-        self._source.limit_silence(seconds)
+        self.source.limit_silence(seconds)
 
     def descriptors(self) -> tuple[int, ...]:
         """Return those of the source."""
-        return self._source.descriptors()
+        return self.source.descriptors()
 
     def close(self) -> None:
         """Close the source."""
-        self._source.close()
+        self.source.close()

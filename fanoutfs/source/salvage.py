@@ -10,6 +10,7 @@ what was found bad stays so, and what was left for later is tried once more, whe
 import enum
 import errno
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import Self
@@ -94,6 +95,8 @@ class _Reading:
     """What can't be read for a different reason: an error with ``zero``, too."""
     found: list[Extent] = attrs.field(factory=list)
     left: list[Extent] = attrs.field(factory=list)
+    is_abandoned: bool = False
+    """Nobody waits for it any more."""
     ended: bool = False
     """The source has become shorter than where this read ends."""
 
@@ -125,6 +128,7 @@ class Salvage:
     """The time that an area has taken that is tried again."""
     _end: int = attrs.field(default=0, init=False)
     """Where the last read ended."""
+    _reading: _Reading | None = attrs.field(default=None, init=False)
     _to_try_again: list[Extent] = attrs.field(factory=list, init=False)
     _sector: int = attrs.field(default=0, init=False)
     """0: not known yet."""
@@ -135,6 +139,14 @@ class Salvage:
     def try_again(self, begin: int, end: int) -> None:
         """Try again what was left in [begin, end) when it is read next; called in any thread."""
         self._to_try_again.append((begin, end))
+
+    def abandon(self) -> None:
+        """Give up the read under way, which hangs; others may follow at once, from a different thread.
+
+        When the source answers after all, it ends and changes nothing.
+        """
+        assert self._reading is not None
+        self._reading.is_abandoned = True
 
     def read(self, offset: int, length: int, slots: list[memoryview], seconds: float = math.inf) -> Salvaged:
         """Fill the slots from ``offset`` on, a multiple of their size. Never raises OSError.
@@ -152,8 +164,11 @@ class Salvage:
             self._skipped = 0, 0
         if offset != self._end:
             self._area = Area.of(self.source.size)
-        reading = _Reading(offset, offset + length, slots)
-        self._end = self._read_all(reading, self.clock() + seconds)
+        reading = self._reading = _Reading(offset, offset + length, slots)
+        end = self._read_all(reading, self.clock() + seconds)
+        if reading.is_abandoned:
+            return Salvaged()
+        self._end = end
         return self._result(reading, self._end)
 
     def _read_all(self, reading: _Reading, until: float) -> int:
@@ -175,7 +190,8 @@ class Salvage:
                 self._search(reading, search, self._area, Place.BAD)
                 del postponed[0]
         except LostError as error:
-            self.counters.trouble = reason(error)
+            if not reading.is_abandoned:
+                self.counters.trouble = reason(error)
             reading.lost += [*postponed, (at, reading.end)]
             return reading.end
         return reading.end if reading.ended else at
@@ -307,12 +323,16 @@ class Salvage:
         except LostError:
             raise
         except OSError as error:
+            if reading.is_abandoned:
+                raise LostError(error.errno, error.strerror) from error
             if error.errno in GONE:
                 raise LostError(error.errno, error.strerror) from error
             if isinstance(error, SlowError) and end - begin > LEAST:
                 raise
             self.counters.trouble = reason(error)
             return Answer.ENDED if isinstance(error, EndedError) else Answer.FAILED
+        if reading.is_abandoned:
+            raise LostError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         self.counters.bytes_read += end - begin
         self.map.mark(begin, end, Place.GOOD)
         return Answer.GOOD

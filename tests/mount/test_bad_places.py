@@ -186,3 +186,16 @@ def test_a_bad_sector_on_another_computer(
         assert f"512 B of {url} can't be read there, and became zeros, here too" in said
     else:
         assert f"FAILED: the source can't be read from byte {3 * MIB} to before {3 * MIB + SECTOR}: " in said
+
+
+def test_a_place_where_the_source_hangs(mount: MountFactory) -> None:
+    """Its readers get EIO within the limit, those of other places go on, and the mount can be unmounted."""
+    source = Path(f"faulty:hang@9M:pattern:{BAD_SIZE}")
+    mounted = mount(source, "--ring", "8M", "--source-timeout", "1s", expected=[r"source|hangs"])
+    with opened(mounted.image, os.O_DIRECT) as descriptor:
+        with pytest.raises(OSError, match="Input/output"):
+            os.pread(descriptor, MIB, 9 * MIB)
+        for at in (0, 5 * MIB, 15 * MIB):
+            assert pattern(at, MIB) == os.pread(descriptor, MIB, at)
+        with pytest.raises(OSError, match="Input/output"):
+            os.pread(descriptor, 4096, 9 * MIB + 4096)

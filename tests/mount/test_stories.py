@@ -292,7 +292,7 @@ def test_a_source_that_shrinks(direct: bool, mount: MountFactory, tmp_path: Path
 def test_a_source_that_hangs(mount: MountFactory, faulty: FaultFactory, spawn: Spawn, work: Path) -> None:
     """A waiting reader gets EIO after the source's timeout; once the source answers again, the mount does."""
     served, timeout = faulty(SIZE), 3  # a source that does not hang may take its time on a busy machine
-    mounted = mount(served.path, "--source-timeout", timeout)
+    mounted = mount(served.path, "--source-timeout", timeout, expected=["the source hangs at byte"])
     served.server.send_signal(signal.SIGSTOP)
     try:
         began = time.monotonic()

@@ -1,18 +1,21 @@
 """The producer with a real source, on trio's clock: what it reads, and how fast."""
 
+import threading
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fanoutfs.errors import SourceBrokeError
-from fanoutfs.producer import Producer
+from fanoutfs.errors import SourceBrokeError, SourceHungError
+from fanoutfs.producer import Producer, overlaps
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.faulty import FaultySource
+from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.pieces import LEAST
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.units import PAGE
@@ -153,3 +156,62 @@ async def test_a_bad_page_is_logged(autojump_clock: MockClock, caplog: pytest.Lo
     assert statistics.errors >= 1
     assert f"from byte {5 * PAGE} to before {6 * PAGE}" in caplog.text
     caplog.clear()
+
+
+MOST_LOOKS = 10_000
+
+
+@attrs.define(eq=False)
+class Hangs(PatternSource):
+    """A pattern of which page 5 is not answered at first."""
+
+    reached: threading.Event = attrs.field(factory=threading.Event)
+    answers: threading.Event = attrs.field(factory=threading.Event)
+
+    def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
+        if offset <= 5 * PAGE < offset + length and not self.answers.is_set():
+            self.reached.set()
+            self.answers.wait()
+            for slot in slots:
+                slot[:] = b"too late" * (len(slot) // 8)
+            return
+        PatternSource.read_into(self, offset, length, slots)
+
+
+async def test_a_read_that_hangs_is_given_up() -> None:
+    """Its blocks are errors while it may still write to their slots; all others are read, and later these."""
+    rig = make_rig(BLOCKS * PAGE, slots=8, run=2)
+    source = Hangs("pattern", BLOCKS * PAGE)
+    producer = Producer(source, rig.ring, Counters())
+    first, second = rig.open(), rig.open()
+    async with background(producer.run) as nursery:
+        nursery.start_soon(fails, SourceHungError, first, 5 * PAGE)
+        await trio.to_thread.run_sync(source.reached.wait)
+        assert producer.give_up("it is slow")
+        for _ in range(2):
+            for page in (0, 20, 39, 10, 30):
+                place = slice(page * PAGE, (page + 1) * PAGE)
+                assert rig.content[place] == bytes(await read(second, page * PAGE, PAGE))
+        rig.ring.source_hangs(0.0, 0)
+        nursery.start_soon(fails, SourceHungError, second, 5 * PAGE + 1, 100)
+        await wait_all_tasks_blocked()
+        rig.ring.source_hangs(0.0, 0)
+        held = rig.ring.hung
+        assert 5 in rig.ring.rules.residency.slot_of
+        source.answers.set()
+        for _ in range(MOST_LOOKS):
+            await trio.sleep(0.005)
+            if not rig.ring.hung:
+                break
+        assert rig.content == await read_all(rig.open(), PAGE)
+        assert not rig.ring.rules.granted
+
+    assert 1 <= held <= 2
+
+
+def test_sources_that_two_threads_may_read() -> None:
+    """Reads of others are never given up."""
+    pattern = PatternSource("pattern", PAGE)
+    assert overlaps(pattern)
+    assert overlaps(FaultySource(FaultySource(pattern, "eio@0"), "delay=1s"))
+    assert not overlaps(Scratched(b""))
