@@ -11,6 +11,7 @@ from fanoutfs.checking import inspection
 from fanoutfs.checking.inspection import System
 from fanoutfs.checking.safety import RequestedTarget, in_relation
 from fanoutfs.checking.storage import StorageGraph
+from fanoutfs.errors import UnusableError
 from fanoutfs.system.open_files import FileNode, writers
 
 SHOWN = 4
@@ -38,7 +39,11 @@ class SourceUse:
 def find_use(path: str, system: System | None = None) -> SourceUse:
     """Return what may change the source at ``path`` now, as far as this user may see it."""
     system = system or System()
-    found = inspection.read(path, (), system)
+    try:
+        found = inspection.read(path, (), system)
+    except UnusableError:
+        # Where /sys is hidden, nothing is known of what lies on what. A target would be refused.
+        return SourceUse()
     source, machine = found.source, found.machine
     assert source is not None
     if not source.identity or source.kind not in ("disk", "file"):

@@ -61,15 +61,20 @@ def _writes(process: Path, nodes: Collection[FileNode]) -> bool:
 def _open_to_write(process: Path) -> Iterator[tuple[int, int]]:
     """Yield inode and mount of each descriptor that a process may write through (proc(5))."""
     try:
-        tables = list((process / "fdinfo").iterdir())
+        numbers = os.listdir(process / "fd")  # noqa: PTH208 (numbers)
     except OSError:
         # It has ended, or is a different user's.
         return
-    for table in tables:
+    for number in numbers:
         try:
-            fields = dict(re.findall(r"^(flags|mnt_id|ino):\s*(\d+)$", table.read_text(), re.MULTILINE))
-        except (OSError, UnicodeDecodeError):
+            # Most are sockets, pipes and the like, which have no path.
+            if not os.readlink(process / "fd" / number).startswith("/"):  # noqa: PTH115 (text only)
+                continue
+            table = (process / "fdinfo" / number).read_text(errors="replace")
+        except OSError:
+            # It was closed.
             continue
+        fields = dict(re.findall(r"^(flags|mnt_id|ino):\s*(\d+)$", table, re.MULTILINE))
         flags = int(fields.get("flags", "0"), 8)
         if "ino" in fields and not flags & os.O_PATH and flags & os.O_ACCMODE != os.O_RDONLY:
             yield int(fields["ino"]), int(fields["mnt_id"])

@@ -87,6 +87,12 @@ def test_a_mount_that_may_write_it_is_found(
     assert find_use(str(fake.node(source)), fake.system()).mounts == expected
 
 
+def test_nothing_is_told_where_sys_is_hidden(fake: FakeMachine, tmp_path: Path) -> None:
+    """A container may read its source all the same."""
+    (tmp_path / "sys" / "class" / "block").rename(tmp_path / "hidden")
+    assert not find_use(str(fake.file("image", MIB)), fake.system())
+
+
 def test_swap_may_write_it(fake: FakeMachine) -> None:
     """It changes all the time."""
     fake.swaps.append(str(fake.node("sda2")))
