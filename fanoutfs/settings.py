@@ -38,6 +38,10 @@ def _absolute(path: Path | None) -> Path | None:
     return None if path is None else path.absolute()
 
 
+def _absolute_map(only: str | None) -> str | None:
+    return only if only in (None, "used") else str(Path(only).absolute())
+
+
 @attrs.frozen(kw_only=True)
 class SourceSettings:
     """How a source is read, in bytes."""
@@ -52,8 +56,8 @@ class SourceSettings:
     """A map of bad places, as of GNU ddrescue: read at the start if it is there, and kept up to date."""
     retries: int = 0
     """How many times a bad sector is read again."""
-    only: str | None = None
-    """A map of the places that are copied, or "used": those that file systems use."""
+    only: str | None = attrs.field(default=None, converter=_absolute_map)
+    """The path of a map of the places that are copied, or "used": those that file systems use."""
     only_zero_rest: bool = False
     """Whether the other places become zeros on a target, instead of staying as they are."""
     strict_source: bool = False
@@ -69,8 +73,7 @@ class SourceSettings:
         """Return what of a source is copied, as text that is the same for the same; empty: all of it."""
         if self.only is None:
             return ""
-        name = self.only if self.only == "used" else str(Path(self.only).absolute())
-        return f"{name} --only-zero-rest" if self.only_zero_rest else name
+        return f"{self.only} --only-zero-rest" if self.only_zero_rest else self.only
 
 
 @attrs.frozen(kw_only=True)

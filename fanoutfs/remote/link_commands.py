@@ -28,7 +28,7 @@ def require_link_programs(address: LinkAddress) -> None:
     """Raise UnusableError if a program that this link needs is not installed."""
     match address:
         case ImageAddress():
-            require_programs("nbdfuse", "nbdinfo", "qemu-nbd")
+            require_programs("nbdfuse", "qemu-nbd")
         case SshAddress() | WebAddress():
             require_programs("nbdfuse", "nbdkit")
         case ExportAddress() | SocketAddress():

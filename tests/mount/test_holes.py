@@ -87,7 +87,7 @@ def test_every_way_to_read_a_sparse_image(
     assert status["bytes_read"] == status["data"] <= READ
 
 
-@pytest.mark.parametrize("more", [(), ("--sparse",), ("--verify",), ("--verify", "--resume")])
+@pytest.mark.parametrize("more", [(), ("--sparse", "--verify"), ("--verify", "--resume")])
 def test_targets_that_held_something_else(
     more: tuple[str, ...], copies: Copies, source: Path, backing: Path, device: Path, work: Path
 ) -> None:
