@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from fanoutfs.errors import UnusableError, UsageError
 from fanoutfs.fuse.mount_options import mount_options
-from fanoutfs.settings import MountSettings, Settings
+from fanoutfs.settings import MountSettings, Settings, SourceSettings
 from fanoutfs.units import MIB, format_size, parse_size
 
 
@@ -105,3 +107,13 @@ def test_an_unknown_mount_option_is_named() -> None:
 def test_the_sources_name_is_one_ascii_option(source: str, option: str) -> None:
     """libfuse splits options at commas, and pyfuse3 passes ASCII alone."""
     assert option in mount_options(MountSettings(), source)
+
+
+def test_files_are_named_for_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works in a different folder; "used" is no file."""
+    monkeypatch.chdir(tmp_path)
+    one, used = SourceSettings(only="map", mapfile=Path("bad")), SourceSettings(only="used")
+    monkeypatch.chdir("/")
+
+    assert (one.only, one.part, one.mapfile) == (str(tmp_path / "map"),) * 2 + (tmp_path / "bad",)
+    assert (used.only, used.part) == ("used", "used")

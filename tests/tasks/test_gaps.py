@@ -140,3 +140,23 @@ async def test_a_reader_within_a_hole_is_live(autojump_clock: MockClock) -> None
 
     assert 55.0 < took < 60.0
     assert sorted(rig.blocks_read) == list(range(42))
+
+
+async def test_what_another_reader_put_into_the_page_cache_counts(autojump_clock: MockClock) -> None:
+    """Data, holes and both: the reader will not request them, and its position moves on."""
+    rig = make_rig(20 * PAGE, 8, data=[range(2), range(10, 14)])
+    one, other = rig.open(), rig.open()
+    found = []
+
+    async with background(rig.produce):
+        await read(one, 0, PAGE)
+        await read(other, 0, 12 * PAGE)
+        for first, count in ((1, 1), (2, 3), (5, 5), (10, 2)):
+            one.found_in_cache(first * PAGE, count * PAGE)
+            found.append((one.position // PAGE, one.cursor.block))
+        third = rig.open()
+        await read(third, 0, PAGE)
+        third.joins(other.stream)
+
+    assert found == [(2, 2), (5, 2), (10, 2), (12, 4)]
+    assert third.cursor.block == other.cursor.block == 4
