@@ -227,21 +227,9 @@ class ControlServer:
                 await session.send("saved")
             case "stay" | "join" | "mount" if self.engine.end_requested.is_set():
                 raise _HangUpError
-            case "stay":
-                if session.stays:
-                    raise ValueError("it stays already")
-                session.stays = True
-                session.prepares = True
-                await self.engine.begin_at_head()
-                others = self.engine.users
-                with self.engine.in_use(), self.engine.starting_line.awaited_by(session):
-                    await session.send(
-                        "staying", **self._image(), head=self.engine.ring.rules.head, others=others
-                    )
-                    await self._serve_requests(session)
-            case "join":
+            case "stay" | "join" as kind:
                 try:
-                    await self._join(session, message)
+                    await (self._stay(session) if kind == "stay" else self._join(session, message))
                 except (UnusableError, GoneError) as error:
                     await session.send("refused", error=str(error))
             case "started":
@@ -250,6 +238,20 @@ class ControlServer:
                 await self._mount(session, message)
             case kind:
                 raise ValueError(f"unknown message type {kind!r}")
+
+    async def _stay(self, session: ControlSession) -> None:
+        """Let a command keep the producer alive. Raise GoneError if its copies would come too late."""
+        engine = self.engine
+        if session.stays:
+            raise ValueError("it stays already")
+        session.prepares = True
+        engine.ring.require_beginning()
+        session.stays = True
+        await engine.begin_at_head()
+        others = engine.users
+        with engine.in_use(), engine.starting_line.awaited_by(session):
+            await session.send("staying", **self._image(), head=engine.ring.rules.head, others=others)
+            await self._serve_requests(session)
 
     # Consumers
 

@@ -45,7 +45,7 @@ from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import Salvage
-from fanoutfs.source.spool import pipe_in
+from fanoutfs.source.spool import pipe_in, spool_in
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.memory_room import memory_room
@@ -63,6 +63,10 @@ FIRST_SECONDS = 10.0
 CHEAP_RING = 64 * MIB
 """Bytes. A ring of this size holds the look-ahead and the spread of the current readers. Memory beyond it
 serves later readers; with copies alone it is not used if it costs more than reading the source again."""
+
+PIPE_PATIENCE = 60.0
+"""Seconds: the least ``patience`` on a pipe without a spool, where a reader that is left behind has lost its
+blocks for good. Sticks pause for many seconds."""
 
 WATCH_SECONDS = 0.25
 
@@ -130,10 +134,12 @@ class Engine:
             if settings.fits_block:
                 settings = settings.with_block(fitting_block(only.ranges, settings.block))
             only = attrs.evolve(only, ranges=read_through(only.ranges, settings.block))
+        self.pipe = pipe_in(self.source)
+        if self.pipe is not None and spool_in(self.source) is None:
+            settings = attrs.evolve(settings, patience=max(settings.patience, PIPE_PATIENCE))
         layout = Layout.of(self.source.size, settings.block, self.source.data(), only)
         self.ring = build_ring(settings, layout)
         self.source.limit_silence(settings.source_timeout)
-        self.pipe = pipe_in(self.source)
         self.starting_line = StartingLine(self.ring)
         self.slot_digests = SlotDigests(self.ring.memory)
         self.ring.add_observer(self.slot_digests)

@@ -315,15 +315,15 @@ class Ring:
         what = "has gone by" if self.rules.intake.is_gone(block) else "is too far ahead"
         return GoneError(
             f"the source is a pipe, and byte {block * self.block} of it {what}; start readers together, or "
-            "let the mount keep what was read: --spool DIR"
+            "keep what was read: --spool DIR"
         )
 
     def require_beginning(self) -> None:
         """Raise GoneError if a consumer that begins now could not have the whole image."""
         if self.rules.has_gone():
             raise GoneError(
-                "the source is a pipe, and its beginning has gone by; start readers together, or let the "
-                "mount keep what was read: --spool DIR"
+                "the source is a pipe, and its beginning has gone by; start readers together, or keep what "
+                "was read: --spool DIR"
             )
 
     def _is_resident(self, request: Request) -> bool:

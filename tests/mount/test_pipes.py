@@ -185,6 +185,21 @@ def test_the_producer_of_a_pipe_is_killed(written: Written, copies: Copies, tmp_
     socket_path(status["source"]["identity"]).unlink()
 
 
+def test_a_copy_of_a_pipe_that_comes_late(written: Written, copies: Copies, tmp_path: Path) -> None:
+    """It is refused in one line, and its target is not touched; the one that is there goes on."""
+    early, late = tmp_path / "early", tmp_path / "late"
+    copying = copies.start(written.fifo, early, "--ring", "2M")
+    copies.wait_for(written.fifo, lambda status: status["source"]["bytes_read"] >= 7 * MIB, "much was read")
+    refused = copies.run(written.fifo, late, code=1)
+    written.go_on()
+    copies.finish(copying)
+
+    (line,) = refused.stderr.decode().splitlines()
+    assert "its beginning has gone by; start readers together" in line
+    assert not late.exists()
+    assert_same(written.image, early)
+
+
 def test_standard_input(copies: Copies, small: Path, tmp_path: Path) -> None:
     """A pipe there is a source, a file there is that file, a terminal or nothing is refused."""
     command = '"$3" copy --yes - "$2"; cmp "$1" "$2"'
