@@ -142,7 +142,7 @@ class Producer:
             self._log(salvaged)
 
     def give_up(self, why: str) -> bool:
-        """Give up a read that hangs, so that others can be made; return False if that can't be done.
+        """Abandon a read that hangs, so that others can be made; return False if that can't be done.
 
         Its blocks are bad until the source has answered, and keep their slots: it may still write there.
         """

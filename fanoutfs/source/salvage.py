@@ -141,7 +141,7 @@ class Salvage:
         self._to_try_again.append((begin, end))
 
     def abandon(self) -> None:
-        """Give up the read under way, which hangs; others may follow at once, from a different thread.
+        """End the read under way, which hangs; others may follow at once, from a different thread.
 
         When the source answers after all, it ends and changes nothing.
         """
