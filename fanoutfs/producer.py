@@ -61,7 +61,7 @@ class _Filling:
             return not self.is_abandoned
 
     def abandon(self) -> bool:
-        """Give the read up, if it is just reading; what ``done``, ``part`` and ``found`` say stays so."""
+        """Abandon the read, if it is just reading; what ``done``, ``part`` and ``found`` say stays so."""
         with self._lock:
             self.is_abandoned = self.part > 0
             return self.is_abandoned
