@@ -39,7 +39,7 @@ def read_all(source: CheckedSource, cells: list[int]) -> set[int]:
     for cell in cells:
         begin, end = cell * CELL, min((cell + 1) * CELL, SIZE)
         try:
-            assert read(source, begin, end) == source._source.content[begin:end]  # type: ignore[attr-defined]
+            assert read(source, begin, end) == source.source.content[begin:end]  # type: ignore[attr-defined]
         except ChecksumError:
             failed.add(cell)
     return failed
@@ -84,7 +84,7 @@ def test_bytes_that_change_before_they_are_checked_fail() -> None:
     """What was read ahead is read again to be hashed; it must be what was given out."""
     source = checked(CONTENT)
     read(source, 10 * CELL, 12 * CELL)
-    source._source.content = CONTENT.replace(b"45000\n", b"x5000\n")  # type: ignore[attr-defined]
+    source.source.content = CONTENT.replace(b"45000\n", b"x5000\n")  # type: ignore[attr-defined]
     assert CONTENT[10 * CELL : 12 * CELL].count(b"45000\n")
     with pytest.raises(ChecksumError, match="changed since"):
         read(source, 4 * CELL, 10 * CELL)
@@ -94,7 +94,7 @@ def test_bytes_that_change_after_they_were_checked_fail() -> None:
     """A copy that joined in the middle gets the rest of the range later, and it must be the same."""
     good = checked(CONTENT)
     assert read_all(good, list(range(21))) == set()
-    good._source.content = CONTENT.replace(b"45000\n", b"x5000\n")  # type: ignore[attr-defined]
+    good.source.content = CONTENT.replace(b"45000\n", b"x5000\n")  # type: ignore[attr-defined]
     assert read_all(good, [5, 10, 6]) == {10, 6}
 
 
@@ -102,7 +102,7 @@ def test_a_range_that_can_t_be_read_again_fails() -> None:
     """Nothing is known about bytes that were given out and can't be checked."""
     source = checked(CONTENT)
     read(source, 10 * CELL, 12 * CELL)
-    source._source.bad = frozenset([11 * CELL // PAGE])  # type: ignore[attr-defined]
+    source.source.bad = frozenset([11 * CELL // PAGE])  # type: ignore[attr-defined]
     with pytest.raises(ChecksumError, match="can't be read again"):
         read(source, 4 * CELL, 10 * CELL)
 
