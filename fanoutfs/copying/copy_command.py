@@ -66,7 +66,7 @@ def copy(
         if options.dry_run:
             if opened is not None:
                 opened.source.close()
-            _print_plan(described(candidates), source.size, options)
+            _print_plan(described(candidates), source.size, options, settings.source.part)
             return 0
         require_descriptors(len(candidates), descriptor_limit())
         if not options.yes:
@@ -184,12 +184,14 @@ def _show(line: str) -> None:
     print(f"fanoutfs: {printable(line)}", file=sys.stderr)
 
 
-def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyOptions) -> None:
+def _print_plan(candidates: Sequence[Candidate], image_size: int, options: CopyOptions, part: str) -> None:
     """Open what exists as a copy would, to see that no other program has it, then print what would happen."""
     for target in claim_all([one for one in candidates if one.exists], direct=False, show=_show):
         target.close()
     for candidate in candidates:
         print("\n".join(map(printable, plan(candidate, image_size, options))))
+    if part:
+        print(printable(f"fanoutfs: of the image, only a part would be copied: --only {part}"))
     print("fanoutfs: nothing was written, because of --dry-run")
     require_written()
 

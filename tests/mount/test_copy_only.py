@@ -173,7 +173,9 @@ def test_a_copy_of_all_does_not_join_one_of_a_part(
     refused = copies.run(small, target, code=1)
     joined = copies.run(small, target, "--only", domain)
     named = copies.run(mounted.image, target)
+    planned = copies.run(small, target, "--dry-run", "--only", domain)
 
+    assert f"only a part would be copied: --only {domain}".encode() in planned.stdout
     assert f"a part of it alone (--only {domain}); wait until".encode() in refused.stderr
     assert all(f"{BLOCK // 1024} KiB of" in done.stdout.decode() for done in (joined, named))
     assert left(target, JUNK) == (small.stat().st_size - BLOCK) // len(JUNK)
