@@ -33,7 +33,6 @@ NOT_HERE = {
     "fanoutfs mount --listen 0.0.0.0": "needs a second computer: test_remote_copy.py",
     "fanoutfs mount nbd://node1": "needs two other computers: test_relay.py",
     "fanoutfs mount pattern:10G": "one of them fails: test_bad_places.py",
-    "cat disk.img | fanoutfs copy": "needs a second computer: test_pipes.py",
     "ssh host 'cat /dev/sda' | fanoutfs mount": "needs a second computer: test_pipes.py",
     "fanoutfs copy --only used": "needs file systems and maps: test_copy_only.py",
     "fanoutfs copy --strict-source vm.img": "needs a second image: test_changing_source.py",
