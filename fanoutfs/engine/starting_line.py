@@ -32,11 +32,14 @@ class StartingLine:
 
     ring: Ring
     _copies: set[object] = attrs.field(factory=set, init=False)
+    _for_copies: bool = attrs.field(default=False, init=False)
+    """A command has said that it has targets, and will say when they have joined."""
 
     @contextmanager
     def awaited_by(self, copy: object) -> Iterator[None]:
         """Let the line wait for the targets of a command, while the block runs or until ``started``."""
         self._copies.add(copy)
+        self._for_copies = True
         try:
             yield
         finally:
@@ -46,16 +49,21 @@ class StartingLine:
         """Record that the targets of a command have joined."""
         self._copies.discard(copy)
 
+    def _is_needed(self, seconds: float) -> bool:
+        """Return whether the beginning is kept so long after the first reader."""
+        if self._for_copies:
+            return bool(self._copies) and seconds < PREPARE_SECONDS
+        return seconds < LINE_SECONDS
+
     async def run(self) -> None:
         """Keep the beginning, from the first reader on, and return; at once if the source is no pipe."""
         if not self.ring.rules.intake.in_order:
             return
         await self.ring.first_opened.wait()
         cursor = self.ring.open(NUMBER)
-        until = self.ring.clock() + LINE_SECONDS
-        latest = self.ring.clock() + PREPARE_SECONDS
+        began = self.ring.clock()
         try:
-            while (now := self.ring.clock()) < until or (self._copies and now < latest):
+            while self._is_needed(self.ring.clock() - began):
                 # It is live as long as it moves.
                 self.ring.move(cursor, 0, sequential=True)
                 await trio.sleep(AGAIN_SECONDS)
