@@ -50,7 +50,7 @@ class StartingLine:
         self._copies.discard(copy)
 
     def _is_needed(self, seconds: float) -> bool:
-        """Return whether the beginning is kept so long after the first reader."""
+        """Return whether the beginning is still kept, these seconds after the first reader."""
         if self._for_copies:
             return bool(self._copies) and seconds < PREPARE_SECONDS
         return seconds < LINE_SECONDS

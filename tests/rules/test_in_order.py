@@ -38,7 +38,7 @@ def test_readers_that_start_together_all_get_everything(
         world.step(world.join().cursor.id)
     for _ in range(60):
         for _ in range(chance.randint(0, 5)):
-            world.step(chance.randint(1, readers), chance.choice([1, 1, 2, max(1, slots // 2)]))
+            world.step(chance.randint(1, readers), chance.choice([1, 1, 2, max(1, slots // 2), blocks]))
         world.now += chance.choice([0.0, TURN, TURN + 1])
         for number, walker in world.walkers.items():
             if walker.request is None and not walker.done:
