@@ -15,7 +15,6 @@ from fanoutfs.source.contract import LostError
 from tests.mount.conftest import MountFactory, PatternFactory
 from tests.pipes import read
 from tests.rig.commands import fanoutfs, run
-from tests.rig.copies import Copies
 from tests.rig.images import MIB, assert_same
 
 pytestmark = pytest.mark.tool("qemu-nbd", "qemu-img", "nbdfuse")
@@ -33,12 +32,10 @@ def image(source: Path, work: Path, kind: str, name: str = "disk") -> Path:
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi", "vhdx", "vhd", "parallels", "qed"])
-def test_the_disk_within_an_image_is_copied(
-    pattern_image: PatternFactory, work: Path, copies: Copies, kind: str
-) -> None:
+def test_the_disk_within_an_image_is_copied(pattern_image: PatternFactory, work: Path, kind: str) -> None:
     """Whatever its name is; one line says what it was taken for."""
     source = pattern_image(SIZE)
-    done = copies.run(image(source, work, kind), work / "target")
+    done = fanoutfs("copy", image(source, work, kind), work / "target")
 
     assert_same(source, work / "target")
     assert re.search(rf"^fanoutfs: \S+ is an? {kind} image of 3 MiB$", done.stderr.decode(), re.MULTILINE)
