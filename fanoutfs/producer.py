@@ -13,14 +13,12 @@ from fanoutfs.ring.ring import Ring
 from fanoutfs.source.bad_map import BadMap
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
-from fanoutfs.source.faulty import FaultySource
-from fanoutfs.source.local import PositionedSource
-from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import Salvage, Salvaged
-from fanoutfs.source.spool import Spool, pipe_in, spool_in
+from fanoutfs.source.spool import Spool
+from fanoutfs.source.wrapper import find_layer
 from fanoutfs.units import format_size
 
 log = logging.getLogger(__name__)
@@ -67,13 +65,6 @@ class _Filling:
             return self.is_abandoned
 
 
-def overlaps(source: Source) -> bool:
-    """Return whether a source can be read in two threads at once."""
-    if isinstance(source, FaultySource):
-        return overlaps(source.source)
-    return isinstance(source, PositionedSource | PatternSource)
-
-
 @attrs.define(eq=False)
 class Producer:
     """Reads a source into a ring; there is one per source."""
@@ -95,8 +86,8 @@ class Producer:
     """The blocks of reads that hang."""
 
     def __attrs_post_init__(self) -> None:
-        self._pipe = pipe_in(self.source)
-        self._spool = spool_in(self.source)
+        self._pipe = find_layer(self.source, PipeSource)
+        self._spool = find_layer(self.source, Spool)
         if self._pipe is not None and self._spool is None:
             self.ring.go_in_order(0, 0)
 
@@ -147,7 +138,7 @@ class Producer:
         Its blocks are bad until the source has answered, and keep their slots: it may still write there.
         """
         filling, ring = self._filling, self.ring
-        if filling is None or len(self._hung) >= MOST_HUNG or not overlaps(self.source):
+        if filling is None or len(self._hung) >= MOST_HUNG or not self.source.overlaps:
             return False
         if sum(map(len, self._hung)) + filling.part > ring.rules.slots // 2 or not filling.abandon():
             return False

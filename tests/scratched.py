@@ -42,6 +42,10 @@ class Scratched:
     def data(self) -> Sequence[Range] | None:
         return self.filled
 
+    @property
+    def overlaps(self) -> bool:
+        return False
+
     def limit_silence(self, seconds: float) -> None:
         pass
 

@@ -18,7 +18,8 @@ from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import Settings, SourceSettings
 from fanoutfs.source.formats import HEAD, recognise, split_prefix
 from fanoutfs.source.pipe_argument import require_plain
-from fanoutfs.source.spool import pipe_in
+from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.source.wrapper import find_layer
 from fanoutfs.status.text import printable
 from fanoutfs.system import mountpoint
 
@@ -80,7 +81,7 @@ def find_source(
         return named(found.origin or found.identity, found.size), None
     opened = resolved.open()
     source = opened.source
-    if (pipe := pipe_in(source)) is not None:
+    if (pipe := find_layer(source, PipeSource)) is not None:
         # Nothing is written before it is known that there is something to write.
         try:
             kind = recognise(pipe.peek(HEAD, waits=True), b"")

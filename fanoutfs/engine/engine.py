@@ -45,7 +45,8 @@ from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import Salvage
-from fanoutfs.source.spool import pipe_in, spool_in
+from fanoutfs.source.spool import Spool
+from fanoutfs.source.wrapper import find_layer
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS, unblocked
 from fanoutfs.system.memory_room import memory_room
@@ -134,8 +135,8 @@ class Engine:
             if settings.fits_block:
                 settings = settings.with_block(fitting_block(only.ranges, settings.block))
             only = attrs.evolve(only, ranges=read_through(only.ranges, settings.block))
-        self.pipe = pipe_in(self.source)
-        if self.pipe is not None and spool_in(self.source) is None:
+        self.pipe = find_layer(self.source, PipeSource)
+        if self.pipe is not None and find_layer(self.source, Spool) is None:
             settings = attrs.evolve(settings, patience=max(settings.patience, PIPE_PATIENCE))
         layout = Layout.of(self.source.size, settings.block, self.source.data(), only)
         self.ring = build_ring(settings, layout)

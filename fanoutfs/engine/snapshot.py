@@ -10,8 +10,10 @@ from fanoutfs.ring.cursor import Cursor
 from fanoutfs.ring.ring import Ring
 from fanoutfs.source.contract import Source
 from fanoutfs.source.counters import Counters
+from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.salvage import Salvage
-from fanoutfs.source.spool import pipe_in, spool_in
+from fanoutfs.source.spool import Spool
+from fanoutfs.source.wrapper import find_layer
 from fanoutfs.status.document import (
     SOURCE,
     ExportEntry,
@@ -90,7 +92,7 @@ def snapshot(
     rules = ring.rules
     consumers = list(consumers)
     waits = rules.waits(ring.clock())
-    pipe, spool = pipe_in(source), spool_in(source)
+    pipe, spool = find_layer(source, PipeSource), find_layer(source, Spool)
     places, bad, left = (0, 0, 0) if salvage is None else salvage.map.totals()
     return StatusDocument(
         pid=os.getpid(),

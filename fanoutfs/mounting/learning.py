@@ -5,7 +5,9 @@ import time
 
 from fanoutfs.errors import UnusableError
 from fanoutfs.source.contract import Source
-from fanoutfs.source.spool import pipe_in, spool_in
+from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.source.spool import Spool
+from fanoutfs.source.wrapper import find_layer
 from fanoutfs.status.text import format_rate, printable
 from fanoutfs.units import format_size
 
@@ -21,7 +23,7 @@ def learn_size(source: Source) -> None:
 
     Ctrl-C ends it. Raise UnusableError if the pipe breaks, or its spool has too little room.
     """
-    pipe, spool = pipe_in(source), spool_in(source)
+    pipe, spool = find_layer(source, PipeSource), find_layer(source, Spool)
     if pipe is None or pipe.size_is_known:
         return
     if spool is None:

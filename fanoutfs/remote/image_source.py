@@ -4,13 +4,11 @@ The file itself stays open and locked, as any other source does, so that no copy
 names besides itself (a backing file) is locked by QEMU.
 """
 
-from collections.abc import Sequence
 from typing import Self
 
 import attrs
 
 from fanoutfs.errors import UnusableError
-from fanoutfs.ranges import Range
 from fanoutfs.remote.file_address import ImageAddress
 from fanoutfs.remote.nbd_source import ExportedSource
 from fanoutfs.remote.remote_keys import RemoteKeys
@@ -19,18 +17,18 @@ from fanoutfs.source.formats import ImageFormat
 from fanoutfs.source.image_header import facts
 from fanoutfs.source.local import require_same
 from fanoutfs.source.watched import WatchedSource
+from fanoutfs.source.wrapper import Wrapper
 from fanoutfs.system.identity import image_identity
 
 
 @attrs.define(eq=False)
-class ImageSource:
-    """The disk within an image; owns the file of the image, and the link to QEMU."""
+class ImageSource(Wrapper):
+    """The disk within an image, as QEMU shows it; owns the file of the image, and the link to QEMU."""
 
     path: str
     """Of the image."""
     identity: str
     _file: WatchedSource | ExportedSource
-    _disk: ExportedSource
 
     @classmethod
     def open(cls, path: str, kind: ImageFormat, *, strict: bool) -> Self:
@@ -51,16 +49,15 @@ class ImageSource:
         except BaseException:
             file.close()
             raise
-        return cls(path, image_identity(file.identity), file, disk)
+        return cls(disk, path, image_identity(file.identity), file)
 
     @classmethod
     def over(cls, link: ExportedSource, kind: ImageFormat) -> Self:
         """Open an image that a link shows; closes the link on failure. Raises UnusableError."""
         try:
             address = ImageAddress(link.shown_at, kind.qemu_driver, direct=True)
-            return cls(
-                link.path, link.identity, link, ExportedSource.open(address, RemoteKeys(), path=link.path)
-            )
+            disk = ExportedSource.open(address, RemoteKeys(), path=link.path)
+            return cls(disk, link.path, link.identity, link)
         except BaseException:
             link.close()
             raise
@@ -75,39 +72,21 @@ class ImageSource:
         """Its identity: nobody else has these bytes."""
         return self.identity
 
-    @property
-    def size(self) -> int:
-        """The size of the disk within it, in bytes."""
-        return self._disk.size
-
-    @property
-    def sector(self) -> int:
-        """Of the disk within it."""
-        return self._disk.sector
-
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
         try:
-            self._disk.read_into(offset, length, slots)
+            super().read_into(offset, length, slots)
         finally:
             if isinstance(self._file, WatchedSource):
                 self._file.require_unchanged()
 
-    def data(self) -> Sequence[Range] | None:
-        """See ``Source.data``."""
-        return self._disk.data()
-
-    def limit_silence(self, seconds: float) -> None:
-        """See ``Source.limit_silence``."""
-        self._disk.limit_silence(seconds)
-
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the link, and of the file."""
-        return (*self._disk.descriptors(), *self._file.descriptors())
+        return (*super().descriptors(), *self._file.descriptors())
 
     def close(self) -> None:
         """Close both in this process."""
-        self._disk.close()
+        super().close()
         self._file.close()
 
 

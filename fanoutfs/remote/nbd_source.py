@@ -162,6 +162,11 @@ class ExportedSource:
             return SECTOR if error.errno in SERVER_ERRNOS else PAGE
         return SECTOR
 
+    @property
+    def overlaps(self) -> bool:
+        """See ``Source.overlaps``: a read that fails opens the link again."""
+        return False
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
         if self._state is LinkState.REPLACED:

@@ -24,8 +24,9 @@ import attrs
 
 from fanoutfs.errors import reason
 from fanoutfs.ranges import Range
-from fanoutfs.source.contract import LostError, Source
+from fanoutfs.source.contract import LostError
 from fanoutfs.source.local import cut
+from fanoutfs.source.wrapper import Wrapper
 from fanoutfs.units import KIB, MIB, PAGE
 
 if TYPE_CHECKING:
@@ -82,10 +83,9 @@ class _Progress:
 
 
 @attrs.define(eq=False)
-class CheckedSource:
+class CheckedSource(Wrapper):
     """A source whose ranges are checked."""
 
-    source: Source
     _checksums: Sequence[RangeChecksum]
     """Ascending, disjoint."""
     _begins: list[int] = attrs.field(init=False)
@@ -95,45 +95,8 @@ class CheckedSource:
     def _set_begins(self) -> list[int]:
         return [checksum.begin for checksum in self._checksums]
 
-    @property
-    def path(self) -> str:
-        """See ``Source.path``."""
-        return self.source.path
-
-    @property
-    def identity(self) -> str:
-        """See ``Source.identity``."""
-        return self.source.identity
-
-    @property
-    def origin(self) -> str | None:
-        """See ``Source.origin``."""
-        return self.source.origin
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.source.size
-
-    @property
-    def sector(self) -> int:
-        """See ``Source.sector``."""
-        return self.source.sector
-
     def data(self) -> None:
         """Return None: holes within a range belong to its checksum, and are read."""
-
-    def limit_silence(self, seconds: float) -> None:
-        """See ``Source.limit_silence``."""
-        self.source.limit_silence(seconds)
-
-    def descriptors(self) -> tuple[int, ...]:
-        """See ``Source.descriptors``."""
-        return self.source.descriptors()
-
-    def close(self) -> None:
-        """Close the source."""
-        self.source.close()
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises ChecksumError for bytes that are not those of their checksum."""

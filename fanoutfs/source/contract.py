@@ -44,6 +44,10 @@ class Source(Protocol):
         Asked only after a read has failed, in a worker thread: finding it out may take another read.
         """
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether it can be read in two threads at once: a read that hangs does not stop others then."""
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """Fill ``slots`` in order with the ``length`` bytes at ``offset``; called in a worker thread.
 

@@ -4,14 +4,13 @@ import errno
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
 
 import attrs
 
-from fanoutfs.ranges import Range
-from fanoutfs.source.contract import EndedError, Source
+from fanoutfs.source.contract import EndedError
 from fanoutfs.source.local import cut
 from fanoutfs.source.recipe import PREFIX, Action, Fault, parse_recipe
+from fanoutfs.source.wrapper import Wrapper
 
 
 def faulty_identity(recipe: str, identity: str) -> str:
@@ -20,10 +19,9 @@ def faulty_identity(recipe: str, identity: str) -> str:
 
 
 @attrs.define(eq=False)
-class FaultySource:
+class FaultySource(Wrapper):
     """Another source, with faults."""
 
-    source: Source
     _recipe: str
     _faults: list[Fault] = attrs.field(init=False)
 
@@ -41,19 +39,9 @@ class FaultySource:
         return faulty_identity(self._recipe, self.source.identity)
 
     @property
-    def origin(self) -> str | None:
-        """That of the source: its bytes are the same."""
-        return self.source.origin
-
-    @property
-    def size(self) -> int:
+    def overlaps(self) -> bool:
         """That of the source."""
-        return self.source.size
-
-    @property
-    def sector(self) -> int:
-        """That of the source."""
-        return self.source.sector
+        return self.source.overlaps
 
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``: a read that touches a bad byte fails as a whole, as a disk's does."""
@@ -78,19 +66,3 @@ class FaultySource:
                         raise EndedError(errno.EIO, f"the source ends at byte {fault.begin}")
                     case Action.EIO:
                         raise OSError(errno.EIO, "a fault of the recipe")
-
-    def data(self) -> Sequence[Range] | None:
-        """See ``Source.data``."""
-        return self.source.data()
-
-    def limit_silence(self, seconds: float) -> None:
-        """See ``Source.limit_silence``."""
-        self.source.limit_silence(seconds)
-
-    def descriptors(self) -> tuple[int, ...]:
-        """Return those of the source."""
-        return self.source.descriptors()
-
-    def close(self) -> None:
-        """Close the source."""
-        self.source.close()

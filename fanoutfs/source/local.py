@@ -100,6 +100,11 @@ class PositionedSource:
             return PAGE if error.errno == errno.EINVAL else SECTOR
         return SECTOR
 
+    @property
+    def overlaps(self) -> bool:
+        """See ``Source.overlaps``: each read has its own offset."""
+        return True
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``. Raises OSError: EIO when the source has become shorter."""
         done = 0

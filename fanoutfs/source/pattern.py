@@ -3,6 +3,7 @@
 The numbers are big-endian. A byte at the wrong place says where it belongs.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Self
 
@@ -33,6 +34,8 @@ class PatternSource:
     """The pattern from a multiple of TEMPLATE on."""
     _at: int = attrs.field(default=0, init=False)
     """That multiple, in templates."""
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    """Of the template."""
 
     @classmethod
     def open(cls, argument: str) -> Self:
@@ -54,6 +57,11 @@ class PatternSource:
         """See ``Source.sector``."""
         return SECTOR
 
+    @property
+    def overlaps(self) -> bool:
+        """See ``Source.overlaps``."""
+        return True
+
     def read_into(self, offset: int, length: int, slots: list[memoryview]) -> None:
         """See ``Source.read_into``."""
         end = offset + length
@@ -62,8 +70,9 @@ class PatternSource:
             while done < room:
                 begin = offset % TEMPLATE
                 count = min(TEMPLATE - begin, room - done)
-                self._move_to(offset // TEMPLATE)
-                slot[done : done + count] = memoryview(self._template)[begin : begin + count]
+                with self._lock:
+                    self._move_to(offset // TEMPLATE)
+                    slot[done : done + count] = memoryview(self._template)[begin : begin + count]
                 done += count
                 offset += count
 

@@ -256,6 +256,11 @@ class PipeSource:
         """See ``Source.sector``; a pipe has no bad places."""
         return PAGE
 
+    @property
+    def overlaps(self) -> bool:
+        """See ``Source.overlaps``: each byte is given once, in order."""
+        return False
+
     def data(self) -> None:
         """Return None: where its zeros are is not known before they come."""
 

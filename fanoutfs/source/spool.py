@@ -15,18 +15,17 @@ import os
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
 import attrs
 
 from fanoutfs.errors import UnusableError, reason
-from fanoutfs.ranges import Range
-from fanoutfs.source.checked import CheckedSource
-from fanoutfs.source.contract import LostError, Source
+from fanoutfs.source.contract import Source
 from fanoutfs.source.local import cut
 from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.source.wrapper import Wrapper, find_layer
 from fanoutfs.system import mountpoint
 from fanoutfs.system.syscalls import WAIT_AFTER, WAIT_BEFORE, WRITE, sync_file_range
 from fanoutfs.system.write_behind import WriteBehind
@@ -67,13 +66,12 @@ def make_file(folder: Path) -> int:
 
 
 @attrs.define(eq=False)
-class Spool:
+class Spool(Wrapper):
     """A source, and the file with what was read of it; owns both.
 
     One thread at a time reads.
     """
 
-    source: Source
     folder: Path
     _fd: int
     taken: int = attrs.field(default=0, init=False)
@@ -99,48 +97,13 @@ class Spool:
             source.close()
             raise
 
-    # What the source is
-
-    @property
-    def path(self) -> str:
-        """The path of the source."""
-        return self.source.path
-
-    @property
-    def identity(self) -> str:
-        """The identity of the source."""
-        return self.source.identity
-
-    @property
-    def origin(self) -> str | None:
-        """The origin of the source."""
-        return self.source.origin
-
-    @property
-    def size(self) -> int:
-        """The size of the source in bytes."""
-        return self.source.size
-
-    @property
-    def sector(self) -> int:
-        """The sector of the source."""
-        return self.source.sector
-
-    def data(self) -> Sequence[Range] | None:
-        """Return what the source knows of its zeros."""
-        return self.source.data()
-
-    def limit_silence(self, seconds: float) -> None:
-        """See ``Source.limit_silence``."""
-        self.source.limit_silence(seconds)
-
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the source, and that of the file."""
-        return (*self.source.descriptors(), self._fd)
+        return (*super().descriptors(), self._fd)
 
     def close(self) -> None:
         """Close the source and the file in this process."""
-        self.source.close()
+        super().close()
         os.close(self._fd)
 
     # What the file has
@@ -243,7 +206,7 @@ class Spool:
 
     @property
     def _stream(self) -> PipeSource | None:
-        return self.source if isinstance(self.source, PipeSource) else None
+        return find_layer(self.source, PipeSource)
 
     def prefetch(self, offset: int, length: int) -> int:
         """As ``PipeSource.prefetch``; a pipe is read ahead up to ``offset``, AHEAD_SECONDS at a time."""
@@ -257,7 +220,7 @@ class Spool:
                 return 0
             try:
                 self._read_ahead(count)
-            except LostError:
+            except OSError:
                 return length
         return end - offset + stream.prefetch(end, offset + length - end)
 
@@ -265,7 +228,7 @@ class Spool:
         """Read the next ``count`` bytes of the pipe, STEP at most, into the file."""
         assert self._stream is not None
         at = self._stream.consumed
-        self._stream.read_into(at, count, [self._step])
+        self.source.read_into(at, count, [self._step])
         self._write(at, count, [self._step])
         if self.trouble is None:
             self.taken += count
@@ -286,7 +249,7 @@ class Spool:
                 break
             try:
                 self._read_ahead(count)
-            except LostError as error:
+            except OSError as error:
                 left = "; nothing is left of it" if stream.once else ""
                 raise UnusableError(f"{reason(error)}{left}") from error
             if self.trouble is not None:
@@ -303,17 +266,3 @@ def _preadv(fd: int, room: list[memoryview], offset: int) -> int:
     if not count:
         raise OSError(errno.EIO, "it has become shorter")
     return count
-
-
-def spool_in(source: Source) -> Spool | None:
-    """Return the spool that a source is read through; None if it has none."""
-    while isinstance(source, CheckedSource):
-        source = source.source
-    return source if isinstance(source, Spool) else None
-
-
-def pipe_in(source: Source) -> PipeSource | None:
-    """Return the pipe that a source is read from; None if it is of a different kind."""
-    while isinstance(source, CheckedSource | Spool):
-        source = source.source
-    return source if isinstance(source, PipeSource) else None

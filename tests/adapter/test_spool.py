@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from fanoutfs.errors import UnusableError
 from fanoutfs.source import spool
 from fanoutfs.source.contract import LostError, Source
-from fanoutfs.source.spool import Spool, pipe_in
+from fanoutfs.source.faulty import FaultySource
+from fanoutfs.source.pipe_source import PipeSource
+from fanoutfs.source.spool import Spool
+from fanoutfs.source.wrapper import find_layer
 from fanoutfs.units import PAGE
 from tests.noise import noise
 from tests.pipes import open_pipe, read, written
@@ -214,10 +217,12 @@ def test_a_size_that_can_not_be_learnt(
 
 
 def test_the_pipe_in_a_source() -> None:
-    """A spool does not hide it."""
+    """What is around it does not hide it."""
     source, end = open_pipe()
-    kept = spooled(source, "/dev/shm")
+    kept = FaultySource(spooled(FaultySource(source, "delay=1ms"), "/dev/shm"), "delay=1ms")
 
-    assert (source, source, None) == (pipe_in(source), pipe_in(kept), pipe_in(Scratched(b"x")))
+    assert source is find_layer(source, PipeSource) is find_layer(kept, PipeSource)
+    assert kept.source is find_layer(kept, Spool)
+    assert find_layer(Scratched(b"x"), PipeSource) is None
     kept.close()
     os.close(end)

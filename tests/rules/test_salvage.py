@@ -70,6 +70,10 @@ class Disk:
     def data(self) -> Sequence[Range] | None:
         return None
 
+    @property
+    def overlaps(self) -> bool:
+        return False
+
     def limit_silence(self, seconds: float) -> None:
         pass
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import attrs
 import pytest
@@ -10,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fanoutfs.errors import SourceBrokeError, SourceHungError
-from fanoutfs.producer import Producer, overlaps
+from fanoutfs.producer import Producer
 from fanoutfs.ring.decision import Read
 from fanoutfs.ring.observer import Observer
 from fanoutfs.source.counters import Counters
@@ -18,6 +19,7 @@ from fanoutfs.source.faulty import FaultySource
 from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.pieces import LEAST
 from fanoutfs.source.rate_limit import RateLimit
+from fanoutfs.source.spool import Spool
 from fanoutfs.units import PAGE
 from tests.scratched import Scratched
 from tests.tasks.rig import Rig, background, fails, make_rig, read, read_all, timed
@@ -212,6 +214,6 @@ async def test_a_read_that_hangs_is_given_up() -> None:
 def test_sources_that_two_threads_may_read() -> None:
     """Reads of others are never given up."""
     pattern = PatternSource("pattern", PAGE)
-    assert overlaps(pattern)
-    assert overlaps(FaultySource(FaultySource(pattern, "eio@0"), "delay=1s"))
-    assert not overlaps(Scratched(b""))
+    assert pattern.overlaps
+    assert FaultySource(FaultySource(pattern, "eio@0"), "delay=1s").overlaps
+    assert not Spool.around(pattern, Path("/dev/shm")).overlaps
