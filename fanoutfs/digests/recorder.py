@@ -84,7 +84,7 @@ class Recorder(Observer):
 
     async def run(self) -> None:
         """Observe the ring and hash what lacks a digest until cancelled; waits for a thread that hashes."""
-        with self.ring.observed_by(self):
+        with self.ring.observers.including(self):
             while True:
                 while self._is_recording() and self._lacking:
                     await self._record(self._batch())
@@ -122,7 +122,7 @@ class Recorder(Observer):
         self._recording = True
         for block, slot in self.ring.rules.residency.slot_of.items():
             if slot not in self._in_flight.slots:
-                self._enter_resident(block, slot, bad=self.ring.is_bad(block))
+                self._enter_resident(block, slot, bad=self.ring.bad_blocks.is_bad(block))
 
     def _enter_resident(self, block: int, slot: int, *, bad: bool) -> None:
         if bad:

@@ -245,7 +245,7 @@ class ControlServer:
         if session.stays:
             raise ValueError("it stays already")
         session.prepares = True
-        engine.ring.require_beginning()
+        engine.ring.rules.require_beginning()
         session.stays = True
         await engine.begin_at_head()
         others = engine.users

@@ -143,7 +143,7 @@ class Engine:
         self.source.limit_silence(settings.source_timeout)
         self.starting_line = StartingLine(self.ring)
         self.slot_digests = SlotDigests(self.ring.memory)
-        self.ring.add_observer(self.slot_digests)
+        self.ring.observers.add(self.slot_digests)
         file, given = None, Mapfile(())
         if (path := settings.source.mapfile) is not None:
             file, given = MapFile.open(path, self.source.size)
@@ -244,7 +244,7 @@ class Engine:
             rules.begin_at(layout.dense_block(head // self.ring.block) % rules.blocks)
 
     def _has_begun(self) -> bool:
-        return bool(self.statistics.reads or self.lenders) or self.ring.reading_since is not None
+        return bool(self.statistics.reads or self.lenders) or self.ring.arrivals.is_reading
 
     # Consumers
 
@@ -315,7 +315,7 @@ class Engine:
         """
         rules = self.ring.rules
         if turn is None:
-            self.ring.require_beginning()
+            self.ring.rules.require_beginning()
             begin = 0 if rules.intake.in_order else rules.head
             if (
                 not rules.intake.in_order
@@ -366,7 +366,7 @@ class Engine:
         In bytes of the image: [begin, end).
         """
         offset = self.ring.layout.image_block(block) * self.ring.block
-        places = [(offset + begin, offset + end) for begin, end in self.ring.zeros_in(block)]
+        places = [(offset + begin, offset + end) for begin, end in self.ring.bad_blocks.zeros_in(block)]
         return places, not self.salvage.map.has_left(offset, offset + self.ring.block)
 
     def try_again(self, block: int) -> None:
@@ -399,7 +399,7 @@ class Engine:
             handles=len(consumers),
             waiting=len(self.ring.waiting()),
             slots_held=self.ring.rules.held(self.ring.clock()),
-            granted=self.ring.rules.granted.total() - self.ring.hung,
+            granted=self.ring.rules.granted.total() - len(self.ring.bad_blocks.hung),
             handler_bugs=0 if session is None else session.filesystem.handler_bugs,
         )
         point = None if session is None else session.point

@@ -114,7 +114,7 @@ def snapshot(
             left_bytes=left,
             changed=statistics.changed,
             written=statistics.written,
-            reading=ring.reading_since is not None,
+            reading=ring.arrivals.is_reading,
         ),
         pipe=None
         if pipe is None

@@ -9,7 +9,7 @@ import attrs
 import pyfuse3
 
 from fanoutfs.fuse.gapped_reader import AnyReader
-from fanoutfs.ring.ring import Buffer
+from fanoutfs.ring.resident_bytes import Buffer
 from fanoutfs.units import MIB
 
 BEST_READ = MIB

@@ -13,7 +13,8 @@ import attrs
 from fanoutfs.fuse.reader import Reader
 from fanoutfs.layout import Layout, Span
 from fanoutfs.ring.cursor import Cursor
-from fanoutfs.ring.ring import Buffer, Ring
+from fanoutfs.ring.resident_bytes import Buffer
+from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.stream import AHEAD, BEHIND, Stream
 from fanoutfs.zeros import read_only_zeros
 

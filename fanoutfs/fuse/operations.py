@@ -24,7 +24,8 @@ from fanoutfs.fuse.files import Handle, Node, ReaderHandle, TextHandle
 from fanoutfs.fuse.gapped_reader import open_reader
 from fanoutfs.fuse.guard import guarded
 from fanoutfs.fuse.inodes import Inodes
-from fanoutfs.ring.ring import Buffer, Ring
+from fanoutfs.ring.resident_bytes import Buffer
+from fanoutfs.ring.ring import Ring
 from fanoutfs.system import proc
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class Filesystem(pyfuse3.Operations):
         number = next(self._handle_numbers)
         if node.file in files.VIEWS:
             direct = bool(flags & os.O_DIRECT) or node.file is files.DIRECT or self._cached_full()
-            self.ring.require_beginning()
+            self.ring.rules.require_beginning()
             if node.file is files.CAROUSEL and node.turn_from is None:
                 node.turn_from = self.ring.carousel_start
             command = proc.read(ctx.pid, "comm").rstrip("\n")

@@ -11,7 +11,8 @@ import attrs
 
 from fanoutfs.errors import FanoutError
 from fanoutfs.ring.cursor import Cursor
-from fanoutfs.ring.ring import Buffer, Ring
+from fanoutfs.ring.resident_bytes import Buffer
+from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.stream import Stream
 
 

@@ -45,7 +45,7 @@ class RemoteVerification:
         """See ``DigestSource``: wait until the stream is open."""
         self._wanted.set()
         await self._stream.ready()
-        if self._before is None and self._ring.reading_since is not None:
+        if self._before is None and self._ring.arrivals.is_reading:
             await self._end_of_read(self._ring)
         if self._before is None:
             self._before = frozenset(self._ring.rules.residency.slot_of)
@@ -53,7 +53,7 @@ class RemoteVerification:
     async def _end_of_read(self, ring: Ring) -> None:
         """Wait until the read under way has ended: it may have begun before the stream was open."""
         end = _EndOfRead()
-        with ring.observed_by(end):
+        with ring.observers.including(end):
             await end.event.wait()
 
     async def of(self, blocks: Sequence[int], slots: Sequence[int], lengths: Sequence[int]) -> list[bytes]:

@@ -7,7 +7,10 @@ with a spool gives any block, but may have to wait for those from ``dry_from`` o
 
 import attrs
 
+from fanoutfs.errors import GoneError
+from fanoutfs.ring.cursor import Request
 from fanoutfs.ring.decision import ReadCandidate
+from fanoutfs.ring.residency import Residency
 
 
 @attrs.define(eq=False)
@@ -53,3 +56,39 @@ class Intake:
     def is_gone(self, block: int) -> bool:
         """Return whether a block that is not in the ring can't be read any more."""
         return self.in_order and self.kept <= block < self.next
+
+    def can_be_read_again(self, block: int) -> bool:
+        """Return whether a real block can be read more than once."""
+        return not self.in_order or block < self.kept
+
+    def is_out_of_reach(self, request: Request, block: int, slots: int) -> bool:
+        """Return whether a source that gives its blocks in order won't give a request's first, absent one.
+
+        That is the real ``block``. It is gone, or too far ahead: the source is not read on for a reader that
+        jumps, nor farther than a ring of ``slots`` can hold what the reader lacks in between and does not
+        request.
+        """
+        if self.can_be_read_again(block):
+            return False
+        cursor = request.cursor
+        if block < self.next or not cursor.sequential:
+            return True
+        too_far = request.at - cursor.block > slots // 2
+        return too_far and not any(other.at <= cursor.block for other in cursor.requests)
+
+    def require_beginning(self, residency: Residency) -> None:
+        """Raise GoneError if a consumer that begins now could not have the whole image."""
+        begin = self.kept
+        if self.in_order and residency.first_absent(begin, max(begin, self.next)) is not None:
+            raise GoneError(
+                "the source is a pipe, and its beginning has gone by; start readers together, or keep what "
+                "was read: --spool DIR"
+            )
+
+    def gone_error(self, block: int, block_size: int) -> GoneError:
+        """Return the error of a request that is out of reach for a block, with the bytes of a block."""
+        what = "has gone by" if self.is_gone(block) else "is too far ahead"
+        return GoneError(
+            f"the source is a pipe, and byte {block * block_size} of it {what}; start readers together, or "
+            "keep what was read: --spool DIR"
+        )

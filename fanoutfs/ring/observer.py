@@ -1,6 +1,9 @@
-"""Observers of the slots' content: the ring knows digests and lenders only through this class."""
+"""Observers of the slots' content: the ring knows digests and lenders only through these classes."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
+import attrs
 
 from fanoutfs.ring.decision import Read
 
@@ -21,3 +24,38 @@ class Observer:
 
         The producer waits. Must not be cancelled: the slots are already lent.
         """
+
+
+@attrs.define(eq=False)
+class Observers(Observer):
+    """Those of one ring."""
+
+    _all: tuple[Observer, ...] = ()
+
+    def add(self, observer: Observer) -> None:
+        """Let an observer follow the slots for as long as the ring is used."""
+        self._all = (*self._all, observer)
+
+    @contextmanager
+    def including(self, observer: Observer) -> Iterator[None]:
+        """Let an observer follow the slots while the ``with`` block runs."""
+        self.add(observer)
+        try:
+            yield
+        finally:
+            self._all = tuple(other for other in self._all if other is not observer)
+
+    def filled(self, read: Read, bad: Container[int]) -> None:
+        """Pass it on."""
+        for observer in self._all:
+            observer.filled(read, bad)
+
+    def shortened(self) -> None:
+        """Pass it on."""
+        for observer in self._all:
+            observer.shortened()
+
+    async def before_overwrite(self, slots: tuple[int, ...]) -> None:
+        """Pass it on, one after the other."""
+        for observer in self._all:
+            await observer.before_overwrite(slots)

@@ -117,6 +117,20 @@ class Residency:
         i = bisect_right(self._starts, begin)
         return min(self._starts[i], end) if i < len(self._starts) else end
 
+    def count_within(self, stretches: Iterable[tuple[int, int]]) -> int:
+        """Return how many resident blocks lie within ascending, disjoint stretches [begin, end)."""
+        rest = iter(stretches)
+        end_of_image = (self.blocks, self.blocks)
+        begin, stop = next(rest, end_of_image)
+        count = 0
+        for start, end in self.arcs():
+            while begin < end:
+                count += max(0, min(end, stop) - max(start, begin))
+                if stop > end:
+                    break
+                begin, stop = next(rest, end_of_image)
+        return count
+
     def highest_below(self, end: int) -> int | None:
         """Return the highest resident block below ``end``, or None."""
         i = bisect_right(self._starts, end - 1) - 1

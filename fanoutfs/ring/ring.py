@@ -10,42 +10,23 @@ In terms of counting semaphores, a free slot is a permit of the producer, a resi
 consumer that needs it. ``Residency`` has the counts; the waiting is here.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import attrs
 import trio
 
-from fanoutfs.errors import (
-    ClosingError,
-    FanoutError,
-    GoneError,
-    ReaderGoneError,
-    SourceBrokeError,
-    SourceHungError,
-)
+from fanoutfs.errors import ClosingError, ReaderGoneError, SourceHungError
 from fanoutfs.layout import Layout
+from fanoutfs.ring.arrivals import Arrivals
+from fanoutfs.ring.bad_blocks import NOWHERE, BadBlocks, Places
 from fanoutfs.ring.cursor import Cursor, Request
-from fanoutfs.ring.decision import Read, Rest
+from fanoutfs.ring.decision import Read
 from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.observer import Observer
+from fanoutfs.ring.observer import Observers
+from fanoutfs.ring.parked import Parked, Waiting
+from fanoutfs.ring.resident_bytes import Buffer, ResidentBytes
 from fanoutfs.ring.rules import Rules
-
-MOST_NAMED = 5
-"""How many bad places of a block a message names."""
-
-Buffer = bytes | bytearray | memoryview
-
-
-@attrs.define(eq=False)
-class Waiting:
-    """A parked request: what it waits for, the event that wakes it, and the error if it failed."""
-
-    request: Request
-    woken: trio.Event
-    error: FanoutError | None = None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -64,26 +45,18 @@ class Ring:
     clock: Callable[[], float] = time.monotonic
     first_opened: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set when the first consumer has been registered."""
-    reading_since: float | None = attrs.field(default=None, init=False)
-    """When the read under way began, by ``clock``; None while no read is under way."""
-    _arrived: int = attrs.field(default=0, init=False)
-    _arrived_at: float = attrs.field(default=-math.inf, init=False)
-    """When bytes of the source were last noticed to have come, by ``clock``."""
-    _dry_since: float = attrs.field(default=-math.inf, init=False)
-    """Since when blocks that have not come are held back."""
-    _read_error: str = attrs.field(default="", init=False)
-    """The reason of the last read error of the source."""
-    _bad: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
-    _zeros: dict[int, Sequence[tuple[int, int]]] = attrs.field(factory=dict, init=False)
-    """What holds zeros in place of data, in resident blocks."""
-    _hung: set[int] = attrs.field(factory=set, init=False)
-    """Resident blocks to whose slots a read that hangs may still write."""
-    _waiting: dict[int, list[Waiting]] = attrs.field(factory=dict, init=False)
-    """The parked requests by the real block that they wait for."""
-    _observers: tuple[Observer, ...] = attrs.field(default=(), init=False)
+    bad_blocks: BadBlocks = attrs.field(init=False)
+    arrivals: Arrivals = attrs.field(factory=Arrivals, init=False)
+    observers: Observers = attrs.field(factory=Observers, init=False)
+    _bytes: ResidentBytes = attrs.field(init=False)
+    _parked: Parked = attrs.field(factory=Parked, init=False)
     _work: trio.Event = attrs.field(factory=trio.Event, init=False)
     _all_answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _closing: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.bad_blocks = BadBlocks(self.rules, self.block)
+        self._bytes = ResidentBytes(self.memory, self.rules.residency, self.size)
 
     @property
     def head(self) -> int:
@@ -94,11 +67,6 @@ class Ring:
     def carousel_start(self) -> int:
         """Where a consumer's turn begins now: at the head, of a pipe at the beginning, in bytes."""
         return 0 if self.rules.intake.in_order else self.head
-
-    @property
-    def hung(self) -> int:
-        """How many blocks have a read that hangs."""
-        return len(self._hung)
 
     # Consumers
 
@@ -112,9 +80,8 @@ class Ring:
 
         Its requests that still wait fail with ReaderGoneError first.
         """
-        for waiting in self.waiting():
-            if waiting.request.cursor is cursor:
-                self._give_up(waiting, ReaderGoneError("its file was closed"))
+        for waiting in self._parked.of(cursor):
+            waiting.give_up(ReaderGoneError("its file was closed"))
         for request in list(cursor.requests):
             self.rules.answered(request, self.clock())
         self.rules.close(cursor)
@@ -128,7 +95,8 @@ class Ring:
         if self.rules.move(cursor, self._block_of(place), sequential=sequential, now=self.clock()):
             self._work.set()
         if self.rules.intake.in_order and not sequential:
-            self._look_again(cursor)
+            # A request may be out of reach by now.
+            self._parked.wake_those_of(cursor)
 
     def _block_of(self, place: int) -> int:
         """Return the unrolled block in which a place lies."""
@@ -142,23 +110,11 @@ class Ring:
         None, too, if they cross the end of the image. The view is valid until the next checkpoint: the
         caller must copy it before that.
         """
-        found = self._read_nowait(place if place < self.size else place - self.size, size)
+        offset = place if place < self.size else place - self.size
+        bad = self.bad_blocks
+        found = None if bad.bad and bad.within(offset, size) else self._bytes.find(offset, size)
         cursor.fresh = cursor.fresh and found is None
         return found
-
-    def _read_nowait(self, offset: int, size: int) -> Buffer | None:
-        if offset + size > self.size:
-            return None
-        if self._bad and self._bad_in(offset, size):
-            return None
-        first, begin = divmod(offset, self.block)
-        slot = self.rules.residency.slot_of.get(first)
-        if slot is None:
-            return None
-        if begin + size <= self.block:
-            start = slot * self.block + begin
-            return self.memory.view[start : start + size]
-        return self._span(first, slot, begin, size)
 
     async def read(self, cursor: Cursor, place: int, size: int) -> Buffer:
         """Do as ``read_nowait``, but wait for absent blocks; a checkpoint only when it has to wait.
@@ -172,8 +128,8 @@ class Ring:
             return found
         if self._closing:
             raise ClosingError("the mount is being taken down")
-        for block in self._bad_in(offset, size):
-            self._try_again(block)
+        for block in self.bad_blocks.within(offset, size):
+            self.bad_blocks.try_again(block)
         first, last = self._block_of(place), self._block_of(place + size - 1)
         request = self._request(cursor, first, last)
         try:
@@ -186,13 +142,7 @@ class Ring:
             if request in cursor.requests and self.rules.answered(request, self.clock()):
                 self._work.set()
             if self.rules.intake.in_order:
-                self._look_again(cursor)
-
-    def _try_again(self, block: int) -> None:
-        """Drop a block with bytes that could not be read before this request, if they can be read again."""
-        if block not in self._hung and self.rules.can_be_read_again(block):
-            self.rules.drop_bad(block)
-            del self._bad[block]
+                self._parked.wake_those_of(cursor)
 
     def _request(self, cursor: Cursor, first: int, last: int) -> Request:
         fresh, cursor.fresh = cursor.fresh, False
@@ -226,10 +176,11 @@ class Ring:
         They stay in their slots until ``release`` or ``revoke``.
         """
         slots: list[int] = []
+        slot_of, bad = self.rules.residency.slot_of, self.bad_blocks.bad
         for unrolled in range(first, min(first + most, cursor.end)):
             block = unrolled % self.rules.blocks
-            slot = self.rules.residency.slot_of.get(block)
-            if slot is None or block in self._bad:
+            slot = slot_of.get(block)
+            if slot is None or block in bad:
                 break
             slots.append(slot)
         self.rules.grant(range(first, first + len(slots)))
@@ -247,16 +198,11 @@ class Ring:
         if self._closing:
             raise ClosingError("the producer is being ended")
         block = first % self.rules.blocks
-        if block in self._bad:
-            self._try_again(block)
+        self.bad_blocks.try_again(block)
         request = self._request(cursor, first, first)
         try:
             await self._resident(request)
-            if bad := self._bad.get(block):
-                at = self.layout.image_block(block) * self.block
-                places = ", ".join(f"{at + begin} to before {at + end}" for begin, end in bad[:MOST_NAMED])
-                more = len(bad) - MOST_NAMED
-                raise self._broke(places + (f", and {more} more of this block" if more > 0 else ""))
+            self.bad_blocks.raise_if_bad(block, self.layout)
             return self.grant_nowait(cursor, first, most)
         finally:
             if self.rules.answered(request, self.clock()):
@@ -287,108 +233,36 @@ class Ring:
 
         Return, too, when the image has turned out to end before that block.
         """
-        while not self._is_resident(request) and request.at < request.cursor.end:
-            if self.rules.is_out_of_reach(request):
-                raise self._gone(request.at % self.rules.blocks)
-            block, waiting = request.at % self.rules.blocks, Waiting(request, trio.Event())
-            here = self._waiting.setdefault(block, [])
-            here.append(waiting)
+        residency, hung = self.rules.residency, self.bad_blocks.hung
+        while request.at < request.cursor.end:
+            block = request.at % self.rules.blocks
+            if block in residency.slot_of and block not in hung:
+                return
+            if self.rules.intake.is_out_of_reach(request, block, self.rules.slots):
+                raise self.rules.intake.gone_error(block, self.block)
+            waiting = self._parked.park(block, request)
             self._work.set()
             try:
                 await waiting.woken.wait()
             finally:
-                here.remove(waiting)
-                if not here:
-                    del self._waiting[block]
-                if not self._waiting:
+                self._parked.leave(block, waiting)
+                if not self._parked:
                     self._all_answered.set()
             if waiting.error is not None:
                 raise waiting.error
 
-    def _look_again(self, cursor: Cursor) -> None:
-        """Wake a consumer's parked requests: one may be out of reach by now."""
-        for waiting in self.waiting():
-            if waiting.request.cursor is cursor:
-                waiting.woken.set()
-
-    def _gone(self, block: int) -> GoneError:
-        what = "has gone by" if self.rules.intake.is_gone(block) else "is too far ahead"
-        return GoneError(
-            f"the source is a pipe, and byte {block * self.block} of it {what}; start readers together, or "
-            "keep what was read: --spool DIR"
-        )
-
-    def require_beginning(self) -> None:
-        """Raise GoneError if a consumer that begins now could not have the whole image."""
-        if self.rules.has_gone():
-            raise GoneError(
-                "the source is a pipe, and its beginning has gone by; start readers together, or keep what "
-                "was read: --spool DIR"
-            )
-
-    def _is_resident(self, request: Request) -> bool:
-        block = request.at % self.rules.blocks
-        return block in self.rules.residency.slot_of and block not in self._hung
-
-    def _span(self, first: int, slot: int, begin: int, size: int) -> Buffer | None:
-        """Return bytes of several blocks: one view if the slots adjoin, else a joined copy."""
-        slots = self.rules.residency.slot_of
-        parts: list[memoryview] = []
-        adjoining = True
-        left = size - (self.block - begin)
-        start = slot * self.block + begin
-        parts.append(self.memory.view[start : (slot + 1) * self.block])
-        block = first
-        while left > 0:
-            block += 1
-            before, here = slot, slots.get(block)
-            if here is None:
-                return None
-            slot = here
-            adjoining = adjoining and slot == before + 1
-            part = min(left, self.block)
-            parts.append(self.memory.view[slot * self.block : slot * self.block + part])
-            left -= part
-        return self.memory.view[start : start + size] if adjoining else b"".join(parts)
-
     def _take(self, offset: int, size: int) -> Buffer | None:
-        """Do as ``_read_nowait``, but raise SourceBrokeError if one of the bytes is bad."""
-        if self._bad and (blocks := self._bad_in(offset, size)):
-            begin, end = self.layout.offset(offset), self.layout.end(offset + size)
-            place = f"{begin} to before {end}, in block {self.layout.image_block(blocks[0])}"
-            raise self._broke(place)
-        return self._read_nowait(offset, size)
-
-    def is_bad(self, block: int) -> bool:
-        """Return whether a resident block has bytes that could not be read."""
-        return block in self._bad
-
-    def zeros_in(self, block: int) -> Sequence[tuple[int, int]]:
-        """Return the byte ranges of a resident block that hold zeros in place of data."""
-        return self._zeros.get(block, ())
+        """Return bytes that are resident together, or None; raise SourceBrokeError if one of them is bad."""
+        self.bad_blocks.raise_within(offset, size, self.layout)
+        return self._bytes.find(offset, size)
 
     def drop_zeros(self, block: int) -> bool:
         """Read a block again that holds zeros; return False if a consumer holds a grant for it."""
         if self.rules.granted[block]:
             return False
-        if self._zeros.pop(block, None) is not None:
-            self.rules.drop_bad(block)
+        if self.bad_blocks.drop_zeros(block):
             self._work.set()
         return True
-
-    def _broke(self, place: str) -> SourceBrokeError:
-        why = f": {self._read_error}" if self._read_error else ""
-        return SourceBrokeError(f"the source can't be read from byte {place}{why}")
-
-    def _bad_in(self, offset: int, size: int) -> list[int]:
-        """Return the resident blocks that have bad bytes within this range."""
-        found = []
-        for block in range(offset // self.block, (offset + size - 1) // self.block + 1):
-            begin = offset - block * self.block
-            bad = self._bad.get(block, ())
-            if any(begin < bad_end and bad_begin < begin + size for bad_begin, bad_end in bad):
-                found.append(block)
-        return found
 
     # The producer
 
@@ -400,54 +274,43 @@ class Ring:
         while True:
             self._work = trio.Event()
             decision = self.rules.decide(self.clock())
-            for places in (self._bad, self._zeros):
-                for block in places.keys() - self.rules.residency.slot_of.keys():
-                    del places[block]
+            self.bad_blocks.evicted()
             if isinstance(decision, Read):
-                for observer in self._observers:
-                    await observer.before_overwrite(decision.slots)
-                self.reading_since = self.clock()
+                await self.observers.before_overwrite(decision.slots)
+                self.arrivals.reading_since = self.clock()
                 return decision
-            await self._rest(decision)
-
-    async def _rest(self, rest: Rest) -> None:
-        with trio.move_on_after(max(0.0, rest.until - self.clock())):
-            await self._work.wait()
+            with trio.move_on_after(max(0.0, decision.until - self.clock())):
+                await self._work.wait()
 
     def filled(
         self,
         read: Read,
-        bad: Mapping[int, Sequence[tuple[int, int]]],
+        bad: Places,
         error: str = "",
         count: int | None = None,
-        zeros: Mapping[int, Sequence[tuple[int, int]]] | None = None,
+        zeros: Places = NOWHERE,
     ) -> None:
         """Take back the slots of a finished read, of which the first ``count`` were filled (None: all).
 
         ``bad`` has per block the byte ranges in it that can't be read, ``zeros`` those that hold zeros in
         place of data; ``error`` is the reason, if known.
         """
-        assert self.reading_since is not None
+        assert self.arrivals.reading_since is not None
         if count is not None:
             self.rules.residency.take_back(read.slots[count:])
             read = read.shortened(count)
-        self.rules.filled(read, self.clock() - self.reading_since)
-        self.reading_since = None
-        self._read_error = error or self._read_error
-        self._bad.update(bad)
-        self._zeros.update(zeros or {})
-        for block in read.blocks:
-            for waiting in self._waiting.get(block, ()):
-                waiting.woken.set()
-        for observer in self._observers:
-            observer.filled(read, bad)
+        self.rules.filled(read, self.clock() - self.arrivals.reading_since)
+        self.arrivals.reading_since = None
+        self.bad_blocks.filled(bad, zeros, error)
+        self._parked.wake(read.blocks)
+        self.observers.filled(read, bad)
 
     # Pipes: what has not come yet, and an end that was not known
 
     def hold(self, block: int) -> None:
         """Read no block from this one on, because they have not come yet, until ``flow``."""
         self.rules.intake.dry_from = block
-        self._dry_since = self.clock()
+        self.arrivals.dry_since = self.clock()
 
     def flow(self) -> None:
         """Record that more has come."""
@@ -457,8 +320,7 @@ class Ring:
     def go_in_order(self, kept: int, following: int) -> None:
         """Ask for each block once from now on, in order from ``following``, but for those before ``kept``."""
         self.rules.intake.go_in_order(kept, following)
-        for waiting in self.waiting():
-            waiting.woken.set()
+        self._parked.wake_all()
 
     def shorten(self, size: int) -> None:
         """Let the image end at byte ``size``, more than 0; no consumer has got beyond that.
@@ -466,83 +328,53 @@ class Ring:
         Before ``filled`` for the read that has found the end. Copies that request what lies beyond get
         nothing more, or block 0 if they have begun in the middle.
         """
-        self.size = size
+        self.size = self._bytes.size = size
         self.layout = Layout.whole(size, self.block)
         self.rules.shorten(self.layout.blocks)
         for waiting in self.waiting():
             if waiting.request.at >= self.rules.blocks:
                 waiting.woken.set()
-        for observer in self._observers:
-            observer.shortened()
+        self.observers.shortened()
 
-    def abandon(
-        self,
-        read: Read,
-        done: int,
-        hung: int,
-        bad: Mapping[int, Sequence[tuple[int, int]]],
-        zeros: Mapping[int, Sequence[tuple[int, int]]],
-        error: str,
-    ) -> range:
+    def abandon(self, read: Read, done: int, hung: int, bad: Places, zeros: Places, error: str) -> range:
         """Take back the slots of a read that hangs, but those of ``hung`` blocks after the first ``done``.
 
         What hangs may still be written to those, so they stay with their blocks, which are bad, until
         ``came_back``. Return these blocks.
         """
-        self.reading_since = self.clock()
+        self.arrivals.reading_since = self.clock()
         self.rules.residency.take_back(read.slots[done + hung :])
         read = read.shortened(done + hung)
         blocks = read.blocks[done:]
-        whole = {block: [(0, self.block)] for block in blocks}
-        self.rules.grant(blocks)
-        self._hung.update(blocks)
-        self.filled(read, {**bad, **whole}, error, None, zeros)
+        self.filled(read, {**bad, **self.bad_blocks.hang(blocks)}, error, None, zeros)
         return blocks
 
     def came_back(self, blocks: range) -> None:
         """Record that nothing is written to the slots of these hung blocks any more: they are read again."""
-        self.rules.release(blocks)
-        for block in blocks:
-            self._hung.discard(block)
-            self._bad.pop(block, None)
-            self.rules.drop_bad(block)
+        self.bad_blocks.came_back(blocks)
         self._work.set()
-
-    @contextmanager
-    def observed_by(self, observer: Observer) -> Iterator[None]:
-        """Let an observer follow the slots while the ``with`` block runs."""
-        self.add_observer(observer)
-        try:
-            yield
-        finally:
-            self._observers = tuple(other for other in self._observers if other is not observer)
-
-    def add_observer(self, observer: Observer) -> None:
-        """Let an observer follow the slots for as long as the ring is used."""
-        self._observers = (*self._observers, observer)
 
     # For the tasks that supervise waiting requests
 
     def waiting(self) -> list[Waiting]:
         """Return the parked requests."""
-        return [waiting for here in self._waiting.values() for waiting in here]
+        return self._parked.all()
 
     async def nobody_waits(self) -> None:
         """Wait until no request is parked; a checkpoint if one is. Safe to cancel."""
-        while self._waiting:
+        while self._parked:
             self._all_answered = trio.Event()
             await self._all_answered.wait()
 
     def reader_gone(self, waiting: Waiting) -> None:
         """Fail the request of a reader that has a fatal signal pending."""
-        self._give_up(waiting, ReaderGoneError("the reader has a signal waiting"))
+        waiting.give_up(ReaderGoneError("the reader has a signal waiting"))
 
     def hangs(self, limit: float, arrived: int) -> bool:
         """Return whether a read is under way, and nothing has come for ``limit`` seconds; see below."""
         now = self.clock()
-        if arrived != self._arrived:
-            self._arrived, self._arrived_at = arrived, now
-        return self.reading_since is not None and now - max(self.reading_since, self._arrived_at) >= limit
+        self.arrivals.look(arrived, now)
+        return self.arrivals.read_is_silent(limit, now)
 
     def source_hangs(self, limit: float, arrived: int) -> None:
         """Fail the requests parked for ``limit`` seconds, if nothing has come from the source for as long.
@@ -552,21 +384,16 @@ class Ring:
         """
         hangs, now = self.hangs(limit, arrived), self.clock()
         dry_from = self.rules.intake.dry_from
-        if dry_from is None or now - max(self._dry_since, self._arrived_at) < limit:
+        if dry_from is None or not self.arrivals.is_dry(limit, now):
             dry_from = self.rules.blocks
         for waiting in self.waiting():
             request = waiting.request
             block = request.at % self.rules.blocks
-            if now - request.since >= limit and (hangs or block >= dry_from or block in self._hung):
-                self._give_up(waiting, SourceHungError(f"the source has not answered for {limit:g} seconds"))
+            if now - request.since >= limit and (hangs or block >= dry_from or block in self.bad_blocks.hung):
+                waiting.give_up(SourceHungError(f"the source has not answered for {limit:g} seconds"))
 
     def shut(self) -> None:
         """Fail all parked requests with ClosingError, and all later ones that would have to wait."""
         self._closing = True
         for waiting in self.waiting():
-            self._give_up(waiting, ClosingError("the mount is being taken down"))
-
-    def _give_up(self, waiting: Waiting, error: FanoutError) -> None:
-        if not waiting.woken.is_set():
-            waiting.error = error
-            waiting.woken.set()
+            waiting.give_up(ClosingError("the mount is being taken down"))

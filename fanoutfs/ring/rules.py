@@ -256,30 +256,9 @@ class Rules:
 
     # Questions
 
-    def is_out_of_reach(self, request: Request) -> bool:
-        """Return whether a source that gives its blocks in order won't give the request's first, absent one.
-
-        It is gone, or too far ahead: the source is not read on for a reader that jumps, nor farther than the
-        ring can hold what the reader lacks in between and does not request.
-        """
-        intake, cursor = self.intake, request.cursor
-        block = request.at % self.blocks
-        if not intake.in_order or block < intake.kept:
-            return False
-        if block < intake.next or not cursor.sequential:
-            return True
-        too_far = request.at - cursor.block > self.slots // 2
-        return too_far and not any(other.at <= cursor.block for other in cursor.requests)
-
-    def can_be_read_again(self, block: int) -> bool:
-        """Return whether the source can give a real block more than once."""
-        return not self.intake.in_order or block < self.intake.kept
-
-    def has_gone(self) -> bool:
-        """Return whether a consumer that begins now could not have the whole image."""
-        intake = self.intake
-        begin = intake.kept
-        return intake.in_order and self.residency.first_absent(begin, max(begin, intake.next)) is not None
+    def require_beginning(self) -> None:
+        """Raise GoneError if a consumer that begins now could not have the whole image."""
+        self.intake.require_beginning(self.residency)
 
     def dormant(self, cursor: Cursor, now: float) -> bool:
         """R5: return whether a consumer has taken nothing for too long, with no request outstanding."""
@@ -288,16 +267,7 @@ class Rules:
     def held(self, now: float) -> int:
         """Return how many resident blocks a live consumer still needs."""
         self.cursors.settle(now)
-        needed = iter(self.cursors.needed())
-        begin, stop = next(needed, (self.blocks, self.blocks))
-        held = 0
-        for start, end in self.residency.arcs():
-            while begin < end:
-                held += max(0, min(end, stop) - max(start, begin))
-                if stop > end:
-                    break
-                begin, stop = next(needed, (self.blocks, self.blocks))
-        return held
+        return self.residency.count_within(self.cursors.needed())
 
     def ahead_of_head(self, block: int) -> int:
         """Return the distance in blocks from the head to a block, real or unrolled."""

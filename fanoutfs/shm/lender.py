@@ -155,7 +155,7 @@ class Lender(Observer):
 
         Cancelled: the blocks that the consumer holds stay granted until ``close``.
         """
-        with self.ring.observed_by(self):
+        with self.ring.observers.including(self):
             # The end may have been found since this lease was made.
             self.shortened()
             async with trio.open_nursery() as nursery:
@@ -275,7 +275,7 @@ class Lender(Observer):
         first, ring = self._granted, self.ring
         self._granted += len(slots)
         for block, slot, digest in zip(range(first, self._granted), slots, digests, strict=True):
-            has_zeros = bool(ring.zeros_in(block % ring.rules.blocks))
+            has_zeros = bool(ring.bad_blocks.zeros_in(block % ring.rules.blocks))
             self.grant_table.write(block - self._epoch_began, Grant(slot, has_zeros, digest))
         self._handed_out = True
         self._post(mark_of(self.grant_table.epoch) * len(slots))

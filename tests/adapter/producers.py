@@ -76,7 +76,7 @@ class Served:
         """Wait until the producer rests: the head stays where it is."""
         while True:
             await wait_all_tasks_blocked()
-            if self.engine.ring.reading_since is None:
+            if not self.engine.ring.arrivals.is_reading:
                 return
 
     async def run(self) -> None:

@@ -2,9 +2,12 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanoutfs.errors import GoneError
+from fanoutfs.ring.cursor import Request
 from fanoutfs.ring.decision import Read, Rest
 from fanoutfs.ring.intake import Intake
 from fanoutfs.ring.rules import Rules
@@ -22,6 +25,10 @@ def in_order(blocks: int, slots: int, run: int = 1, *, strict: bool = True, kept
         strict=strict,
         intake=Intake(in_order=True, kept=kept, next=kept),
     )
+
+
+def is_out_of_reach(rules: Rules, request: Request) -> bool:
+    return rules.intake.is_out_of_reach(request, request.at % rules.blocks, rules.slots)
 
 
 SHAPES = st.tuples(st.integers(2, 40), st.integers(2, 44), st.integers(1, 8))
@@ -94,7 +101,7 @@ def test_a_probe_far_ahead_is_out_of_reach() -> None:
     probe = rules.open(1)
     ahead = rules.request(probe, 50, 50, 0.0, fresh=True)
 
-    assert rules.is_out_of_reach(ahead)
+    assert is_out_of_reach(rules, ahead)
     assert isinstance(rules.decide(0.0), Rest)
 
 
@@ -104,7 +111,7 @@ def test_a_read_ahead_of_the_reader_itself_is_waited_for() -> None:
     walker = reader(rules, 0)
     near, far = rules.request(walker, 8, 8, 0.0, fresh=False), rules.request(walker, 9, 9, 0.0, fresh=False)
 
-    assert [False, True] == [rules.is_out_of_reach(near), rules.is_out_of_reach(far)]
+    assert [False, True] == [is_out_of_reach(rules, near), is_out_of_reach(rules, far)]
     rules.answered(far, 0.0)
     fill(rules)
     assert resident(rules) == set(range(9))
@@ -116,12 +123,13 @@ def test_what_was_passed_and_given_up_is_gone() -> None:
     late = rules.open(1)
     put(rules, [2, 3, 4])
     rules.intake.passed(range(2, 5))
-    assert not rules.has_gone()
+    rules.require_beginning()
     rules.residency.remove(3)
 
-    assert rules.has_gone()
+    with pytest.raises(GoneError, match="its beginning has gone by"):
+        rules.require_beginning()
     assert [False, True, False] == [
-        rules.is_out_of_reach(rules.request(late, block, block, 0.0, fresh=True)) for block in (0, 3, 1)
+        is_out_of_reach(rules, rules.request(late, block, block, 0.0, fresh=True)) for block in (0, 3, 1)
     ]
 
 

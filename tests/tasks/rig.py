@@ -14,7 +14,8 @@ from fanoutfs.digests.slot_cache import SlotDigests
 from fanoutfs.fuse.gapped_reader import AnyReader, open_reader
 from fanoutfs.layout import Layout
 from fanoutfs.ring.memory import Memory
-from fanoutfs.ring.ring import Buffer, Ring
+from fanoutfs.ring.resident_bytes import Buffer
+from fanoutfs.ring.ring import Ring
 from fanoutfs.ring.rules import Rules
 from fanoutfs.units import PAGE
 
@@ -140,5 +141,5 @@ def make_rig(
         clock=trio.current_time,
     )
     digests = SlotDigests(ring.memory)
-    ring.add_observer(digests)
+    ring.observers.add(digests)
     return Rig(ring, bytes(content), digests, changes.get("seconds", 1.0))

@@ -65,11 +65,11 @@ async def test_a_late_reader_of_a_pipe_has_an_error() -> None:
     rig = rig_on()
     async with producing(rig, written(rig.content, len(rig.content))):
         early = rig.open()
-        rig.ring.require_beginning()
+        rig.ring.rules.require_beginning()
         await read_all(early, PAGE)
 
         with pytest.raises(GoneError, match="its beginning has gone by"):
-            rig.ring.require_beginning()
+            rig.ring.rules.require_beginning()
         await fails(GoneError, rig.open(), 0, 40 * PAGE)
 
 
@@ -158,7 +158,7 @@ async def test_a_spool_that_is_full_leaves_a_pipe_to_those_who_are_there(
         assert await read(late, 0, kept) == rig.content[:kept]
         await fails(GoneError, late, kept, 20 * PAGE)
         with pytest.raises(GoneError):
-            rig.ring.require_beginning()
+            rig.ring.rules.require_beginning()
 
 
 async def test_the_end_of_a_pipe_is_found_by_the_producer() -> None:
@@ -171,7 +171,7 @@ async def test_the_end_of_a_pipe_is_found_by_the_producer() -> None:
         def shortened(self) -> None:
             found.set()
 
-    rig.ring.add_observer(Told())
+    rig.ring.observers.add(Told())
     async with producing(rig, written(content)):
         cursor = rig.ring.open(1)
         got = b""

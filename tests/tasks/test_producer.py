@@ -135,7 +135,7 @@ async def test_a_long_read_ends_early(autojump_clock: MockClock) -> None:
     rig = make_rig(blocks * PAGE, slots=blocks, run=40)
     statistics = Counters()
     seen = Seen()
-    rig.ring.add_observer(seen)
+    rig.ring.observers.add(seen)
     producer = Producer(Scratched(rig.content), rig.ring, statistics, long_seconds=0.0)
     async with background(producer.run):
         got = await read_all(rig.open(), PAGE)
@@ -198,12 +198,12 @@ async def test_a_read_that_hangs_is_given_up() -> None:
         nursery.start_soon(fails, SourceHungError, second, 5 * PAGE + 1, 100)
         await wait_all_tasks_blocked()
         rig.ring.source_hangs(0.0, 0)
-        held = rig.ring.hung
+        held = len(rig.ring.bad_blocks.hung)
         assert 5 in rig.ring.rules.residency.slot_of
         source.answers.set()
         for _ in range(MOST_LOOKS):
             await trio.sleep(0.005)
-            if not rig.ring.hung:
+            if not rig.ring.bad_blocks.hung:
                 break
         assert rig.content == await read_all(rig.open(), PAGE)
         assert not rig.ring.rules.granted

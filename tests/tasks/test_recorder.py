@@ -294,5 +294,5 @@ async def test_recording_ends_while_a_block_is_hashed(autojump_clock: MockClock)
                 await trio.sleep(3)
         await trio.sleep(1000)
 
-    assert made.rig.ring._observers == (made.rig.digests,)
+    assert made.rig.ring.observers._all == (made.rig.digests,)
     assert sorted(made.rig.blocks_read) == list(range(BLOCKS))
