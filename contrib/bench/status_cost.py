@@ -42,7 +42,7 @@ def main() -> None:
         reader.stream.begin(number * GAP * PAGE, PAGE)
         readers.append(reader)
     source: Any = SimpleNamespace(path="/dev/sdb", identity="8:16", origin="", size=ring.size)
-    counts: Any = SimpleNamespace(bytes_read=1, reads=1, errors=0, changed=0, rate=1e8)
+    counts: Any = SimpleNamespace(bytes_read=1, reads=1, errors=0, changed=0, written=False, rate=1e8)
     milliseconds = []
     for _ in range(ROUNDS):
         before = time.thread_time()

@@ -9,7 +9,6 @@ those that remain, and unmounts.
 import contextlib
 import itertools
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,22 +18,22 @@ import trio
 
 from fanoutfs.digests.digest_source import DigestSource
 from fanoutfs.digests.slot_cache import SlotDigests
+from fanoutfs.engine.build_ring import build_ring
 from fanoutfs.engine.map_task import MapTask
-from fanoutfs.engine.remains import remains
+from fanoutfs.engine.remains import where_served
 from fanoutfs.engine.snapshot import ReaderStatus, render, snapshot
+from fanoutfs.engine.source_watch import SourceWatch
 from fanoutfs.engine.starting_line import StartingLine
 from fanoutfs.errors import FanoutError, UnusableError, reason
 from fanoutfs.fuse.session import Session
-from fanoutfs.layout import Layout, Only
-from fanoutfs.only.reading import fitting_block, read_through
+from fanoutfs.layout import Only
 from fanoutfs.producer import Producer
 from fanoutfs.remote.remote_info import RemoteInfo
 from fanoutfs.remote.remote_verification import RemoteVerification
-from fanoutfs.ring.memory import Memory
 from fanoutfs.ring.ring import Ring
-from fanoutfs.ring.rules import Rules
 from fanoutfs.settings import MountSettings, Settings
 from fanoutfs.shm.lender import Lender
+from fanoutfs.shm.share import begin_turn, window
 from fanoutfs.shm.turn import Turn
 from fanoutfs.source.changes import ChangeWatch
 from fanoutfs.source.contract import Source
@@ -45,13 +44,9 @@ from fanoutfs.source.pieces import Pieces
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.rate_limit import RateLimit
 from fanoutfs.source.salvage import Salvage
-from fanoutfs.source.spool import Spool
 from fanoutfs.source.wrapper import find_layer
 from fanoutfs.status.document import ExportEntry, Gauges, StatusDocument
 from fanoutfs.system.interrupts import ENDS, unblocked
-from fanoutfs.system.memory_room import memory_room
-from fanoutfs.system.mountinfo import mount_at
-from fanoutfs.units import MIB
 
 log = logging.getLogger(__name__)
 
@@ -60,32 +55,6 @@ END_SECONDS = 5.0
 
 FIRST_SECONDS = 10.0
 """How long an engine that was started for a copy waits for its first consumer."""
-
-CHEAP_RING = 64 * MIB
-"""Bytes. A ring of this size holds the look-ahead and the spread of the current readers. Memory beyond it
-serves later readers; with copies alone it is not used if it costs more than reading the source again."""
-
-PIPE_PATIENCE = 60.0
-"""Seconds: the least ``patience`` on a pipe without a spool, where a reader that is left behind has lost its
-blocks for good. Sticks pause for many seconds."""
-
-WATCH_SECONDS = 0.25
-
-
-def build_ring(settings: Settings, layout: Layout) -> Ring:
-    """Return the ring for an image. Raise UnusableError if there is no memory for it."""
-    room = memory_room()
-    rules = Rules(
-        blocks=layout.blocks,
-        slots=settings.slots(layout.read_size, room.size, room.limit),
-        run=settings.run(),
-        patience=settings.patience,
-        turn=settings.turn,
-        strict=settings.pace == "strict",
-        cheap_slots=CHEAP_RING // settings.block,
-    )
-    memory = Memory(rules.slots, settings.block)
-    return Ring(size=layout.read_size, block=settings.block, rules=rules, memory=memory, layout=layout)
 
 
 @attrs.define(eq=False)
@@ -97,9 +66,9 @@ class Engine:
     remote: RemoteInfo | None = None
     """What the service of a remote source reports about it."""
     only: Only | None = None
+    """What of the source is copied; None: all."""
     watch: ChangeWatch | None = None
     """What has become of the source since it was opened."""
-    """What of the source is copied; None: all."""
     ring: Ring = attrs.field(init=False)
     slot_digests: SlotDigests = attrs.field(init=False)
     salvage: Salvage = attrs.field(init=False)
@@ -116,8 +85,6 @@ class Engine:
     pipe: PipeSource | None = attrs.field(init=False)
     """The pipe that the source is read from."""
     starting_line: StartingLine = attrs.field(init=False)
-    surplus: bool = attrs.field(default=False, init=False)
-    """The pipe goes on after the size that was given."""
     end_requested: trio.Event = attrs.field(factory=trio.Event, init=False)
     users: int = attrs.field(default=0, init=False)
     """Mounts, copies, and commands that wait for their copies."""
@@ -125,21 +92,11 @@ class Engine:
     """Digests of a remote source; for a local one, those of the ring are used."""
     _came: trio.Event = attrs.field(factory=trio.Event, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
-    _producer: Producer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        remote = self.remote
-        settings = self.settings if remote is None else self.settings.with_block(remote.block)
-        only = self.only
-        if only is not None and remote is None:
-            if settings.fits_block:
-                settings = settings.with_block(fitting_block(only.ranges, settings.block))
-            only = attrs.evolve(only, ranges=read_through(only.ranges, settings.block))
+        remote, settings = self.remote, self.settings
         self.pipe = find_layer(self.source, PipeSource)
-        if self.pipe is not None and find_layer(self.source, Spool) is None:
-            settings = attrs.evolve(settings, patience=max(settings.patience, PIPE_PATIENCE))
-        layout = Layout.of(self.source.size, settings.block, self.source.data(), only)
-        self.ring = build_ring(settings, layout)
+        self.ring = build_ring(settings, self.source, None if remote is None else remote.block, self.only)
         self.source.limit_silence(settings.source_timeout)
         self.starting_line = StartingLine(self.ring)
         self.slot_digests = SlotDigests(self.ring.memory)
@@ -176,14 +133,10 @@ class Engine:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._end_on_signal)
-                pieces = self.salvage.pieces
-                producer = Producer(
-                    self.source, self.ring, self.statistics, self._rate(), pieces, salvage=self.salvage
-                )
-                self._producer = producer
+                producer = self._make_producer()
                 nursery.start_soon(producer.run)
                 nursery.start_soon(self.starting_line.run)
-                nursery.start_soon(self._watch_source)
+                nursery.start_soon(self._make_source_watch(producer).run)
                 nursery.start_soon(self.map_task.run)
                 if self._verification is not None:
                     nursery.start_soon(self._verification.run)
@@ -199,6 +152,19 @@ class Engine:
             self.ring.memory.close()
         if failed is not None:
             raise failed
+
+    def _make_producer(self) -> Producer:
+        limit = self.settings.read_rate
+        rate = RateLimit() if limit is None else RateLimit(limit)
+        return Producer(
+            self.source, self.ring, self.statistics, rate, self.salvage.pieces, salvage=self.salvage
+        )
+
+    def _make_source_watch(self, producer: Producer) -> SourceWatch:
+        limit = self.settings.source_timeout
+        return SourceWatch(
+            self.source.path, limit, self.ring, producer, self.statistics, self.pipe, self.watch
+        )
 
     @contextlib.contextmanager
     def exporting(self, shown: ExportEntry) -> Iterator[None]:
@@ -257,7 +223,10 @@ class Engine:
                 "copy it, or mount it with --size SIZE, or with --spool DIR, before anything reads it"
             )
         if self.session is not None:
-            raise UnusableError(await self._where_it_is(self.session))
+            session = self.session
+            readers = [f"{one.consumer.command} ({one.consumer.pid})" for one in session.filesystem.readers]
+            where = await trio.to_thread.run_sync(where_served, session.point, session.device, readers)
+            raise UnusableError(f"the source {self.source.path} is served {where}")
         self.session = Session(
             ring=self.ring,
             source=self.source.path,
@@ -280,21 +249,6 @@ class Engine:
                 self.statistics.delivered_before += self.session.filesystem.delivered_before
                 self.session = None
 
-    async def _where_it_is(self, session: Session) -> str:
-        """Return the message for a second mount. Looking at other namespaces takes time: in a thread."""
-        point, device = session.point, session.device
-        there = await trio.to_thread.run_sync(mount_at, point)
-        if device is not None and (there is None or there.device != device):
-            readers = [f"{one.consumer.command} ({one.consumer.pid})" for one in session.filesystem.readers]
-            left = await trio.to_thread.run_sync(
-                remains, lambda mount: mount.device == device, os.getpid(), readers
-            )
-            return f"the source {self.source.path} is served as the mount that was on {point}: {left}"
-        return (
-            f"the source {self.source.path} is served on {point} already; read it there, "
-            f"or unmount it with: fanoutfs umount {point}"
-        )
-
     @contextlib.contextmanager
     def lend(
         self,
@@ -315,15 +269,8 @@ class Engine:
         """
         rules = self.ring.rules
         if turn is None:
-            self.ring.rules.require_beginning()
-            begin = 0 if rules.intake.in_order else rules.head
-            if (
-                not rules.intake.in_order
-                and preferred_start is not None
-                and rules.is_resident_up_to_head(preferred_start)
-            ):
-                begin = preferred_start
-            turn = Turn(begin, begin)
+            rules.require_beginning()
+            turn = begin_turn(rules, preferred_start)
         try:
             lender = Lender(
                 ring=self.ring,
@@ -333,7 +280,7 @@ class Engine:
                 target=target,
                 turn=turn,
                 capacity=max(1, min(2 * rules.run, rules.slots)),
-                window=self._window,
+                window=lambda in_hand: window(rules, len(self.lenders), in_hand),
                 digests=self.digests if verify else None,
             )
         except OSError as error:
@@ -348,17 +295,6 @@ class Engine:
                 del self.lenders[lender.id]
                 self.statistics.delivered_before += lender.delivered
                 lender.close()
-
-    def _window(self, in_hand: int) -> int:
-        """Return how many blocks a consumer that holds ``in_hand`` blocks may hold: at most two runs.
-
-        At most an eighth of the ring, so that a pack stays close together and look-ahead comes in long runs.
-        All consumers together hold at most half of the ring, in equal shares, but each at least one block.
-        """
-        rules = self.ring.rules
-        half = rules.slots // 2
-        room = max(half // len(self.lenders), in_hand + half - len(rules.granted))
-        return max(1, min(2 * rules.run, rules.slots // 8, room))
 
     def zeros_in(self, block: int) -> tuple[list[tuple[int, int]], bool]:
         """Return what holds zeros in place of data in a dense, resident block; and whether that is final.
@@ -421,32 +357,6 @@ class Engine:
 
     # Tasks
 
-    async def _watch_source(self) -> None:
-        """Fail reads that have waited too long for a source that hangs."""
-        while True:
-            await trio.sleep(WATCH_SECONDS)
-            limit, arrived = self.settings.source_timeout, self._arrived()
-            if self.ring.hangs(limit, arrived) and self._producer is not None:
-                self._producer.give_up(f"it has not answered for {limit:g} seconds")
-            self.ring.source_hangs(limit, arrived)
-            if self.pipe is not None:
-                self._note_surplus(self.pipe)
-            if self.watch is not None and self.watch.was_written and not self.statistics.written:
-                self.statistics.written = True
-                log.warning(
-                    "the source %s changes while it is read: it was written to since it was opened; copies "
-                    "may match no state of it", self.source.path)  # fmt: skip
-
-    def _arrived(self) -> int:
-        """Return a count that grows while the source gives bytes."""
-        return self.statistics.bytes_read if self.pipe is None else self.pipe.arrived
-
-    def _note_surplus(self, pipe: PipeSource) -> None:
-        if not self.surplus and pipe.surplus():
-            self.surplus = True
-            log.warning("the source %s goes on after the %d bytes of --size; the rest is not read",
-                        pipe.path, pipe.size)  # fmt: skip
-
     async def _end_on_signal(self) -> None:
         # nohup ignores SIGHUP, and a shell SIGINT of what a script runs in the background.
         heard = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -480,7 +390,3 @@ class Engine:
                 log.warning("the session has not ended within %g seconds; leaving it", END_SECONDS)
         assert self._nursery is not None
         self._nursery.cancel_scope.cancel()
-
-    def _rate(self) -> RateLimit:
-        limit = self.settings.read_rate
-        return RateLimit() if limit is None else RateLimit(limit)

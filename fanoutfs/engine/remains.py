@@ -1,8 +1,10 @@
 """Where a mount still is once it has left its mount point: its daemon serves it until the last has gone."""
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from fanoutfs.system.mountinfo import Mount, mounts, visible
+from fanoutfs.system.mountinfo import Mount, mount_at, mounts, visible
 from fanoutfs.system.namespaces import elsewhere
 
 
@@ -19,6 +21,18 @@ def remains(matches: Callable[[Mount], bool], daemon: int, readers: Iterable[str
         or f"it is unmounted, but still in use by {', '.join(sorted(set(readers))) or 'a program'}; "
         f"let that end, or end the daemon: kill {daemon}"
     )
+
+
+def where_served(point: Path, device: tuple[int, int] | None, readers: Iterable[str]) -> str:
+    """Return where the mount of this process is, and what to do about it; looks at other namespaces.
+
+    It was mounted on ``point``; ``device``: what the kernel calls its file system, if that is known.
+    """
+    there = mount_at(point)
+    if device is None or (there is not None and there.device == device):
+        return f"on {point} already; read it there, or unmount it with: fanoutfs umount {point}"
+    left = remains(lambda mount: mount.device == device, os.getpid(), readers)
+    return f"as the mount that was on {point}: {left}"
 
 
 def _covered(matches: Callable[[Mount], bool]) -> str:
