@@ -10,7 +10,28 @@ from fanoutfs.units import PAGE
 
 
 @attrs.define(eq=False)
-class Scratched:
+class InMemory:
+    """What sources in memory have in common: no holes, no connection, no descriptors."""
+
+    @property
+    def overlaps(self) -> bool:
+        return False
+
+    def data(self) -> Sequence[Range] | None:
+        return None
+
+    def limit_silence(self, seconds: float) -> None:
+        pass
+
+    def descriptors(self) -> tuple[int, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
+@attrs.define(eq=False)
+class Scratched(InMemory):
     """A source with bad pages: any read that touches one fails, as a disk's does."""
 
     content: bytes
@@ -41,16 +62,3 @@ class Scratched:
 
     def data(self) -> Sequence[Range] | None:
         return self.filled
-
-    @property
-    def overlaps(self) -> bool:
-        return False
-
-    def limit_silence(self, seconds: float) -> None:
-        pass
-
-    def descriptors(self) -> tuple[int, ...]:
-        return ()
-
-    def close(self) -> None:
-        pass

@@ -216,6 +216,18 @@ def test_a_size_that_can_not_be_learnt(
     kept.close()
 
 
+def test_a_pipe_that_fails_while_it_is_read_ahead() -> None:
+    """The read itself says why, or the one that learns the size."""
+    kept = spooled(FaultySource(written(CONTENT), f"eio@{2 * PAGE}"), "/dev/shm")
+
+    assert kept.prefetch(4 * PAGE, PAGE) == PAGE
+    with pytest.raises(OSError, match="a fault of the recipe"):
+        read(kept, 4 * PAGE, PAGE)
+    with pytest.raises(UnusableError, match="a fault of the recipe"):
+        kept.learn_size(lambda _: None)
+    kept.close()
+
+
 def test_the_pipe_in_a_source() -> None:
     """What is around it does not hide it."""
     source, end = open_pipe()

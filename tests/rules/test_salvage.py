@@ -3,14 +3,12 @@
 import errno
 import math
 import mmap
-from collections.abc import Sequence
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanoutfs.ranges import Range
 from fanoutfs.source.bad_map import BadMap, Extent, Place
 from fanoutfs.source.contract import EndedError, LostError
 from fanoutfs.source.counters import Counters
@@ -19,6 +17,7 @@ from fanoutfs.source.pieces import LEAST, Pieces
 from fanoutfs.source.salvage import SEARCH_SECONDS, BadRanges, Salvage, Salvaged
 from fanoutfs.units import MIB, PAGE, SECTOR
 from tests.rig.images import pattern
+from tests.scratched import InMemory
 
 BLOCK = 256 * 1024
 SIZE = 8 * MIB + 1000
@@ -26,7 +25,7 @@ CONTENT = pattern(0, SIZE)
 
 
 @attrs.define(eq=False)
-class Disk:
+class Disk(InMemory):
     """A disk with a pattern; reads that touch a bad sector fail after ``failure`` seconds."""
 
     bad: set[int]
@@ -66,22 +65,6 @@ class Disk:
         for slot in slots:
             slot[: len(content[: len(slot)])] = content[: len(slot)]
             content = content[len(slot) :]
-
-    def data(self) -> Sequence[Range] | None:
-        return None
-
-    @property
-    def overlaps(self) -> bool:
-        return False
-
-    def limit_silence(self, seconds: float) -> None:
-        pass
-
-    def descriptors(self) -> tuple[int, ...]:
-        return ()
-
-    def close(self) -> None:
-        pass
 
 
 def sectors(begin: int, end: int) -> range:

@@ -4,6 +4,7 @@ import sys
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from random import Random
 from typing import TypeVar
 
 import attrs
@@ -102,6 +103,21 @@ async def read(consumer: AnyReader, offset: int, size: int) -> Buffer:
         return b""
     found = consumer.read_nowait(offset, size)
     return await consumer.read(offset, size) if found is None else found
+
+
+async def wrong_at_once(consumer: AnyReader, expected: bytes, chance: Random) -> list[tuple[int, int]]:
+    """Read pieces (offset, size), many at once; return those that differ from what is expected."""
+    wrong = []
+
+    async def one(offset: int, size: int) -> None:
+        if bytes(await read(consumer, offset, size)) != expected[offset : offset + size]:
+            wrong.append((offset, size))
+
+    for _ in range(40):
+        async with trio.open_nursery() as readers:
+            for _ in range(8):
+                readers.start_soon(one, chance.randrange(SIZE + 9), chance.randrange(9 * PAGE))
+    return wrong
 
 
 async def fails(error: type[Exception], consumer: AnyReader, offset: int, size: int = PAGE) -> None:

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from fanoutfs.fuse.gapped_reader import AnyReader
 from fanoutfs.units import MIB, PAGE
-from tests.tasks.rig import BLOCKS, SIZE, Rig, background, make_rig, read, read_all, timed
+from tests.tasks.rig import BLOCKS, SIZE, Rig, background, make_rig, read, read_all, timed, wrong_at_once
 
 GAPS = {
     "in the middle": [range(3), range(9, 10), range(20, BLOCKS)],
@@ -59,19 +59,10 @@ async def test_readers_and_turns_get_the_image_with_its_holes(
 async def test_reads_anywhere_in_an_image_with_holes(gaps: str, autojump_clock: MockClock) -> None:
     """Of any size, many at once on one handle: each gets the bytes at its offset."""
     rig = sparse(gaps, seconds=0.001)
-    chance = random.Random(1)
     consumer = rig.open()
-    wrong = []
-
-    async def one(offset: int, size: int) -> None:
-        if bytes(await read(consumer, offset, size)) != rig.content[offset : offset + size]:
-            wrong.append((offset, size))
 
     async with background(rig.produce):
-        for _ in range(40):
-            async with trio.open_nursery() as readers:
-                for _ in range(8):
-                    readers.start_soon(one, chance.randrange(SIZE + 9), chance.randrange(9 * PAGE))
+        wrong = await wrong_at_once(consumer, rig.content, random.Random(1))
 
     assert wrong == []
     assert consumer.cursor.requests == []

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from fanoutfs.errors import SourceBrokeError
 from fanoutfs.ring import stream
 from fanoutfs.units import PAGE
-from tests.tasks.rig import BLOCKS, SIZE, background, fails, make_rig, read, read_all, timed
+from tests.tasks.rig import BLOCKS, SIZE, background, fails, make_rig, read, read_all, timed, wrong_at_once
 
 
 @pytest.mark.parametrize("slots", [2, 3, 8, 64])
@@ -88,19 +88,9 @@ async def test_many_requests_at_once_on_one_turn(autojump_clock: MockClock) -> N
     """As read-ahead and threads send them: each gets the bytes at its offset, over the image's end too."""
     rig = make_rig(SIZE, 4, seconds=0.001)
     consumer = rig.open(30 * PAGE)
-    expected, chance = rig.turned(30 * PAGE), random.Random(3)
-    wrong = []
-
-    async def one(offset: int, size: int) -> None:
-        found = bytes(await read(consumer, offset, size))
-        if found != expected[offset : offset + size]:
-            wrong.append((offset, size))
 
     async with background(rig.produce):
-        for _ in range(30):
-            async with trio.open_nursery() as readers:
-                for _ in range(8):
-                    readers.start_soon(one, chance.randrange(SIZE + 9), chance.randrange(9 * PAGE))
+        wrong = await wrong_at_once(consumer, rig.turned(30 * PAGE), random.Random(3))
 
     assert wrong == []
     assert (consumer.cursor.requests, rig.ring.waiting()) == ([], [])
