@@ -314,6 +314,12 @@ commands.add_command(top_command)
 
 def main() -> NoReturn:
     """Run a command, whatever state this process was started in."""
+    settle_process()
+    run()
+
+
+def settle_process() -> None:
+    """Restore what a parent may have left in disorder: streams, signals, limits."""
     try:
         settle_streams()
     except FanoutError as error:
@@ -321,13 +327,12 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     settle_signals()
     settle_limits()
-    run()
 
 
-def run() -> NoReturn:
+def run(command: click.Command = commands, name: str = "fanoutfs") -> NoReturn:
     """Run a command; exit with 0, 1 (failed), 2 (wrong usage), or 128 plus the signal that ended it."""
     try:
-        code = commands.main(prog_name="fanoutfs", standalone_mode=False)
+        code = command.main(prog_name=name, standalone_mode=False)
     except FanoutError as error:
         for line in error.lines:
             _say(line)
