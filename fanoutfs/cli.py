@@ -204,7 +204,7 @@ def mount_command(
 @click.option("--verify", is_flag=True, help="Read each target back and compare it with what was copied.")
 @click.option("--resume", is_flag=True, help="Compare first; write only what differs or is missing.")
 @click.option("--sparse", is_flag=True, help="Leave holes where the image is zero.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+@click.option("--no-progress", is_flag=True, help="Show no progress: no bars, no lines in a log.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; write nothing.")
 @source_options
 @remote_options()

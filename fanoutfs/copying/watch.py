@@ -11,6 +11,7 @@ import attrs
 
 from fanoutfs.control.client import ControlConnection
 from fanoutfs.copying.progress import Phase, Progress
+from fanoutfs.copying.progress_line import ProgressLog, progress_line
 from fanoutfs.copying.silent_target import GIVEN_UP, TELL, Silence, Verdict
 from fanoutfs.copying.workers import END_SECONDS, HANGS, WorkerHandle, receive
 from fanoutfs.engine.query import parse_status
@@ -22,6 +23,7 @@ from fanoutfs.status.wording import by_id, state
 from fanoutfs.system.interrupts import ENDS
 from fanoutfs.system.proc import is_stopped
 from fanoutfs.system.process_end import is_reaped
+from fanoutfs.system.ready import is_writable
 
 if TYPE_CHECKING:
     from fanoutfs.copying.bars import Display
@@ -55,6 +57,8 @@ class Watch:
     _silences: dict[WorkerHandle, Silence] = attrs.field(init=False)
     _rates: Rates = attrs.field(factory=Rates, init=False)
     _asked: float = attrs.field(default=0.0, init=False)
+    _wanted: bool = attrs.field(default=False, init=False)
+    """SIGUSR1 has asked for the progress."""
 
     _looked: float = attrs.field(init=False)
     """When the workers were last looked after."""
@@ -64,14 +68,16 @@ class Watch:
         self._silences = {worker: Silence(now) for worker in self.progress}
 
     def run(self, *, drawn: bool) -> None:
-        """Follow the workers to the end, drawing their progress on a terminal; when interrupted, kill them.
+        """Follow the workers to the end, showing their progress; when interrupted, kill them.
 
+        It is drawn on a terminal; elsewhere it is a line now and then. SIGUSR1 asks for a line per target.
         The caller has blocked ``ENDS``, and they are blocked afterwards. They are unblocked only while this
         waits for the workers, so that all reports sent by then count. Raise KeyboardInterrupt.
         """
         live = list(self.progress)
         try:
-            with self._display(drawn=drawn) as display:
+            with self._display(drawn=drawn) as display, self._answering():
+                journal = ProgressLog(list(self.progress.values())) if drawn and display is None else None
                 while live:
                     for worker, report in receive(live, REFRESH_SECONDS):
                         if report.pop("ended", False):
@@ -82,6 +88,7 @@ class Watch:
                     if display is not None:
                         self._ask_producer(display)
                         display.draw(time.monotonic())
+                    self._show_lines(journal, display)
         except KeyboardInterrupt:
             # Again: Python may have raised this just before they were blocked.
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
@@ -108,11 +115,7 @@ class Watch:
                 self._silences[worker].reported(now)
             match self._silences[worker].verdict(progress.phase, now):
                 case Verdict.TELL:
-                    line = f"fanoutfs: {printable(progress.target)} {TELL}"
-                    if display is None:
-                        print(line, file=sys.stderr)
-                    else:
-                        display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                    _show(f"{printable(progress.target)} {TELL}", display)
                 case Verdict.GIVE_UP:
                     worker.kill()
                     is_reaped(worker.pid, now + DYING_SECONDS)
@@ -120,6 +123,37 @@ class Watch:
                     progress.fail(GIVEN_UP, now)
                 case Verdict.NOTHING:
                     pass
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Record that SIGUSR1 has come, which would end this process by default; it interrupts no call."""
+
+        def want(_number: int, _frame: object) -> None:
+            self._wanted = True
+
+        before = signal.signal(signal.SIGUSR1, want)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    def _show_lines(self, journal: ProgressLog | None, display: "Display | None") -> None:
+        """Show the lines that SIGUSR1 has asked for, and that is due in a log.
+
+        The reports of the workers are read on whether or not anybody takes these lines.
+        """
+        now = time.monotonic()
+        lines = []
+        if self._wanted:
+            self._wanted = False
+            for progress in self.progress.values():
+                progress.tick(now)
+                lines.append(progress_line(progress))
+        if journal is not None and (line := journal.line(now)) is not None:
+            lines.append(line)
+        for line in lines:
+            if is_writable(2):
+                _show(line, display)
 
     def _end(self, live: Sequence[WorkerHandle]) -> None:
         """Kill the workers, and record the reports that they have sent: a finished target stays finished."""
@@ -187,6 +221,14 @@ class Watch:
             self.progress[worker].waits = None
             if (reader := readers.get(number)) is not None and reader.waiting is not None:
                 self.progress[worker].waits = state(reader, readers, 0, brief=False)
+
+
+def _show(line: str, display: "Display | None") -> None:
+    """Print a line on stderr, above what is drawn."""
+    if display is None:
+        print(f"fanoutfs: {line}", file=sys.stderr)
+    else:
+        display.console.print(f"fanoutfs: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def code_of(copies: Sequence[Progress]) -> int:

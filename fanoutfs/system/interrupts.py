@@ -13,7 +13,15 @@ from types import FrameType
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a command in order."""
 
-_HEARD = {*ENDS, signal.SIGQUIT, signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH}
+_HEARD = {
+    *ENDS,
+    signal.SIGUSR1,
+    signal.SIGQUIT,
+    signal.SIGCHLD,
+    signal.SIGTSTP,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -30,6 +38,8 @@ class Interrupted(KeyboardInterrupt):
 def settle_signals() -> None:
     """Make the signals that end a command raise KeyboardInterrupt; restore the default action of SIGCHLD."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # It asks a copy for its progress; sent to all processes called fanoutfs, it ends none of them.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, interrupt)

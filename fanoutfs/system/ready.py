@@ -1,4 +1,4 @@
-"""Waiting for descriptors of any number; select(2) takes none above 1023."""
+"""Waiting for descriptors of any number, and looking at them; select(2) takes none above 1023."""
 
 import select
 from collections.abc import Iterable
@@ -11,3 +11,10 @@ def readable(descriptors: Iterable[int], seconds: float | None = None) -> list[i
         poll.register(descriptor, select.POLLIN)
     # Rounded up: less than a millisecond is a wait, too.
     return [ready for ready, _ in poll.poll(None if seconds is None else -int(-seconds * 1000 // 1))]
+
+
+def is_writable(descriptor: int) -> bool:
+    """Return whether a line can be written without waiting: for the reader of a pipe, say."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))

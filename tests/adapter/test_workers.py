@@ -211,3 +211,31 @@ def test_ctrl_z(how: str, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch
     watching._look_after(live, None)
 
     assert live == ([] if how == "neither" else [hand])
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["read", "not read"])
+def test_sigusr1(
+    taken: bool, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each target on stderr, also without bars; one that nobody takes is not waited for."""
+    monkeypatch.setattr(watch_module, "is_writable", lambda _descriptor: taken)
+    hands = [
+        worker("slow", {"phase": "copying", "done": 300}, {"ended": True, "error": "it broke"}),
+        worker("good", {"phase": "done", "done": SIZE}, {"ended": True}),
+    ]
+    watching = watch(hands)
+    look_after = Watch._look_after
+
+    def ask(self: Watch, *others: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        monkeypatch.setattr(Watch, "_look_after", look_after)
+        look_after(self, *others)
+
+    monkeypatch.setattr(Watch, "_look_after", ask)
+    before = signal.getsignal(signal.SIGUSR1)
+    watching.run(drawn=False)
+
+    told = [" ".join(line.split()[:3]) for line in capsys.readouterr().err.splitlines()]
+    assert (["fanoutfs: slow: copying,", "fanoutfs: good: 1000"] if taken else []) == told
+    assert before == signal.getsignal(signal.SIGUSR1)
+    assert [Phase.FAILED, Phase.DONE] == [progress.phase for progress in watching.progress.values()]

@@ -58,8 +58,12 @@ class Copies(Started):
         return [FANOUTFS, "copy", "--log", self.next_log(), source, *arguments]
 
     def start(self, source: Path, *arguments: Argument, env: Mapping[str, str] | None = None) -> Process:
-        """Start a copy with --yes in its own process group, as a shell does."""
-        return self.keep(start("setsid", *self.command(source, "--yes", *arguments), env=env))
+        """Start a copy with --yes in its own process group, as a shell does.
+
+        On a slow machine it may take long enough for a line of progress.
+        """
+        argv = self.command(source, "--yes", "--no-progress", *arguments)
+        return self.keep(start("setsid", *argv, env=env))
 
     def run(self, source: Path, *arguments: Argument, code: int | None = 0) -> Done:
         """Copy, and check the exit code."""
