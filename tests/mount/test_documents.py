@@ -24,6 +24,7 @@ MIB = 1 << 20
 
 NOT_HERE = {
     "python3 -m venv .venv": "downloads packages; contrib/setup runs the same commands",
+    'ln -s "$(command -v mount.fanoutfs)"': "changes /sbin: test_mount8.py, in a namespace",
     "contrib/demo": "installs Debian packages",
     "contrib/test": "runs this test",
     "contrib/setup --test": "installs Debian packages, and measures for 25 minutes",

@@ -1,5 +1,8 @@
 """Options of an fstab line, and what `fanoutfs mount` is called with for them."""
 
+import re
+from pathlib import Path
+
 import pytest
 from click.core import ParameterSource
 
@@ -110,3 +113,13 @@ def test_exit_codes(code: int | str | None, status: int) -> None:
 def test_programs_are_found_at_boot(path: str, folders: str) -> None:
     """The standard folders come after those of PATH, each once."""
     assert folders == with_standard_folders(path)
+
+
+def test_the_lines_of_fstab_in_the_documents() -> None:
+    """Each has six fields, and options that `fanoutfs mount` takes."""
+    page = Path(__file__).parents[2] / "docs" / "mounting.md"
+    (block,) = re.findall(r"^```fstab\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line.split() for line in block.splitlines()]
+    assert {("fanoutfs", "0", "0")} == {(kind, dump, check) for _, _, kind, _, dump, check in lines}
+    for _, point, _, options, _, _ in lines:
+        mount_command.make_context("mount", [*mount_words(options, OPTIONS), "source", point])
