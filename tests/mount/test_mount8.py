@@ -96,7 +96,13 @@ def test_a_line_of_fstab(machine: Machine, image: Path, fstab: Path) -> None:
     machine.run("cmp", image, machine.point / "image")
     shown = machine.run("findmnt", "-no", "SOURCE,FSTYPE,OPTIONS", machine.point).stdout.decode()
     df = machine.run("df", "--block-size=1", "--output=source,size,avail", machine.point).stdout.decode()
-    holder = ["sh", "-c", 'exec 3<"$1"; shift; "$@"; umount "$0"', machine.point, machine.point / "image"]
+    holder: list[Argument] = [
+        "sh",
+        "-c",
+        'exec 3<"$1"; shift; "$@"; umount "$0"',
+        machine.point,
+        machine.point / "image",
+    ]
     lsof = machine.run(*holder, "lsof", "-t", machine.point / "image", code=32)
     fuser = machine.run(*holder, "fuser", "-m", machine.point, code=32)
     machine.run("umount", machine.point)

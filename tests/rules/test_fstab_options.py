@@ -118,7 +118,9 @@ def test_programs_are_found_at_boot(path: str, folders: str) -> None:
 def test_the_lines_of_fstab_in_the_documents() -> None:
     """Each has six fields, and options that `fanoutfs mount` takes."""
     page = Path(__file__).parents[2] / "docs" / "mounting.md"
-    (block,) = re.findall(r"^```fstab\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(
+        r"Lines of fstab:\n\n```text\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
+    )
     lines = [line.split() for line in block.splitlines()]
     assert {("fanoutfs", "0", "0")} == {(kind, dump, check) for _, _, kind, _, dump, check in lines}
     for _, point, _, options, _, _ in lines:
