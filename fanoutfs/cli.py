@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from fanoutfs.doctor.doctor_command import doctor_command
 from fanoutfs.errors import FanoutError, UnusableError, UsageError, reason
 from fanoutfs.options import (
     FILE,
@@ -95,13 +96,29 @@ def _say(line: str) -> None:
     click.echo(f"fanoutfs: {printable(line)}", err=True)
 
 
+def _show_versions(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from fanoutfs.system.versions import package_version, versions  # noqa: PLC0415 (only for this)
+
+        click.echo(f"fanoutfs, version {package_version('fanoutfs')}\n{versions()}")
+        context.exit()
+
+
 @click.group(
     cls=_Commands,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )
-@click.version_option(None, "-V", "--version", package_name="fanoutfs")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_versions,
+    help="Show the versions of fanoutfs and of what it works with, and exit.",
+)
 def commands() -> None:
     """Read a disk once, copy it to many."""
 
@@ -308,6 +325,7 @@ def help_command(context: click.Context, name: str | None) -> None:
         click.echo(of_command.get_help())
 
 
+commands.add_command(doctor_command)
 commands.add_command(simulate_command)
 commands.add_command(top_command)
 

@@ -134,7 +134,7 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
     log_path = None
     if path is None and foreground:
         handler, form = ThreadedLog(_to_stderr), "fanoutfs: %(levelname)s: %(message)s"
-    elif path is None and _has_syslog():
+    elif path is None and has_syslog():
         syslog.openlog("fanoutfs", syslog.LOG_PID, syslog.LOG_DAEMON)
         handler, form = ThreadedLog(_to_syslog), "%(levelname)s: %(message)s"
     else:
@@ -198,7 +198,7 @@ def _to_syslog(level: int, line: str) -> None:
     syslog.syslog(_SEVERITIES.get(level, syslog.LOG_INFO), text)
 
 
-def _has_syslog() -> bool:
+def has_syslog() -> bool:
     """Return whether a syslog daemon listens; its socket stays when it ends."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
         try:

@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import pyfuse3
 import trio
 
+from fanoutfs.system.fuse_access import BDI, FUSECTL
+
 log = logging.getLogger(__name__)
 
 MAX_BACKGROUND = 1024
@@ -26,8 +28,6 @@ READ_AHEAD_KIB = 1024
 CACHED_WHERE_UNTUNED = 4
 """With max_background at 12, many readers with read-aheads under way leave room for RELEASE."""
 
-FUSECTL = Path("/sys/fs/fuse/connections")
-BDI = Path("/sys/class/bdi")
 TIMEOUTS = ("default_request_timeout", "max_request_timeout")
 
 

@@ -7,6 +7,7 @@ import errno
 import os
 
 from fanoutfs.system.fuse_access import FuseAccess
+from fanoutfs.system.programs import install
 
 CONTAINER = "a container needs --device /dev/fuse --cap-add SYS_ADMIN"
 
@@ -46,8 +47,8 @@ def _rights(access: FuseAccess, options: set[str]) -> str:
             "and CAP_SYS_ADMIN in its CapabilityBoundingSet="
         )
     if access.helper is None:
-        return (
-            "fusermount3 is not installed, without which only root can mount; install it: apt install fuse3"
+        return "fusermount3 is not installed, without which only root can mount; install it with: " + install(
+            "fusermount3"
         )
     if not access.helper_is_privileged:
         return (

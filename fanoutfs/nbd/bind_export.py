@@ -21,6 +21,7 @@ from fanoutfs.status.document import ExportEntry
 from fanoutfs.system.bounded import run_within
 from fanoutfs.system.credentials import first_user, read_certificate, read_token
 from fanoutfs.system.listen import listen
+from fanoutfs.system.programs import missing
 from fanoutfs.system.runtime_dir import runtime_folder
 from fanoutfs.system.supervisor import Supervisor
 
@@ -97,7 +98,7 @@ def _run_trial(tls: TlsOptions) -> None:
     """Let nbdkit check its options, its filters, keys and certificates, before anything is mounted."""
     argv = trial_command(Path(__file__), tls, DESCRIBED)
     if shutil.which(argv[0]) is None:
-        raise UnusableError("nbdkit is not installed, which --export needs: apt install nbdkit")
+        raise UnusableError(f"--export needs nbdkit: {missing(argv[0])}")
     try:
         tried = run_within(TRIAL_SECONDS, argv)
     except TimeoutError as error:

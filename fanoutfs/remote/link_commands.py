@@ -16,7 +16,7 @@ import attrs
 from fanoutfs.remote.address import ExportAddress, SocketAddress
 from fanoutfs.remote.file_address import ImageAddress, LinkAddress, SshAddress, WebAddress
 from fanoutfs.remote.remote_keys import RemoteKeys
-from fanoutfs.system.programs import require_programs
+from fanoutfs.system.programs import install, require_programs
 
 FILE = "image"
 """The name of the file that nbdfuse shows."""
@@ -142,8 +142,8 @@ ADVICE = {
     "error: 404": "check the address",
     "does not support 'range'": "read it once: curl -L URL | fanoutfs copy - TARGET",
     "could not get length": "if it is the right one, read it once: curl -L URL | fanoutfs copy - TARGET",
-    "cannot open plugin": "install this plugin of nbdkit (Fedora: dnf install nbdkit-curl-plugin "
-    "nbdkit-ssh-plugin)",
+    "cannot open plugin": "install this plugin of nbdkit: "
+    + install("nbdkit's curl plugin", "nbdkit's ssh plugin"),
     'shared "write" lock': "a virtual machine uses it: stop that first, or copy a snapshot",
 }
 """What to do, for a part of a program's message."""

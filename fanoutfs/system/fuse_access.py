@@ -18,6 +18,10 @@ from fanoutfs.system.bounded import ANSWER_SECONDS, call_within
 FUSE = Path("/dev/fuse")
 FUSE_CONF = Path("/etc/fuse.conf")
 
+FUSECTL = Path("/sys/fs/fuse/connections")
+BDI = Path("/sys/class/bdi")
+"""Where a mount is tuned."""
+
 DEVICE = os.makedev(10, 229)
 """Documentation/admin-guide/devices.txt in the kernel's sources."""
 
