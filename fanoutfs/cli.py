@@ -13,8 +13,10 @@ from fanoutfs.doctor.doctor_command import doctor_command
 from fanoutfs.errors import FanoutError, UnusableError, UsageError, reason
 from fanoutfs.options import (
     FILE,
-    NAME,
+    FOLDER,
+    MOUNTED,
     SOURCE,
+    TARGET,
     examples,
     producer_options,
     remote_options,
@@ -133,7 +135,7 @@ def commands() -> None:
     ),
 )
 @click.argument("source", type=SOURCE)
-@click.argument("mountpoint", type=FILE)
+@click.argument("mountpoint", type=FOLDER)
 @click.option(
     "-f", "--foreground", is_flag=True, help="Do not daemonize; log to the terminal. Ctrl-C unmounts."
 )
@@ -216,7 +218,7 @@ def mount_command(
     ),
 )
 @click.argument("source", metavar="SOURCE|MOUNTPOINT|URL", type=SOURCE)
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=NAME)
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=TARGET)
 @click.option("--yes", is_flag=True, help="Overwrite disks without asking.")
 @click.option("--verify", is_flag=True, help="Read each target back and compare it with what was copied.")
 @click.option("--resume", is_flag=True, help="Compare first; write only what differs or is missing.")
@@ -297,7 +299,7 @@ def status_command(source: str | None, *, token_file: Path | None, tls_ca: Path 
 
 
 @commands.command("umount", epilog=examples("fanoutfs umount /mnt/fan", "fanoutfs umount /dev/sdb"))
-@click.argument("mountpoint", metavar="SOURCE|MOUNTPOINT", type=FILE)
+@click.argument("mountpoint", metavar="SOURCE|MOUNTPOINT", type=MOUNTED)
 def umount_command(mountpoint: Path) -> None:
     """Unmount SOURCE or MOUNTPOINT and wait for its daemon to end.
 

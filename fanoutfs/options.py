@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import click.shell_completion
 
+from fanoutfs import completion
 from fanoutfs.errors import UsageError
 from fanoutfs.units import parse_seconds, parse_size
 
 
-def NAME(text: str) -> str:  # noqa: N802 (click shows a type in capitals)
+def require_name(text: str) -> str:
     """Return the name of a source or target unchanged; raise UsageError for an empty name and for "-"."""
     if not text:
         raise UsageError("an argument is empty; name a file, a disk or a folder")
@@ -19,15 +21,44 @@ def NAME(text: str) -> str:  # noqa: N802 (click shows a type in capitals)
     return text
 
 
-def SOURCE(text: str) -> str:  # noqa: N802 (as above)
+def _source(text: str) -> str:
     """Return the name of a source unchanged, "-" for standard input included."""
-    return text if text == "-" else NAME(text)
+    return text if text == "-" else require_name(text)
 
 
-def FILE(text: str) -> Path:  # noqa: N802 (as above)
+def _path(text: str) -> Path:
     """Return a path. Not by click.Path, which calls stat(2): that never ends on a mount that hangs."""
-    return Path(NAME(text))
+    return Path(require_name(text))
 
+
+class NameType(click.ParamType):  # type: ignore[type-arg]  # older versions of click have it without
+    """A name on the command line: how its text becomes a value, and how Tab completes it."""
+
+    name = "name"
+
+    def __init__(self, parse: Callable[[str], Any], complete: completion.Complete) -> None:
+        self._parse = parse
+        self._complete = complete
+
+    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> Any:
+        """Return the value; raise UsageError."""
+        return self._parse(value)
+
+    def shell_complete(
+        self, context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Return what may stand here, apart from the command's other arguments."""
+        given = (context.params.get("source"), *(context.params.get("targets") or ()))
+        return self._complete(incomplete, [name for name in given if name])
+
+
+SOURCE = NameType(_source, completion.sources)
+TARGET = NameType(require_name, completion.targets)
+FILE = NameType(_path, completion.files)
+FOLDER = NameType(_path, completion.folders)
+MOUNTED = NameType(_path, completion.mounted)
+READ_SOURCE = NameType(require_name, completion.mounted_or_files)
+"""A source that is being read, or its mount point."""
 
 Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
@@ -85,7 +116,7 @@ producer_options = _together(
 source_options = _together(
     click.option("--size", callback=size, metavar="SIZE",
                  help="Size of a source that is a pipe."),
-    click.option("--spool", type=FILE, metavar="DIR",
+    click.option("--spool", type=FOLDER, metavar="DIR",
                  help="Keep what was read in a temporary file in DIR, so that nothing is read twice."),
     click.option("--on-read-error", type=click.Choice(["fail", "zero"]), default="fail", show_default=True,
                  help="What readers get where the source can't be read: an error or zeros."),
@@ -120,7 +151,7 @@ def remote_options(prefix: str = "") -> Decorator:
 def status_options(*, required: bool) -> Decorator:
     """Return the argument of ``status`` and ``top``, and the options for a service on another computer."""
     return _together(
-        click.argument("source", metavar="MOUNTPOINT|SOURCE|URL", required=required, type=NAME),
+        click.argument("source", metavar="MOUNTPOINT|SOURCE|URL", required=required, type=READ_SOURCE),
         click.option("--token-file", type=FILE, metavar="FILE",
                      help="File with the access token of the service at URL."),
         click.option("--tls-ca", type=FILE, metavar="FILE",
