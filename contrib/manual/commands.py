@@ -8,13 +8,11 @@ from contrib.manual.documents import sections
 from contrib.manual.roff import bold, converted, escaped, example, guarded, tagged
 from fanoutfs.cli import commands
 from fanoutfs.fuse.mount_options import ALLOWED
+from fanoutfs.mount_helper import long_options
 
 HELP = "-h, --help"
 
 SHARED = "OPTIONS OF SEVERAL COMMANDS"
-
-NOT_IN_FSTAB = ("foreground", "o", "help")
-"""Options of ``mount`` that -o does not take."""
 
 
 def named(heading: str) -> list[str]:
@@ -76,7 +74,7 @@ def fstab_options() -> list[str]:
     for option in commands.commands["mount"].params:
         if isinstance(option, click.Option):
             name = max(option.opts, key=len).lstrip("-")
-            if name not in NOT_IN_FSTAB:
+            if name in long_options():
                 value = "" if option.is_flag else option.make_metavar(click.Context(commands)).strip("[]")
                 tag = bold(name.replace("-", "_")) + (f"=\\fI{escaped(value)}\\fR" if value else "")
                 # As in a line of fstab: --token-file is token_file there.

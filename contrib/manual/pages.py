@@ -102,27 +102,18 @@ A line of `/etc/fstab`:
 
 HELPER = """
 `mount.fanoutfs` is run by `mount` for file systems of type `fanoutfs`. It does what `fanoutfs mount` does.
-The mount is always read-only. `remount` is refused: unmount, then mount with other options.
-"""
-
-HELPER_CODES = """
-| code | meaning |
-| --- | --- |
-| `0` | The source is mounted. |
-| `1` | Wrong usage: an option that is unknown or has a wrong value. |
-| `8` | A signal ended the command. |
-| `32` | The mount has failed; nothing is left mounted. |
 """
 
 
 def helper() -> str:
     """Return mount.fanoutfs(8)."""
+    text = section("mounting.md", "mount(8) and fstab")
     content: Content = [
         ("SYNOPSIS", ["\\fBmount \\-t fanoutfs\\fR [\\fB\\-o\\fR OPTION,...] SOURCE DIR"]),
         ("EXAMPLES", converted(FSTAB_EXAMPLE)),
-        ("DESCRIPTION", converted(HELPER)),
+        ("DESCRIPTION", [*converted(HELPER), *converted(paragraph(text, "- The options"))]),
         ("OPTIONS", commands.fstab_options()),
-        ("EXIT STATUS", converted(HELPER_CODES)),
+        ("EXIT STATUS", converted(first_table(text))),
         ("LIMITATIONS", converted(section("mounting.md", "Known limits"))),
         ("SEE ALSO", _see_also("fanoutfs.1", "fanoutfs.5", "mount.8", "fstab.5", "systemd.mount.5")),
     ]

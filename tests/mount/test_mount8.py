@@ -13,7 +13,7 @@ from tests.rig import mountinfo
 from tests.rig.commands import FANOUTFS, Argument, Done, wait_until
 from tests.rig.images import MIB
 from tests.rig.mounts import unexpected_lines
-from tests.rig.places import ROOT, Place, place
+from tests.rig.places import NOBODY, ROOT, Place, place
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change /sbin in a namespace"),
@@ -157,3 +157,26 @@ def test_a_fake_mount(machine: Machine, image: Path) -> None:
     """`mount -f` checks the options, and mounts nothing."""
     machine.run("mount", "-f", "-t", "fanoutfs", "-o", "ring=4M", image, machine.point)
     machine.run("mount", "-f", "-t", "fanoutfs", "-o", "rin=4M", image, machine.point, code=1)
+
+
+@pytest.mark.tool("fusermount3")
+def test_a_line_for_users(small: Path, tmp_path: Path) -> None:
+    """With `user`, someone who is not root mounts it, and unmounts it."""
+    image, point, fstab = tmp_path / "image", tmp_path / "mnt", tmp_path / "fstab"
+    shutil.copy(small, image)
+    image.chmod(0o644)
+    tmp_path.chmod(0o755)
+    point.mkdir()
+    os.chown(point, NOBODY, NOBODY)
+    fstab.write_text(f"{image} {point} fanoutfs ring=4M,user,noauto 0 0\n")
+    with place(NOBODY, (), {}, tmp_path) as someone:
+        root = attrs.evolve(someone, user=ROOT)
+        root.run("sh", "-ec", INSTALL, "sh", *HELPERS)
+        root.run("mount", "--bind", fstab, "/etc/fstab")
+        someone.run("mount", point)
+        someone.run("cmp", image, point / "image")
+        (entry,) = someone.mounts(point)
+        someone.run("umount", point)
+        assert [] == someone.mounts(point)
+        wait_until(lambda: not someone.own_processes(), "the daemon has ended")
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(entry.options.split(","))
