@@ -21,17 +21,21 @@ def listed_in_the_readme() -> dict[str, list[dict[str, str]]]:
     text = (TOP / "README.md").read_text().partition("\n## Documentation\n")[2]
     groups = re.findall(r"^\*\*(\w+):\*\*(.+?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
     return {
-        group: [
-            {title.replace("\n", " "): "decisions/README.md" if path == "decisions" else path}
-            for title, path in LINK.findall(links)
-        ]
+        group: [{title.replace("\n", " "): path} for title, path in LINK.findall(links)]
         for group, links in groups
     }
 
 
+def as_linked(entry: dict[str, Any]) -> dict[str, str]:
+    """Return an entry as the README links it: a section by its folder."""
+    [(title, what)] = entry.items()
+    return {title: what[0].removesuffix("/README.md") if isinstance(what, list) else what}
+
+
 def test_the_navigation_is_the_readme_s() -> None:
     """The same groups, with the same pages under the same names, in the same order."""
-    inside = {title: what for title, what in navigation().items() if isinstance(what, list)}
+    groups = {title: what for title, what in navigation().items() if isinstance(what, list)}
+    inside = {title: [as_linked(entry) for entry in what] for title, what in groups.items()}
 
     assert listed_in_the_readme() == inside
     assert ["Use", "Understand", "Develop"] == list(inside)
