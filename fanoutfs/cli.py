@@ -1,6 +1,7 @@
 """The command line: arguments in, settings out, and one line on stderr for every way to fail."""
 
 import json
+import logging
 import os
 import sys
 from difflib import SequenceMatcher
@@ -28,6 +29,7 @@ from fanoutfs.settings import MountSettings, NetworkSettings, Settings
 from fanoutfs.simulate.simulate_command import simulate_command
 from fanoutfs.status.text import printable
 from fanoutfs.system.interrupts import Interrupted, exit_code, settle_signals
+from fanoutfs.system.journal import is_journal, with_priority
 from fanoutfs.system.process_limits import settle_limits
 from fanoutfs.system.streams import output_failure, require_written, settle_streams
 from fanoutfs.top.top_command import top_command
@@ -94,8 +96,9 @@ def _unforeseen(error: OSError) -> str:
     return f"{name}{reason(error)}"
 
 
-def _say(line: str) -> None:
-    click.echo(f"fanoutfs: {printable(line)}", err=True)
+def _say(line: str, level: int = logging.WARNING) -> None:
+    text = f"fanoutfs: {printable(line)}"
+    click.echo(with_priority(level, text) if is_journal(2, os.environ) else text, err=True)
 
 
 def _show_versions(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -343,7 +346,7 @@ def settle_process() -> None:
     try:
         settle_streams()
     except FanoutError as error:
-        _say(str(error))
+        _say(str(error), logging.ERROR)
         sys.exit(error.exit_code)
     settle_signals()
     settle_limits()
@@ -355,12 +358,12 @@ def run(command: click.Command = commands, name: str = "fanoutfs") -> NoReturn:
         code = command.main(prog_name=name, standalone_mode=False)
     except FanoutError as error:
         for line in error.lines:
-            _say(line)
+            _say(line, logging.ERROR)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        _say(_message(error))
+        _say(_message(error), logging.ERROR)
         sys.exit(2)
     except click.exceptions.Exit as ended:
         code = ended.exit_code

@@ -1,4 +1,4 @@
-"""The log: to the terminal in the foreground, else to the file that --log names, else to syslog.
+"""The log: to the terminal or journal in the foreground, else to the file that --log names, else to syslog.
 
 What takes the log (a syslog daemon, a pipe's reader, a file system) may be stopped or hang, and the event
 loop that serves all readers must not wait for it. So a thread writes the log, out of a limited queue.
@@ -22,6 +22,7 @@ from fanoutfs.errors import UnusableError, reason
 from fanoutfs.status.text import escaped
 from fanoutfs.system import mountpoint
 from fanoutfs.system.fork import starting
+from fanoutfs.system.journal import SEVERITIES, is_journal, with_priority
 from fanoutfs.system.runtime_dir import runtime_folder
 
 SYSLOG = Path("/dev/log")
@@ -39,14 +40,6 @@ END_SECONDS = 1.0
 
 WriteLine = Callable[[int, str], object]
 """Writes a line of a level (logging.INFO and so on). It may block, or raise OSError: the line is lost."""
-
-_SEVERITIES = {
-    logging.DEBUG: syslog.LOG_DEBUG,
-    logging.INFO: syslog.LOG_INFO,
-    logging.WARNING: syslog.LOG_WARNING,
-    logging.ERROR: syslog.LOG_ERR,
-    logging.CRITICAL: syslog.LOG_CRIT,
-}
 
 
 @attrs.define(eq=False)
@@ -132,7 +125,9 @@ def configure(path: Path | None, *, foreground: bool) -> str | None:
     the user could not guess it.
     """
     log_path = None
-    if path is None and foreground:
+    if path is None and foreground and is_journal(2, os.environ):
+        handler, form = ThreadedLog(_to_journal), "%(message)s"
+    elif path is None and foreground:
         handler, form = ThreadedLog(_to_stderr), "fanoutfs: %(levelname)s: %(message)s"
     elif path is None and has_syslog():
         syslog.openlog("fanoutfs", syslog.LOG_PID, syslog.LOG_DAEMON)
@@ -185,6 +180,10 @@ def _to_stderr(_level: int, line: str) -> None:
     _write_all(2, line)
 
 
+def _to_journal(level: int, line: str) -> None:
+    _write_all(2, with_priority(level, line))
+
+
 def _write_all(fd: int, line: str) -> None:
     """Write a line; names in it have the bytes that they have in the file system."""
     left = line.encode(errors="surrogateescape") + b"\n"
@@ -195,7 +194,7 @@ def _write_all(fd: int, line: str) -> None:
 def _to_syslog(level: int, line: str) -> None:
     # syslog(3) takes text; it connects again when its daemon was restarted.
     text = line.encode(errors="backslashreplace").decode()
-    syslog.syslog(_SEVERITIES.get(level, syslog.LOG_INFO), text)
+    syslog.syslog(SEVERITIES.get(level, syslog.LOG_INFO), text)
 
 
 def has_syslog() -> bool:

@@ -24,6 +24,7 @@ from fanoutfs.fuse.mount_options import mount_options
 from fanoutfs.mounting import readiness
 from fanoutfs.mounting.learning import learn_size
 from fanoutfs.mounting.place import prepare
+from fanoutfs.mounting.service_reports import report, report_joined
 from fanoutfs.remote.remote_info import OpenSource
 from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import ResolvedSource, resolve
@@ -36,6 +37,7 @@ from fanoutfs.system.interrupts import default_signals
 from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.process_end import is_reaped
 from fanoutfs.system.process_limits import descriptor_limit
+from fanoutfs.system.service_manager import ServiceManager, find_service_manager
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ def mount(
 
     Raise UsageError or UnusableError; nothing stays mounted then.
     """
+    manager = find_service_manager(os.environ) if foreground else None
     mount_options(mount_settings, source_path)
     require_descriptors(0, descriptor_limit())
     point = mountpoint.normalise(mountpoint_path)
@@ -94,15 +97,14 @@ def mount(
                         f"mount it without {network.options}, or when that producer has ended"
                     )
                 try:
-                    return _join_producer(
-                        found, point, mount_settings, settings.source.part, foreground=foreground
-                    )
+                    part = settings.source.part
+                    return _join_producer(found, point, mount_settings, part, manager, foreground=foreground)
                 except HungUpError:
                     # The producer was about to end when this process connected.
                     hang_ups.record(found)
                     continue
         opened = _open(source, found, source_path)
-        with _services(network) as (services, kept, url):
+        with _services(network, manager) as (services, kept, url):
             if foreground:
                 _in_foreground(found, opened, settings, point, mount_settings, log_path, services)
                 return Started()
@@ -155,9 +157,9 @@ def _require_apart(option: str, named: Path, point: Path, source: ResolvedSource
 
 @contextlib.contextmanager
 def _services(
-    network: NetworkSettings,
+    network: NetworkSettings, manager: ServiceManager | None
 ) -> Iterator[tuple[Sequence[daemon.BackgroundTask], Sequence[int], str | None]]:
-    """Bind the network services. Yield their tasks, the descriptors they need, and the page's URL.
+    """Bind the network services. Yield all background tasks, the descriptors they need, and the page's URL.
 
     On exit this process closes the descriptors; a daemon that serves them has its own.
     """
@@ -180,11 +182,19 @@ def _services(
             exported = opened.enter_context(contextlib.closing(bind_export(network.export)))
             services.append(partial(export, exported))
             kept.append(exported.fileno())
+        if manager is not None:
+            services.append(partial(report, manager))
         yield services, kept, url
 
 
 def _join_producer(
-    producer: ControlConnection, point: Path, settings: MountSettings, part: str, *, foreground: bool
+    producer: ControlConnection,
+    point: Path,
+    settings: MountSettings,
+    part: str,
+    manager: ServiceManager | None,
+    *,
+    foreground: bool,
 ) -> Started:
     """Request the mount from the running producer; in the foreground, return when it is unmounted."""
     options = list(settings.options)
@@ -195,6 +205,8 @@ def _join_producer(
             problem = f"only in the mount namespace of its producer, process {producer.peer}"
         producer.send("answers", answers=problem)
         readiness.raise_unless_ready(point, problem)
+        if manager is not None:
+            report_joined(manager, producer)
         if foreground:
             producer.receive()
     except KeyboardInterrupt:

@@ -23,9 +23,8 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_pyfuse3_has_the_hook_that_we_need() -> None:
-    """The version is pinned because of this name: main() looks it up in the module for each of its tasks."""
+    """Versions are limited because of this name: main() looks it up in the module for each of its tasks."""
     assert callable(pyfuse3._session_loop)  # type: ignore[attr-defined]
-    assert pyfuse3.__version__.startswith("3.5")
 
 
 async def test_a_vanished_request_does_not_end_the_session(hook: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,32 @@ def test_syslog(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == [(syslog.LOG_ERR, "ERROR: the source /x\\udcff")]
 
 
+@pytest.mark.parametrize("is_journal", [True, False])
+def test_the_journal(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *, is_journal: bool
+) -> None:
+    """In the foreground each line gets its priority where stderr is the journal's; elsewhere its level."""
+    status = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino + (not is_journal)}")
+    configure(None, foreground=True)
+    try:
+        raise OSError("gone")  # noqa: TRY301 (the example)
+    except OSError:
+        logging.getLogger("test").exception("a line")
+    logging.getLogger("test").info("a line")
+    logging.getLogger().handlers[0].flush()
+
+    lines = capfd.readouterr().err.splitlines()
+    if is_journal:
+        assert (lines[0], lines[1], lines[-1]) == (
+            "<3>a line",
+            "<3>Traceback (most recent call last):",
+            "<6>a line",
+        )
+    else:
+        assert (lines[0], lines[-1]) == ("fanoutfs: ERROR: a line", "fanoutfs: INFO: a line")
+
+
 def test_a_pipe_that_nobody_reads(runtime: Path) -> None:
     """It is refused at once: opening it would wait for a reader."""
     os.mkfifo(runtime / "pipe")
