@@ -12,12 +12,20 @@ from fanoutfs.mount_helper import long_options
 
 HELP = "-h, --help"
 
+FIRST = ("copy", "mount", "umount", "status", "top")
+"""The commands that a manual begins with; others follow by name."""
+
 SHARED = "OPTIONS OF SEVERAL COMMANDS"
 
 
 def named(heading: str) -> list[str]:
     """Return the commands that a heading of docs/options.md names."""
     return [name for name in re.findall(r"`(\w+)`", heading) if name in commands.commands]
+
+
+def in_order() -> list[str]:
+    """Return the commands, the most important first."""
+    return [*FIRST, *sorted(set(commands.commands) - {*FIRST, "help"})]
 
 
 def usage(name: str) -> str:
@@ -39,7 +47,7 @@ def synopsis() -> list[str]:
 def all_examples() -> list[str]:
     """Return the examples of all commands."""
     lines: list[str] = []
-    for name in ("copy", "mount", "umount", "status", "top", "simulate"):
+    for name in in_order():
         _, _, text = (commands.commands[name].epilog or "").partition("Examples:\n")
         lines += [".PP", f"The command {bold(name)}:", *example(map(str.strip, text.splitlines()))[1:]]
     return lines
@@ -71,10 +79,11 @@ def shared_options() -> list[str]:
 def fstab_options() -> list[str]:
     """Return the options of ``mount`` as they are written in fstab, and those of mount(8)."""
     lines: list[str] = []
+    taken = long_options()
     for option in commands.commands["mount"].params:
         if isinstance(option, click.Option):
-            name = max(option.opts, key=len).lstrip("-")
-            if name in long_options():
+            name = max(option.opts, key=len).removeprefix("--")
+            if name in taken:
                 value = "" if option.is_flag else option.make_metavar(click.Context(commands)).strip("[]")
                 tag = bold(name.replace("-", "_")) + (f"=\\fI{escaped(value)}\\fR" if value else "")
                 # As in a line of fstab: --token-file is token_file there.

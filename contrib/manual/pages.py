@@ -37,8 +37,7 @@ def program() -> str:
         ("DESCRIPTION", converted("\n\n".join([*about, f"## What a copy does\n{copying}"]))),
         ("MOUNTS", converted(first_table(sections("mounting.md")[""]))),
     ]
-    content += [(f"fanoutfs {name}", commands.command(name)) for name in ("copy", "mount", "umount")]
-    content += [(f"fanoutfs {name}", commands.command(name)) for name in ("status", "top", "simulate")]
+    content += [(f"fanoutfs {name}", commands.command(name)) for name in commands.in_order()]
     content += [
         (commands.SHARED, commands.shared_options()),
         ("VALUES OF OPTIONS", converted(sections("options.md")[""].partition("\n\n")[2])),
@@ -87,18 +86,6 @@ ddrescuelog -t sdb.map
 ```
 """
 
-FSTAB_EXAMPLE = """
-```
-mount -t fanoutfs -o ring=1G,allow_other /dev/sdb /mnt/fan
-umount /mnt/fan
-```
-
-A line of `/etc/fstab`:
-
-```
-/dev/disk/by-id/ata-DISK  /mnt/fan  fanoutfs  ring=1G,allow_other,noauto,nofail  0  0
-```
-"""
 
 HELPER = """
 `mount.fanoutfs` is run by `mount` for file systems of type `fanoutfs`. It does what `fanoutfs mount` does.
@@ -108,12 +95,14 @@ HELPER = """
 def helper() -> str:
     """Return mount.fanoutfs(8)."""
     text = section("mounting.md", "mount(8) and fstab")
+    codes = first_table(text)
+    shown, _, told = text.replace(codes, "").partition("\n- ")
     content: Content = [
         ("SYNOPSIS", ["\\fBmount \\-t fanoutfs\\fR [\\fB\\-o\\fR OPTION,...] SOURCE DIR"]),
-        ("EXAMPLES", converted(FSTAB_EXAMPLE)),
-        ("DESCRIPTION", [*converted(HELPER), *converted(paragraph(text, "- The options"))]),
+        ("EXAMPLES", converted(shown)),
+        ("DESCRIPTION", converted(f"{HELPER}\n- {told}")),
         ("OPTIONS", commands.fstab_options()),
-        ("EXIT STATUS", converted(first_table(text))),
+        ("EXIT STATUS", converted(codes)),
         ("LIMITATIONS", converted(section("mounting.md", "Known limits"))),
         ("SEE ALSO", _see_also("fanoutfs.1", "fanoutfs.5", "mount.8", "fstab.5", "systemd.mount.5")),
     ]
