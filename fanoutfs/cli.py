@@ -32,6 +32,7 @@ from fanoutfs.system.interrupts import Interrupted, exit_code, settle_signals
 from fanoutfs.system.journal import is_journal, with_priority
 from fanoutfs.system.process_limits import settle_limits
 from fanoutfs.system.streams import output_failure, require_written, settle_streams
+from fanoutfs.system.unloadable import unloadable
 from fanoutfs.top.top_command import top_command
 
 SIMILAR = 0.7
@@ -80,6 +81,10 @@ class _Commands(click.Group):
         except OSError as error:
             # Where files, descriptors or processes run out, any step can be the one that fails.
             raise UnusableError(_unforeseen(error)) from error
+        except ImportError as error:
+            if why := unloadable(error):
+                raise UnusableError(why) from error
+            raise
         if context.invoked_subcommand not in ACTS:
             require_written()
         elif (failure := output_failure()) is not None:

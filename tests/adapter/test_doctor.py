@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from fanoutfs import cli
 from fanoutfs.cli import commands
 from fanoutfs.doctor import machine_facts
 from fanoutfs.doctor.features import FILTERS, MODULES, PLUGINS, PROGRAMS
 from fanoutfs.system import versions
+from fanoutfs.system.unloadable import unloadable
 
 
 def printed(*arguments: str) -> tuple[int, str]:
@@ -102,3 +105,35 @@ def test_a_package_has_no_version() -> None:
     """It is not installed, or its version is not recorded."""
     assert versions.MISSING == versions.package_version("nothing")
     assert versions.UNKNOWN == versions.package_version("json")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ImportError("libfuse3.so.3: cannot open shared object file"), "apt install fuse3 (Fedora: "),
+        (
+            ModuleNotFoundError("No module named 'trio'", name="trio"),
+            "the Python package trio is not installed",
+        ),
+        (ModuleNotFoundError("No module named 'fanoutfs.x'", name="fanoutfs.x"), ""),
+        (ImportError("cannot import name 'x' from 'y'"), ""),
+    ],
+)
+def test_a_module_that_cannot_be_loaded(error: ImportError, expected: str) -> None:
+    """What is not installed is named with what installs it; the rest is a bug, with its traceback."""
+    why = unloadable(error)
+    assert expected in why
+    assert bool(expected) == bool(why)
+
+
+def test_a_command_whose_library_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and exit code 1."""
+    monkeypatch.setattr(sys, "argv", ["fanoutfs", "umount", str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "fanoutfs.mounting.stop", None)
+    monkeypatch.setattr(cli, "unloadable", lambda _error: "libfuse is not installed")
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    assert 1 == ended.value.code
+    assert "fanoutfs: libfuse is not installed\n" == capsys.readouterr().err
