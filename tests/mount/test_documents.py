@@ -90,7 +90,8 @@ def test_a_block_of_the_documents_runs(
         # The other shells' commands, which the block shows, join the producer of this mount.
         mount(source, point=point)
     try:
-        run("bash", "-ec", script + "\nwait\n", env={"PATH": f"{FANOUTFS.parent}:{os.environ['PATH']}"})
+        path = f"{FANOUTFS.parent}:{os.environ['PATH']}"
+        run("bash", "-ec", script + "\nwait\n", env={"PATH": path}, cwd=tmp_path)
     finally:
         if "fanoutfs mount" in script:
             mounts.clear(point)
