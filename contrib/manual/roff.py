@@ -106,6 +106,9 @@ def _where(target: str) -> str:
     if "://" in target:
         return f" <{escaped(target)}>"
     page, _, _ = target.partition("#")
+    if page.startswith("decisions/"):
+        # The text has its number, and a path of that length leaves a ragged line.
+        return ""
     return f" ({escaped(MANUAL.get(page, f'docs/{page}'))})" if page else ""
 
 
