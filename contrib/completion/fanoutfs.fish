@@ -1,3 +1,4 @@
+# Completion of fanoutfs for fish. The program answers, in the form of click: a line "type,value", a tab, help.
 function _fanoutfs_completion;
     set -l response (env _FANOUTFS_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) fanoutfs);
 

@@ -1,12 +1,17 @@
 #compdef fanoutfs
+# Completion of fanoutfs for zsh. The program answers, in the form of click: three lines for each, type, value, help.
 
 _fanoutfs_completion() {
     local -a completions
     local -a completions_with_descriptions
     local -a response
+    local type key descr
     (( ! $+commands[fanoutfs] )) && return 1
 
     response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) _FANOUTFS_COMPLETE=zsh_complete fanoutfs)}")
+
+    # The value behind --pace= is completed alone.
+    [[ ${words[CURRENT]} != --*=* ]] || compset -P '*='
 
     for type key descr in ${response}; do
         if [[ "$type" == "plain" ]]; then
@@ -23,11 +28,11 @@ _fanoutfs_completion() {
     done
 
     if [ -n "$completions_with_descriptions" ]; then
-        _describe -V unsorted completions_with_descriptions -U
+        _describe -V unsorted completions_with_descriptions
     fi
 
     if [ -n "$completions" ]; then
-        compadd -U -V unsorted -a completions
+        compadd -V unsorted -a completions
     fi
 }
 

@@ -25,6 +25,7 @@ autoload -Uz compinit; compinit -u -D
 print -r -- $_comps[fanoutfs]
 compadd() { print -rl -- $completions }
 _describe() { print -rl -- $completions_with_descriptions }
+compset() { print -r -- compset $* }
 _path_files() { print -r -- path_files $* }
 words=(fanoutfs copy TYPED)
 CURRENT=$#words
@@ -81,7 +82,11 @@ def test_bash_completes(words: str, expected: list[str], tmp_path: Path) -> None
 @pytest.mark.tool("zsh")
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("--pace ''", ["strict", "free"]), ("--pace=s", ["strict"]), ("pict", ["path_files -f"])],
+    [
+        ("--pace ''", ["strict", "free"]),
+        ("--pace=s", ["compset -P *=", "strict"]),
+        ("pict", ["path_files -f"]),
+    ],
 )
 def test_zsh_completes(words: str, expected: list[str], tmp_path: Path) -> None:
     """Zsh finds the file by its name, and loads it when it is needed first."""

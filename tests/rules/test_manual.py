@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
@@ -13,7 +14,8 @@ from fanoutfs.cli import commands
 from fanoutfs.fuse.mount_options import ALLOWED
 from fanoutfs.mount_helper import long_options
 
-MAN = Path(__file__).parents[2] / "docs" / "man"
+TOP = Path(__file__).parents[2]
+MAN = TOP / "docs" / "man"
 
 NAMES = sorted(commands.commands)
 
@@ -102,3 +104,17 @@ def test_both_programs_for_manuals_show_a_page_without_a_warning(command: str, p
         assert "" == done.stdout
     else:
         assert "EXAMPLES" in done.stdout
+
+
+def test_pip_installs_all_pages_and_completions() -> None:
+    """Each where its program looks for it: below the prefix of the environment."""
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text())
+    shared = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    pages = {f"docs/man/{page}": f"share/man/man{page[-1]}/{page}" for page in PAGES}
+    scripts = {
+        "contrib/completion/fanoutfs.bash": "share/bash-completion/completions/fanoutfs",
+        "contrib/completion/fanoutfs.zsh": "share/zsh/site-functions/_fanoutfs",
+        "contrib/completion/fanoutfs.fish": "share/fish/vendor_completions.d/fanoutfs.fish",
+    }
+    assert pages | scripts == {file: place for file, place in shared.items() if file in pages | scripts}
+    assert set(pages) == {f"docs/man/{path.name}" for path in MAN.iterdir()}
