@@ -385,6 +385,9 @@ def _message(error: click.ClickException) -> str:
             if SequenceMatcher(None, wrong, option.lstrip("-")).ratio() >= SIMILAR
         ]
     text = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        # Click 8.2 has no quotation marks there.
+        text = text.replace(f"option: {error.option_name}", f"option '{error.option_name}'")
     context = getattr(error, "ctx", None)
     command = "fanoutfs" if context is None else context.command_path
     see = " See:" if text.endswith("?") else "; see:"

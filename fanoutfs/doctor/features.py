@@ -44,9 +44,9 @@ FEATURES = (
     Feature("mount --export", ("nbdkit", *FILTERS)),
     Feature(
         "mount --listen", ("hypercorn", "starlette", "prometheus_client"),
-        extra="hypercorn[trio] starlette prometheus-client",
+        extra="fanoutfs[service]",
     ),
-    Feature("simulate --picture", ("matplotlib",), extra="matplotlib"),
+    Feature("simulate --picture", ("matplotlib",), extra="fanoutfs[plot]"),
 )  # fmt: skip
 
 MODULES = frozenset(need for feature in FEATURES if feature.extra for need in feature.needs)

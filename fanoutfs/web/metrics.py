@@ -10,14 +10,13 @@ from importlib.metadata import version
 import attrs
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fanoutfs.status.document import ReaderEntry, StatusDocument
 from fanoutfs.status.wording import lag, waiting_for
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """All versions of Prometheus read it."""
 
 READER = ("id", "kind", "command")

@@ -6,11 +6,22 @@ import trio
 
 from fanoutfs.digests.recorder import Recorder
 from fanoutfs.engine.engine import Engine
-from fanoutfs.web.app import WebApp
+from fanoutfs.errors import UnusableError
 from fanoutfs.web.bind_service import BoundService
-from fanoutfs.web.digest_stream import DigestStream
 from fanoutfs.web.feed import Feed
-from fanoutfs.web.http_server import Server
+
+try:
+    from fanoutfs.web.app import WebApp
+    from fanoutfs.web.digest_stream import DigestStream
+    from fanoutfs.web.http_server import Server
+except ImportError as error:
+    # A mount without --listen does without what they need.
+    needed = (error.name or "").partition(".")[0]
+    raise UnusableError(
+        f"--listen needs {needed}, which is missing or too old; install it with: "
+        "pip install 'fanoutfs[service]', on Debian: apt install python3-hypercorn python3-starlette "
+        "python3-prometheus-client"
+    ) from error
 
 log = logging.getLogger(__name__)
 

@@ -125,12 +125,12 @@ def test_lines_are_drawn_over_themselves_and_taken_away() -> None:
     "on", [console(is_terminal=False), console(term="dumb")], ids=["no terminal", "dumb"]
 )
 def test_where_nothing_is_to_be_drawn_only_lines_are_said(on: Console) -> None:
-    """A log is no place for bars."""
+    """A log is no place for bars; older versions of rich end with an empty line."""
     with Display([copying()], on) as display:
         display.draw(10.0)
         on.print("fanoutfs: a line that stays")
 
-    assert "fanoutfs: a line that stays\n" == drawn(on)
+    assert ["fanoutfs: a line that stays"] == drawn(on).strip("\n").split("\n")
 
 
 def test_an_error_gives_the_cursor_back() -> None:

@@ -1,9 +1,11 @@
 """The service on the loopback: who may be connected, and for how long."""
 
+import importlib
 import logging
 import os
 import select
 import ssl
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -65,6 +67,26 @@ async def test_a_client_that_does_not_read_is_disconnected(autojump_clock: MockC
 
 
 # Before the mount
+
+
+@pytest.mark.parametrize(
+    ("module", "by", "named"),
+    [
+        ("hypercorn.config", "http_server", "hypercorn"),
+        ("starlette.routing", "app", "starlette"),
+        ("prometheus_client.core", "metrics", "prometheus_client"),
+    ],
+)
+def test_without_the_extra_it_is_said_how_to_get_it(
+    module: str, by: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount that does not listen needs none of these, so they are not installed with it."""
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in {by, "app", "web_task"}:
+        monkeypatch.delitem(sys.modules, f"fanoutfs.web.{name}", raising=False)
+    monkeypatch.delattr("fanoutfs.web.metrics", raising=False)
+    with pytest.raises(UnusableError, match=rf"^--listen needs {named}, .*fanoutfs\[service\]"):
+        importlib.import_module("fanoutfs.web.web_task")
 
 
 def test_a_token_of_ones_own_is_read(tmp_path: Path) -> None:
