@@ -1,5 +1,7 @@
 """What Tab completes, by click's interface for it; tests/adapter/test_shells.py has the shells."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,11 @@ def test_whole_disks_are_read_from_sys(tmp_path: Path) -> None:
     expected = [DiskName("/dev/cciss/c0d0", "2 MiB"), DiskName("/dev/sda", "Model One 1 MiB", read_only=True)]
     assert expected == disk_names(tmp_path)
     assert [] == disk_names(tmp_path / "missing")
+
+
+def test_tab_imports_little() -> None:
+    """What takes longest to import is not needed for it; so it takes 0.2 s at most on an idle machine."""
+    heavy = "{'trio', 'pyfuse3', 'rich', 'httpx', 'cattrs', 'yaml', 'starlette', 'ssl', 'asyncio'}"
+    program = f"import sys, fanoutfs.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "[]" == done.stdout.strip()
