@@ -107,6 +107,13 @@ def _machine(facts: MachineFacts) -> Iterator[Finding]:
     yield Finding("memory", State.LESS if facts.room.size < LEAST_ROOM else State.WORKS, room)
     state = State.LACKS if facts.no_folder else State.WORKS
     yield Finding("folder of locks", state, facts.no_folder or facts.folder)
+    yield _or_less(
+        "--only used, in partitions",
+        ""
+        if facts.loops
+        else "loop devices can't be made: /dev/loop-control is missing, or you lack the rights",
+        "as root: modprobe loop; a container needs --device /dev/loop-control and the rights of root",
+    )
     yield _or_less("udev", "" if facts.udev else "not running; fanoutfs asks the disks itself", "")
     yield _or_less(
         "syslog",

@@ -24,6 +24,7 @@ LOOK_UP_SECONDS = 5.0
 PLUGIN_SECONDS = 3.0
 """How long nbdkit may take to load a plugin or a filter."""
 
+LOOPS = Path("/dev/loop-control")
 UDEV = Path("/run/udev/control")
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -49,6 +50,8 @@ class MachineFacts:
     """The runtime folder."""
     no_folder: str
     """Why there can't be one."""
+    loops: bool
+    """Loop devices can be made."""
     udev: bool
     syslog: bool
     lacking: frozenset[str]
@@ -71,6 +74,7 @@ def look() -> MachineFacts:
         room=memory_room(),
         folder=folder,
         no_folder=no_folder,
+        loops=os.access(LOOPS, os.R_OK | os.W_OK),
         udev=UDEV.exists(),
         syslog=has_syslog(),
         lacking=lacking,

@@ -33,7 +33,7 @@ def test_a_copy_is_asked_for_its_progress(copies: Copies, source: Path, work: Pa
 
     for target in targets:
         # The command may not have read the worker's first report.
-        line = rf"^fanoutfs: {target}: (joining|copying, \d+%, .*iB of 8 MiB)"
+        line = rf"^fanoutfs: {target}: (joining|copying, \d+%, .*B of 8 MiB)"
         assert re.search(line, done.stderr.decode(), re.MULTILINE)
     assert_copies(source, *targets)
 
