@@ -1,13 +1,15 @@
 """Six tools at once on one mount, each as people use it: borg, restic, qemu-img, tar, dd and `fanoutfs copy`.
 
-All commands start in the same instant, on a source of 100 MiB/s, which is random data on a loop device: none
+All commands start in the same instant, on a source of 50 MiB/s, which is random data on a loop device: none
 of it is compressed, or stored once for several places. What each tool has stored is compared with the source.
 A tool whose program takes long to start begins to read late; the table says how late, and where the head was.
-So it says, too, whether all came while the beginning was in the ring: what comes later costs more reading.
+One that begins when the head is farther on than the ring is long costs more reading, whatever the rules are;
+so the bar is for the rounds in which all began before that. On a busy machine there may be none.
 
 The programs are Debian's packages borgbackup, restic, qemu-utils and tar.
 """
 
+import math
 import os
 import shutil
 import statistics
@@ -22,14 +24,14 @@ from pathlib import Path
 
 import attrs
 
-from fanoutfs.units import MIB
-from tests.rig.harness import Options, all_of, at_most, finish, info, options
+from fanoutfs.units import MIB, parse_size
+from tests.rig.harness import Options, all_of, at_most, finish, info, measured, options
 from tests.rig.loops import attached, bytes_read
 from tests.rig.measured_mounts import fanout_mount
 from tests.rig.mounts import Mount
 from tests.rig.ready_readers import Command, readers
 
-RATE = "100M"
+RATE = "50M"
 BAR = 1.05  # passes over the source
 SAMPLES = 0.05  # seconds between two looks at the status
 
@@ -169,10 +171,14 @@ def main() -> None:
         sys.exit(f"backup_tools needs programs that are missing: {' '.join(missing)}")
     with random_image(chosen.size) as source:
         outcomes = [run(chosen, source) for _ in range(chosen.rounds)]
+    ring = parse_size(chosen.ring)
+    near = [each for each in outcomes if all(begun.head <= ring for begun in each.begun.values())]
     rows = [
         all_of("tools that succeeded, and stored the source", [ok for each in outcomes for ok in each.right]),
-        at_most("read of the device, to its size", [each.passes for each in outcomes], BAR),
-        at_most("    by the status", [each.told for each in outcomes], BAR),
+        info("rounds in which all began while the ring was not yet full", f"{len(near)} of {len(outcomes)}"),
+        at_most("    read of the device, to its size", [each.passes for each in near] or [math.inf], BAR),
+        at_most("    the same by the status", [each.told for each in near] or [math.inf], BAR),
+        measured("read of the device in all rounds", [each.passes for each in outcomes]),
         info(
             "seconds until the last has ended", f"{statistics.median(each.seconds for each in outcomes):.1f}"
         ),
