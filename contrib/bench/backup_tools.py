@@ -4,7 +4,8 @@ All commands start in the same instant, on a source of 50 MiB/s, which is random
 of it is compressed, or stored once for several places. What each tool has stored is compared with the source.
 A tool whose program takes long to start begins to read late; the table says how late, and where the head was.
 One that begins when the head is farther on than the ring is long costs more reading, whatever the rules are;
-so the bar is for the rounds in which all began before that. On a busy machine there may be none.
+so the bar is for the rounds in which all began before that. On a busy machine there may be none. The copy
+begins at the head, and so costs what that has travelled (docs/decisions/0018): some rounds exceed the bar.
 
 The programs are Debian's packages borgbackup, restic, qemu-utils and tar.
 """

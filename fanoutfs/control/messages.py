@@ -14,7 +14,7 @@ zeros    a copy that holds a grant with zeros in    zeros: places, final
          place of data: block
 failed   the producer, to a copy: error             none; the producer closes the connection
 stay     a command, to keep the producer alive      staying: size, block, layout, part, identity, origin,
-         until its copies have joined               head, start, others
+         until its copies have joined               head, others
 started  a command that stays: its copies have       none
          joined, or failed
 save     a command, when its copies have ended      saved: the map of bad places is on the disk

@@ -171,11 +171,11 @@ def hold_producer(
             raise SourceChangedError(
                 f"the source {source.path} has changed since its producer started; nothing was written"
             )
-        start = answer["start"]
-        place = f"{start / image.blocks:.0%}" if image.size_is_known else format_size(start * image.block)
+        head = answer["head"]
+        place = f"{head / image.blocks:.0%}" if image.size_is_known else format_size(head * image.block)
         if answer["others"]:
             _show(f"{source.path} is being read already: joining at {place}")
-        elif start:
+        elif answer["head"]:
             _show(f"{source.path} has a producer: beginning at {place}")
         return producer, image, answer["head"]
 

@@ -33,7 +33,6 @@ from fanoutfs.errors import (
 from fanoutfs.only.part import refusal
 from fanoutfs.settings import MountSettings
 from fanoutfs.shm.lender import Lender
-from fanoutfs.shm.share import begin_turn
 from fanoutfs.shm.turn import Turn
 from fanoutfs.status.document import as_plain
 from fanoutfs.system import proc
@@ -251,9 +250,7 @@ class ControlServer:
         await engine.begin_at_head()
         others = engine.users
         with engine.in_use(), engine.starting_line.awaited_by(session):
-            rules = engine.ring.rules
-            start = begin_turn(rules).start
-            await session.send("staying", **self._image(), head=rules.head, start=start, others=others)
+            await session.send("staying", **self._image(), head=engine.ring.rules.head, others=others)
             await self._serve_requests(session)
 
     # Consumers

@@ -262,10 +262,10 @@ class Engine:
     ) -> Iterator[Lender]:
         """Register a consumer that copies out of the ring itself; on exit, release everything it holds.
 
-        ``begin_turn`` says where its turn begins; the copies of one command have the same
-        ``preferred_start``, so that they begin at the same block. A consumer that has left a different
-        producer continues its ``turn``. On a pipe without a spool it begins at the beginning; raise GoneError
-        if that has left the ring.
+        Its turn begins at the head, or at ``preferred_start`` if all blocks from there to the head are in the
+        ring, so that the copies of one command begin at the same block. A consumer that has left a
+        different producer continues its ``turn``. On a pipe without a spool it begins at the beginning;
+        raise GoneError if that has left the ring.
         """
         rules = self.ring.rules
         if turn is None:

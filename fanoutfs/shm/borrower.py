@@ -104,7 +104,7 @@ class Borrower:
         turn: Turn | None = None,
         again: bool = False,
     ) -> "Borrower":
-        """Join where the producer's ``begin_turn`` says, which may be at ``preferred_start``.
+        """Join at the head, or at ``preferred_start`` if all blocks from there to the head are in the ring.
 
         ``turn``: continue a turn that began with a different producer. ``again``: what the producer has left
         for later in these blocks is to be tried again.

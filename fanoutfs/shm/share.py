@@ -4,19 +4,16 @@ from fanoutfs.ring.rules import Rules
 from fanoutfs.shm.turn import Turn
 
 
-def begin_turn(rules: Rules, preferred: int | None = None) -> Turn:
-    """Return a turn that begins at the head, or before it where all from there to the head is resident.
+def begin_turn(rules: Rules, preferred: int | None) -> Turn:
+    """Return a turn that begins at the head, or at a preferred block if all from it to the head is resident.
 
-    Before it is the beginning of the image, or else a preferred block: what a turn has before its start is
-    read again for it when readers of the image have ended (docs/decisions/0018). On a source that gives its
-    blocks in order it begins at the beginning.
+    On a source that gives its blocks in order it begins at the beginning.
     """
-    if rules.intake.in_order or rules.is_resident_up_to_head(0):
+    start = rules.head
+    if rules.intake.in_order:
         start = 0
     elif preferred is not None and rules.is_resident_up_to_head(preferred):
         start = preferred
-    else:
-        start = rules.head
     return Turn(start, start)
 
 

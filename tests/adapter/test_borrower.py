@@ -58,28 +58,6 @@ async def test_where_a_turn_begins() -> None:
     assert began == [Turn(start, start) for start in expected]
 
 
-async def test_a_copy_that_comes_while_the_beginning_is_in_the_ring() -> None:
-    """It begins there, though the head is farther on: all that it needs is read once, for the others too."""
-    async with producer() as served:
-        early = await in_thread(served.join)
-        await in_thread(lambda: copy_rest(early, until=3))
-        await served.rests()
-        head = served.engine.ring.rules.head
-        late = await in_thread(lambda: served.join(preferred_start=head))
-        content = bytearray(len(CONTENT))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(in_thread, lambda: copy_rest(early))
-            nursery.start_soon(in_thread, lambda: copy_rest(late, content))
-        early.close()
-        late.close()
-        read = served.engine.statistics.bytes_read
-
-    assert head >= 3
-    assert late.turn.start == 0
-    assert content == CONTENT
-    assert read == len(CONTENT)
-
-
 async def test_a_copy_goes_on_with_another_producer() -> None:
     """From where the first one's end found it: the rest of the same turn."""
     content = bytearray(len(CONTENT))

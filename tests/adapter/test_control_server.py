@@ -125,7 +125,7 @@ async def test_it_lives_as_long_as_somebody_stays() -> None:
                 await in_thread(asks.receive, HANG_SECONDS)
 
     assert [answer["others"] for answer in answers] == [0, 1]
-    told = {"size": SIZE, "block": PAGE, "identity": "scratched", "head": 0, "start": 0}
+    told = {"size": SIZE, "block": PAGE, "identity": "scratched", "head": 0}
     assert told == {key: answers[0][key] for key in told}
 
 
