@@ -16,12 +16,13 @@ from fanoutfs.remote.remote_keys import RemoteKeys
 from fanoutfs.remote.resolve import resolve
 from fanoutfs.remote.source_argument import local_path
 from fanoutfs.settings import Settings, SourceSettings
-from fanoutfs.source.formats import HEAD, recognise, split_prefix
+from fanoutfs.source.formats import split_prefix
 from fanoutfs.source.pipe_argument import require_plain
 from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.wrapper import find_layer
 from fanoutfs.status.text import printable
 from fanoutfs.system import mountpoint
+from fanoutfs.system.undo import undone_on_failure
 
 IMAGE_NAMES = ("image", "carousel")
 """The files of a mount that stand for its source."""
@@ -83,12 +84,9 @@ def find_source(
     source = opened.source
     if (pipe := find_layer(source, PipeSource)) is not None:
         # Nothing is written before it is known that there is something to write.
-        try:
-            kind = recognise(pipe.peek(HEAD, waits=True), b"")
-            require_plain(resolved.path, kind if resolved.once and not resolved.prefix else None)
-        except BaseException:
-            source.close()
-            raise
+        with undone_on_failure(source.close):
+            raw = bool(resolved.prefix) or not resolved.once
+            require_plain(pipe, resolved.path, raw=raw, waits=True)
     if (line := opened.taken_for(argument)) is not None:
         print(f"fanoutfs: {printable(line)}", file=sys.stderr)
     return named(source.origin, source.size), opened
@@ -148,13 +146,9 @@ class ProducerConnector:
         # Only a command that starts a producer needs trio and pyfuse3.
         from fanoutfs.engine import daemon  # noqa: PLC0415
 
-        try:
+        with undone_on_failure(claim.release):
             # Resolved anew: while the user was asked, a service may have got a different source.
             opened = opened or resolve(self.source.argument, self.keys, self.settings.source).open()
-        except BaseException:
-            # Also after a signal: the source must not stay locked.
-            claim.release()
-            raise
         pipe, pid = daemon.start(claim, opened, self.settings, daemon.wait_for_users, self.log_path)
         try:
             daemon.receive_start(pipe, f"{self.source.path} was read", pid)

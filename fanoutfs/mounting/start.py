@@ -38,6 +38,7 @@ from fanoutfs.system.pipe import MessagePipe, message_pipes
 from fanoutfs.system.process_end import is_reaped
 from fanoutfs.system.process_limits import descriptor_limit
 from fanoutfs.system.service_manager import ServiceManager, find_service_manager
+from fanoutfs.system.undo import undone_on_failure
 
 log = logging.getLogger(__name__)
 
@@ -118,17 +119,10 @@ def mount(
 
 def _open(source: ResolvedSource, claim: ProducerLock, argument: str) -> OpenSource:
     """Open the source, and print what it was taken for; release the lock if it can't be opened."""
-    try:
+    with undone_on_failure(claim.release):
         opened = source.open()
-        try:
+        with undone_on_failure(opened.source.close):
             learn_size(opened.source)
-        except BaseException:
-            opened.source.close()
-            raise
-    except BaseException:
-        # Also after a signal: the source must not stay locked.
-        claim.release()
-        raise
     if (line := opened.taken_for(argument)) is not None:
         print(f"fanoutfs: {printable(line)}", file=sys.stderr)
     return opened

@@ -22,6 +22,7 @@ from fanoutfs.settings import SourceSettings
 from fanoutfs.source.ends import read_ends
 from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, refusal
 from fanoutfs.system import bounded
+from fanoutfs.system.undo import undone_on_failure
 from fanoutfs.units import PAGE
 
 CONDITION_FAILED = "error: 412"
@@ -36,22 +37,15 @@ def open_place(address: Place, keys: RemoteKeys, prefix: str, how: SourceSetting
     Raises UnusableError.
     """
     link = _linked(address, keys)
-    try:
-        is_export = isinstance(address, ExportAddress | SocketAddress)
+    file = address if isinstance(address, SshAddress | WebAddress) else None
+    with undone_on_failure(link.close):
         if prefix == RAW or link.description.startswith(DESCRIBED):
             return OpenSource(link)
-        head, tail = _first_page(link) if is_export else _ends(link)
+        head, tail = _first_page(link) if file is None else _ends(link)
         kind = recognise(head, tail)
-        if (
-            kind is None
-            or kind.way is not Way.DECOMPRESSED
-            or isinstance(address, ExportAddress | SocketAddress)
-        ):
-            return _served(link, kind, prefix, head, tail, is_export=is_export)
-        output = open_compressed_place(address, kind, keys.absolute(), link.shown_at)
-    except BaseException:
-        link.close()
-        raise
+        if file is None or kind is None or kind.way is not Way.DECOMPRESSED:
+            return _served(link, kind, prefix, head, tail, is_export=file is None)
+        output = open_compressed_place(file, kind, keys.absolute(), link.shown_at)
     link.close()
     return opened_compressed(output, kind, how)
 

@@ -21,6 +21,7 @@ from fanoutfs.source.program_output import ProgramOutput
 from fanoutfs.source.spool import Spool
 from fanoutfs.system.identity import image_identity
 from fanoutfs.system.programs import require_programs
+from fanoutfs.system.undo import undone_on_failure
 from fanoutfs.units import format_size
 
 CONNECT_SECONDS = 10
@@ -67,7 +68,7 @@ def open_compressed(path: str, kind: ImageFormat) -> ProgramOutput:
     """Open a compressed image of this computer; raises UnusableError, or SourceChangedError."""
     command = decompress_command(kind)
     file = PositionedSource.open(path)
-    try:
+    with undone_on_failure(file.close):
         size = size_within(kind, path, path)
         require_same(path, file)
         first = open_input(file.descriptors()[0])
@@ -76,9 +77,6 @@ def open_compressed(path: str, kind: ImageFormat) -> ProgramOutput:
             output = ProgramOutput.start(path, identity, [command], size=size, file=file, first=first)
         finally:
             os.close(first)
-    except BaseException:
-        file.close()
-        raise
     return _looked_at(output, path)
 
 
@@ -134,9 +132,6 @@ def fetch_command(address: SshAddress | WebAddress, keys: RemoteKeys) -> list[st
 
 
 def _looked_at(output: ProgramOutput, named: str) -> ProgramOutput:
-    try:
+    with undone_on_failure(output.close):
         output.require_disk(named)
-    except BaseException:
-        output.close()
-        raise
     return output

@@ -19,6 +19,7 @@ from fanoutfs.source.local import require_same
 from fanoutfs.source.watched import WatchedSource
 from fanoutfs.source.wrapper import Wrapper
 from fanoutfs.system.identity import image_identity
+from fanoutfs.system.undo import undone_on_failure
 
 
 @attrs.define(eq=False)
@@ -38,29 +39,19 @@ class ImageSource(Wrapper):
         """
         file = WatchedSource.open(path)
         file.watch.strict = strict
-        try:
+        with undone_on_failure(file.close):
             disk = ExportedSource.open(ImageAddress(path, kind.qemu_driver), RemoteKeys())
-            try:
+            with undone_on_failure(disk.close):
                 # QEMU opens it by its name.
                 require_same(path, file)
-            except BaseException:
-                disk.close()
-                raise
-        except BaseException:
-            file.close()
-            raise
         return cls(disk, path, image_identity(file.identity), file)
 
     @classmethod
     def over(cls, link: ExportedSource, kind: ImageFormat) -> Self:
-        """Open an image that a link shows; closes the link on failure. Raises UnusableError."""
-        try:
-            address = ImageAddress(link.shown_at, kind.qemu_driver, direct=True)
-            disk = ExportedSource.open(address, RemoteKeys(), path=link.path)
-            return cls(disk, link.path, link.identity, link)
-        except BaseException:
-            link.close()
-            raise
+        """Open an image that a link shows; on failure the link stays open. Raises UnusableError."""
+        address = ImageAddress(link.shown_at, kind.qemu_driver, direct=True)
+        disk = ExportedSource.open(address, RemoteKeys(), path=link.path)
+        return cls(disk, link.path, link.identity, link)
 
     @property
     def watch(self) -> ChangeWatch | None:

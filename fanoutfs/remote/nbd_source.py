@@ -45,6 +45,7 @@ from fanoutfs.source.pieces import LEAST
 from fanoutfs.system import proc
 from fanoutfs.system.backoff import BackOff
 from fanoutfs.system.supervisor import Supervisor
+from fanoutfs.system.undo import undone_on_failure
 from fanoutfs.units import MIB, PAGE, SECTOR, format_seconds
 
 log = logging.getLogger(__name__)
@@ -126,12 +127,9 @@ class ExportedSource:
         require_link_programs(address)
         described = ask is None and isinstance(address, ExportAddress | SocketAddress)
         supervisor = Supervisor.fork(LinkSupervisor(address, keys.absolute(), described=described))
-        try:
+        # The supervisor ends when nothing holds its pipe.
+        with undone_on_failure(supervisor.close):
             file, description = _connect(supervisor, path or address.text)
-        except BaseException:
-            # Also after a signal: the supervisor ends when nothing holds its pipe.
-            supervisor.close()
-            raise
         if size is not None and size != file.size:
             file.close()
             supervisor.close()
@@ -298,14 +296,10 @@ class ExportedSource:
 
     def _connect_again(self) -> PositionedSource:
         file, description = _connect(self._supervisor, self.path)
-        try:
+        with undone_on_failure(file.close):
             self._compare(file, description)
             if self.ask is not None:
                 self.ask()
-        except BaseException:
-            # Whatever it was: the file of a refused connection must not stay open.
-            file.close()
-            raise
         return file
 
     def _compare(self, file: PositionedSource, description: str) -> None:

@@ -23,7 +23,7 @@ from fanoutfs.settings import SourceSettings
 from fanoutfs.source import pattern
 from fanoutfs.source.ends import read_ends
 from fanoutfs.source.faulty import FaultySource, faulty_identity
-from fanoutfs.source.formats import HEAD, RAW, ImageFormat, Way, mismatch, recognise, refusal, split_prefix
+from fanoutfs.source.formats import RAW, ImageFormat, Way, mismatch, recognise, refusal, split_prefix
 from fanoutfs.source.local import PositionedSource
 from fanoutfs.source.pattern import PatternSource
 from fanoutfs.source.pipe_argument import (
@@ -39,6 +39,7 @@ from fanoutfs.source.spool import Spool
 from fanoutfs.source.watched import WatchedSource
 from fanoutfs.system import mountpoint
 from fanoutfs.system.identity import image_identity
+from fanoutfs.system.undo import undone_on_failure
 
 
 @attrs.frozen
@@ -102,18 +103,14 @@ def _open_as_asked(found: ResolvedSource, how: SourceSettings) -> OpenSource:
     if how.only is not None:
         from fanoutfs.only.restriction import restrict  # noqa: PLC0415 (most sources are copied whole)
 
-        try:
+        with undone_on_failure(opened.source.close):
             source, only = restrict(opened.source, how.only, zero_rest=how.only_zero_rest)
-        except BaseException:
-            # Also after a signal: what serves it would stay.
-            opened.source.close()
-            raise
         opened = attrs.evolve(opened, source=source, only=only)
     return opened if found.once else _spooled(opened, how)
 
 
 def _spooled(opened: OpenSource, how: SourceSettings) -> OpenSource:
-    """Let a spool keep what is read, if the user asks for one."""
+    """Return the source read through a spool, if the user asks for one."""
     return (
         opened if how.spool is None else attrs.evolve(opened, source=Spool.around(opened.source, how.spool))
     )
@@ -166,12 +163,8 @@ def _resolve_pipe(name: str, identity: str, prefix: str, how: SourceSettings) ->
 def _open_pipe(path: str, prefix: str, how: SourceSettings) -> OpenSource:
     """Open a pipe; the writer of standard input is there already, and its first bytes are waited for."""
     pipe = PipeSource.open(path, how.size)
-    try:
-        kind = recognise(pipe.peek(HEAD, waits=path == STDIN), b"")
-        require_plain(path, None if prefix == RAW else kind)
-    except BaseException:
-        pipe.close()
-        raise
+    with undone_on_failure(pipe.close):
+        require_plain(pipe, path, raw=prefix == RAW, waits=path == STDIN)
     return OpenSource(pipe)
 
 

@@ -20,6 +20,7 @@ from fanoutfs.shm.copy_zeros import BlockZeros
 from fanoutfs.shm.grant_table import Grant, GrantTable
 from fanoutfs.shm.tally import mark_of, post, take
 from fanoutfs.shm.turn import Turn
+from fanoutfs.system.undo import undone_on_failure
 from fanoutfs.units import ANY_SIZE
 
 PING_SECONDS = 5.0
@@ -118,12 +119,9 @@ class Borrower:
             "turn": turn and attrs.astuple(turn),
             "again": again,
         }
-        try:
+        # The producer sees by the closed connection that this consumer is gone.
+        with undone_on_failure(connection.close):
             welcome = connection.request("join", **request)
-        except BaseException:
-            # Also after a signal: the producer sees by the closed connection that this consumer is gone.
-            connection.close()
-            raise
         memory, table, filled, freed = connection.take_descriptors()
         image = Image.from_message(welcome)
         start = welcome["start"]

@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 from fanoutfs.errors import UnusableError, UsageError, reason
-from fanoutfs.source.formats import ImageFormat
-from fanoutfs.source.pipe_source import STDIN
+from fanoutfs.source.formats import HEAD, recognise
+from fanoutfs.source.pipe_source import STDIN, PipeSource
 from fanoutfs.system.identity import file_identity
 from fanoutfs.system.paths import find
 from fanoutfs.units import format_size
@@ -57,9 +57,13 @@ def skipped_position(path: str) -> str | None:
     return f"standard input is {path}: it is read from its beginning, not from byte {at} ({format_size(at)})"
 
 
-def require_plain(name: str, kind: ImageFormat | None) -> None:
-    """Raise UnusableError for a pipe that holds an image in a format; None: in none that is known."""
-    if kind is None:
+def require_plain(pipe: PipeSource, name: str, *, raw: bool, waits: bool) -> None:
+    """Look at the first bytes of a pipe. Raise UnusableError for an image in a format, unless ``raw``.
+
+    ``waits``: they are waited for, and a pipe without any is refused; else they are what has come by now.
+    """
+    kind = recognise(pipe.peek(HEAD, waits=waits), b"")
+    if kind is None or raw:
         return
     shown = "standard input" if name == STDIN else f"the source {name}"
     raise UnusableError(

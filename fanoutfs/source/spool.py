@@ -28,6 +28,7 @@ from fanoutfs.source.pipe_source import PipeSource
 from fanoutfs.source.wrapper import Wrapper, find_layer
 from fanoutfs.system import mountpoint
 from fanoutfs.system.syscalls import WAIT_AFTER, WAIT_BEFORE, WRITE, sync_file_range
+from fanoutfs.system.undo import undone_on_failure
 from fanoutfs.system.write_behind import WriteBehind
 from fanoutfs.units import MIB, PAGE
 
@@ -91,11 +92,8 @@ class Spool(Wrapper):
     @classmethod
     def around(cls, source: Source, folder: Path) -> Self:
         """Make a spool in a folder for an open source; if that fails, close it, and raise UnusableError."""
-        try:
+        with undone_on_failure(source.close):
             return cls(source, folder.absolute(), make_file(folder))
-        except BaseException:
-            source.close()
-            raise
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors of the source, and that of the file."""
