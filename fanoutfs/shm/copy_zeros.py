@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import attrs
 
-Extent = tuple[int, int]
+from fanoutfs.ranges import Extent, merged
 
 MOST_NAMED = 20
 """How many places are named; of all others, their number is."""
@@ -40,13 +40,8 @@ class CopyZeros:
     @classmethod
     def of(cls, blocks: Iterable[BlockZeros]) -> Self:
         """Return the places of all blocks, with those merged that adjoin."""
-        merged: list[Extent] = []
-        for begin, end in sorted(place for block in blocks for place in block.places):
-            if merged and merged[-1][1] == begin:
-                merged[-1] = merged[-1][0], end
-            else:
-                merged.append((begin, end))
-        return cls(tuple(merged[:MOST_NAMED]), len(merged), sum(end - begin for begin, end in merged))
+        places = merged(place for block in blocks for place in block.places)
+        return cls(tuple(places[:MOST_NAMED]), len(places), sum(end - begin for begin, end in places))
 
     @property
     def text(self) -> str:

@@ -11,6 +11,7 @@ from typing import Self
 
 import attrs
 
+from fanoutfs.ranges import Extent
 from fanoutfs.source.mapfile import Mapfile, MapPhase, Region, Status
 
 
@@ -53,9 +54,6 @@ GIVEN = {
     Status.NON_SCRAPED: Place.DOUBTFUL,
 }
 """What a map says in the beginning: what others have read is read all the same when it is wanted."""
-
-Extent = tuple[int, int]
-"""Bytes of the image: [begin, end)."""
 
 
 @attrs.define(eq=False)

@@ -18,7 +18,8 @@ from typing import Self
 import attrs
 
 from fanoutfs.errors import reason
-from fanoutfs.source.bad_map import BadMap, Extent, Place
+from fanoutfs.ranges import Extent, merged
+from fanoutfs.source.bad_map import BadMap, Place
 from fanoutfs.source.contract import EndedError, LostError, SlowError, Source
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.local import cut
@@ -74,9 +75,9 @@ class Salvaged:
             self.blocks + other.blocks,
             self.bad | other.bad,
             self.zeros | other.zeros,
-            _merged(self.found + other.found),
-            _merged(self.left + other.left),
-            _merged(self.lost + other.lost),
+            merged(self.found + other.found),
+            merged(self.left + other.left),
+            merged(self.lost + other.lost),
         )
 
 
@@ -343,8 +344,8 @@ class Salvage:
 
     def _result(self, reading: _Reading, end: int) -> Salvaged:
         block = len(reading.slots[0])
-        missing = _merged(reading.missing)
-        self.counters.errors += len(_merged(reading.found + reading.left + reading.lost))
+        missing = merged(reading.missing)
+        self.counters.errors += len(merged(reading.found + reading.left + reading.lost))
         if self.zero:
             for begin, stop in missing:
                 for piece in cut(reading.slots, begin - reading.begin, stop - reading.begin):
@@ -353,26 +354,15 @@ class Salvage:
             blocks=-(-(end - reading.begin) // block),
             bad=_by_block(reading.lost if self.zero else missing + reading.lost, block),
             zeros=_by_block(missing if self.zero else [], block),
-            found=_merged(reading.found),
-            left=_merged(reading.left),
-            lost=_merged(reading.lost),
+            found=merged(reading.found),
+            left=merged(reading.left),
+            lost=merged(reading.lost),
         )
-
-
-def _merged(extents: list[Extent]) -> list[Extent]:
-    """Return extents in order, with those merged that adjoin or overlap."""
-    found: list[Extent] = []
-    for begin, end in sorted(extents):
-        if found and begin <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        else:
-            found.append((begin, end))
-    return found
 
 
 def _by_block(extents: list[Extent], block: int) -> BadRanges:
     bad: BadRanges = {}
-    for begin, end in _merged(extents):
+    for begin, end in merged(extents):
         for number in range(begin // block, -(-end // block)):
             at = number * block
             bad.setdefault(number, []).append((max(begin - at, 0), min(end - at, block)))

@@ -18,7 +18,7 @@ from typing import Self
 
 import attrs
 
-from fanoutfs.source.bad_map import Extent
+from fanoutfs.ranges import Extent
 from fanoutfs.source.pieces import LEAST
 from fanoutfs.units import MIB, PAGE
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanoutfs.source.bad_map import BadMap, Extent, Place
+from fanoutfs.ranges import Extent
+from fanoutfs.source.bad_map import BadMap, Place
 from fanoutfs.source.contract import EndedError, LostError
 from fanoutfs.source.counters import Counters
 from fanoutfs.source.mapfile import Mapfile, Region, Status
