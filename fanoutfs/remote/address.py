@@ -121,13 +121,8 @@ class ExportAddress:
         scheme, user, host, port, path = _parts(url, ("nbd", "nbds"))
         if user is not None and scheme == "nbd":
             raise UsageError(f"{url!r} names a user, which only works with TLS; write nbds://")
-        export = unescaped(url, path.removeprefix("/"))
-        if len(export.encode()) > LONGEST_EXPORT:
-            raise UsageError(f"the export's name in {url[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
-        name = None if user is None else unescaped(url, user)
-        if name == "":
-            raise UsageError(f"{url!r} has no user name before the @")
-        return cls(host, port, export, scheme == "nbds", name)
+        export = _export_name(url, path.removeprefix("/"))
+        return cls(host, port, export, scheme == "nbds", user_name(url, user))
 
 
 @attrs.frozen
@@ -157,10 +152,23 @@ class SocketAddress:
         path = "" if found is None else unescaped(url, found[2])
         if found is None or not path.startswith("/"):
             raise UsageError(f"{url!r} is not an address; write nbd+unix:///EXPORT?socket=/PATH")
-        export = unescaped(url, found[1] or "")
-        if len(export.encode()) > LONGEST_EXPORT:
-            raise UsageError(f"the export's name in {url[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
-        return cls("/" + posixpath.normpath(path).lstrip("/"), export)
+        return cls("/" + posixpath.normpath(path).lstrip("/"), _export_name(url, found[1] or ""))
+
+
+def _export_name(url: str, text: str) -> str:
+    """Return the name of an export, decoded; raises UsageError."""
+    export = unescaped(url, text)
+    if len(export.encode()) > LONGEST_EXPORT:
+        raise UsageError(f"the export's name in {url[:40]!r}... is longer than {LONGEST_EXPORT} bytes")
+    return export
+
+
+def user_name(url: str, text: str | None) -> str | None:
+    """Return the name of a user, decoded; raises UsageError if it is empty."""
+    name = None if text is None else unescaped(url, text)
+    if name == "":
+        raise UsageError(f"{url!r} has no user name before the @")
+    return name
 
 
 def short_identity(kind: str, text: str) -> str:

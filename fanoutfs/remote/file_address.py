@@ -22,6 +22,7 @@ from fanoutfs.remote.address import (
     short_identity,
     unescaped,
     url_parts,
+    user_name,
 )
 
 _WITH_QUERY = re.compile(r"\w+://[^/?#]*/[^?#]+\?")
@@ -58,9 +59,7 @@ class SshAddress:
     def parse(cls, url: str) -> Self:
         """Parse an address; raises UsageError."""
         _, user, host, port, path = url_parts(url, ("ssh",))
-        name = None if user is None else unescaped(url, user)
-        if name == "":
-            raise UsageError(f"{url!r} has no user name before the @")
+        name = user_name(url, user)
         if name is not None and (name.startswith("-") or ":" in name):
             raise UsageError(f"{url!r} has an invalid user name; a password can't be part of an address")
         file = unescaped(url, path.removeprefix("/~/"))
