@@ -73,7 +73,6 @@ class Producer:
     ring: Ring
     statistics: Counters
     rate: RateLimit = attrs.field(factory=RateLimit)
-    pieces: Pieces = attrs.field(factory=Pieces)
     salvage: Salvage = attrs.field(kw_only=True)
     long_seconds: float = LONG_SECONDS
     _pipe: PipeSource | None = attrs.field(init=False)
@@ -93,7 +92,7 @@ class Producer:
 
     @salvage.default
     def _plain(self) -> Salvage:
-        return Salvage(self.source, self.statistics, self.pieces, BadMap(self.source.size))
+        return Salvage(self.source, self.statistics, Pieces(), BadMap(self.source.size))
 
     async def run(self) -> None:
         """Read what the rules decide, until cancelled.
@@ -179,7 +178,7 @@ class Producer:
     # Pipes
 
     def _adjust(self, pipe: PipeSource) -> None:
-        """Let the ring know of the pipe's end, and of a spool that is full: the pipe gives each byte once."""
+        """Tell the ring of the pipe's end, and of a spool that is full: the pipe gives each byte once."""
         ring = self.ring
         if pipe.size_is_known and pipe.size != ring.layout.size:
             ring.shorten(pipe.size)
@@ -218,7 +217,7 @@ class Producer:
             first = read.first + done
             # What adjoins in the ring may have a gap between in the image.
             at, count = next(ring.layout.adjoining(first, len(slots) - done))
-            part = slots[done : done + min(count, max(1, self.pieces.size // block))]
+            part = slots[done : done + min(count, max(1, self.salvage.pieces.size // block))]
             length = self._come(at * block, min(len(part) * block, ring.layout.size - at * block))
             if length <= 0:
                 break

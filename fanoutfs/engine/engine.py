@@ -156,9 +156,7 @@ class Engine:
     def _make_producer(self) -> Producer:
         limit = self.settings.read_rate
         rate = RateLimit() if limit is None else RateLimit(limit)
-        return Producer(
-            self.source, self.ring, self.statistics, rate, self.salvage.pieces, salvage=self.salvage
-        )
+        return Producer(self.source, self.ring, self.statistics, rate, salvage=self.salvage)
 
     def _make_source_watch(self, producer: Producer) -> SourceWatch:
         limit = self.settings.source_timeout
