@@ -96,7 +96,7 @@ class Watch:
             raise
 
     def _tell_producer(self) -> None:
-        """Let the producer of a pipe know when all workers have joined, or failed: their beginning may go."""
+        """Tell the producer of a pipe when all workers have joined, or failed: its beginning may go."""
         if not self.awaits or not all(worker.joined for worker in self.progress):
             return
         self.awaits = False

@@ -240,7 +240,7 @@ class ControlServer:
                 raise ValueError(f"unknown message type {kind!r}")
 
     async def _stay(self, session: ControlSession) -> None:
-        """Let a command keep the producer alive. Raise GoneError if its copies would come too late."""
+        """Keep the producer running for a command. Raise GoneError if its copies would come too late."""
         engine = self.engine
         if session.stays:
             raise ValueError("it stays already")

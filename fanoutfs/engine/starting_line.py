@@ -37,7 +37,7 @@ class StartingLine:
 
     @contextmanager
     def awaited_by(self, copy: object) -> Iterator[None]:
-        """Let the line wait for the targets of a command, while the block runs or until ``started``."""
+        """Keep the beginning for the targets of a command, while the block runs or until ``started``."""
         self._copies.add(copy)
         self._for_copies = True
         try:

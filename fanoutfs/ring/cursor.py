@@ -90,7 +90,7 @@ class Requests:
         self._leave(request.at)
 
     def shorten(self, blocks: int) -> None:
-        """Let the image have fewer blocks."""
+        """Shorten the image to fewer blocks."""
         self.blocks = blocks
         self.at.clear()
         self.at.update(request.at % blocks for request in (*self._urgent, *self._patient))

@@ -33,12 +33,12 @@ class Observers(Observer):
     _all: tuple[Observer, ...] = ()
 
     def add(self, observer: Observer) -> None:
-        """Let an observer follow the slots for as long as the ring is used."""
+        """Add an observer for as long as the ring is used."""
         self._all = (*self._all, observer)
 
     @contextmanager
     def including(self, observer: Observer) -> Iterator[None]:
-        """Let an observer follow the slots while the ``with`` block runs."""
+        """Add an observer while the ``with`` block runs."""
         self.add(observer)
         try:
             yield

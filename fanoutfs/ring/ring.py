@@ -323,7 +323,7 @@ class Ring:
         self._parked.wake_all()
 
     def shorten(self, size: int) -> None:
-        """Let the image end at byte ``size``, more than 0; no consumer has got beyond that.
+        """Shorten the image to ``size`` bytes, more than 0; no consumer has passed its new end.
 
         Before ``filled`` for the read that has found the end. Copies that request what lies beyond get
         nothing more, or block 0 if they have begun in the middle.

@@ -243,7 +243,7 @@ class Rules:
         self.cursors.look_again()
 
     def shorten(self, blocks: int) -> None:
-        """Let the image end before block ``blocks``, at least 1, which no consumer has passed, nor a read.
+        """Shorten the image to ``blocks`` blocks, at least 1; no consumer and no read has passed its new end.
 
         A wrapping consumer goes on at block 0; the requests of others for that block will not be answered.
         """

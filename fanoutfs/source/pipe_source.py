@@ -292,7 +292,7 @@ def _count_waiting(fd: int) -> int:
 
 
 def _widen(fd: int) -> None:
-    """Let the kernel keep more in the pipe; a socket, or a user's limit on pipes, stays as it is."""
+    """Enlarge the kernel's buffer of the pipe; a socket, or a user's limit on pipes, stays as it is."""
     with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY)
 

@@ -88,7 +88,7 @@ class Target:
             self._wipe()
 
     def settle(self, size: int) -> None:
-        """Let the image have this size, which was not known before."""
+        """Record the size of the image, which was not known before."""
         self.size = size
         if not self.is_disk:
             self._resize()

@@ -30,7 +30,7 @@ def let_hang(point: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def let_programs_stop(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """Let the programs of these names stop (SIGSTOP) as soon as they are started."""
+    """Stop the programs of these names (SIGSTOP) as soon as they are started."""
     for name in names:
         program = folder / name
         program.write_text("#!/bin/sh\nkill -STOP $$\n")
@@ -46,7 +46,7 @@ def stop_here() -> NoReturn:
 
 @contextlib.contextmanager
 def undying() -> Iterator[None]:
-    """Let killed processes go on, as in a system call on a disk that hangs; end them afterwards."""
+    """Keep killed processes running, as in a system call on a disk that hangs; end them afterwards."""
     killed: set[int] = set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "kill", lambda pid, _number: killed.add(pid))
